@@ -1,0 +1,1 @@
+"""Transforms the field needs and MONAI lacks: each an array transform and a dictionary wrapper."""
