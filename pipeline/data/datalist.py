@@ -1,0 +1,113 @@
+"""The datalist: which files make a cohort, how it is split, and the hash of each file.
+
+A ``datalist.json`` in the Decathlon manner::
+
+    {"name": "isbi2012", "seed": 0, "split": "random",
+     "training": [{"image": "images/slice_00.png", "image_sha256": "…",
+                   "label": "labels/slice_00.png", "label_sha256": "…"}, …],
+     "validation": […], "test": […]}
+
+Paths are relative to the file. Any further key of an entry (patient, sex, …) is a group column.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.data.files import sha256, write_json
+
+SPLITS = ("training", "validation", "test")
+FILE_KEYS = ("image", "label", "instances")
+"""The keys of an entry that name files."""
+
+
+class Datalist(NamedTuple):
+    """A cohort as read from its ``datalist.json``.
+
+    Attributes:
+        path: the file.
+        sha256: its hash, which names the cohort and its split in tracking.
+        content: what it says, with paths as written in it.
+    """
+
+    path: Path
+    sha256: str
+    content: dict[str, Any]
+
+    def entries(self, split: str) -> list[dict[str, Any]]:
+        """Return the entries of one split with absolute paths, each file checked by its hash.
+
+        Raises:
+            ValueError: the split is absent or empty, or a file changed since it was hashed.
+            FileNotFoundError: a file is gone.
+        """
+        found = self.content.get(split)
+        if not found:
+            has = ", ".join(s for s in SPLITS if self.content.get(s)) or "none"
+            raise ValueError(f"{self.path}: split '{split}' has no entry; splits with entries: {has}")
+        return [self._checked(entry, f"{split}[{i}]") for i, entry in enumerate(found)]
+
+    def _checked(self, entry: dict[str, Any], place: str) -> dict[str, Any]:
+        for key in ("image", "label"):
+            if key not in entry:
+                raise ValueError(f"{self.path}: {place} has no '{key}'; every entry needs both")
+        return {
+            key: str(self._checked_file(entry, key)) if key in FILE_KEYS else value
+            for key, value in entry.items()
+            if not key.endswith("_sha256")
+        }
+
+    def _checked_file(self, entry: dict[str, Any], key: str) -> Path:
+        path = self.path.parent / entry[key]
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file, though {self.path} lists it")
+        if sha256(path) != entry.get(f"{key}_sha256"):
+            raise ValueError(
+                f"{path}: changed since it was hashed in {self.path.name}; "
+                "restore it, or prepare the cohort again"
+            )
+        return path
+
+
+def read_datalist(folder: Path | str) -> Datalist:
+    """Read ``datalist.json`` in ``folder``.
+
+    Raises:
+        FileNotFoundError: no such folder, or no datalist in it.
+        ValueError: the file is not JSON.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder}: no such folder; give --dataset_dir the folder of a prepared cohort "
+            "(unet-school data prepare …)"
+        )
+    path = folder / "datalist.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder}: no datalist.json in it; make one with unet-school data prepare …"
+        )
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); prepare the cohort again") from None
+    return Datalist(path, sha256(path), content)
+
+
+def write_datalist(
+    folder: Path, splits: dict[str, list[dict[str, Any]]], **description: Any
+) -> None:
+    """Hash every file that ``splits`` names and write ``folder/datalist.json``.
+
+    Args:
+        folder: where the files are; paths in ``splits`` are relative to it.
+        splits: the entries of ``training``, ``validation`` and ``test``.
+        description: what stands at the top of the file: name, seed, kind of split, ….
+    """
+    hashed = {name: [_hashed(folder, e) for e in entries] for name, entries in splits.items()}
+    write_json(folder / "datalist.json", {**description, **hashed})
+
+
+def _hashed(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    hashes = {f"{k}_sha256": sha256(folder / entry[k]) for k in FILE_KEYS if k in entry}
+    return {**entry, **hashes}

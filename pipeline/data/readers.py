@@ -1,0 +1,137 @@
+"""Reading one image, or one page of a stack, with its rows first as the file has them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import tifffile
+from monai.config import PathLike
+from monai.data import ImageReader
+from PIL import Image
+
+PNG_LIKE = (".png", ".jpg", ".jpeg", ".bmp")
+TIFF = (".tif", ".tiff")
+NIFTI = (".nii", ".nii.gz")
+SUFFIXES = PNG_LIKE + TIFF + NIFTI
+
+
+class PageReader(ImageReader):
+    """MONAI reader of a two-dimensional image, or of one page of a TIFF or NIfTI stack.
+
+    ``stack.tif#3`` is page 3 of the stack, counted from 0; in NIfTI pages lie along the third
+    axis. The array is ``(rows, columns)``, or ``(rows, columns, channels)`` of a colour image, so
+    that an image and what is written from it lie alike; NIfTI keeps its own first two axes.
+
+    ``read`` opens nothing: :class:`monai.transforms.LoadImage` swallows what a reader raises
+    there, and the message about a corrupt file would be lost.
+    """
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Tell whether this reader knows the format, by its suffix."""
+        path, _ = split_page(str(filename))
+        return suffix_of(path) in SUFFIXES
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> str:
+        """Return the one name in ``data``."""
+        if isinstance(data, (str, Path)):
+            return str(data)
+        (name,) = data
+        return str(name)
+
+    def get_data(self, img: str) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the page's array and, as its meta data, where its channels are.
+
+        Raises:
+            ValueError: the file is corrupt or truncated, or has no such page.
+        """
+        array = read_page(*split_page(img))
+        channel = -1 if array.ndim == 3 else "no_channel"
+        return array, {"original_channel_dim": channel, "spatial_shape": array.shape[:2]}
+
+
+def split_page(name: str) -> tuple[Path, int | None]:
+    """Split ``stack.tif#3`` into the path and the page.
+
+    A file whose own name holds a ``#`` is taken as it is.
+
+    Example:
+        >>> split_page("stack.tif#3")[1], split_page("slice.png")[1]
+        (3, None)
+    """
+    stem, mark, page = name.rpartition("#")
+    if mark and page.isdigit() and not Path(name).exists():
+        return Path(stem), int(page)
+    return Path(name), None
+
+
+def suffix_of(path: Path) -> str:
+    """Return the lower-case suffix, ``.nii.gz`` as one."""
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+
+
+def read_page(path: Path, page: int | None = None) -> np.ndarray:
+    """Read an image, or one page of a stack.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unknown format, corrupt or truncated file, no such page, or a stack of several
+            pages where no page is named.
+    """
+    array = read_stack(path)
+    if page is None and len(array) > 1:
+        raise ValueError(f"{path}: a stack of {len(array)} pages; name one as {path.name}#0")
+    if (page or 0) >= len(array):
+        raise ValueError(f"{path}: has {len(array)} pages and no page {page}")
+    return array[page or 0]
+
+
+def count_pages(path: Path) -> int:
+    """Return the number of pages without decoding them; 1 for a plain image."""
+    with _as_one_line(path):
+        if suffix_of(path) in TIFF:
+            with tifffile.TiffFile(path) as file:
+                return len(file.pages)
+        if suffix_of(path) in NIFTI:
+            shape = nib.load(path).shape  # type: ignore[attr-defined]
+            return int(shape[2]) if len(shape) > 2 else 1
+    return 1
+
+
+def read_stack(path: Path) -> np.ndarray:
+    """Read all pages, ``(pages, rows, columns[, channels])``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unknown format, or a corrupt or truncated file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    suffix = suffix_of(path)
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path}: unknown format '{suffix}'; expected one of {' '.join(SUFFIXES)}")
+    with _as_one_line(path):
+        if suffix in TIFF:
+            with tifffile.TiffFile(path) as file:
+                return np.stack([page.asarray() for page in file.pages])
+        if suffix in NIFTI:
+            volume = np.asanyarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
+            return np.moveaxis(np.atleast_3d(volume), 2, 0)
+        with Image.open(path) as image:
+            return np.asarray(image)[None]
+
+
+@contextmanager
+def _as_one_line(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises on a broken file into one line that names the file."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path}: cannot be read as an image, corrupt or truncated ({reason}); "
+            "restore or remove it"
+        ) from None

@@ -1,0 +1,39 @@
+"""A picture in which a person sees where a mask is wrong."""
+
+import numpy as np
+import torch
+
+MISSED, INVENTED = (64, 120, 255), (255, 120, 0)
+"""Blue: true but not predicted. Orange: predicted but not true."""
+
+
+def overlay(image: torch.Tensor, probability: torch.Tensor, truth: torch.Tensor, threshold: float) -> np.ndarray:
+    """Draw the image, the probability map, and the image with its errors, side by side.
+
+    Args:
+        image: ``(H, W)``, any range; its extremes become black and white.
+        probability: ``(H, W)`` in [0, 1].
+        truth: ``(H, W)``, non-zero is foreground.
+        threshold: at and above which a pixel is foreground.
+
+    Returns:
+        uint8 ``(H, 3 W + 8, 3)``, with white gaps of 4 pixels.
+    """
+    grey = _bytes(_stretched(image))
+    predicted = (probability >= threshold).numpy(force=True)
+    true = truth.bool().numpy(force=True)
+    errors = grey // 2 + 64
+    errors[true & ~predicted] = MISSED
+    errors[predicted & ~true] = INVENTED
+    gap = np.full((len(grey), 4, 3), 255, np.uint8)
+    return np.hstack([grey, gap, _bytes(probability), gap, errors])
+
+
+def _stretched(image: torch.Tensor) -> torch.Tensor:
+    low, high = torch.aminmax(image)
+    return (image - low) / (high - low).clamp(min=1e-8)
+
+
+def _bytes(unit: torch.Tensor) -> np.ndarray:
+    grey = (unit * 255).round().to(torch.uint8).numpy(force=True)
+    return np.repeat(grey[..., None], 3, axis=-1)

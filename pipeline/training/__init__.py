@@ -1,0 +1,34 @@
+"""What a bundle's config needs around MONAI's engines: checks, handlers, checkpoints, tracking."""
+
+from pipeline.training.check_config import check_config
+from pipeline.training.checkpoints import KeepBest, KeepLast
+from pipeline.training.data import datalist_sha256, load_split
+from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
+from pipeline.training.mistakes import one_line_mistakes
+from pipeline.training.overlays import BestOverlays
+from pipeline.training.progress import Progress
+from pipeline.training.reproducible import SeedEachEpoch
+from pipeline.training.run_name import unique_run_name
+from pipeline.training.stop_on_nan import StopOnNan
+from pipeline.training.tracking import Tracking, TrackTraining
+from pipeline.training.workflow import bundle_root
+
+__all__ = [
+    "BestOverlays",
+    "EvaluationLoss",
+    "KeepBest",
+    "KeepLast",
+    "Progress",
+    "SeedEachEpoch",
+    "StopOnNan",
+    "TrackTraining",
+    "Tracking",
+    "TrainingLoss",
+    "bundle_root",
+    "check_config",
+    "datalist_sha256",
+    "image_metrics",
+    "load_split",
+    "one_line_mistakes",
+    "unique_run_name",
+]

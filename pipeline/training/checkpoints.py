@@ -1,0 +1,170 @@
+"""The best model so far, and the last state to resume from."""
+
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from ignite.engine import Engine, Events
+
+from pipeline.data.files import atomic, sha256, write_json
+from pipeline.networks.weights import load_weights, read_checkpoint
+from pipeline.training.tracking import Tracking
+
+MODEL, RECORD, LAST = "model.pt", "model.json", "last.pt"
+
+
+class Stateful(Protocol):
+    """What can be saved and restored: a network, an optimiser, a scheduler, an engine."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object:
+        """Take a state."""
+
+
+class KeepBest:
+    """Keep the network of the best validation, and stop when it is long ago.
+
+    Writes ``model.pt``, a plain state dict, and ``model.json``, which says where it comes from, to
+    ``folder`` after each better validation; copies both to ``publish_to`` when training ends, so
+    that evaluation and inference find the newest finished model there.
+
+    Args:
+        network: what to save.
+        validator: the engine whose metrics decide; it has run before this handler.
+        metric: name of the metric; ``loss`` is better when lower, all others when higher.
+        folder: of this run alone.
+        publish_to: the bundle's ``models`` folder.
+        tracking: the run, whose id ``model.json`` holds.
+        record: what else ``model.json`` says: bundle, datalist, ….
+        patience: epochs without a better validation after which training stops; 0 for never.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        validator: Engine,
+        metric: str,
+        folder: str,
+        publish_to: str,
+        tracking: Tracking,
+        record: Mapping[str, Any],
+        patience: int = 0,
+    ) -> None:
+        self.network, self.validator = network, validator
+        self.metric, self.patience, self.record = metric, patience, record
+        self.tracking = tracking
+        self.folder, self.publish_to = Path(folder), Path(publish_to)
+        self.best, self.best_epoch = -math.inf, 0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer, after its validation handler."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._compare)
+        engine.add_event_handler(Events.COMPLETED, self._publish)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score and its epoch."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where an interrupted run was."""
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+
+    def _compare(self, engine: Engine) -> None:
+        epoch = engine.state.epoch
+        if self.validator.state.epoch != epoch:  # not validated in this epoch
+            return
+        value = self._value()
+        score = -value if self.metric == "loss" else value
+        if score > self.best:
+            self.best, self.best_epoch = score, epoch
+            self._save(epoch, value)
+        elif self.patience and epoch - self.best_epoch >= self.patience:
+            engine.terminate()
+
+    def _value(self) -> float:
+        metrics = self.validator.state.metrics
+        if self.metric not in metrics:
+            raise ValueError(
+                f"key_metric: validation has no '{self.metric}'; it has {', '.join(sorted(metrics))}"
+            )
+        return float(metrics[self.metric])
+
+    def _save(self, epoch: int, value: float) -> None:
+        with atomic(self.folder / MODEL) as temporary:
+            torch.save(self.network.state_dict(), temporary)
+        write_json(
+            self.folder / RECORD,
+            {
+                **self.record,
+                "mlflow_run_id": self.tracking.run_id,
+                "epoch": epoch,
+                f"val_{self.metric}": value,
+                "sha256": sha256(self.folder / MODEL),
+            },
+        )
+
+    def _publish(self) -> None:
+        for name in (MODEL, RECORD):
+            with atomic(self.publish_to / name) as temporary:
+                shutil.copyfile(self.folder / name, temporary)
+
+
+class KeepLast:
+    """Save the whole state of the training after each epoch, and resume from such a file.
+
+    The random states need no saving: :class:`pipeline.training.SeedEachEpoch` derives them from
+    the seed and the epoch.
+
+    Args:
+        folder: of this run alone; the file is ``last.pt``.
+        state: what makes up the training: network, optimiser, scheduler, best score, ….
+        seed: of the run; a resumed run must have the same.
+        resume: ``last.pt`` of an interrupted run, or ``None`` to start afresh.
+    """
+
+    def __init__(
+        self, folder: str, state: Mapping[str, Stateful], seed: int, resume: str | None = None
+    ) -> None:
+        self.path = Path(folder) / LAST
+        self.state, self.seed, self.resume = state, seed, resume
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer, after every handler whose state it saves."""
+        if self.resume:
+            engine.add_event_handler(Events.STARTED, self._load)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
+
+    def _save(self, engine: Engine) -> None:
+        content = {name: part.state_dict() for name, part in self.state.items()}
+        content["random"] = {"seed": self.seed}
+        content["trainer"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
+        with atomic(self.path) as temporary:
+            torch.save(content, temporary)
+
+    def _load(self, engine: Engine) -> None:
+        path = Path(str(self.resume))
+        content = read_checkpoint(path)
+        if set(content) != {*self.state, "random", "trainer"}:
+            raise ValueError(f"{path}: not a {LAST} of this bundle; give one to --resume")
+        if content["random"]["seed"] != self.seed:
+            raise ValueError(
+                f"{path}: was trained with --seed {content['random']['seed']}, not {self.seed}; "
+                "resume with the same seed"
+            )
+        if content["trainer"]["epoch"] >= engine.state.max_epochs:
+            raise ValueError(
+                f"{path}: has all {content['trainer']['epoch']} epochs; "
+                "raise --max_epochs to train on"
+            )
+        for name, part in self.state.items():
+            if isinstance(part, torch.nn.Module):
+                load_weights(part, content[name], path)
+            else:
+                part.load_state_dict(content[name])
+        engine.state.epoch = content["trainer"]["epoch"]
+        engine.state.iteration = content["trainer"]["iteration"]

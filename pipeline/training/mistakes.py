@@ -1,0 +1,80 @@
+"""A user's mistake gets one line; a stack trace is for our bugs."""
+
+import linecache
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+
+import transforms
+
+SOURCES = (Path(__file__).parents[1], Path(transforms.__file__).parent)
+TRACEBACK = "UNET_SCHOOL_TRACEBACK"
+"""Environment variable: set to 1, every error shows its stack trace."""
+
+
+def one_line_mistakes() -> None:
+    """Show a user's mistake as one line and exit with 1,.
+
+    For the process of ``python -m monai.bundle`` or ``unet-school``: in a notebook or another
+    program exceptions stay what they are. A termination signal is turned into an exit, so that a
+    run ends properly.
+    """
+    main = sys.modules["__main__"].__spec__
+    if main is not None and main.name.startswith("monai.bundle"):
+        sys.excepthook = _hook
+        signal.signal(signal.SIGTERM, _terminated)
+
+
+def mistake_of(error: BaseException) -> str | None:
+    """Return the line for a user's mistake, or ``None`` for what may be a bug of ours.
+
+    A mistake is an exception that a ``raise`` in our own code states on purpose, however MONAI
+    and Ignite wrapped it on its way, a failure of the disk, or an id of the config that is not there.
+
+    Example:
+        >>> mistake_of(OSError(28, "No space left on device", "model.pt"))
+        'model.pt: No space left on device'
+    """
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.filename and cause.strerror:
+            return f"{cause.filename}: {cause.strerror}"
+        if isinstance(cause, Exception) and _stated_by_us(cause.__traceback__):
+            return str(cause)
+    return None
+
+
+def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    line = None if os.environ.get(TRACEBACK) == "1" else mistake_of(error)
+    if isinstance(error, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    elif line is not None:
+        print(f"error: {line}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(143)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the innermost cause first."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        hidden = error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)
+    return reversed(chain)
+
+
+def _stated_by_us(trace: TracebackType | None) -> bool:
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    file = Path(trace.tb_frame.f_code.co_filename)
+    ours = any(source in file.parents for source in SOURCES)
+    return ours and linecache.getline(str(file), trace.tb_lineno).strip().startswith("raise ")

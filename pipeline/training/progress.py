@@ -1,0 +1,91 @@
+"""How far a training is, when it will end, and one line for each epoch."""
+
+import time
+
+from ignite.engine import Engine, Events
+from tqdm import tqdm
+
+ORDER = ("loss", "iou", "dice", "accuracy")
+
+
+class Progress:
+    """Show a bar with the expected end, and print one line for each epoch.
+
+    The line stands below its heading::
+
+        epoch  train loss     iou  … |  val loss     iou  … |      lr     s   ends
+            1      0.4812  0.7810  … |    0.3993  0.8120  … | 3.0e-03   9.8  14:32  best
+
+    Args:
+        validator: the engine whose metrics stand beside the trainer's.
+        metric: what the best epoch is judged by; that epoch is marked.
+    """
+
+    def __init__(self, validator: Engine, metric: str) -> None:
+        self.validator, self.metric = validator, metric
+        self.best: float | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer, after its validation handler."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._epoch_started)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._line)
+        engine.add_event_handler(Events.COMPLETED, self._close)
+
+    def _start(self, engine: Engine) -> None:
+        self.total = engine.state.max_epochs * engine.state.epoch_length
+        self.began, self.begun_at = time.monotonic(), engine.state.iteration
+        self.bar = tqdm(
+            total=self.total,
+            initial=self.begun_at,
+            leave=False,
+            disable=None,  # no bar where the output is not a terminal
+            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps, {rate_fmt}, {desc}",
+        )
+        tqdm.write(f"{'epoch':>5}  {_heading('train')} | {_heading('val')} |      lr      s   ends")
+
+    def _epoch_started(self) -> None:
+        self.epoch_started = time.monotonic()
+
+    def _step(self, engine: Engine) -> None:
+        self.bar.set_description_str(f"ends {self._end(engine)}", refresh=False)
+        self.bar.update()
+
+    def _end(self, engine: Engine) -> str:
+        """Return the time of day at which the last epoch will end at the present speed."""
+        per_step = (time.monotonic() - self.began) / (engine.state.iteration - self.begun_at)
+        left = per_step * (self.total - engine.state.iteration)
+        return time.strftime("%H:%M", time.localtime(time.time() + left))
+
+    def _line(self, engine: Engine) -> None:
+        validated = self.validator.state.epoch == engine.state.epoch
+        values = self.validator.state.metrics if validated else {}
+        seconds = time.monotonic() - self.epoch_started
+        rate = engine.optimizer.param_groups[0]["lr"]
+        tqdm.write(
+            f"{engine.state.epoch:>5}  {_row(engine.state.metrics)} | {_row(values)} | "
+            f"{rate:7.1e} {seconds:6.1f}  {self._end(engine)}{self._mark(values)}"
+        )
+
+    def _mark(self, values: dict[str, float]) -> str:
+        value = values.get(self.metric)
+        if value is None:
+            return ""
+        better = self.best is None or (
+            value < self.best if self.metric == "loss" else value > self.best
+        )
+        if better:
+            self.best = value
+        return "  best" if better else ""
+
+    def _close(self) -> None:
+        self.bar.close()
+
+
+def _heading(split: str) -> str:
+    return " ".join(f"{split + ' ' + name if name == 'loss' else name:>10}" for name in ORDER)
+
+
+def _row(metrics: dict[str, float]) -> str:
+    return " ".join(f"{metrics[n]:10.4f}" if n in metrics else " " * 10 for n in ORDER)

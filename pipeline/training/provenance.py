@@ -1,0 +1,26 @@
+"""Where a result comes from: code, packages, machine."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("unet-school", "torch", "monai", "pytorch-ignite", "mlflow", "numpy")
+
+
+def git_commit(folder: Path) -> str:
+    """Return the commit that ``folder`` is at, marked ``-dirty`` when files differ from it.
+
+    Outside a repository, or without git, it is ``none``.
+    """
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of each package that a result depends on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

@@ -1,0 +1,68 @@
+"""Refusing images that the intensity scaling was not made for."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import convert_to_tensor
+
+from transforms.naming import named
+
+
+class GreyImage(Transform):
+    """Check that an image has one channel with values from 0 to ``maximum``, and make it float32.
+
+    Args:
+        maximum: the largest value of the image's number format: 255 for 8 bits, 65535 for 16.
+
+    Shapes: ``(1, *spatial)`` in and out.
+
+    Raises:
+        ValueError: more than one channel, a value outside the range, or a NaN.
+
+    Example:
+        >>> GreyImage()(torch.tensor([[[0, 255]]])).dtype
+        torch.float32
+        >>> GreyImage()(torch.zeros(4, 2, 2))
+        Traceback (most recent call last):
+        ValueError: an image with 4 channels; expected 1, a grey image; convert it to grey
+    """
+
+    def __init__(self, maximum: float = 255) -> None:
+        self.maximum = maximum
+
+    def __call__(self, image: NdarrayOrTensor) -> torch.Tensor:
+        """Return the image as float32."""
+        tensor: torch.Tensor = convert_to_tensor(image, dtype=torch.float32, track_meta=True)
+        if tensor.shape[0] != 1:
+            raise ValueError(
+                f"an image with {tensor.shape[0]} channels; expected 1, a grey image; "
+                "convert it to grey"
+            )
+        low, high = (float(v) for v in torch.aminmax(tensor))
+        if not (low >= 0 and high <= self.maximum):
+            raise ValueError(
+                f"intensities from {low:g} to {high:g}; expected 0 to {self.maximum:g}; "
+                "convert it, or set intensity_max to the maximum of its number format for all images"
+            )
+        return tensor
+
+
+class GreyImaged(MapTransform):
+    """:class:`GreyImage` on the named keys of a dictionary; an error names the file."""
+
+    def __init__(
+        self, keys: KeysCollection, maximum: float = 255, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = GreyImage(maximum)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the dictionary with its images as float32."""
+        out = dict(data)
+        for key in self.key_iterator(out):
+            with named(out, key):
+                out[key] = self.transform(out[key])
+        return out
