@@ -1,0 +1,8 @@
+"""From a trained model and images to probability maps and masks."""
+
+from pipeline.inference.dihedral import DihedralInferer
+from pipeline.inference.folder import find_images
+from pipeline.inference.model import load_network, threshold_of
+from pipeline.inference.writer import WritePredictions
+
+__all__ = ["DihedralInferer", "WritePredictions", "find_images", "load_network", "threshold_of"]

@@ -3,6 +3,7 @@
 from pipeline.training.check_config import check_config
 from pipeline.training.checkpoints import KeepBest, KeepLast
 from pipeline.training.data import datalist_sha256, load_split
+from pipeline.training.evaluate import evaluate
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.mistakes import one_line_mistakes
 from pipeline.training.overlays import BestOverlays
@@ -10,7 +11,7 @@ from pipeline.training.progress import Progress
 from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.run_name import unique_run_name
 from pipeline.training.stop_on_nan import StopOnNan
-from pipeline.training.tracking import Tracking, TrackTraining
+from pipeline.training.tracking import Tracking, TrackTraining, training_run
 from pipeline.training.workflow import bundle_root
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "bundle_root",
     "check_config",
     "datalist_sha256",
+    "evaluate",
     "image_metrics",
     "load_split",
     "one_line_mistakes",
+    "training_run",
     "unique_run_name",
 ]

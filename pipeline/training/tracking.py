@@ -17,9 +17,11 @@ from filelock import FileLock
 from ignite.engine import Engine, Events
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 
+from pipeline.inference.model import read_record
 from pipeline.training.executed_config import flat_parameters, save_executed_config
-from pipeline.training.provenance import git_commit
+from pipeline.provenance import git_commit
 from pipeline.training.workflow import running_workflow
 
 DATABASE = "mlflow.db"
@@ -107,6 +109,17 @@ class Tracking:
             raise
         self.end()
 
+    def history(self, run_id: str | None) -> dict[str, list[tuple[int, float]]]:
+        """Return every metric of a run as (epoch, value) pairs; nothing where it is not known."""
+        try:
+            names = self.client.get_run(run_id).data.metrics
+        except MlflowException:
+            return {}
+        return {
+            name: [(point.step, point.value) for point in self.client.get_metric_history(run_id, name)]
+            for name in names
+        }
+
     def _experiment_id(self) -> str:
         found = self.client.get_experiment_by_name(self.experiment)
         if found is not None:
@@ -161,3 +174,14 @@ class TrackTraining:
     def _fail(self, error: BaseException) -> None:
         self.tracking.end(error)
         raise error
+
+
+def training_run(model: str) -> str | None:
+    """Return the id of the MLflow run that trained a model, as the record beside it says.
+
+    Raises:
+        FileNotFoundError: there is no record.
+        ValueError: the record belongs to other weights.
+    """
+    run_id: str | None = read_record(Path(model)).get("mlflow_run_id")
+    return run_id

@@ -1,0 +1,68 @@
+"""The per-image table: every case with its numbers, and the mean over cases."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from pipeline.evaluation.overlap import METRICS, count
+
+
+class Case(NamedTuple):
+    """One evaluated image.
+
+    Attributes:
+        name: of the image file, without its folder.
+        image: ``(H, W)`` as the network saw it.
+        probability: ``(H, W)`` in [0, 1].
+        truth: ``(H, W)``, non-zero is foreground.
+    """
+
+    name: str
+    image: torch.Tensor
+    probability: torch.Tensor
+    truth: torch.Tensor
+
+    def scores(self, threshold: float) -> dict[str, float]:
+        """Return the metrics of the mask at a threshold."""
+        counts = count(self.probability >= threshold, self.truth)
+        return {name: metric(counts) for name, metric in METRICS.items()}
+
+
+def table(cases: Sequence[Case], threshold: float) -> list[dict[str, Any]]:
+    """Return one row per case: its name and metrics."""
+    return [{"image": case.name, **case.scores(threshold)} for case in cases]
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return mean, standard deviation (n - 1), lowest and highest of each metric over cases.
+
+    Example:
+        >>> rows = [{m: v for m in METRICS} for v in (0.5, 1.0)]
+        >>> summary(rows)["iou"]
+        {'mean': 0.75, 'sd': 0.3536, 'min': 0.5, 'max': 1.0, 'n': 2}
+    """
+    out = {}
+    for name in METRICS:
+        values = np.array([row[name] for row in rows])
+        deviation = values.std(ddof=1) if len(values) > 1 else 0.0
+        out[name] = {
+            "mean": round(float(values.mean()), 6),
+            "sd": round(float(deviation), 4),
+            "min": round(float(values.min()), 4),
+            "max": round(float(values.max()), 4),
+            "n": len(values),
+        }
+    return out
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the rows as comma-separated text with a heading."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

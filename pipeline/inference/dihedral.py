@@ -1,0 +1,54 @@
+"""Test-time augmentation over the symmetries of the square."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from monai.utils import convert_to_tensor
+
+from transforms import Dihedral
+
+
+class DihedralInferer(Inferer):
+    """Average the probabilities that a network gives to the eight versions of an image.
+
+    Each version is turned back before the mean is taken. What is returned is the logit of the mean
+    probability, so that it stands wherever the network's own logits would.
+
+    Args:
+        inferer: how one version is inferred, a sliding window for instance.
+        versions: how many of the eight symmetries, in the order of
+            :class:`transforms.Dihedral`; 1 is the image alone.
+
+    Shapes: ``(B, C, H, W)`` to ``(B, K, H, W)``.
+
+    Raises:
+        ValueError: ``versions`` outside 1 to 8.
+
+    Example:
+        >>> from monai.inferers import SimpleInferer
+        >>> image = torch.randn(1, 1, 4, 6)
+        >>> twice = DihedralInferer(SimpleInferer())(image, lambda x: 2 * x)
+        >>> bool(torch.allclose(twice, 2 * image, atol=1e-5))
+        True
+    """
+
+    def __init__(self, inferer: Inferer, versions: int = 8) -> None:
+        if not 1 <= versions <= 8:
+            raise ValueError(f"tta_versions {versions}: expected 1 (none) to 8 (all symmetries)")
+        self.inferer, self.versions = inferer, versions
+        self.dihedral = Dihedral()
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Return the logits of the mean probabilities."""
+        plain = convert_to_tensor(inputs, track_meta=False)
+        if self.versions == 1:
+            return self.inferer(plain, network, *args, **kwargs)
+        total: Any = 0
+        for k in range(self.versions):
+            logits = self.inferer(self.dihedral(plain, k), network, *args, **kwargs)
+            total = total + self.dihedral.inverse(logits.sigmoid(), k)
+        return torch.logit(total / self.versions, eps=1e-7)

@@ -1,0 +1,60 @@
+"""A trained model on disk: its weights, and the record beside them that says where it is from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.data.files import sha256, write_json
+from pipeline.networks.weights import load_weights, read_checkpoint
+
+
+def load_network(
+    network: torch.nn.Module, path: str, device: torch.device | str = "cpu"
+) -> torch.nn.Module:
+    """Give a network the weights of ``path`` and move it to a device.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a checkpoint, or one of another network.
+    """
+    load_weights(network, read_checkpoint(Path(path)), Path(path))
+    return network.to(device, memory_format=torch.channels_last)
+
+
+def record_path(model: Path) -> Path:
+    """Return where the record of a model is: ``model.json`` beside ``model.pt``."""
+    return model.with_suffix(".json")
+
+
+def read_record(model: Path) -> dict[str, Any]:
+    """Read the record of a model.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it belongs to other weights.
+    """
+    path = record_path(model)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; training writes it beside the weights")
+    record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if record["sha256"] != sha256(model):
+        raise ValueError(f"{path}: belongs to other weights than {model.name}; copy both together")
+    return record
+
+
+def store_threshold(model: Path, threshold: float, chosen_by: dict[str, Any]) -> None:
+    """Add the threshold, and what it was chosen by, to the record of a model."""
+    record = read_record(model)
+    write_json(record_path(model), {**record, "threshold": threshold, "threshold_by": chosen_by})
+
+
+def threshold_of(path: str) -> float:
+    """Return the threshold that evaluation chose on validation for a model; 1/2 before that.
+
+    Raises:
+        FileNotFoundError: the model has no record.
+        ValueError: the record belongs to other weights.
+    """
+    return float(read_record(Path(path)).get("threshold", 0.5))

@@ -1,0 +1,133 @@
+"""The evaluation run: threshold on validation, numbers on test, a report, all in MLflow."""
+
+from pathlib import Path
+from typing import Any
+
+from monai.engines import Evaluator
+from PIL import Image
+
+from pipeline.data.files import atomic, write_json
+from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
+from pipeline.evaluation.cases import Case, as_csv, summary, table
+from pipeline.evaluation.overlap import METRICS
+from pipeline.evaluation.overlays import overlay
+from pipeline.evaluation.report import Report, write_report
+from pipeline.evaluation.threshold import ThresholdCurve
+from pipeline.inference.model import read_record, store_threshold
+from pipeline.provenance import versions
+from pipeline.training.collect import collect_cases
+from pipeline.training.tracking import Tracking
+
+
+def evaluate(
+    validator: Evaluator,
+    tester: Evaluator,
+    tracking: Tracking,
+    model: str,
+    folder: str,
+    threshold_metric: str = "accuracy",
+    threshold: float | None = None,
+) -> None:
+    """Choose the threshold on validation, score the test split, and write what was found.
+
+    Writes ``cases.csv`` (one row an image), ``summary.json``, ``overlays/`` and ``report.html`` to
+    ``folder``, stores the threshold beside the model, and records all of it in a child of the MLflow
+    run that trained the model.
+
+    Args:
+        validator: over the validation split; its cases choose the threshold.
+        tester: over the test split.
+        tracking: the run of this evaluation.
+        model: the weights that both engines use.
+        folder: where to write.
+        threshold_metric: what the threshold is chosen by: ``iou``, ``dice`` or ``accuracy``.
+        threshold: a given one, which is then neither searched nor stored.
+
+    Raises:
+        ValueError: an unknown metric.
+    """
+    if threshold_metric not in METRICS:
+        raise ValueError(f"threshold_metric {threshold_metric}: expected one of {', '.join(METRICS)}")
+    with tracking.recorded():
+        curve = _curve(collect_cases(validator))
+        chosen = curve.best(threshold_metric) if threshold is None else threshold
+        cases = collect_cases(tester)
+        rows = table(cases, chosen)
+        found = _summary(cases, rows, chosen, threshold_metric, model)
+        _write(Path(folder), cases, rows, found, chosen)
+        if threshold is None:
+            store_threshold(Path(model), chosen, {"metric": threshold_metric, "split": "validation"})
+        history = tracking.history(found["model"].get("mlflow_run_id"))
+        write_report(Path(folder) / "report.html", Report(found, rows, cases, curve, history))
+        _record(tracking, Path(folder), found)
+        print(_short_table(found, Path(folder), tracking))
+
+
+def _curve(cases: list[Case]) -> ThresholdCurve:
+    curve = ThresholdCurve()
+    for case in cases:
+        curve.add(case.probability, case.truth)
+    return curve
+
+
+def _summary(
+    cases: list[Case], rows: list[dict[str, Any]], threshold: float, metric: str, model: str
+) -> dict[str, Any]:
+    pairs = [(_grey(case.image), case.truth) for case in cases]
+    _, intensity = best_intensity_threshold(pairs)
+    return {
+        "split": "test",
+        "threshold": threshold,
+        "threshold_metric": metric,
+        "test": summary(rows),
+        "baselines": {
+            "all foreground": constant_answer(pairs),
+            "best intensity threshold, chosen on test": {"accuracy": intensity},
+        },
+        "model": {"path": model, **read_record(Path(model))},
+        "versions": versions(),
+    }
+
+
+def _grey(image: Any) -> Any:
+    """Stretch a normalised image to 0..255, which no threshold on it notices."""
+    low, high = image.min(), image.max()
+    return (image - low) / (high - low).clamp(min=1e-8) * 255
+
+
+def _write(
+    folder: Path,
+    cases: list[Case],
+    rows: list[dict[str, Any]],
+    found: dict[str, Any],
+    threshold: float,
+) -> None:
+    for case in cases:
+        picture = overlay(case.image, case.probability, case.truth, threshold)
+        with atomic(folder / "overlays" / f"{Path(case.name).stem}.png") as temporary:
+            Image.fromarray(picture).save(temporary)
+    with atomic(folder / "cases.csv") as temporary:
+        temporary.write_text(as_csv(rows), "utf-8")
+    write_json(folder / "summary.json", found)
+
+
+def _record(tracking: Tracking, folder: Path, found: dict[str, Any]) -> None:
+    tracking.log_metrics({f"test_{name}": row["mean"] for name, row in found["test"].items()})
+    tracking.log_metrics({"threshold": found["threshold"]})
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            inside = path.parent.relative_to(folder)
+            tracking.log_artifact(path, None if inside == Path() else str(inside))
+
+
+def _short_table(found: dict[str, Any], folder: Path, tracking: Tracking) -> str:
+    first = next(iter(found["test"].values()))
+    lines = [f"test, {first['n']} images, threshold {found['threshold']:.3f} from validation"]
+    lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
+    means = {name: row["mean"] for name, row in found["test"].items()}
+    for title, values in {"this model": means, **found["baselines"]}.items():
+        cells = (f"{values[name]:10.4f}" if name in values else f"{'':10}" for name in METRICS)
+        lines.append(f"{title:<42}" + "".join(cells))
+    lines.append(f"report      {folder / 'report.html'}")
+    lines.append(f"MLflow run  {tracking.run_name} in experiment {tracking.experiment}")
+    return "\n".join(lines)
