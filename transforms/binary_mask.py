@@ -23,8 +23,8 @@ class BinaryMask(Transform):
         ValueError: other values than 0 and 1, or 0 and 255.
 
     Example:
-        >>> BinaryMask()(torch.tensor([[[0, 255]]]))
-        tensor([[[0., 1.]]])
+        >>> BinaryMask()(torch.tensor([[[0, 255]]])).tolist()
+        [[[0.0, 1.0]]]
     """
 
     def __call__(self, mask: NdarrayOrTensor) -> torch.Tensor:

@@ -45,7 +45,7 @@ class GreyImage(Transform):
         if not (low >= 0 and high <= self.maximum):
             raise ValueError(
                 f"intensities from {low:g} to {high:g}; expected 0 to {self.maximum:g}; "
-                "convert it, or set intensity_max to the maximum of its number format for all images"
+                "convert it, or set intensity_max to the largest value of its format"
             )
         return tensor
 

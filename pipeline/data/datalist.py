@@ -38,14 +38,28 @@ class Datalist(NamedTuple):
         """Return the entries of one split with absolute paths, each file checked by its hash.
 
         Raises:
-            ValueError: the split is absent or empty, or a file changed since it was hashed.
+            ValueError: the split is absent or empty, an image of it stands in another split too,
+                or a file changed since it was hashed.
             FileNotFoundError: a file is gone.
         """
         found = self.content.get(split)
         if not found:
             has = ", ".join(s for s in SPLITS if self.content.get(s)) or "none"
-            raise ValueError(f"{self.path}: split '{split}' has no entry; splits with entries: {has}")
+            raise ValueError(
+                f"{self.path}: split '{split}' has no entry; splits with entries: {has}"
+            )
+        self._check_leak(split)
         return [self._checked(entry, f"{split}[{i}]") for i, entry in enumerate(found)]
+
+    def _check_leak(self, split: str) -> None:
+        own = {entry.get("image_sha256"): entry.get("image") for entry in self.content[split]}
+        for other in set(SPLITS) - {split}:
+            for entry in self.content.get(other, ()):
+                if entry.get("image_sha256") in own:
+                    raise ValueError(
+                        f"{self.path}: {entry['image']} of {split} stands in {other} too; "
+                        "an image may be in one split only"
+                    )
 
     def _checked(self, entry: dict[str, Any], place: str) -> dict[str, Any]:
         for key in ("image", "label"):
@@ -90,7 +104,9 @@ def read_datalist(folder: Path | str) -> Datalist:
     try:
         content = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); prepare the cohort again") from None
+        raise ValueError(
+            f"{path}: not readable as JSON ({error}); prepare the cohort again"
+        ) from None
     return Datalist(path, sha256(path), content)
 
 

@@ -49,7 +49,9 @@ def prepare_isbi2012(
             f"{source / LABELS}: {_pages(labels)}; expected {_pages(images)} as {VOLUME} has"
         )
     count = len(images)
-    splits = random_split(count, sizes, seed) if split == "random" else contiguous_split(count, sizes)
+    splits = (
+        random_split(count, sizes, seed) if split == "random" else contiguous_split(count, sizes)
+    )
     for i in range(count):
         _write(folder / "images", i, images[i], source / VOLUME, GreyImage())
         _write(folder / "labels", i, labels[i], source / LABELS, BinaryMask())

@@ -84,15 +84,18 @@ def cells(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     texture = _smooth(size, 1.5, rng, 0, 0.05)
     image = ndimage.gaussian_filter(interior - membrane - organelles + texture, 0.8) + light
     image += rng.normal(0, 0.05, image.shape)
-    return np.uint8(255 * image.clip(0, 1)), instances
+    return (255 * image.clip(0, 1)).astype(np.uint8), instances
 
 
 def _sheet(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Cut the plane into cells; return the instances and the distance to the next border."""
     margin = 40
-    centres = rng.uniform(-margin, size + margin, (max(4, (size + 2 * margin) ** 2 // CELL_AREA), 2))
-    bend = np.stack([_smooth(size, 8, rng, 0, 4) for _ in range(2)], -1)
-    _, nearest = cKDTree(centres).query(np.stack(np.mgrid[:size, :size], -1) + bend)
+    centres = rng.uniform(
+        -margin, size + margin, (max(4, (size + 2 * margin) ** 2 // CELL_AREA), 2)
+    )
+    bend = np.stack([_smooth(size, 8, rng, 0, 4) for _ in range(2)], axis=-1)
+    pixels = np.moveaxis(np.mgrid[:size, :size], 0, -1)
+    _, nearest = cKDTree(centres).query(pixels + bend)
     edge = ndimage.distance_transform_edt(~find_boundaries(nearest, mode="inner"))
     instances = label((nearest + 1) * (edge > 1.5), connectivity=1)
     instances = remove_small_objects(instances, max_size=30, connectivity=1)

@@ -96,7 +96,7 @@ def count_pages(path: Path) -> int:
             with tifffile.TiffFile(path) as file:
                 return len(file.pages)
         if suffix_of(path) in NIFTI:
-            shape = nib.load(path).shape  # type: ignore[attr-defined]
+            shape = nib.load(path).shape
             return int(shape[2]) if len(shape) > 2 else 1
     return 1
 
@@ -118,7 +118,7 @@ def read_stack(path: Path) -> np.ndarray:
             with tifffile.TiffFile(path) as file:
                 return np.stack([page.asarray() for page in file.pages])
         if suffix in NIFTI:
-            volume = np.asanyarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
+            volume = np.asanyarray(nib.load(path).dataobj)
             return np.moveaxis(np.atleast_3d(volume), 2, 0)
         with Image.open(path) as image:
             return np.asarray(image)[None]

@@ -21,7 +21,7 @@ def random_split(count: int, sizes: Sequence[int], seed: int) -> Splits:
 
     Example:
         >>> random_split(5, (3, 1, 1), seed=0)
-        {'training': [0, 2, 4], 'validation': [1], 'test': [3]}
+        {'training': [2, 3, 4], 'validation': [0], 'test': [1]}
     """
     return _cut(np.random.default_rng(seed).permutation(count), sizes)
 

@@ -19,12 +19,12 @@ def constant_answer(pairs: Iterable[Pair]) -> dict[str, float]:
         0.75
     """
     counts = [count(torch.ones_like(truth), truth) for _, truth in pairs]
-    return {
-        name: sum(metric(c) for c in counts) / len(counts) for name, metric in METRICS.items()
-    }
+    return {name: sum(metric(c) for c in counts) / len(counts) for name, metric in METRICS.items()}
 
 
-def best_intensity_threshold(pairs: Iterable[Pair], metric: str = "accuracy") -> tuple[float, float]:
+def best_intensity_threshold(
+    pairs: Iterable[Pair], metric: str = "accuracy"
+) -> tuple[float, float]:
     """Find the one intensity threshold that scores best on these very images.
 
     An upper bound for a global threshold, bright or dark side, since it is chosen on the images

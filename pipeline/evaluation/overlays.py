@@ -7,7 +7,9 @@ MISSED, INVENTED = (64, 120, 255), (255, 120, 0)
 """Blue: true but not predicted. Orange: predicted but not true."""
 
 
-def overlay(image: torch.Tensor, probability: torch.Tensor, truth: torch.Tensor, threshold: float) -> np.ndarray:
+def overlay(
+    image: torch.Tensor, probability: torch.Tensor, truth: torch.Tensor, threshold: float
+) -> np.ndarray:
     """Draw the image, the probability map, and the image with its errors, side by side.
 
     Args:

@@ -11,6 +11,7 @@ import jinja2
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from pipeline.data.files import atomic
@@ -70,6 +71,7 @@ def _training_curves(history: History) -> str:
             if points:
                 axes.plot(*zip(*points, strict=True), color=colour, label=split, linewidth=1.5)
         axes.set(title=name, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
         axes.legend(frameon=False, fontsize=8)
     return _as_svg(figure)

@@ -17,9 +17,7 @@ def find_images(folder: str) -> list[dict[str, str]]:
         raise FileNotFoundError(f"{folder}: no such folder; give --image_dir a folder of images")
     files = sorted(p for p in root.iterdir() if p.is_file() and suffix_of(p) in SUFFIXES)
     if not files:
-        raise FileNotFoundError(
-            f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}"
-        )
+        raise FileNotFoundError(f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}")
     seen: dict[str, Path] = {}
     for path in files:
         other = seen.setdefault(written_name(path), path)

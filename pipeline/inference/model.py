@@ -20,7 +20,7 @@ def load_network(
         ValueError: not a checkpoint, or one of another network.
     """
     load_weights(network, read_checkpoint(Path(path)), Path(path))
-    return network.to(device, memory_format=torch.channels_last)
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def record_path(model: Path) -> Path:

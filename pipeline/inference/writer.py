@@ -21,7 +21,7 @@ from pipeline.provenance import versions
 class WritePredictions:
     """Write a probability map and a mask for each image that an evaluator infers, and a report.
 
-    ``folder/probability/NAME`` and ``folder/mask/NAME`` have the image's name, size and orientation:
+    ``folder/probability/NAME`` and ``folder/mask/NAME`` lie as the image does and have its size:
 
     ==========  =============================  ==========  =======================
     image       probability                    mask        also
@@ -111,20 +111,22 @@ class WritePredictions:
 
 def _save(path: Path, pages: np.ndarray, source: Path) -> None:
     """Save the pages of one file, a mask when they are boolean, in the manner of ``source``."""
+    is_mask = pages.dtype == bool
     if suffix_of(source) in NIFTI:
         _save_nifti(path, pages, source)
     elif suffix_of(source) in TIFF:
-        array = np.uint8(255) * pages if pages.dtype == bool else pages
+        array = pages * np.uint8(255) if is_mask else pages
         tifffile.imwrite(path, array if len(array) > 1 else array[0], photometric="minisblack")
+    elif is_mask:
+        Image.fromarray(pages[0] * np.uint8(255)).save(path)
     else:
-        array = np.uint8(255) * pages[0] if pages.dtype == bool else np.uint16(pages[0] * 65535 + 0.5)
-        Image.fromarray(array).save(path)
+        Image.fromarray((pages[0] * 65535 + 0.5).astype(np.uint16)).save(path)
 
 
 def _save_nifti(path: Path, pages: np.ndarray, source: Path) -> None:
     like = nib.load(source)
-    volume = np.moveaxis(pages, 0, 2).reshape(like.shape)  # type: ignore[attr-defined]
+    volume = np.moveaxis(pages, 0, 2).reshape(like.shape)
     dtype = np.uint8 if pages.dtype == bool else np.float32
     header = like.header.copy()
     header.set_data_dtype(dtype)
-    nib.save(nib.Nifti1Image(volume.astype(dtype), like.affine, header), path)  # type: ignore[attr-defined]
+    nib.save(nib.Nifti1Image(volume.astype(dtype), like.affine, header), path)

@@ -1,0 +1,1 @@
+"""The U-Net school: UNet, UNet++ and UNet 3+."""

@@ -1,11 +1,11 @@
 """What a bundle's config needs around MONAI's engines: checks, handlers, checkpoints, tracking."""
 
+from pipeline.mistakes import one_line_mistakes
 from pipeline.training.check_config import check_config
 from pipeline.training.checkpoints import KeepBest, KeepLast
 from pipeline.training.data import datalist_sha256, load_split
 from pipeline.training.evaluate import evaluate
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
-from pipeline.training.mistakes import one_line_mistakes
 from pipeline.training.overlays import BestOverlays
 from pipeline.training.progress import Progress
 from pipeline.training.reproducible import SeedEachEpoch

@@ -48,8 +48,8 @@ def mistakes(parser: ConfigParser) -> Iterator[str]:
     """Yield one line for each key that does nothing and each number that is text.
 
     Example:
-        >>> parser = ConfigParser({"learning_rate": 0.1, "lerning_rate": 1, "run": "$@learning_rate"})
-        >>> next(mistakes(parser))
+        >>> config = {"learning_rate": 0.1, "lerning_rate": 1, "run": "$@learning_rate"}
+        >>> next(mistakes(ConfigParser(config)))
         "lerning_rate: nothing uses this key; did you mean 'learning_rate'?"
     """
     parser.resolve_macro_and_relative_ids()
@@ -86,9 +86,7 @@ def _section(
 
 
 def _is_used(path: str, used: Collection[str]) -> bool:
-    return any(
-        path == u or path.startswith(f"{u}::") or u.startswith(f"{path}::") for u in used
-    )
+    return any(path == u or path.startswith(f"{u}::") or u.startswith(f"{path}::") for u in used)
 
 
 def _inside(parser: ConfigParser, path: str, value: Any) -> Iterator[str]:
@@ -118,7 +116,7 @@ def _component(parser: ConfigParser, path: str, config: dict[str, Any]) -> Itera
     for key in component.resolve_args():
         if key not in arguments:
             yield (
-                f"{_shown(path)}#{key}: {target.__name__} has no such argument"
+                f"{_shown(path)}#{key}: {str(name).rpartition('.')[2]} has no such argument"
                 f"{_nearest(key, arguments)}"
             )
 

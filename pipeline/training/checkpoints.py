@@ -89,9 +89,8 @@ class KeepBest:
     def _value(self) -> float:
         metrics = self.validator.state.metrics
         if self.metric not in metrics:
-            raise ValueError(
-                f"key_metric: validation has no '{self.metric}'; it has {', '.join(sorted(metrics))}"
-            )
+            known = ", ".join(sorted(metrics))
+            raise ValueError(f"key_metric: validation has no '{self.metric}'; it has {known}")
         return float(metrics[self.metric])
 
     def _save(self, epoch: int, value: float) -> None:

@@ -1,8 +1,8 @@
 """Running an evaluator and keeping what it says of each image."""
 
 from pathlib import Path
+from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.utils import convert_to_tensor
@@ -22,7 +22,7 @@ def collect_cases(evaluator: Evaluator) -> list[Case]:
     return cases
 
 
-def _case(item: dict[str, torch.Tensor]) -> Case:
+def _case(item: dict[str, Any]) -> Case:
     name = Path(item["image"].meta["filename_or_obj"]).name
     image, logits, truth = (
         convert_to_tensor(item[key][0], track_meta=False) for key in ("image", "pred", "label")

@@ -31,8 +31,8 @@ def evaluate(
     """Choose the threshold on validation, score the test split, and write what was found.
 
     Writes ``cases.csv`` (one row an image), ``summary.json``, ``overlays/`` and ``report.html`` to
-    ``folder``, stores the threshold beside the model, and records all of it in a child of the MLflow
-    run that trained the model.
+    ``folder``, stores the threshold beside the model, and records all of it in a child of the
+    MLflow run that trained the model.
 
     Args:
         validator: over the validation split; its cases choose the threshold.
@@ -47,7 +47,9 @@ def evaluate(
         ValueError: an unknown metric.
     """
     if threshold_metric not in METRICS:
-        raise ValueError(f"threshold_metric {threshold_metric}: expected one of {', '.join(METRICS)}")
+        raise ValueError(
+            f"threshold_metric {threshold_metric}: expected one of {', '.join(METRICS)}"
+        )
     with tracking.recorded():
         curve = _curve(collect_cases(validator))
         chosen = curve.best(threshold_metric) if threshold is None else threshold
@@ -56,7 +58,9 @@ def evaluate(
         found = _summary(cases, rows, chosen, threshold_metric, model)
         _write(Path(folder), cases, rows, found, chosen)
         if threshold is None:
-            store_threshold(Path(model), chosen, {"metric": threshold_metric, "split": "validation"})
+            store_threshold(
+                Path(model), chosen, {"metric": threshold_metric, "split": "validation"}
+            )
         history = tracking.history(found["model"].get("mlflow_run_id"))
         write_report(Path(folder) / "report.html", Report(found, rows, cases, curve, history))
         _record(tracking, Path(folder), found)

@@ -37,7 +37,7 @@ def flat_parameters(parser: ConfigParser) -> dict[str, str]:
         >>> flat_parameters(ConfigParser({"rate": 0.1, "optimizer": optimizer}))
         {'rate': '0.1', 'optimizer': 'Adam', 'optimizer.lr': '0.1'}
     """
-    rows = {}
+    rows: dict[str, str] = {}
     for key, value in parser.config.items():
         if not key.startswith("_") and key not in (*RUN_IDS, "imports"):
             rows |= {name: str(v)[:LONGEST] for name, v in _flatten(parser, key, value)}
@@ -62,7 +62,7 @@ def _flatten(parser: ConfigParser, name: str, value: Any) -> Iterator[tuple[str,
 
 
 def _evaluated(parser: ConfigParser, id: str, text: str) -> Any:
-    """Return what a reference or an expression stands for, or ``None`` where it is not known yet."""
+    """Return what a reference or an expression stands for, ``None`` where it is not known yet."""
     if text.startswith("@"):
         value = parser.get(text[1:])
         if not (isinstance(value, str) and value[:1] in ("$", "@")):

@@ -20,8 +20,8 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipeline.inference.model import read_record
-from pipeline.training.executed_config import flat_parameters, save_executed_config
 from pipeline.provenance import git_commit
+from pipeline.training.executed_config import flat_parameters, save_executed_config
 from pipeline.training.workflow import running_workflow
 
 DATABASE = "mlflow.db"
@@ -116,7 +116,9 @@ class Tracking:
         except MlflowException:
             return {}
         return {
-            name: [(point.step, point.value) for point in self.client.get_metric_history(run_id, name)]
+            name: [
+                (point.step, point.value) for point in self.client.get_metric_history(run_id, name)
+            ]
             for name in names
         }
 

@@ -5,12 +5,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType, TracebackType
 
-import transforms
+SOURCES = ("pipeline", "transforms")
+"""The packages whose ``raise`` statements speak to the user."""
 
-SOURCES = (Path(__file__).parents[1], Path(transforms.__file__).parent)
 TRACEBACK = "UNET_SCHOOL_TRACEBACK"
 """Environment variable: set to 1, every error shows its stack trace."""
 
@@ -32,7 +31,7 @@ def mistake_of(error: BaseException) -> str | None:
     """Return the line for a user's mistake, or ``None`` for what may be a bug of ours.
 
     A mistake is an exception that a ``raise`` in our own code states on purpose, however MONAI
-    and Ignite wrapped it on its way, a failure of the disk, or an id of the config that is not there.
+    and Ignite wrapped it on its way, or a failure of the disk.
 
     Example:
         >>> mistake_of(OSError(28, "No space left on device", "model.pt"))
@@ -46,8 +45,13 @@ def mistake_of(error: BaseException) -> str | None:
     return None
 
 
+def wants_traceback() -> bool:
+    """Tell whether the environment asks for stack traces."""
+    return os.environ.get(TRACEBACK) == "1"
+
+
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    line = None if os.environ.get(TRACEBACK) == "1" else mistake_of(error)
+    line = None if wants_traceback() else mistake_of(error)
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     elif line is not None:
@@ -75,6 +79,6 @@ def _stated_by_us(trace: TracebackType | None) -> bool:
         trace = trace.tb_next
     if trace is None:
         return False
-    file = Path(trace.tb_frame.f_code.co_filename)
-    ours = any(source in file.parents for source in SOURCES)
-    return ours and linecache.getline(str(file), trace.tb_lineno).strip().startswith("raise ")
+    ours = trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in SOURCES
+    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+    return ours and line.strip().startswith("raise ")

@@ -1,0 +1,36 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    return ROOT / "bundles" / "membranes" / "configs"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("UNET_SCHOOL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; name its folder in UNET_SCHOOL_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory) -> Path:
+    """A cohort of five small phantoms: 3 train, 1 validates, 1 tests."""
+    from pipeline.data.phantom import write_cells
+
+    folder = tmp_path_factory.mktemp("phantom")
+    write_cells(folder, count=5, size=64, seed=3)
+    return folder

@@ -1,0 +1,93 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.data import read_datalist
+from pipeline.data.files import sha256
+
+
+@pytest.fixture
+def cohort(phantom, tmp_path):
+    return shutil.copytree(phantom, tmp_path / "cohort")
+
+
+def edit(folder, change):
+    path = folder / "datalist.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def append_to(file):
+    Path(file).write_bytes(Path(file).read_bytes() + b"x")
+
+
+def test_entries_have_absolute_paths_and_no_hashes(cohort):
+    entries = read_datalist(cohort).entries("training")
+    assert len(entries) == 3
+    assert set(entries[0]) == {"image", "label", "instances"}
+    assert entries[0]["image"].startswith(str(cohort))
+
+
+def test_written_hashes_are_those_of_the_files(cohort):
+    entry = json.loads((cohort / "datalist.json").read_text())["test"][0]
+    for key in ("image", "label", "instances"):
+        assert entry[f"{key}_sha256"] == sha256(cohort / entry[key])
+
+
+def test_group_columns_survive(cohort):
+    edit(cohort, lambda content: content["test"][0].update(sex="female"))
+    assert read_datalist(cohort).entries("test")[0]["sex"] == "female"
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        read_datalist(tmp_path / "nowhere")
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no datalist\.json in it"):
+        read_datalist(tmp_path)
+
+
+def test_broken_json(cohort):
+    (cohort / "datalist.json").write_text('{"training": [')
+    with pytest.raises(ValueError, match="not readable as JSON"):
+        read_datalist(cohort)
+
+
+def test_changed_file(cohort):
+    append_to(read_datalist(cohort).entries("training")[0]["image"])
+    with pytest.raises(ValueError, match="changed since it was hashed"):
+        read_datalist(cohort).entries("training")
+
+
+def test_a_change_elsewhere_does_not_matter(cohort):
+    append_to(read_datalist(cohort).entries("test")[0]["image"])
+    assert read_datalist(cohort).entries("training")
+
+
+def test_missing_file(cohort):
+    (cohort / read_datalist(cohort).entries("training")[0]["label"]).unlink()
+    with pytest.raises(FileNotFoundError, match="no such file, though"):
+        read_datalist(cohort).entries("training")
+
+
+def test_image_without_mask(cohort):
+    edit(cohort, lambda content: content["training"][1].pop("label"))
+    with pytest.raises(ValueError, match=r"training\[1\] has no 'label'"):
+        read_datalist(cohort).entries("training")
+
+
+def test_empty_split(cohort):
+    edit(cohort, lambda content: content.pop("validation"))
+    with pytest.raises(ValueError, match="splits with entries: training, test"):
+        read_datalist(cohort).entries("validation")
+
+
+def test_the_same_image_in_two_splits(cohort):
+    edit(cohort, lambda content: content["training"].append(content["test"][0]))
+    with pytest.raises(ValueError, match="stands in training too"):
+        read_datalist(cohort).entries("test")

@@ -1,0 +1,29 @@
+import numpy as np
+import torch
+
+from pipeline.evaluation.overlays import INVENTED, MISSED, overlay
+
+
+def test_errors_are_coloured_where_they_are():
+    image = torch.tensor([[10.0, 20.0], [30.0, 40.0]])
+    probability = torch.tensor([[0.9, 0.1], [0.9, 0.1]])
+    truth = torch.tensor([[1, 1], [0, 0]])
+    picture = overlay(image, probability, truth, threshold=0.5)
+    assert picture.shape == (2, 3 * 2 + 8, 3)
+    assert picture.dtype == np.uint8
+    errors = picture[:, -2:]
+    assert tuple(errors[0, 1]) == MISSED
+    assert tuple(errors[1, 0]) == INVENTED
+    assert np.ptp(errors[0, 0]) == 0  # right: grey
+
+
+def test_the_image_is_stretched_to_black_and_white():
+    image = torch.tensor([[-1.5, 2.5]])
+    picture = overlay(image, torch.zeros(1, 2), torch.zeros(1, 2), 0.5)
+    assert picture[0, 0].tolist() == [0, 0, 0]
+    assert picture[0, 1].tolist() == [255, 255, 255]
+
+
+def test_a_constant_image_is_drawn():
+    flat = torch.full((2, 2), 7.0)
+    assert overlay(flat, flat * 0, flat * 0, 0.5)[:, :2].max() == 0
