@@ -14,6 +14,7 @@ from pipeline.networks.weights import load_weights, read_checkpoint
 from pipeline.training.tracking import Tracking
 
 MODEL, RECORD, LAST = "model.pt", "model.json", "last.pt"
+TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch")
 
 
 class Stateful(Protocol):
@@ -28,6 +29,9 @@ class Stateful(Protocol):
 
 class KeepBest:
     """Keep the network of the best validation, and stop when it is long ago.
+
+    The trainer's state tells the other handlers: ``best_epoch``, and ``best_score``, which is
+    higher for a better validation.
 
     Writes ``model.pt``, a plain state dict, and ``model.json``, which says where it comes from, to
     ``folder`` after each better validation; copies both to ``publish_to`` when training ends, so
@@ -59,31 +63,23 @@ class KeepBest:
         self.metric, self.patience, self.record = metric, patience, record
         self.tracking = tracking
         self.folder, self.publish_to = Path(folder), Path(publish_to)
-        self.best, self.best_epoch = -math.inf, 0
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after its validation handler."""
+        engine.state.best_score, engine.state.best_epoch = -math.inf, 0
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._compare)
         engine.add_event_handler(Events.COMPLETED, self._publish)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the best score and its epoch."""
-        return {"best": self.best, "best_epoch": self.best_epoch}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where an interrupted run was."""
-        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
-
     def _compare(self, engine: Engine) -> None:
-        epoch = engine.state.epoch
-        if self.validator.state.epoch != epoch:  # not validated in this epoch
+        state = engine.state
+        if self.validator.state.epoch != state.epoch:  # not validated in this epoch
             return
         value = self._value()
         score = -value if self.metric == "loss" else value
-        if score > self.best:
-            self.best, self.best_epoch = score, epoch
-            self._save(epoch, value)
-        elif self.patience and epoch - self.best_epoch >= self.patience:
+        if score > state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+            self._save(state.epoch, value)
+        elif self.patience and state.epoch - state.best_epoch >= self.patience:
             engine.terminate()
 
     def _value(self) -> float:
@@ -121,7 +117,7 @@ class KeepLast:
 
     Args:
         folder: of this run alone; the file is ``last.pt``.
-        state: what makes up the training: network, optimiser, scheduler, best score, ….
+        state: what makes up the training: network, optimiser, scheduler, ….
         seed: of the run; a resumed run must have the same.
         resume: ``last.pt`` of an interrupted run, or ``None`` to start afresh.
     """
@@ -141,7 +137,7 @@ class KeepLast:
     def _save(self, engine: Engine) -> None:
         content = {name: part.state_dict() for name, part in self.state.items()}
         content["random"] = {"seed": self.seed}
-        content["trainer"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
+        content["trainer"] = {name: getattr(engine.state, name) for name in TRAINER_STATE}
         with atomic(self.path) as temporary:
             torch.save(content, temporary)
 
@@ -165,5 +161,13 @@ class KeepLast:
                 load_weights(part, content[name], path)
             else:
                 part.load_state_dict(content[name])
-        engine.state.epoch = content["trainer"]["epoch"]
-        engine.state.iteration = content["trainer"]["iteration"]
+        for name in TRAINER_STATE:
+            setattr(engine.state, name, content["trainer"][name])
+        self._take_best(path.parent)
+
+    def _take_best(self, interrupted: Path) -> None:
+        """Copy the interrupted run's best model, in case no later epoch beats it."""
+        for name in (MODEL, RECORD):
+            if (interrupted / name).is_file():
+                with atomic(self.path.parent / name) as temporary:
+                    shutil.copyfile(interrupted / name, temporary)

@@ -9,27 +9,25 @@ from PIL import Image
 
 from pipeline.data.files import atomic
 from pipeline.evaluation.overlays import overlay
-from pipeline.training.checkpoints import KeepBest
 
 
 class BestOverlays:
     """Write overlays of the first validation images whenever an epoch is the best so far.
 
     Args:
-        keep_best: decides which epoch is; it has run before this handler.
         validator: its output holds images, logits and labels.
         folder: of this run alone; the pictures are ``overlay_0.png``, ….
         count: pictures.
     """
 
-    def __init__(self, keep_best: KeepBest, validator: Engine, folder: str, count: int = 3) -> None:
-        self.keep_best, self.folder, self.count = keep_best, Path(folder), count
+    def __init__(self, validator: Engine, folder: str, count: int = 3) -> None:
+        self.folder, self.count = Path(folder), count
         self.seen: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         validator.add_event_handler(Events.EPOCH_STARTED, self.seen.clear)
         validator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the trainer, after ``keep_best``."""
+        """Attach to the trainer, after :class:`pipeline.training.KeepBest`."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
 
     def _collect(self, engine: Engine) -> None:
@@ -42,7 +40,7 @@ class BestOverlays:
                 self.seen.append((image, logits.sigmoid(), truth))
 
     def _write(self, engine: Engine) -> None:
-        if self.keep_best.best_epoch != engine.state.epoch:
+        if engine.state.best_epoch != engine.state.epoch:
             return
         for i, (image, probability, truth) in enumerate(self.seen):
             with atomic(self.folder / f"overlay_{i}.png") as temporary:

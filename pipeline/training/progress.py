@@ -18,15 +18,13 @@ class Progress:
 
     Args:
         validator: the engine whose metrics stand beside the trainer's.
-        metric: what the best epoch is judged by; that epoch is marked.
     """
 
-    def __init__(self, validator: Engine, metric: str) -> None:
-        self.validator, self.metric = validator, metric
-        self.best: float | None = None
+    def __init__(self, validator: Engine) -> None:
+        self.validator = validator
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the trainer, after its validation handler."""
+        """Attach to the trainer, after :class:`pipeline.training.KeepBest`."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_STARTED, self._epoch_started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
@@ -62,22 +60,12 @@ class Progress:
         validated = self.validator.state.epoch == engine.state.epoch
         values = self.validator.state.metrics if validated else {}
         seconds = time.monotonic() - self.epoch_started
+        best = "  best" if engine.state.best_epoch == engine.state.epoch else ""
         rate = engine.optimizer.param_groups[0]["lr"]
         tqdm.write(
             f"{engine.state.epoch:>5}  {_row(engine.state.metrics)} | {_row(values)} | "
-            f"{rate:7.1e} {seconds:6.1f}  {self._end(engine)}{self._mark(values)}"
+            f"{rate:7.1e} {seconds:6.1f}  {self._end(engine)}{best}"
         )
-
-    def _mark(self, values: dict[str, float]) -> str:
-        value = values.get(self.metric)
-        if value is None:
-            return ""
-        better = self.best is None or (
-            value < self.best if self.metric == "loss" else value > self.best
-        )
-        if better:
-            self.best = value
-        return "  best" if better else ""
 
     def _close(self) -> None:
         self.bar.close()

@@ -1,0 +1,126 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Events
+
+from pipeline.mistakes import mistake_of
+from pipeline.networks.weights import read_checkpoint
+
+
+def train(workflow):
+    workflow.run()
+    return Path(workflow.parser.get_parsed_content("output_dir"))
+
+
+def weights(folder):
+    return read_checkpoint(folder / "last.pt")["network"]
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_the_bundle_has_every_property_that_monai_looks_up(start):
+    assert start().check_properties() == []
+
+
+def test_a_training_leaves_a_model_its_record_and_pictures(start, tmp_path):
+    folder = train(start())
+    assert {p.name for p in folder.iterdir()} == {
+        "model.pt", "model.json", "last.pt", "overlay_0.png",
+    }  # fmt: skip
+    record = json.loads((tmp_path / "models" / "model.json").read_text())
+    assert record["bundle"] == "membranes"
+    assert record["epoch"] in (1, 2)
+    published = read_checkpoint(tmp_path / "models" / "model.pt")
+    assert equal(published, read_checkpoint(folder / "model.pt"))
+
+
+def test_the_same_seed_gives_the_same_weights(start):
+    assert equal(weights(train(start(seed=1))), weights(train(start(seed=1))))
+
+
+def test_another_seed_gives_others(start):
+    assert not equal(weights(train(start(seed=1))), weights(train(start(seed=2))))
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(start):
+    whole = train(start(max_epochs=3))
+
+    interrupted = start(max_epochs=3)
+    trainer = interrupted.trainer
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    # in the middle of epoch 3: steps 5 and 6 belong to it
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=5), interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.run()
+    half = Path(interrupted.parser.get_parsed_content("output_dir"))
+    assert read_checkpoint(half / "last.pt")["trainer"]["epoch"] == 2
+
+    resumed = train(start(max_epochs=3, resume=str(half / "last.pt")))
+    for name in ("network", "optimizer", "lr_scheduler", "trainer"):
+        first, second = (read_checkpoint(f / "last.pt")[name] for f in (whole, resumed))
+        assert str(first) == str(second)
+    assert equal(weights(whole), weights(resumed))
+
+
+def test_resume_of_an_early_best_keeps_its_model(start):
+    first = start(max_epochs=1)
+    folder = train(first)
+    # no later epoch beats an IoU of 2, so the best model is still the first run's
+    content = read_checkpoint(folder / "last.pt")
+    content["trainer"]["best_score"] = 2.0
+    torch.save(content, folder / "last.pt")
+    resumed = train(start(max_epochs=2, resume=str(folder / "last.pt")))
+    assert equal(read_checkpoint(resumed / "model.pt"), read_checkpoint(folder / "model.pt"))
+
+
+def test_early_stopping(start):
+    workflow = start(max_epochs=50, patience=2, learning_rate=0.0)
+    train(workflow)
+    # weights never change, running statistics do: the best comes early and training ends soon after
+    assert workflow.trainer.state.epoch < 50
+
+
+def test_the_best_epoch_by_loss(start):
+    workflow = start(key_metric="loss")
+    record = json.loads((train(workflow) / "model.json").read_text())
+    assert "val_loss" in record
+
+
+def failing(start, **overrides):
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        start(**overrides).run()
+    return mistake_of(caught.value)
+
+
+def test_an_unknown_key_metric(start):
+    line = failing(start, key_metric="jaccard")
+    assert line == "key_metric: validation has no 'jaccard'; it has accuracy, dice, iou, loss"
+
+
+def test_a_loss_that_is_no_number_stops_the_run(start):
+    line = failing(start, learning_rate=1e30, max_epochs=5)
+    assert line.startswith("the loss is ")
+    assert "lower --learning_rate" in line
+
+
+def test_resuming_with_another_seed_network_or_file(start, tmp_path):
+    last = str(train(start(seed=1)) / "last.pt")
+    assert "was trained with --seed 1, not 2" in failing(start, seed=2, resume=last, max_epochs=3)
+    assert "has all 2 epochs" in failing(start, seed=1, resume=last)
+    other = {"network_def__features": [4, 4, 8, 8, 16, 4]}
+    line = failing(start, seed=1, resume=last, max_epochs=3, **other)
+    assert "weights of another network" in line
+    model = str(tmp_path / "models" / "model.pt")
+    assert "not a last.pt of this bundle" in failing(start, resume=model, max_epochs=3)
+    assert "no such checkpoint" in failing(start, resume=str(tmp_path / "gone.pt"))
+
+
+def test_no_such_folder(start, tmp_path):
+    assert "no such folder" in failing(start, dataset_dir=str(tmp_path / "nowhere"))
