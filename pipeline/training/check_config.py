@@ -64,6 +64,16 @@ def mistakes(parser: ConfigParser, base: dict[str, Any] | None = None) -> Iterat
     return _Check(parser, ConfigParser(base or {})).section("", parser.config)
 
 
+def _check_run_id(workflow: ConfigWorkflow) -> None:
+    if workflow.run_id not in workflow.parser:
+        known = [name for name in RUN_IDS[:-2] if name in workflow.parser]
+        raise ValueError(
+            f"{workflow.run_id}: this config has no such id to run; it has {', '.join(known)}; "
+            "evaluating and inferring stand in overlays: "
+            "--config_file \"['…/train.yaml','…/evaluate.yaml']\""
+        )
+
+
 class _Check:
     """One pass over a config; every method yields a line for each mistake it finds."""
 
