@@ -20,7 +20,7 @@ from pathlib import Path
 from pydoc import locate
 from typing import Any
 
-from monai.bundle import ConfigComponent, ConfigParser
+from monai.bundle import ConfigComponent, ConfigParser, ConfigWorkflow
 from monai.bundle.properties import InferProperties, TrainProperties
 from monai.bundle.reference_resolver import ReferenceResolver
 
