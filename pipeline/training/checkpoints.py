@@ -11,9 +11,9 @@ from ignite.engine import Engine, Events
 
 from pipeline.data.files import atomic, sha256, write_json
 from pipeline.networks.weights import load_weights, read_checkpoint
-from pipeline.training.tracking import Tracking
+from pipeline.training.tracking import LAST, Tracking
 
-MODEL, RECORD, LAST = "model.pt", "model.json", "last.pt"
+MODEL, RECORD = "model.pt", "model.json"
 TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch")
 
 

@@ -6,6 +6,7 @@ execution is one run of its own that ends FINISHED, FAILED or KILLED.
 """
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from pipeline.training.executed_config import flat_parameters, save_executed_con
 from pipeline.training.workflow import running_workflow
 
 DATABASE = "mlflow.db"
+LAST = "last.pt"
+"""The file to resume from; too large and too short-lived for an artefact."""
 
 
 class Tracking:
@@ -169,12 +172,15 @@ class TrackTraining:
 
     def _complete(self) -> None:
         for path in sorted(self.folder.glob("*")):
-            if path.is_file() and path.name != "last.pt":
+            if path.is_file() and path.name != LAST:
                 self.tracking.log_artifact(path)
         self.tracking.end()
 
     def _fail(self, error: BaseException) -> None:
         self.tracking.end(error)
+        last = self.folder / LAST
+        if isinstance(error, (KeyboardInterrupt, SystemExit)) and last.is_file():
+            print(f"to go on from the last whole epoch: --resume {last}", file=sys.stderr)
         raise error
 
 

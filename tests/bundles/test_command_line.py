@@ -1,0 +1,75 @@
+"""The two entry points as a user starts them, in processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import SMALL
+from mlflow import MlflowClient
+
+from pipeline import cli
+
+
+def command(bundle, phantom, root, *more):
+    small = [part for key, value in SMALL.items() for part in (f"--{key}", str(value))]
+    return [
+        sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "training",
+        "--config_file", str(bundle / "train.yaml"), "--dataset_dir", str(phantom),
+        "--models_dir", str(root / "models"), "--tracking_dir", str(root / "mlruns"),
+        *small, *more,
+    ]  # fmt: skip
+
+
+def test_a_misspelt_override_is_one_line(bundle, phantom, tmp_path):
+    done = subprocess.run(
+        command(bundle, phantom, tmp_path, "--lerning_rate", "1"),
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: lerning_rate: nothing uses this key; did you mean 'learning_rate'?\n"
+    )
+
+
+def test_an_interruption_ends_the_run_and_can_be_resumed(bundle, phantom, tmp_path):
+    process = subprocess.Popen(
+        command(bundle, phantom, tmp_path, "--max_epochs", "5000"),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("models/*/last.pt")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert "Traceback" not in output
+    assert "interrupted" in output
+    (last,) = tmp_path.glob("models/*/last.pt")
+    assert f"--resume {last}" in output
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("membranes").experiment_id])
+    assert run.info.status == "KILLED"
+
+
+def test_data_phantom_and_its_mistakes(tmp_path, capsys):
+    arguments = ["data", "phantom", "--count", "3", "--size", "64", "--out", str(tmp_path / "c")]
+    assert cli.main(arguments) == 0
+    assert "1 training, 1 validation, 1 test" in capsys.readouterr().out
+    assert cli.main(arguments) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'c'}: exists and is not empty")
+
+
+def test_prepare_without_its_source(tmp_path, capsys):
+    source, out = str(tmp_path / "nowhere"), str(tmp_path / "out")
+    assert cli.main(["data", "prepare", "isbi2012", "--source", source, "--out", out]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {source}: no such folder")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_data_set_lists_the_known(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["data", "prepare", "isbi2013", "--source", ".", "--out", "x"])
+    assert "isbi2012" in capsys.readouterr().err

@@ -1,0 +1,102 @@
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+from conftest import run
+from PIL import Image
+
+from pipeline.data.files import sha256
+from pipeline.mistakes import mistake_of
+
+AFFINE = np.array([[0, -2, 0, 5], [3, 0, 0, 6], [0, 0, 4, 7], [0, 0, 0, 1.0]])
+
+
+@pytest.fixture
+def images(phantom, tmp_path):
+    """The same image as PNG, TIFF, TIFF stack and NIfTI, not square."""
+    source = np.asarray(Image.open(phantom / "images" / "cells_000.png"))[:48]
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.fromarray(source).save(folder / "a.png")
+    tifffile.imwrite(folder / "b.tif", source)
+    tifffile.imwrite(folder / "c.tif", np.stack([source, source[::-1]]), photometric="minisblack")
+    nib.save(nib.Nifti1Image(source, AFFINE), folder / "d.nii.gz")
+    return folder
+
+
+def infer(bundle, site, images, **overrides):
+    overrides = {"tta_versions": 1, "output_dir": str(site / "out"), **overrides}
+    run(bundle, site, "inferring", ["inference.yaml"], image_dir=str(images), **overrides)
+    return site / "out"
+
+
+def test_every_format_comes_back_as_it_was(bundle, site, images):
+    out = infer(bundle, site, images)
+    names = sorted(p.name for p in images.iterdir())
+    for kind in ("probability", "mask"):
+        assert sorted(p.name for p in (out / kind).iterdir()) == names
+    png = np.asarray(Image.open(out / "probability" / "a.png")) / 65535
+    tiff = tifffile.imread(out / "probability" / "b.tif")
+    stack = tifffile.imread(out / "probability" / "c.tif")
+    volume = nib.load(out / "probability" / "d.nii.gz")
+    assert png.shape == tiff.shape == volume.shape == (48, 64)
+    assert stack.shape == (2, 48, 64)
+    assert np.abs(png - tiff).max() < 1e-5 + 1 / 65535
+    assert np.allclose(volume.get_fdata(), tiff, atol=1e-6)
+    assert np.allclose(stack[0], tiff, atol=1e-6)
+    assert np.array_equal(volume.affine, AFFINE)
+
+
+def test_masks_are_the_thresholded_probabilities(bundle, site, images):
+    out = infer(bundle, site, images, threshold=0.6)
+    probability = tifffile.imread(out / "probability" / "b.tif")
+    mask = tifffile.imread(out / "mask" / "b.tif")
+    assert np.array_equal(mask, np.uint8(255) * (probability >= 0.6))
+    assert set(np.unique(nib.load(out / "mask" / "d.nii.gz").dataobj)) <= {0, 1}
+
+
+def test_the_report(bundle, site, images):
+    report = json.loads((infer(bundle, site, images) / "run_report.json").read_text())
+    assert report["model_sha256"] == sha256(site / "models" / "model.pt")
+    assert report["threshold"] == 0.5
+    assert report["images"] == 4
+    assert [row["pages"] for row in report["per_image"]] == [1, 1, 2, 1]
+    assert {"torch", "monai", "python"} <= set(report["versions"])
+    assert all(row["seconds"] > 0 for row in report["per_image"])
+
+
+def failing(bundle, site, images, **overrides):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
+        infer(bundle, site, images, **overrides)
+    return mistake_of(caught.value)
+
+
+def test_bad_folders_and_images(bundle, site, images, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "no such folder" in failing(bundle, site, tmp_path / "nowhere")
+    assert "no image in this folder" in failing(bundle, site, empty)
+    Image.new("RGBA", (64, 64)).save(empty / "x.png")
+    assert "x.png: an image with 4 channels" in failing(bundle, site, empty)
+    Image.fromarray(np.full((64, 64), 40213, np.uint16)).save(empty / "x.png")
+    assert "x.png: intensities from 40213 to 40213; expected 0 to 255" in failing(
+        bundle, site, empty
+    )
+    whole = (images / "a.png").read_bytes()
+    (empty / "x.png").write_bytes(whole[: len(whole) // 2])
+    assert "x.png: cannot be read as an image" in failing(bundle, site, empty)
+    shutil.copy(images / "a.png", images / "a.jpg")
+    assert "would be written as a.png like a.jpg; rename one" in failing(bundle, site, images)
+    assert "expected a probability from 0 to 1" in failing(bundle, site, images, threshold=87)
+
+
+def test_a_disk_with_no_room(bundle, site, images, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(28, "No space left on device", "a.png")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert failing(bundle, site, images) == "a.png: No space left on device"
+    assert [p for p in (site / "out").rglob("*") if p.is_file()] == []
