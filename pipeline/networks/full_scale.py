@@ -96,7 +96,9 @@ def shifted_interpolation(side: int, factor: int, like: Tensor) -> Tensor:
         ``(3, side, factor * side)``: for tap t, output p holds the interpolated value at
         p + t - 1, zero outside.
     """
-    identity = torch.eye(side, dtype=like.dtype, device=like.device)
-    interpolation = F.interpolate(identity[None], scale_factor=float(factor), mode="linear")[0]
+    coarse = torch.arange(side, device=like.device)
+    fine = torch.arange(factor * side, device=like.device)
+    positions = ((fine + 0.5) / factor - 0.5).clamp(0, side - 1)
+    interpolation = F.relu(1 - (positions - coarse[:, None]).abs())
     padded = F.pad(interpolation, (1, 1))
-    return torch.stack([padded[:, tap : tap + factor * side] for tap in range(3)])
+    return torch.stack([padded[:, tap : tap + factor * side] for tap in range(3)]).to(like.dtype)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import count
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -10,10 +11,12 @@ from torch import Tensor
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Repeat the far edges of an image ``(B, C, *spatial)`` until each side is a multiple.
 
-    The origin stays where it is, so the pooling grid does too. Nothing branches on the size:
-    a traced or exported graph pads by whatever the size at hand needs.
+    The origin stays where it is, so the pooling grid does too. A traced graph always pads, by
+    whatever the size at hand needs.
     """
     far = [(-side) % multiple for side in image.shape[2:]]
+    if not torch.jit.is_tracing() and not any(far):
+        return image
     pads = [pad for side in reversed(far) for pad in (0, side)]
     return F.pad(image, pads, mode="replicate")
 

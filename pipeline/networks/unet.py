@@ -196,5 +196,8 @@ class UNet(nn.Module):
         features = self.bottleneck(features)
         for up, block in zip(reversed(self.upsample), reversed(self.decoder), strict=True):
             features = up(features)
-            features = block(crop_centre(skips.pop(), features.shape[2:]), features)
+            skip = skips.pop()
+            if self.padding == "valid":
+                skip = crop_centre(skip, features.shape[2:])
+            features = block(skip, features)
         return self.head(features)

@@ -1,5 +1,6 @@
 """UNet++: nested dense skips, deep supervision on the full-resolution nodes, and pruning."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -205,5 +206,5 @@ def logit_of_mean(logits: Sequence[Tensor], softmax: bool) -> Tensor:
         return logits[0]
     heads = torch.stack(list(logits))
     if softmax:
-        return F.log_softmax(heads, dim=2).logsumexp(dim=0) - torch.tensor(float(len(logits))).log()
+        return F.log_softmax(heads, dim=2).logsumexp(dim=0) - math.log(len(logits))
     return F.logsigmoid(heads).logsumexp(dim=0) - F.logsigmoid(-heads).logsumexp(dim=0)
