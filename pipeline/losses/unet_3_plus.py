@@ -2,7 +2,8 @@
 
 import torch
 import torch.nn.functional as F
-from monai.losses import DiceLoss, FocalLoss
+from monai.losses import DiceLoss
+from monai.losses.focal_loss import sigmoid_focal_loss
 from torch import Tensor, nn
 
 from pipeline.losses.checks import at_least_single, check_probabilities, check_same_shape
@@ -45,7 +46,7 @@ class UNet3PlusLoss(nn.Module):
         window_size: int = 11,
     ) -> None:
         super().__init__()
-        self.focal = FocalLoss(gamma=gamma)
+        self.gamma = gamma
         self.ms_ssim = MSSSIMLoss(spatial_dims, scales, window_size)
         self.iou = DiceLoss(sigmoid=True, jaccard=True, smooth_nr=smooth, smooth_dr=smooth)
 
@@ -55,7 +56,7 @@ class UNet3PlusLoss(nn.Module):
         check_probabilities(type(self).__name__, target)
         prediction = at_least_single(prediction)
         target = target.to(prediction)
-        focal: Tensor = self.focal(prediction, target)
+        focal: Tensor = sigmoid_focal_loss(prediction, target, self.gamma).mean()
         iou: Tensor = self.iou(prediction, target)
         return focal + self.ms_ssim(prediction, target) + iou
 
