@@ -96,9 +96,10 @@ def shifted_interpolation(side: int, factor: int, like: Tensor) -> Tensor:
         ``(3, side, factor * side)``: for tap t, output p holds the interpolated value at
         p + t - 1, zero outside.
     """
-    coarse = torch.arange(side, device=like.device)
-    fine = torch.arange(factor * side, device=like.device)
-    positions = ((fine + 0.5) / factor - 0.5).clamp(0, side - 1)
-    interpolation = F.relu(1 - (positions - coarse[:, None]).abs())
-    padded = F.pad(interpolation, (1, 1))
-    return torch.stack([padded[:, tap : tap + factor * side] for tap in range(3)]).to(like.dtype)
+    coarse = torch.arange(side, device=like.device)[:, None]
+    shift = torch.arange(-1, 2, device=like.device)[:, None]
+    seen = torch.arange(factor * side, device=like.device) + shift
+    inside = seen.clamp(0, factor * side - 1)
+    positions = ((inside + 0.5) / factor - 0.5).clamp(0, side - 1)
+    interpolation = F.relu(1 - (positions[:, None] - coarse).abs())
+    return (interpolation * (seen == inside)[:, None]).to(like.dtype)
