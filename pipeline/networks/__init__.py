@@ -1,1 +1,30 @@
-"""The U-Net school: UNet, UNet++ and UNet 3+."""
+"""U-Net, UNet++ and UNet 3+, in two and three dimensions.
+
+All return raw logits. In evaluation a network returns one tensor of the image's size; in training
+with deep supervision a list of such tensors, the most refined head first.
+"""
+
+from pipeline.networks.feature_maps import feature_maps
+from pipeline.networks.presets import (
+    andersen_unet,
+    magicians_unet,
+    mane_mittal_unet,
+    ronneberger_unet,
+    ten_experiments_unet,
+)
+from pipeline.networks.unet import UNet
+from pipeline.networks.unet_3_plus import GuidedOutput, UNet3Plus
+from pipeline.networks.unet_plus_plus import UNetPlusPlus
+
+__all__ = [
+    "GuidedOutput",
+    "UNet",
+    "UNet3Plus",
+    "UNetPlusPlus",
+    "andersen_unet",
+    "feature_maps",
+    "magicians_unet",
+    "mane_mittal_unet",
+    "ronneberger_unet",
+    "ten_experiments_unet",
+]

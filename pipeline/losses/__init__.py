@@ -1,0 +1,33 @@
+"""Losses the papers use and MONAI and torch lack; all take logits.
+
+A call is ``loss(prediction, target)``, or ``loss(prediction, target, weight)`` with a map of pixel
+weights ``(B, 1, *spatial)``. MONAI's ``SupervisedTrainer`` calls a loss with two arguments; to
+hand over a map, give the trainer an ``iteration_update`` that takes it from the batch and passes
+it as the third. The label stays what metrics expect.
+
+What exists elsewhere and is right is not repeated here:
+
+- BCE with ``pos_weight`` (Andersen): ``torch.nn.BCEWithLogitsLoss``.
+- Soft Dice over the batch (Erickson and Cai; Keras): ``monai.losses.DiceLoss(sigmoid=True,
+  batch=True, smooth_nr=s, smooth_dr=s)``, which is 1 - (2 sum y p + s) / (sum y + sum p + s).
+- Soft Dice for each image, then averaged: the same with ``batch=False``.
+- Soft IoU: the same with ``jaccard=True``. Focal loss: ``monai.losses.FocalLoss``.
+"""
+
+from pipeline.losses.class_frequencies import inverse_class_frequencies
+from pipeline.losses.deep_supervision import DeepSupervisionLoss
+from pipeline.losses.ms_ssim import MSSSIMLoss
+from pipeline.losses.pixel_weighted import PixelWeightedBCELoss, PixelWeightedCrossEntropyLoss
+from pipeline.losses.unet_3_plus import ClassificationGuidedLoss, UNet3PlusLoss
+from pipeline.losses.unet_plus_plus import BCEDiceLoss
+
+__all__ = [
+    "BCEDiceLoss",
+    "ClassificationGuidedLoss",
+    "DeepSupervisionLoss",
+    "MSSSIMLoss",
+    "PixelWeightedBCELoss",
+    "PixelWeightedCrossEntropyLoss",
+    "UNet3PlusLoss",
+    "inverse_class_frequencies",
+]

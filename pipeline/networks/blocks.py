@@ -1,0 +1,173 @@
+"""The pieces the networks share: a convolution unit, a block of them, up-sampling, weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.networks.checks import check_choice
+
+CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED_CONVOLUTIONS = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+BATCH_NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+INSTANCE_NORMS = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+MAX_POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+LINEAR_MODES = {2: "bilinear", 3: "trilinear"}
+ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU}
+NORMS = (None, "batch", "instance", "layer")
+ORDERS = ("conv-norm-act", "conv-act-norm")
+PADDINGS = ("same", "valid")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How every convolution unit of one network is built."""
+
+    spatial_dims: int
+    norm: str | None = None
+    act: str = "relu"
+    padding: str = "same"
+    order: str = "conv-norm-act"
+
+    def __post_init__(self) -> None:
+        check_choice("spatial_dims", self.spatial_dims, CONVOLUTIONS)
+        check_choice("norm", self.norm, NORMS)
+        check_choice("act", self.act, ACTIVATIONS)
+        check_choice("padding", self.padding, PADDINGS)
+        check_choice("block_order", self.order, ORDERS)
+
+
+def normalisation(style: Style, channels: int) -> nn.Module:
+    """Batch or instance normalisation with learnt scale and shift, or per-sample layer norm.
+
+    ``"layer"`` brings each sample to zero mean and unit deviation over all its channels and
+    pixels and learns nothing (Erickson and Cai 2020, "layer normalization").
+    """
+    if style.norm == "batch":
+        return BATCH_NORMS[style.spatial_dims](channels)
+    if style.norm == "instance":
+        return INSTANCE_NORMS[style.spatial_dims](channels, affine=True)
+    if style.norm == "layer":
+        return nn.GroupNorm(1, channels, affine=False)
+    return nn.Identity()
+
+
+def activation(style: Style) -> nn.Module:
+    """The activation, in place: it only ever overwrites a map that nothing else reads."""
+    return ACTIVATIONS[style.act](inplace=True)
+
+
+class ConvolutionUnit(nn.Module):
+    """A convolution with its normalisation and activation, in the style's order.
+
+    Called with several maps it convolves them as if they lay side by side in channels,
+    ``in_channels`` giving the channels of each: every map meets its slice of the one weight and
+    the results are added, so no concatenated copy is made, nor kept for the backward pass.
+    """
+
+    def __init__(
+        self,
+        style: Style,
+        in_channels: Sequence[int],
+        out_channels: int,
+        kernel_size: int = 3,
+        normalised: bool = True,
+    ) -> None:
+        super().__init__()
+        self.in_channels = tuple(in_channels)
+        self.convolution = CONVOLUTIONS[style.spatial_dims](
+            sum(in_channels),
+            out_channels,
+            kernel_size,
+            padding=kernel_size // 2 if style.padding == "same" else 0,
+        )
+        self.norm = normalisation(style, out_channels) if normalised else nn.Identity()
+        self.activation = activation(style)
+        self.order = style.order
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Maps ``(B, in_channels[i], *spatial)`` to ``(B, out_channels, *spatial)``."""
+        features = self._convolve(maps)
+        if self.order == "conv-act-norm":
+            return self.norm(self.activation(features))
+        return self.activation(self.norm(features))
+
+    def _convolve(self, maps: Sequence[Tensor]) -> Tensor:
+        if len(maps) == 1:
+            return self.convolution(maps[0])
+        convolve = F.conv2d if self.convolution.weight.dim() == 4 else F.conv3d
+        kernels = self.convolution.weight.split(self.in_channels, dim=1)
+        padding = self.convolution.padding
+        total = convolve(maps[0], kernels[0], self.convolution.bias, padding=padding)
+        for features, kernel in zip(maps[1:], kernels[1:], strict=True):
+            total += convolve(features, kernel, padding=padding)
+        return total
+
+
+class ConvolutionBlock(nn.Module):
+    """Convolution units one after another; the first takes the maps side by side."""
+
+    def __init__(
+        self,
+        style: Style,
+        in_channels: Sequence[int],
+        out_channels: int,
+        convs: int = 2,
+        first_kernel_size: int = 3,
+        dropout: float = 0.0,
+        last_normalised: bool = True,
+    ) -> None:
+        super().__init__()
+        self.units = nn.ModuleList(
+            ConvolutionUnit(
+                style,
+                (out_channels,) if index else in_channels,
+                out_channels,
+                kernel_size=3 if index else first_kernel_size,
+                normalised=last_normalised or index < convs - 1,
+            )
+            for index in range(convs)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Maps ``(B, in_channels[i], *spatial)`` to ``(B, out_channels, *spatial)``."""
+        first, *rest = self.units
+        features = first(*maps)
+        for unit in rest:
+            features = unit(features)
+        return self.dropout(features)
+
+
+def transposed_up(style: Style, in_channels: int, out_channels: int) -> nn.Module:
+    """Twice the side by a 2 x 2 transposed convolution of stride 2 (Ronneberger's up-conv)."""
+    return TRANSPOSED_CONVOLUTIONS[style.spatial_dims](in_channels, out_channels, 2, stride=2)
+
+
+def linear_up(style: Style, in_channels: int, out_channels: int) -> nn.Module:
+    """Twice the side by a 1 x 1 convolution and linear interpolation."""
+    return nn.Sequential(
+        CONVOLUTIONS[style.spatial_dims](in_channels, out_channels, 1),
+        nn.Upsample(scale_factor=2, mode=LINEAR_MODES[style.spatial_dims]),
+    )
+
+
+@torch.no_grad()
+def initialise_he_normal(network: nn.Module) -> None:
+    """Draw every convolution's weights from N(0, sqrt(2 / N)) and set its bias to zero.
+
+    N counts the inputs that reach one output (Ronneberger et al. 2015, section 3; He et al.
+    2015). In a transposed convolution whose stride is its side that is the input channels alone.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            incoming = module.weight[0].numel()
+        elif isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
+            incoming = module.in_channels
+        else:
+            continue
+        module.weight.normal_(0.0, (2 / incoming) ** 0.5)
+        if module.bias is not None:
+            module.bias.zero_()

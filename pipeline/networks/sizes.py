@@ -1,0 +1,74 @@
+"""Image sides and the poolings: padding, cropping, and what unpadded convolutions leave."""
+
+from collections.abc import Sequence
+from itertools import count
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the far edges of an image ``(B, C, *spatial)`` until each side is a multiple.
+
+    The origin stays where it is, so the pooling grid does too. A traced graph always pads, by
+    whatever the size at hand needs.
+    """
+    far = [(-side) % multiple for side in image.shape[2:]]
+    if not torch.jit.is_tracing() and not any(far):
+        return image
+    pads = [pad for side in reversed(far) for pad in (0, side)]
+    return F.pad(image, pads, mode="replicate")
+
+
+def crop_far(maps: Tensor, sides: Sequence[int]) -> Tensor:
+    """Undo :func:`pad_to_multiple`: keep the first ``sides`` of each spatial dimension."""
+    window: tuple[slice, ...] = tuple(slice(side) for side in sides)
+    return maps[(slice(None), slice(None), *window)]
+
+
+def crop_centre(maps: Tensor, sides: Sequence[int]) -> Tensor:
+    """Keep the central ``sides`` of maps ``(B, C, *spatial)``, as Ronneberger's skips do."""
+    starts = [(have - want) // 2 for have, want in zip(maps.shape[2:], sides, strict=True)]
+    window: tuple[slice, ...] = tuple(
+        slice(start, start + want) for start, want in zip(starts, sides, strict=True)
+    )
+    return maps[(slice(None), slice(None), *window)]
+
+
+def valid_output_side(
+    side: int, encoder_trims: Sequence[int], decoder_trims: Sequence[int]
+) -> int | None:
+    """The side that unpadded convolutions leave, or None where the side does not fit.
+
+    ``encoder_trims`` holds the pixels each level's convolutions take off a side, the image's
+    level first and the bottleneck last; ``decoder_trims`` those of the way up, deepest first.
+
+    >>> valid_output_side(572, (4, 4, 4, 4, 4), (4, 4, 4, 4))
+    388
+    """
+    *levels, bottleneck = encoder_trims
+    for trim in levels:
+        side -= trim
+        if side < 2 or side % 2:
+            return None
+        side //= 2
+    side -= bottleneck
+    for trim in decoder_trims:
+        if side < 1:
+            return None
+        side = 2 * side - trim
+    return side if side >= 1 else None
+
+
+def nearest_valid_sides(
+    side: int, encoder_trims: Sequence[int], decoder_trims: Sequence[int]
+) -> list[int]:
+    """The nearest side below, where there is one, and the nearest above that fit."""
+
+    def fits(candidate: int) -> bool:
+        return valid_output_side(candidate, encoder_trims, decoder_trims) is not None
+
+    below = next(filter(fits, range(side - 1, 0, -1)), None)
+    above = next(filter(fits, count(side + 1)))
+    return [above] if below is None else [below, above]

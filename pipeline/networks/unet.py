@@ -1,0 +1,203 @@
+"""U-Net: a contracting path, an expanding path, and a skip at every level."""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.networks.blocks import (
+    CONVOLUTIONS,
+    MAX_POOLS,
+    ConvolutionBlock,
+    ConvolutionUnit,
+    Style,
+    activation,
+    initialise_he_normal,
+    linear_up,
+    transposed_up,
+)
+from pipeline.networks.checks import check_choice, check_features, check_image
+from pipeline.networks.sizes import (
+    crop_centre,
+    crop_far,
+    nearest_valid_sides,
+    pad_to_multiple,
+    valid_output_side,
+)
+
+UPSAMPLINGS = {"transposed": transposed_up, "linear": linear_up}
+
+
+class UNet(nn.Module):
+    """U-Net of Ronneberger, Fischer and Brox (MICCAI 2015), and the variants of the papers.
+
+    Each level of the contracting path has ``convs_per_level`` 3 x 3 convolutions and a 2 x 2
+    max-pooling; each level of the expanding path doubles the side, halves the channels, takes the
+    skip of its level and convolves again; a 1 x 1 convolution gives the logits. The weights start
+    He-normal. The defaults are the paper's, except that the convolutions are padded so that the
+    logits have the image's size; ``padding="valid"`` is the paper's own. Each variant of the
+    papers has its function in :mod:`pipeline.networks.presets`.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the image.
+        out_channels: logits per pixel: 1 for a sigmoid, the number of classes for a softmax.
+        features: channels of each level, the image's first, the bottleneck last; one pooling
+            lies between each two.
+        norm: None, ``"batch"``, ``"instance"`` or ``"layer"`` (per sample, nothing learnt).
+        act: ``"relu"``, ``"leaky_relu"`` or ``"elu"``.
+        dropout: probability at the end of the contracting path: after the last level before the
+            bottleneck and after the bottleneck. The paper gives no number; 0.5 is its authors'.
+        padding: ``"same"`` or ``"valid"``.
+        upsample: ``"transposed"`` (2 x 2, stride 2) or ``"linear"`` (1 x 1 convolution, then
+            interpolation).
+        upsample_act: whether the up-sampled map passes the activation before it meets the skip.
+        first_kernel_size: side of the very first kernel, an odd number.
+        block_order: ``"conv-norm-act"`` or ``"conv-act-norm"``.
+        convs_per_level: convolutions of each level, on both paths.
+        extra_head_convs: further 3 x 3 convolutions before the 1 x 1 one.
+        last_norm: whether the last convolution before the 1 x 1 one is normalised.
+
+    Shapes:
+        Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``. A side that
+        is no multiple of 2^poolings is padded at its far end with its last pixel, and the logits
+        are cropped back. With ``"valid"`` the logits have the sides of :meth:`output_side`.
+
+    Raises:
+        ValueError: an argument outside its choices, features of fewer than two levels, an image
+            of another shape, or, with ``"valid"``, a side that does not fit.
+
+    Example:
+        >>> network = UNet(2, in_channels=1, out_channels=1, features=(4, 8, 16))
+        >>> network(torch.zeros(1, 1, 33, 70)).shape
+        torch.Size([1, 1, 33, 70])
+        >>> network.feature_names
+        ('encoder1', 'encoder2', 'bottleneck', 'decoder2', 'decoder1')
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        features: Sequence[int] = (64, 128, 256, 512, 1024),
+        norm: str | None = None,
+        act: str = "relu",
+        dropout: float = 0.5,
+        padding: str = "same",
+        upsample: str = "transposed",
+        upsample_act: bool = False,
+        first_kernel_size: int = 3,
+        block_order: str = "conv-norm-act",
+        convs_per_level: int = 2,
+        extra_head_convs: int = 0,
+        last_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        check_features("UNet", features)
+        check_choice("upsample", upsample, UPSAMPLINGS)
+        check_choice("first_kernel_size", first_kernel_size, (1, 3, 5, 7, 9))
+        style = Style(spatial_dims, norm, act, padding, block_order)
+        block = partial(ConvolutionBlock, style, convs=convs_per_level)
+        *levels, bottom = features
+        self.spatial_dims = spatial_dims
+        self.in_channels = in_channels
+        self.padding = padding
+        self.poolings = len(levels)
+        trim = 2 * convs_per_level
+        self._encoder_trims = [trim + first_kernel_size - 3] + [trim] * len(levels)
+        self._decoder_trims = [trim] * (len(levels) - 1) + [trim + 2 * extra_head_convs]
+
+        self.encoder = nn.ModuleList(
+            block(
+                (above,),
+                channels,
+                first_kernel_size=first_kernel_size if level == 1 else 3,
+                dropout=dropout if level == len(levels) else 0.0,
+            )
+            for level, (above, channels) in enumerate(pairwise([in_channels, *levels]), start=1)
+        )
+        self.pool = MAX_POOLS[spatial_dims](2)
+        self.bottleneck = block((levels[-1],), bottom, dropout=dropout)
+        self.upsample = nn.ModuleList(
+            nn.Sequential(
+                UPSAMPLINGS[upsample](style, below, channels),
+                *([activation(style)] if upsample_act else []),
+            )
+            for channels, below in pairwise(features)
+        )
+        self.decoder = nn.ModuleList(
+            block(
+                (channels, channels),
+                channels,
+                last_normalised=last_norm or level > 1 or extra_head_convs > 0,
+            )
+            for level, channels in enumerate(levels, start=1)
+        )
+        self.head = nn.Sequential(
+            *(
+                ConvolutionUnit(
+                    style, levels[:1], levels[0], normalised=last_norm or index < extra_head_convs
+                )
+                for index in range(1, extra_head_convs + 1)
+            ),
+            CONVOLUTIONS[spatial_dims](levels[0], out_channels, 1),
+        )
+        initialise_he_normal(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Image ``(B, in_channels, *spatial)`` to logits, in training and in evaluation alike."""
+        check_image("UNet", image, self.spatial_dims, self.in_channels)
+        if self.padding == "same":
+            padded = pad_to_multiple(image, 2**self.poolings)
+            return crop_far(self._logits(padded), image.shape[2:])
+        if not torch.jit.is_tracing():
+            for side in image.shape[2:]:
+                self.output_side(side)
+        return self._logits(image)
+
+    def output_side(self, side: int) -> int:
+        """The side of the logits for an image of this side; ValueError where it does not fit.
+
+        >>> UNet(2, 1, 1, features=(1, 1, 1, 1, 1), padding="valid").output_side(572)
+        388
+        """
+        if self.padding == "same":
+            return side
+        trims = self._encoder_trims, self._decoder_trims
+        output = valid_output_side(side, *trims)
+        if output is None:
+            nearest = " or ".join(str(fit) for fit in nearest_valid_sides(side, *trims))
+            raise ValueError(
+                f"UNet image: found a side of {side}, expected one that fits {self.poolings} "
+                f"poolings between unpadded convolutions; use {nearest}, or padding: same"
+            )
+        return output
+
+    def feature_modules(self) -> dict[str, nn.Module]:
+        """The module behind each intermediate map, in the order the maps arise."""
+        down = {f"encoder{level}": block for level, block in enumerate(self.encoder, start=1)}
+        up = {f"decoder{level}": block for level, block in enumerate(self.decoder, start=1)}
+        return {**down, "bottleneck": self.bottleneck, **dict(reversed(up.items()))}
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names that :func:`pipeline.networks.feature_maps` knows: 4 + 1 + 4 in five levels."""
+        return tuple(self.feature_modules())
+
+    def _logits(self, image: Tensor) -> Tensor:
+        skips = []
+        features = image
+        for block in self.encoder:
+            skips.append(block(features))
+            features = self.pool(skips[-1])
+        features = self.bottleneck(features)
+        for up, block in zip(reversed(self.upsample), reversed(self.decoder), strict=True):
+            features = up(features)
+            skip = skips.pop()
+            if self.padding == "valid":
+                skip = crop_centre(skip, features.shape[2:])
+            features = block(skip, features)
+        return self.head(features)

@@ -1,0 +1,178 @@
+"""UNet 3+: full-scale skips, full-scale deep supervision, classification-guided output."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.networks.blocks import (
+    CONVOLUTIONS,
+    LINEAR_MODES,
+    MAX_POOLS,
+    ConvolutionBlock,
+    Style,
+    initialise_he_normal,
+)
+from pipeline.networks.checks import check_features, check_image
+from pipeline.networks.full_scale import FullScaleNode
+from pipeline.networks.sizes import crop_far, pad_to_multiple
+
+SCALES = 5
+ABSENT_LOGIT = -100.0
+
+
+class GuidedOutput(NamedTuple):
+    """What a classification-guided UNet 3+ returns in training."""
+
+    heads: list[Tensor]
+    """Logits ``(B, out_channels, *spatial)``, the full-resolution head first; not gated."""
+    presence: Tensor
+    """Logits ``(B, 2, out_channels)``: index 0 for "absent", 1 for "present"."""
+
+
+class UNet3Plus(nn.Module):
+    """UNet 3+ of Huang et al. (ICASSP 2020): every decoder node sees all five scales.
+
+    A decoder node takes each finer encoder map (max-pooled), the encoder map of its own scale and
+    each coarser decoder map (linearly up-sampled; the coarsest is the bottleneck), reduces each by
+    a 3 x 3 convolution to ``skip_channels``, and fuses the ``5 * skip_channels`` by another (the
+    paper's equation 1). Heads are 3 x 3 convolutions. Weights start He-normal.
+
+    With ``deep_supervision`` every decoder node and the bottleneck has a head, up-sampled to the
+    image. In training the network then returns a **list, the full-resolution head first**; in
+    evaluation it always returns one tensor, the logits of the full-resolution head.
+
+    With ``classification_guided`` a module on the bottleneck (dropout, 1 x 1 convolution, global
+    maximum) says for each output channel whether the class is in the image at all. In evaluation
+    it is a hard gate: an absent class gets the logit -100 everywhere. In training nothing is gated,
+    since a gate of 0 or 1 passes the classifier no gradient and a wrong one would take the heads'
+    away; the network returns a :class:`GuidedOutput`, and the classifier learns from its own term
+    (:class:`pipeline.losses.ClassificationGuidedLoss`).
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the image.
+        out_channels: logits per pixel: 1 for a sigmoid, the number of classes for a softmax.
+        features: channels of the five encoder levels, the image's first.
+        skip_channels: channels each scale brings to a decoder node. A network of narrower
+            ``features`` wants narrower skips as well: they hold most of the work.
+        norm: None, ``"batch"``, ``"instance"`` or ``"layer"``.
+        act: ``"relu"``, ``"leaky_relu"`` or ``"elu"``.
+        deep_supervision: whether all five scales have a head.
+        classification_guided: whether the presence of each class is predicted and gates it.
+
+    Shapes:
+        Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``; a side that
+        is no multiple of 16 is padded at its far end and the logits are cropped back.
+
+    Raises:
+        ValueError: an argument outside its choices, features of another number than five, or an
+            image of another shape.
+
+    Example:
+        >>> network = UNet3Plus(2, 1, 1, (4, 4, 8, 8, 8), skip_channels=4, deep_supervision=True)
+        >>> [tuple(head.shape) for head in network(torch.zeros(2, 1, 40, 32))][0]
+        (2, 1, 40, 32)
+        >>> network.eval()(torch.zeros(2, 1, 40, 32)).shape
+        torch.Size([2, 1, 40, 32])
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        features: Sequence[int] = (64, 128, 256, 512, 1024),
+        skip_channels: int = 64,
+        norm: str | None = "batch",
+        act: str = "relu",
+        deep_supervision: bool = False,
+        classification_guided: bool = False,
+    ) -> None:
+        super().__init__()
+        check_features("UNet3Plus", features, SCALES)
+        style = Style(spatial_dims, norm, act)
+        convolution = CONVOLUTIONS[spatial_dims]
+        wide = SCALES * skip_channels
+        self.spatial_dims = spatial_dims
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.deep_supervision = deep_supervision
+        self.classification_guided = classification_guided
+        self.pool = MAX_POOLS[spatial_dims](2)
+        self.encoder = nn.ModuleList(
+            ConvolutionBlock(style, (above,), channels)
+            for above, channels in zip([in_channels, *features], features, strict=False)
+        )
+        self.decoder = nn.ModuleList(
+            FullScaleNode(
+                style,
+                scale,
+                (*features[: scale + 1], *[wide] * (SCALES - 2 - scale), features[-1]),
+                skip_channels,
+            )
+            for scale in range(SCALES - 1)
+        )
+        head_inputs = [*[wide] * (SCALES - 1), features[-1]] if deep_supervision else [wide]
+        self.heads = nn.ModuleList(
+            convolution(channels, out_channels, 3, padding=1) for channels in head_inputs
+        )
+        if classification_guided:
+            self.classifier = nn.Sequential(
+                nn.Dropout(0.5), convolution(features[-1], 2 * out_channels, 1)
+            )
+        initialise_he_normal(self)
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor] | GuidedOutput:
+        """One tensor of logits; in training a list with deep supervision, or a guided output."""
+        check_image("UNet3Plus", image, self.spatial_dims, self.in_channels)
+        scales = self._scales(pad_to_multiple(image, 2 ** (SCALES - 1)))
+        if self.training:
+            heads = [self._head(scale, scales, image) for scale in range(len(self.heads))]
+            if self.classification_guided:
+                return GuidedOutput(heads, self._presence(scales[-1]))
+            return heads if self.deep_supervision else heads[0]
+        logits = self._head(0, scales, image)
+        return self._gated(logits, scales[-1]) if self.classification_guided else logits
+
+    def feature_modules(self) -> dict[str, nn.Module]:
+        """The module behind each intermediate map, in the order the maps arise."""
+        *down, bottleneck = self.encoder
+        up = [(f"decoder{scale}", node) for scale, node in enumerate(self.decoder, start=1)]
+        return {
+            **{f"encoder{scale}": block for scale, block in enumerate(down, start=1)},
+            "bottleneck": bottleneck,
+            **dict(reversed(up)),
+        }
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names that :func:`pipeline.networks.feature_maps` knows."""
+        return tuple(self.feature_modules())
+
+    def _scales(self, image: Tensor) -> list[Tensor]:
+        """The decoder maps from the finest scale on, and the bottleneck."""
+        scales = [self.encoder[0](image)]
+        for block in self.encoder[1:]:
+            scales.append(block(self.pool(scales[-1])))
+        for scale in reversed(range(SCALES - 1)):
+            scales[scale] = self.decoder[scale](scales)
+        return scales
+
+    def _head(self, scale: int, scales: Sequence[Tensor], image: Tensor) -> Tensor:
+        logits = self.heads[scale](scales[scale])
+        if scale:
+            mode = LINEAR_MODES[self.spatial_dims]
+            logits = F.interpolate(logits, scale_factor=float(2**scale), mode=mode)
+        return crop_far(logits, image.shape[2:])
+
+    def _presence(self, bottleneck: Tensor) -> Tensor:
+        strongest = self.classifier(bottleneck).flatten(2).amax(dim=2)
+        return strongest.unflatten(1, (2, self.out_channels))
+
+    def _gated(self, logits: Tensor, bottleneck: Tensor) -> Tensor:
+        absent, present = self._presence(bottleneck).unbind(dim=1)
+        gate = (present > absent).reshape(*present.shape, *[1] * self.spatial_dims)
+        return torch.where(gate, logits, torch.full_like(logits, ABSENT_LOGIT))

@@ -1,0 +1,210 @@
+"""UNet++: nested dense skips, deep supervision on the full-resolution nodes, and pruning."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.networks.blocks import (
+    CONVOLUTIONS,
+    MAX_POOLS,
+    ConvolutionBlock,
+    Style,
+    initialise_he_normal,
+    transposed_up,
+)
+from pipeline.networks.checks import check_choice, check_features, check_image
+from pipeline.networks.sizes import crop_far, pad_to_multiple
+
+
+class UNetPlusPlus(nn.Module):
+    """UNet++ of Zhou et al. (DLMIA 2018): a node at every level and column of the nested U.
+
+    Node X(i, j) convolves (twice 3 x 3) all nodes X(i, 0) … X(i, j - 1) of its level i beside the
+    up-sampled X(i + 1, j - 1); column 0 is the encoder. Weights start He-normal.
+
+    With deep supervision each full-resolution node X(0, 1) … X(0, L) has a 1 x 1 head. In training
+    the network then returns a **list, most refined head first**: ``[X(0, L), …, X(0, 1)]``. In
+    evaluation it always returns one tensor: the logit of the heads' mean probability (the paper's
+    accurate mode), or one head (its fast mode; :meth:`pruned` also saves the time).
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the image.
+        out_channels: logits per pixel: 1 for a sigmoid, the number of classes for a softmax.
+        features: channels of each level, the image's first; L = ``len(features) - 1``.
+        norm: None, ``"batch"``, ``"instance"`` or ``"layer"``.
+        act: ``"relu"``, ``"leaky_relu"`` or ``"elu"``.
+        dropout: probability at the end of every node.
+        deep_supervision: whether each of the L full-resolution nodes has a head.
+        evaluation_head: with deep supervision, the head from 1 to L that evaluation returns, or
+            None for the mean.
+        multi_label: whether several channels are independent labels, each with its sigmoid, and
+            not classes of one softmax. It decides which probabilities the mean is taken of.
+
+    Shapes:
+        Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``; a side that
+        is no multiple of 2^L is padded at its far end and the logits are cropped back.
+
+    Raises:
+        ValueError: an argument outside its choices, features of fewer than two levels, an image
+            of another shape, or a level outside 1 to L.
+
+    Example:
+        >>> network = UNetPlusPlus(2, 1, 1, features=(4, 8, 16), deep_supervision=True)
+        >>> [head.shape[2:] for head in network(torch.zeros(1, 1, 30, 32))]
+        [torch.Size([30, 32]), torch.Size([30, 32])]
+        >>> network.eval()(torch.zeros(1, 1, 30, 32)).shape
+        torch.Size([1, 1, 30, 32])
+        >>> network.feature_names
+        ('x0_0', 'x1_0', 'x0_1', 'x2_0', 'x1_1', 'x0_2')
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        features: Sequence[int] = (32, 64, 128, 256, 512),
+        norm: str | None = None,
+        act: str = "relu",
+        dropout: float = 0.0,
+        deep_supervision: bool = False,
+        evaluation_head: int | None = None,
+        multi_label: bool = False,
+    ) -> None:
+        super().__init__()
+        check_features("UNetPlusPlus", features)
+        self.depth = len(features) - 1
+        heads = range(1, self.depth + 1) if deep_supervision else (self.depth,)
+        check_choice("evaluation_head", evaluation_head, (None, *heads))
+        style = Style(spatial_dims, norm, act)
+        self.spatial_dims = spatial_dims
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.features = tuple(features)
+        self.style = style
+        self.dropout = dropout
+        self.deep_supervision = deep_supervision
+        self.evaluation_head = evaluation_head
+        self.multi_label = multi_label
+        self.multiple = 2**self.depth
+        self.pool = MAX_POOLS[spatial_dims](2)
+        self.nodes = nn.ModuleDict()
+        self.upsample = nn.ModuleDict()
+        for level, column in self._order():
+            channels = features[level]
+            inputs = [channels] * (column + 1)
+            if column == 0:
+                inputs = [features[level - 1] if level else in_channels]
+            else:
+                self.upsample[f"x{level}_{column}"] = transposed_up(
+                    style, features[level + 1], channels
+                )
+            self.nodes[f"x{level}_{column}"] = ConvolutionBlock(
+                style, inputs, channels, dropout=dropout
+            )
+        self.heads = nn.ModuleDict(
+            {
+                f"x0_{head}": CONVOLUTIONS[spatial_dims](features[0], out_channels, 1)
+                for head in heads
+            }
+        )
+        initialise_he_normal(self)
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        """One tensor of logits; in training with deep supervision the list of all heads."""
+        check_image("UNetPlusPlus", image, self.spatial_dims, self.in_channels)
+        maps = self._full_resolution_nodes(pad_to_multiple(image, self.multiple))
+        logits = {
+            name: crop_far(head(maps[name]), image.shape[2:]) for name, head in self.heads.items()
+        }
+        if self.training and self.deep_supervision:
+            return list(reversed(logits.values()))
+        if self.evaluation_head is not None:
+            return logits[f"x0_{self.evaluation_head}"]
+        return logit_of_mean(list(logits.values()), softmax=self._exclusive_classes())
+
+    def pruned(self, level: int) -> "UNetPlusPlus":
+        """The smaller network that ends in head ``level`` (L1 … L4 of the paper), for inference.
+
+        Its output equals that head of this network in evaluation, bit for bit and at every image
+        size: it keeps this network's padding. Weights the head does not need are gone.
+
+        >>> network = UNetPlusPlus(2, 1, 1, deep_supervision=True)
+        >>> sum(weight.numel() for weight in network.pruned(1).parameters())
+        100961
+        """
+        if not self.deep_supervision:
+            raise ValueError(
+                "UNetPlusPlus pruned: found a network without deep supervision, expected one with "
+                "a trained head at every level; train with deep_supervision: true"
+            )
+        check_choice("UNetPlusPlus pruned level", level, range(1, self.depth + 1))
+        smaller = UNetPlusPlus(
+            self.spatial_dims,
+            self.in_channels,
+            self.out_channels,
+            features=self.features[: level + 1],
+            norm=self.style.norm,
+            act=self.style.act,
+            dropout=self.dropout,
+            multi_label=self.multi_label,
+        )
+        weights = self.state_dict()
+        smaller.load_state_dict({name: weights[name] for name in smaller.state_dict()})
+        smaller.multiple = self.multiple
+        first = next(self.parameters())
+        return smaller.to(first.device, first.dtype).train(self.training)
+
+    def feature_modules(self) -> dict[str, nn.Module]:
+        """The module behind each node X(i, j), in the order the maps arise."""
+        return dict(self.nodes.items())
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names that :func:`pipeline.networks.feature_maps` knows: node X(i, j) is ``xi_j``."""
+        return tuple(self.feature_modules())
+
+    def _order(self) -> list[tuple[int, int]]:
+        """(level, column) along the diagonals: each diagonal completes one more nested U."""
+        return [
+            (level, diagonal - level)
+            for diagonal in range(self.depth + 1)
+            for level in reversed(range(diagonal + 1))
+        ]
+
+    def _full_resolution_nodes(self, image: Tensor) -> dict[str, Tensor]:
+        rows: list[list[Tensor]] = [[] for _ in self.features]
+        for level, column in self._order():
+            node = self.nodes[f"x{level}_{column}"]
+            if column:
+                below = self.upsample[f"x{level}_{column}"](rows[level + 1][column - 1])
+                maps = node(*rows[level], below)
+            else:
+                maps = node(self.pool(rows[level - 1][0]) if level else image)
+            rows[level].append(maps)
+        return {f"x0_{column}": maps for column, maps in enumerate(rows[0])}
+
+    def _exclusive_classes(self) -> bool:
+        return self.out_channels > 1 and not self.multi_label
+
+
+def logit_of_mean(logits: Sequence[Tensor], softmax: bool) -> Tensor:
+    """Logits whose probabilities are the mean of the given logits' probabilities.
+
+    Sigmoid: log(p / (1 - p)) with p the mean of sigmoid(z_k). Softmax: log of the mean of
+    softmax(z_k) along channels. Both in log space, so that large logits neither overflow nor lose
+    their sign.
+
+    >>> logit_of_mean([torch.tensor([100.0]), torch.tensor([100.0])], softmax=False)
+    tensor([100.])
+    """
+    if len(logits) == 1:
+        return logits[0]
+    heads = torch.stack(list(logits))
+    if softmax:
+        return F.log_softmax(heads, dim=2).logsumexp(dim=0) - math.log(len(logits))
+    return F.logsigmoid(heads).logsumexp(dim=0) - F.logsigmoid(-heads).logsumexp(dim=0)

@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus, feature_maps
+
+UNET_NAMES = (
+    *("encoder1", "encoder2", "encoder3", "encoder4", "bottleneck"),
+    *("decoder4", "decoder3", "decoder2", "decoder1"),
+)
+NARROW = (2, 3, 4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("network", "names", "shapes"),
+    [
+        (
+            UNet(2, 1, 1, NARROW),
+            UNET_NAMES,
+            {"encoder1": (2, 32), "bottleneck": (6, 2), "decoder4": (5, 4), "decoder1": (2, 32)},
+        ),
+        (
+            UNet3Plus(2, 1, 1, NARROW, skip_channels=2),
+            UNET_NAMES,
+            {"encoder2": (3, 16), "bottleneck": (6, 2), "decoder4": (10, 4), "decoder1": (10, 32)},
+        ),
+        (
+            UNetPlusPlus(2, 1, 1, (2, 3, 4)),
+            ("x0_0", "x1_0", "x0_1", "x2_0", "x1_1", "x0_2"),
+            {"x0_0": (2, 32), "x2_0": (4, 8), "x1_1": (3, 16), "x0_2": (2, 32)},
+        ),
+    ],
+)
+def test_every_named_map(network, names, shapes):
+    assert network.feature_names == names
+    maps = feature_maps(network, torch.randn(2, 1, 32, 32), names)
+    assert tuple(maps) == names
+    for name, (channels, side) in shapes.items():
+        assert tuple(maps[name].shape) == (2, channels, side, side)
+
+
+def test_the_last_map_leads_to_the_logits():
+    network = UNet(2, 1, 1, (2, 3, 4)).eval()
+    image = torch.randn(1, 1, 32, 32)
+    last = feature_maps(network, image, ["decoder1"])["decoder1"]
+    assert torch.equal(network.head(last), network(image))
+
+
+def test_nothing_is_left_behind():
+    network = UNet(2, 1, 1, (2, 3, 4), norm="batch").train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    maps = feature_maps(network, torch.randn(2, 1, 32, 32), ["bottleneck"])
+    assert network.training
+    assert not maps["bottleneck"].requires_grad
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    network = UNet(2, 1, 1, (2, 3))
+    message = r"^feature_maps names: found 'latent'.*UNet; ask for some of encoder1, bottleneck, d"
+    with pytest.raises(ValueError, match=message) as error:
+        feature_maps(network, torch.zeros(1, 1, 8, 8), ["encoder1", "latent"])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "network", [UNet(2, 2, 1, (2, 3)), UNetPlusPlus(2, 2, 1, (2, 3)), UNet3Plus(2, 2, 1, NARROW, 1)]
+)
+@pytest.mark.parametrize("shape", [(1, 3, 16, 16), (2, 16, 16), (1, 2, 8, 8, 8)])
+def test_an_image_of_another_shape_is_refused_in_one_line(network, shape):
+    expected = r"expected \(batch, 2, height, width\)"
+    with pytest.raises(ValueError, match=f"^{type(network).__name__} image: .*{expected}") as error:
+        network(torch.zeros(shape))
+    assert "\n" not in str(error.value)

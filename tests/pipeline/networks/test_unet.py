@@ -1,0 +1,203 @@
+import pytest
+import torch
+from torch import nn
+
+from pipeline.networks import UNet, andersen_unet, feature_maps, mane_mittal_unet, ronneberger_unet
+from pipeline.networks.blocks import ConvolutionUnit, Style, initialise_he_normal
+
+FIVE_LEVELS = (1, 1, 1, 1, 1)
+
+
+def positive(network):
+    """Weights under which every output grows with every input it can see."""
+    for weight in network.parameters():
+        weight.data = weight.data.abs() + 0.1
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("build", "side", "expected"),
+    [
+        (ronneberger_unet, 572, 388),
+        (ronneberger_unet, 700, 516),
+        (ronneberger_unet, 188, 4),  # the smallest: 16 b + 60 to 16 b - 124 with b = 8
+        (mane_mittal_unet, 700, 512),
+    ],
+)
+def test_unpadded_sizes_of_the_papers(build, side, expected):
+    with torch.device("meta"):
+        network = build()
+        assert network.output_side(side) == expected
+        assert network(torch.zeros(1, 1, side, side)).shape[2:] == (expected, expected)
+
+
+@pytest.mark.parametrize("first_kernel_size", [3, 5])
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_the_announced_side_is_the_one_that_comes_out(spatial_dims, first_kernel_size):
+    network = UNet(
+        spatial_dims, 1, 1, (1, 1, 1), padding="valid", first_kernel_size=first_kernel_size
+    )
+    fitting = 0
+    for side in range(46, 66):
+        try:
+            expected = network.output_side(side)
+        except ValueError:
+            continue
+        fitting += 1
+        assert network(torch.zeros(1, 1, *[side] * spatial_dims)).shape[-1] == expected
+    assert fitting == 5  # every fourth of twenty
+
+
+def test_a_side_that_does_not_fit_names_the_nearest_that_do():
+    network = UNet(2, 1, 1, FIVE_LEVELS, padding="valid")
+    with pytest.raises(ValueError, match=r"^UNet image: found a side of 570.*use 556 or 572") as e:
+        network(torch.zeros(1, 1, 572, 570))
+    assert "\n" not in str(e.value)
+    with pytest.raises(ValueError, match="use 188, or padding: same"):
+        network(torch.zeros(1, 1, 64, 64))
+
+
+def test_receptive_field():
+    """Each output sees 188 or 204 pixels, as its place on the pooling grid has it.
+
+    Two unpadded 3 x 3 convolutions widen the view by 4 at every level. Below a transposed 2 x 2
+    convolution n pixels need n / 2, one more where they start off the grid:
+    1 + 4 = 5, 3 + 4 = 7, 4 + 4 = 8, (4 or 5) + 4 = 8 or 9, and (4 or 5) + 4 = 8 or 9 at the bottom.
+    Above a pooling n pixels are 2 n, so from 8: 16 + 4 = 20, 44, 92, 184 + 4 = 188; from 9: 204.
+    """
+    network = positive(UNet(2, 1, 1, FIVE_LEVELS, padding="valid")).double()
+    side = 220
+    base = torch.rand(1, 1, side, 188, dtype=torch.float64)
+    with torch.no_grad():
+        before = network(base)[0, 0, :, 0]
+        reach = []
+        for pixel in range(side):
+            touched = base.clone()
+            touched[..., pixel, 94] += 1e30  # outweighs the thinnest path from the rim
+            reach.append(network(touched)[0, 0, :, 0] > before)
+    seen = torch.stack(reach)  # (input pixel, output pixel)
+    widths = set()
+    for output in range(before.numel()):
+        pixels = seen[:, output].nonzero().flatten()
+        widths.add(int(pixels[-1] - pixels[0]) + 1)
+    assert widths == {188, 204}
+
+
+def test_shift_by_the_pooling_multiple_shifts_the_logits_exactly():
+    torch.manual_seed(0)
+    network = UNet(2, 1, 1, (2, 3, 4), padding="valid").eval()
+    image = torch.randn(1, 1, 60, 68)
+    with torch.no_grad():
+        whole = network(image)
+        shifted = network(image[..., 4:, 8:])
+    torch.testing.assert_close(whole[..., 4:, 8:], shifted)
+
+
+def test_a_shift_off_the_pooling_grid_is_another_matter():
+    torch.manual_seed(0)
+    network = UNet(2, 1, 1, (2, 3, 4), padding="valid").eval()
+    image = torch.randn(1, 1, 64, 60)
+    with torch.no_grad():
+        whole, shifted = network(image[..., :60, :]), network(image[..., 2:62, :])
+    assert not torch.allclose(whole[..., 2:, :], shifted[..., :-2, :], atol=1e-3)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_padded_and_unpadded_agree_where_the_border_is_out_of_sight(padding):
+    torch.manual_seed(0)
+    same = UNet(2, 1, 1, (2, 3), padding="same").eval()
+    valid = UNet(2, 1, 1, (2, 3), padding="valid").eval()
+    valid.load_state_dict(same.state_dict())
+    image = torch.randn(1, 1, 40, 40)
+    margin = (40 - valid.output_side(40)) // 2
+    with torch.no_grad():
+        torch.testing.assert_close(
+            same(image)[..., margin:-margin, margin:-margin], valid(image), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_dropout_sits_at_the_end_of_the_contracting_path_alone():
+    rates = {
+        name: module.p
+        for name, module in UNet(2, 1, 1, FIVE_LEVELS).named_modules()
+        if isinstance(module, nn.Dropout) and module.p
+    }
+    assert rates == {"encoder.3.dropout": 0.5, "bottleneck.dropout": 0.5}
+
+
+def test_andersen_normalises_after_the_activation_and_activates_the_upsampled_map():
+    with torch.device("meta"):
+        network = andersen_unet()
+        assert network.encoder[0].units[0].order == "conv-act-norm"
+        assert isinstance(network.upsample[0][1], nn.ReLU)
+        image = torch.zeros(1, 1, 512, 512)
+        bottleneck_input = network.pool(feature_maps(network, image, ["encoder4"])["encoder4"])
+    assert bottleneck_input.shape == (1, 256, 32, 32)
+    assert len(network.feature_names) == 9
+
+
+@pytest.mark.parametrize("order", ["conv-norm-act", "conv-act-norm"])
+def test_order_of_a_unit(order):
+    torch.manual_seed(0)
+    unit = ConvolutionUnit(Style(2, norm="batch", order=order), (2,), 3)
+    output = unit(torch.randn(4, 2, 8, 8))
+    assert bool((output < 0).any()) == (order == "conv-act-norm")
+    mean = output.mean(dim=(0, 2, 3))
+    assert torch.allclose(mean, torch.zeros(3), atol=1e-5) == (order == "conv-act-norm")
+
+
+def test_layer_norm_is_per_sample_and_learns_nothing():
+    torch.manual_seed(0)
+    unit = ConvolutionUnit(Style(2, norm="layer"), (1,), 4)
+    unit.activation = nn.Identity()
+    output = unit(torch.randn(3, 1, 16, 16) * torch.tensor([1.0, 10.0, 100.0])[:, None, None, None])
+    samples = output.flatten(1)
+    torch.testing.assert_close(samples.mean(1), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(samples.std(1, correction=0), torch.ones(3), atol=1e-3, rtol=0)
+    assert not list(unit.norm.parameters())
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_maps_side_by_side_convolve_as_their_concatenation(spatial_dims):
+    torch.manual_seed(0)
+    unit = ConvolutionUnit(Style(spatial_dims), (2, 3, 1), 4).double()
+    maps = [torch.randn(2, c, *[6] * spatial_dims, dtype=torch.float64) for c in (2, 3, 1)]
+    expected = torch.relu(unit.convolution(torch.cat(maps, dim=1)))
+    torch.testing.assert_close(unit(*maps), expected)
+
+
+def test_weights_are_he_normal():
+    torch.manual_seed(0)
+    layers = nn.ModuleList([nn.Conv2d(64, 128, 3), nn.ConvTranspose2d(128, 64, 2, stride=2)])
+    initialise_he_normal(layers)
+    for layer, incoming in zip(layers, (64 * 9, 128), strict=True):
+        assert layer.weight.std().item() == pytest.approx((2 / incoming) ** 0.5, rel=0.02)
+        assert abs(layer.weight.mean().item()) < 0.002
+        assert not layer.bias.any()
+
+
+def test_linear_upsampling_doubles_the_side_between_the_pixels():
+    network = UNet(2, 1, 1, (1, 1), upsample="linear")
+    up = network.upsample[0]
+    up[0][0].weight.data.fill_(1.0)
+    row = torch.tensor([[[[0.0, 4.0]]]])
+    assert up(row)[0, 0, 0].tolist() == [0.0, 1.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"features": (8,)}, r"^UNet features: found 1 in \(8,\), expected at least 2"),
+        ({"norm": "bach"}, r"^norm: found 'bach', expected one of None, 'batch'"),
+        ({"act": "rely"}, r"^act: found 'rely', expected one of 'relu'"),
+        ({"padding": "reflect"}, r"^padding: found 'reflect', expected one of 'same', 'valid'"),
+        ({"upsample": "cubic"}, r"^upsample: found 'cubic'"),
+        ({"block_order": "act-conv"}, r"^block_order: found 'act-conv'"),
+        ({"first_kernel_size": 4}, r"^first_kernel_size: found 4"),
+        ({"spatial_dims": 1}, r"^spatial_dims: found 1, expected one of 2, 3"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(arguments, message):
+    with pytest.raises(ValueError, match=message) as error:
+        UNet(**{"spatial_dims": 2, "in_channels": 1, "out_channels": 1} | arguments)
+    assert "\n" not in str(error.value)
