@@ -57,6 +57,7 @@ class HandWritten:
         return crop
 
     def run(self, steps: int) -> None:
+        """Train for some steps."""
         self.network.train()
         for _ in range(steps):
             batch = torch.stack([self._crop() for _ in range(self.batch)])

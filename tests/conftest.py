@@ -18,6 +18,21 @@ def bundle() -> Path:
 
 
 @pytest.fixture(scope="session")
+def small() -> dict:
+    """Overrides that make a run of the bundle take a second."""
+    return {
+        "network_def#features": [4, 4, 8, 8, 8, 4],
+        "patch": [32, 32],
+        "window": [64, 64],
+        "batch_size": 2,
+        "steps_per_epoch": 2,
+        "max_epochs": 2,
+        "val_interval": 1,
+        "threads": 1,
+    }
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets; tests that need it are skipped where it is absent."""
     folder = Path(os.environ.get("UNET_SCHOOL_DATA", ROOT.parent / "shared" / "data"))

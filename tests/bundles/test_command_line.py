@@ -7,25 +7,25 @@ import sys
 import time
 
 import pytest
-from conftest import SMALL
 from mlflow import MlflowClient
 
 from pipeline import cli
 
 
-def command(bundle, phantom, root, *more):
-    small = [part for key, value in SMALL.items() for part in (f"--{key}", str(value))]
+@pytest.fixture
+def command(bundle, phantom, small, tmp_path):
+    overrides = [part for key, value in small.items() for part in (f"--{key}", str(value))]
     return [
         sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "training",
         "--config_file", str(bundle / "train.yaml"), "--dataset_dir", str(phantom),
-        "--models_dir", str(root / "models"), "--tracking_dir", str(root / "mlruns"),
-        *small, *more,
+        "--models_dir", str(tmp_path / "models"), "--tracking_dir", str(tmp_path / "mlruns"),
+        *overrides,
     ]  # fmt: skip
 
 
-def test_a_misspelt_override_is_one_line(bundle, phantom, tmp_path):
+def test_a_misspelt_override_is_one_line(command, tmp_path):
     done = subprocess.run(
-        command(bundle, phantom, tmp_path, "--lerning_rate", "1"),
+        [*command, "--lerning_rate", "1"],
         capture_output=True, text=True, cwd=tmp_path, check=False,
     )  # fmt: skip
     assert done.returncode == 1
@@ -34,9 +34,9 @@ def test_a_misspelt_override_is_one_line(bundle, phantom, tmp_path):
     )
 
 
-def test_an_interruption_ends_the_run_and_can_be_resumed(bundle, phantom, tmp_path):
+def test_an_interruption_ends_the_run_and_can_be_resumed(command, tmp_path):
     process = subprocess.Popen(
-        command(bundle, phantom, tmp_path, "--max_epochs", "5000"),
+        [*command, "--max_epochs", "5000"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
     )  # fmt: skip
     deadline = time.monotonic() + 120

@@ -5,7 +5,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
-from conftest import run
 from PIL import Image
 
 from pipeline.data.files import sha256
@@ -27,14 +26,28 @@ def images(phantom, tmp_path):
     return folder
 
 
-def infer(bundle, site, images, **overrides):
-    overrides = {"tta_versions": 1, "output_dir": str(site / "out"), **overrides}
-    run(bundle, site, "inferring", ["inference.yaml"], image_dir=str(images), **overrides)
-    return site / "out"
+@pytest.fixture
+def infer(run_bundle, site):
+    def infer(images, **overrides):
+        overrides = {"tta_versions": 1, "output_dir": str(site / "out"), **overrides}
+        run_bundle(site, "inferring", ["inference.yaml"], image_dir=str(images), **overrides)
+        return site / "out"
+
+    return infer
 
 
-def test_every_format_comes_back_as_it_was(bundle, site, images):
-    out = infer(bundle, site, images)
+@pytest.fixture
+def failing(infer):
+    def failing(images, **overrides):
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
+            infer(images, **overrides)
+        return mistake_of(caught.value)
+
+    return failing
+
+
+def test_every_format_comes_back_as_it_was(infer, images):
+    out = infer(images)
     names = sorted(p.name for p in images.iterdir())
     for kind in ("probability", "mask"):
         assert sorted(p.name for p in (out / kind).iterdir()) == names
@@ -50,16 +63,16 @@ def test_every_format_comes_back_as_it_was(bundle, site, images):
     assert np.array_equal(volume.affine, AFFINE)
 
 
-def test_masks_are_the_thresholded_probabilities(bundle, site, images):
-    out = infer(bundle, site, images, threshold=0.6)
+def test_masks_are_the_thresholded_probabilities(infer, images):
+    out = infer(images, threshold=0.6)
     probability = tifffile.imread(out / "probability" / "b.tif")
     mask = tifffile.imread(out / "mask" / "b.tif")
     assert np.array_equal(mask, np.uint8(255) * (probability >= 0.6))
     assert set(np.unique(nib.load(out / "mask" / "d.nii.gz").dataobj)) <= {0, 1}
 
 
-def test_the_report(bundle, site, images):
-    report = json.loads((infer(bundle, site, images) / "run_report.json").read_text())
+def test_the_report(infer, site, images):
+    report = json.loads((infer(images) / "run_report.json").read_text())
     assert report["model_sha256"] == sha256(site / "models" / "model.pt")
     assert report["threshold"] == 0.5
     assert report["images"] == 4
@@ -68,35 +81,27 @@ def test_the_report(bundle, site, images):
     assert all(row["seconds"] > 0 for row in report["per_image"])
 
 
-def failing(bundle, site, images, **overrides):
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
-        infer(bundle, site, images, **overrides)
-    return mistake_of(caught.value)
-
-
-def test_bad_folders_and_images(bundle, site, images, tmp_path):
+def test_bad_folders_and_images(failing, images, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "no such folder" in failing(bundle, site, tmp_path / "nowhere")
-    assert "no image in this folder" in failing(bundle, site, empty)
+    assert "no such folder" in failing(tmp_path / "nowhere")
+    assert "no image in this folder" in failing(empty)
     Image.new("RGBA", (64, 64)).save(empty / "x.png")
-    assert "x.png: an image with 4 channels" in failing(bundle, site, empty)
+    assert "x.png: an image with 4 channels" in failing(empty)
     Image.fromarray(np.full((64, 64), 40213, np.uint16)).save(empty / "x.png")
-    assert "x.png: intensities from 40213 to 40213; expected 0 to 255" in failing(
-        bundle, site, empty
-    )
+    assert "x.png: intensities from 40213 to 40213; expected 0 to 255" in failing(empty)
     whole = (images / "a.png").read_bytes()
     (empty / "x.png").write_bytes(whole[: len(whole) // 2])
-    assert "x.png: cannot be read as an image" in failing(bundle, site, empty)
+    assert "x.png: cannot be read as an image" in failing(empty)
     shutil.copy(images / "a.png", images / "a.jpg")
-    assert "would be written as a.png like a.jpg; rename one" in failing(bundle, site, images)
-    assert "expected a probability from 0 to 1" in failing(bundle, site, images, threshold=87)
+    assert "would be written as a.png like a.jpg; rename one" in failing(images)
+    assert "expected a probability from 0 to 1" in failing(images, threshold=87)
 
 
-def test_a_disk_with_no_room(bundle, site, images, monkeypatch):
+def test_a_disk_with_no_room(failing, site, images, monkeypatch):
     def full(*_arguments, **_options):
         raise OSError(28, "No space left on device", "a.png")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    assert failing(bundle, site, images) == "a.png: No space left on device"
+    assert failing(images) == "a.png: No space left on device"
     assert [p for p in (site / "out").rglob("*") if p.is_file()] == []
