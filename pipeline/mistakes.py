@@ -15,9 +15,9 @@ TRACEBACK = "UNET_SCHOOL_TRACEBACK"
 
 
 def one_line_mistakes() -> None:
-    """Show a user's mistake as one line and exit with 1,.
+    """Show a user's mistake as one line, and exit with 1.
 
-    For the process of ``python -m monai.bundle`` or ``unet-school``: in a notebook or another
+    For the process of ``python -m monai.bundle``: in a notebook or another
     program exceptions stay what they are. A termination signal is turned into an exit, so that a
     run ends properly.
     """

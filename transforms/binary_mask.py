@@ -8,7 +8,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_tensor
 
-from transforms.naming import named
+from transforms.naming import apply_named
 
 
 class BinaryMask(Transform):
@@ -49,11 +49,7 @@ class BinaryMaskd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the dictionary with its masks in {0, 1}."""
-        out = dict(data)
-        for key in self.key_iterator(out):
-            with named(out, key):
-                out[key] = self.transform(out[key])
-        return out
+        return apply_named(self, self.transform, data)
 
 
 def _some(tensor: torch.Tensor) -> str:

@@ -8,7 +8,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_tensor
 
-from transforms.naming import named
+from transforms.naming import apply_named
 
 
 class GreyImage(Transform):
@@ -61,8 +61,4 @@ class GreyImaged(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the dictionary with its images as float32."""
-        out = dict(data)
-        for key in self.key_iterator(out):
-            with named(out, key):
-                out[key] = self.transform(out[key])
-        return out
+        return apply_named(self, self.transform, data)

@@ -1,10 +1,10 @@
 """Naming the file in an error that concerns its content."""
 
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from monai.data import MetaTensor
+from monai.transforms import MapTransform
 
 
 def file_of(image: Any) -> str:
@@ -14,10 +14,14 @@ def file_of(image: Any) -> str:
     return "image"
 
 
-@contextmanager
-def named(data: Mapping[Hashable, Any], key: Hashable) -> Iterator[None]:
-    """Put the file that ``data[key]`` was read from before the message of a ``ValueError``."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{file_of(data[key])}: {error}") from None
+def apply_named(
+    keys: MapTransform, transform: Callable[[Any], Any], data: Mapping[Hashable, Any]
+) -> dict[Hashable, Any]:
+    """Apply an array transform to the keys of a dictionary; a ``ValueError`` names the file."""
+    out = dict(data)
+    for key in keys.key_iterator(out):
+        try:
+            out[key] = transform(out[key])
+        except ValueError as error:
+            raise ValueError(f"{file_of(out[key])}: {error}") from None
+    return out

@@ -21,7 +21,7 @@ def overlay(
     Returns:
         uint8 ``(H, 3 W + 8, 3)``, with white gaps of 4 pixels.
     """
-    grey = _bytes(_stretched(image))
+    grey = _bytes(stretched(image))
     predicted = (probability >= threshold).numpy(force=True)
     true = truth.bool().numpy(force=True)
     errors = grey // 2 + 64
@@ -31,7 +31,8 @@ def overlay(
     return np.hstack([grey, gap, _bytes(probability), gap, errors])
 
 
-def _stretched(image: torch.Tensor) -> torch.Tensor:
+def stretched(image: torch.Tensor) -> torch.Tensor:
+    """Bring an image to [0, 1], its extremes to the ends; a constant one becomes 0."""
     low, high = torch.aminmax(image)
     return (image - low) / (high - low).clamp(min=1e-8)
 

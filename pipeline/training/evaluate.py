@@ -10,7 +10,7 @@ from pipeline.data.files import atomic, write_json
 from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
 from pipeline.evaluation.cases import Case, as_csv, summary, table
 from pipeline.evaluation.overlap import METRICS
-from pipeline.evaluation.overlays import overlay
+from pipeline.evaluation.overlays import overlay, stretched
 from pipeline.evaluation.report import Report, write_report
 from pipeline.evaluation.threshold import ThresholdCurve
 from pipeline.inference.model import read_record, store_threshold
@@ -77,7 +77,8 @@ def _curve(cases: list[Case]) -> ThresholdCurve:
 def _summary(
     cases: list[Case], rows: list[dict[str, Any]], threshold: float, metric: str, model: str
 ) -> dict[str, Any]:
-    pairs = [(_grey(case.image), case.truth) for case in cases]
+    # no threshold notices that a normalised image is stretched
+    pairs = [(255 * stretched(case.image), case.truth) for case in cases]
     _, intensity = best_intensity_threshold(pairs)
     return {
         "split": "test",
@@ -91,12 +92,6 @@ def _summary(
         "model": {"path": model, **read_record(Path(model))},
         "versions": versions(),
     }
-
-
-def _grey(image: Any) -> Any:
-    """Stretch a normalised image to 0..255, which no threshold on it notices."""
-    low, high = image.min(), image.max()
-    return (image - low) / (high - low).clamp(min=1e-8) * 255
 
 
 def _write(

@@ -13,16 +13,14 @@ from pipeline.evaluation.overlap import METRICS, Counts, count
 
 
 class ImageMean(Metric):
-    """Mean over images (over crops, in training) of a metric of the thresholded prediction.
+    """Mean over images (over crops, in training) of a metric, cut at probability 1/2.
 
     Args:
         metric: ``iou``, ``dice`` or ``accuracy``.
-        threshold: a pixel is foreground where its logit is at least this; 0 is probability 1/2.
     """
 
-    def __init__(self, metric: str, threshold: float = 0.0) -> None:
+    def __init__(self, metric: str) -> None:
         self.metric: Callable[[Counts], float] = METRICS[metric]
-        self.threshold = threshold
         super().__init__(output_transform=from_engine([CommonKeys.PRED, CommonKeys.LABEL]))
 
     def reset(self) -> None:
@@ -32,7 +30,7 @@ class ImageMean(Metric):
     def update(self, output: tuple[torch.Tensor, torch.Tensor]) -> None:
         """Add the images of a batch, given as a tensor or as a list of images."""
         for logits, truth in zip(*output, strict=True):
-            self.values.append(self.metric(count(logits.detach() >= self.threshold, truth)))
+            self.values.append(self.metric(count(logits.detach() >= 0, truth)))
 
     def compute(self) -> float:
         """Return the mean over all images since the last reset."""
