@@ -81,28 +81,29 @@ def read_page(path: Path, page: int | None = None) -> np.ndarray:
         ValueError: unknown format, corrupt or truncated file, no such page, or a stack of several
             pages where no page is named.
     """
-    array = read_stack(path)
-    if page is None and len(array) > 1:
-        raise ValueError(f"{path}: a stack of {len(array)} pages; name one as {path.name}#0")
-    if (page or 0) >= len(array):
-        raise ValueError(f"{path}: has {len(array)} pages and no page {page}")
-    return array[page or 0]
-
-
-def count_pages(path: Path) -> int:
-    """Return the number of pages without decoding them; 1 for a plain image."""
+    pages = count_pages(path)
+    if page is None and pages > 1:
+        raise ValueError(f"{path}: a stack of {pages} pages; name one as {path.name}#0")
+    if (page or 0) >= pages:
+        raise ValueError(f"{path}: has {pages} pages and no page {page}")
     with _as_one_line(path):
-        if suffix_of(path) in TIFF:
-            with tifffile.TiffFile(path) as file:
-                return len(file.pages)
-        if suffix_of(path) in NIFTI:
-            shape = nib.load(path).shape
-            return int(shape[2]) if len(shape) > 2 else 1
-    return 1
+        return _decode(path, page or 0)
 
 
 def read_stack(path: Path) -> np.ndarray:
     """Read all pages, ``(pages, rows, columns[, channels])``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unknown format, or a corrupt or truncated file.
+    """
+    pages = count_pages(path)
+    with _as_one_line(path):
+        return np.stack([_decode(path, page) for page in range(pages)])
+
+
+def count_pages(path: Path) -> int:
+    """Return the number of pages without decoding them; 1 for a plain image.
 
     Raises:
         FileNotFoundError: no such file.
@@ -116,12 +117,22 @@ def read_stack(path: Path) -> np.ndarray:
     with _as_one_line(path):
         if suffix in TIFF:
             with tifffile.TiffFile(path) as file:
-                return np.stack([page.asarray() for page in file.pages])
+                return len(file.pages)
         if suffix in NIFTI:
-            volume = np.asanyarray(nib.load(path).dataobj)
-            return np.moveaxis(np.atleast_3d(volume), 2, 0)
-        with Image.open(path) as image:
-            return np.asarray(image)[None]
+            shape = nib.load(path).shape
+            return int(shape[2]) if len(shape) > 2 else 1
+    return 1
+
+
+def _decode(path: Path, page: int) -> np.ndarray:
+    suffix = suffix_of(path)
+    if suffix in TIFF:
+        return np.asarray(tifffile.imread(path, key=page))
+    if suffix in NIFTI:
+        volume = nib.load(path).dataobj
+        return np.asarray(volume[:, :, page] if len(volume.shape) > 2 else volume)
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 
+from pipeline.networks import logit_of_mean
 from transforms import Dihedral
 
 
@@ -47,8 +48,8 @@ class DihedralInferer(Inferer):
         plain = convert_to_tensor(inputs, track_meta=False)
         if self.versions == 1:
             return self.inferer(plain, network, *args, **kwargs)
-        total: Any = 0
+        turned_back = []
         for k in range(self.versions):
             logits = self.inferer(self.dihedral(plain, k), network, *args, **kwargs)
-            total = total + self.dihedral.inverse(logits.sigmoid(), k)
-        return torch.logit(total / self.versions, eps=1e-7)
+            turned_back.append(self.dihedral.inverse(logits, k))
+        return logit_of_mean(turned_back, softmax=False)

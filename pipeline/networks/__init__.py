@@ -5,6 +5,7 @@ with deep supervision a list of such tensors, the most refined head first.
 """
 
 from pipeline.networks.feature_maps import feature_maps
+from pipeline.networks.heads import GuidedOutput, logit_of_mean, most_refined
 from pipeline.networks.presets import (
     andersen_unet,
     magicians_unet,
@@ -13,7 +14,7 @@ from pipeline.networks.presets import (
     ten_experiments_unet,
 )
 from pipeline.networks.unet import UNet
-from pipeline.networks.unet_3_plus import GuidedOutput, UNet3Plus
+from pipeline.networks.unet_3_plus import UNet3Plus
 from pipeline.networks.unet_plus_plus import UNetPlusPlus
 
 __all__ = [
@@ -23,8 +24,10 @@ __all__ = [
     "UNetPlusPlus",
     "andersen_unet",
     "feature_maps",
+    "logit_of_mean",
     "magicians_unet",
     "mane_mittal_unet",
+    "most_refined",
     "ronneberger_unet",
     "ten_experiments_unet",
 ]

@@ -1,7 +1,6 @@
 """UNet 3+: full-scale skips, full-scale deep supervision, classification-guided output."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,19 +16,11 @@ from pipeline.networks.blocks import (
 )
 from pipeline.networks.checks import check_features, check_image
 from pipeline.networks.full_scale import FullScaleNode
+from pipeline.networks.heads import GuidedOutput
 from pipeline.networks.sizes import crop_far, pad_to_multiple
 
 SCALES = 5
 ABSENT_LOGIT = -100.0
-
-
-class GuidedOutput(NamedTuple):
-    """What a classification-guided UNet 3+ returns in training."""
-
-    heads: list[Tensor]
-    """Logits ``(B, out_channels, *spatial)``, the full-resolution head first; not gated."""
-    presence: Tensor
-    """Logits ``(B, 2, out_channels)``: index 0 for "absent", 1 for "present"."""
 
 
 class UNet3Plus(nn.Module):

@@ -1,10 +1,7 @@
 """UNet++: nested dense skips, deep supervision on the full-resolution nodes, and pruning."""
 
-import math
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.networks.blocks import (
@@ -16,6 +13,7 @@ from pipeline.networks.blocks import (
     transposed_up,
 )
 from pipeline.networks.checks import check_choice, check_features, check_image
+from pipeline.networks.heads import logit_of_mean
 from pipeline.networks.sizes import crop_far, pad_to_multiple
 
 
@@ -190,21 +188,3 @@ class UNetPlusPlus(nn.Module):
 
     def _exclusive_classes(self) -> bool:
         return self.out_channels > 1 and not self.multi_label
-
-
-def logit_of_mean(logits: Sequence[Tensor], softmax: bool) -> Tensor:
-    """Logits whose probabilities are the mean of the given logits' probabilities.
-
-    Sigmoid: log(p / (1 - p)) with p the mean of sigmoid(z_k). Softmax: log of the mean of
-    softmax(z_k) along channels. Both in log space, so that large logits neither overflow nor lose
-    their sign.
-
-    >>> logit_of_mean([torch.tensor([100.0]), torch.tensor([100.0])], softmax=False)
-    tensor([100.])
-    """
-    if len(logits) == 1:
-        return logits[0]
-    heads = torch.stack(list(logits))
-    if softmax:
-        return F.log_softmax(heads, dim=2).logsumexp(dim=0) - math.log(len(logits))
-    return F.logsigmoid(heads).logsumexp(dim=0) - F.logsigmoid(-heads).logsumexp(dim=0)

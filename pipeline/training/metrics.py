@@ -1,52 +1,64 @@
 """The metrics of ``pipeline.evaluation`` and the loss, as Ignite collects them."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from ignite.metrics import Average, Metric
+from ignite.metrics import Average, Metric, MetricsLambda
 from monai.engines.utils import IterationEvents
 from monai.handlers import from_engine
 from monai.utils import CommonKeys
 
 from pipeline.evaluation.overlap import METRICS, Counts, count
+from pipeline.networks import most_refined
 
 
-class ImageMean(Metric):
-    """Mean over images (over crops, in training) of a metric, cut at probability 1/2.
+class ImageCounts(Metric):
+    """The four counts of every image (of every crop, in training), cut at probability 1/2.
 
-    Args:
-        metric: ``iou``, ``dice`` or ``accuracy``.
+    Of several heads, most refined first, it counts the first.
     """
 
-    def __init__(self, metric: str) -> None:
-        self.metric: Callable[[Counts], float] = METRICS[metric]
+    def __init__(self) -> None:
         super().__init__(output_transform=from_engine([CommonKeys.PRED, CommonKeys.LABEL]))
 
     def reset(self) -> None:
         """Forget all images."""
-        self.values: list[float] = []
+        self.images: list[Counts] = []
 
-    def update(self, output: tuple[torch.Tensor, torch.Tensor]) -> None:
-        """Add the images of a batch, given as a tensor or as a list of images."""
-        for logits, truth in zip(*output, strict=True):
-            self.values.append(self.metric(count(logits.detach() >= 0, truth)))
+    def update(self, output: tuple[Any, torch.Tensor | list[torch.Tensor]]) -> None:
+        """Add the images of a batch, given as tensors or as lists of images."""
+        prediction, truths = output
+        if isinstance(truths, torch.Tensor):
+            prediction = most_refined(prediction)
+        for logits, truth in zip(prediction, truths, strict=True):
+            self.images.append(count(logits.detach() >= 0, truth))
 
-    def compute(self) -> float:
-        """Return the mean over all images since the last reset."""
-        return sum(self.values) / len(self.values)
+    def compute(self) -> list[Counts]:
+        """Return the counts of all images since the last reset."""
+        return self.images
 
 
-def image_metrics() -> dict[str, ImageMean]:
-    """Return IoU, Dice and accuracy under the names that tracking shows, for one engine."""
-    return {name: ImageMean(name) for name in METRICS}
+def image_metrics() -> dict[str, MetricsLambda]:
+    """Return the means over images of IoU, Dice and accuracy for one engine, counting once.
+
+    The names are those that tracking shows.
+    """
+    counts = ImageCounts()
+    return {name: MetricsLambda(partial(_mean, metric), counts) for name, metric in METRICS.items()}
+
+
+def _mean(metric: Callable[[Counts], float], images: list[Counts]) -> float:
+    return sum(map(metric, images)) / len(images)
 
 
 class TrainingLoss(Average):
     """Mean of the loss over the iterations of an epoch."""
 
     def __init__(self) -> None:
-        super().__init__(output_transform=lambda output: float(output[CommonKeys.LOSS]))
+        super().__init__(output_transform=lambda output: output[CommonKeys.LOSS].item())
 
 
 class EvaluationLoss:
@@ -74,7 +86,7 @@ class EvaluationLoss:
     def _add(self, engine: Engine) -> None:
         output = engine.state.output
         loss = self.loss_function(output[CommonKeys.PRED], output[CommonKeys.LABEL])
-        self.losses.append(float(loss))
+        self.losses.append(loss.item())
 
     def _store(self, engine: Engine) -> None:
         engine.state.metrics["loss"] = sum(self.losses) / len(self.losses)

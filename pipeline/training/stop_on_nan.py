@@ -18,7 +18,7 @@ class StopOnNan:
         Raises:
             ValueError: it is NaN or infinite.
         """
-        loss = float(engine.state.output["loss"])
+        loss = engine.state.output["loss"].item()
         if not math.isfinite(loss):
             rates = [group["lr"] for group in engine.optimizer.param_groups]
             raise ValueError(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus, andersen_unet, magicians_unet
-from pipeline.networks.unet_3_plus import GuidedOutput
+from pipeline.networks.heads import GuidedOutput
 
 NARROW = (2, 3, 4, 5, 6)
 

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from pipeline.networks import UNetPlusPlus
-from pipeline.networks.unet_plus_plus import logit_of_mean
 
 
 def network(**arguments):
@@ -74,17 +73,6 @@ def test_evaluation_of_several_classes(multi_label):
     with torch.no_grad():
         expected = torch.stack([probabilities(head) for head in heads(full, image)]).mean(0)
         torch.testing.assert_close(probabilities(full.eval()(image)), expected)
-
-
-def test_logit_of_mean_by_hand_and_at_the_extremes():
-    # sigmoid(log 3) = 3/4, sigmoid(-log 3) = 1/4: mean 1/2, logit 0
-    log_3 = torch.tensor(3.0).log()
-    assert logit_of_mean([log_3, -log_3], softmax=False).item() == pytest.approx(0, abs=1e-6)
-    # mean of 3/4 and 1/2 is 5/8, logit log(5/3)
-    found = logit_of_mean([log_3, torch.tensor(0.0)], softmax=False)
-    assert found.item() == pytest.approx(0.5108256, abs=1e-6)
-    far = torch.tensor([-1000.0, 1000.0])
-    assert logit_of_mean([far, far], softmax=False).tolist() == [-1000.0, 1000.0]
 
 
 def test_pruning_without_deep_supervision_says_why_it_cannot():

@@ -1,0 +1,45 @@
+import json
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+NARROW = {"network_def#features": [2, 4, 4, 8, 8]}
+EXPERIMENTS = {
+    "unet": NARROW,
+    "unetpp": NARROW,
+    "unetpp_deep_supervision": NARROW,
+    # crops of 32 pixels are too small for five scales
+    "unet3plus": NARROW | {"network_def#skip_channels": 2, "loss#loss#scales": 2},
+}
+
+
+def finished_runs(root):
+    client = MlflowClient(tracking_uri=f"sqlite:///{root / 'mlruns' / 'mlflow.db'}")
+    (experiment,) = (e for e in client.search_experiments() if e.name == "membranes")
+    return client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'")
+
+
+def test_every_experiment_is_tested(bundle):
+    assert {p.stem for p in (bundle / "experiments").glob("*.yaml")} == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_trains_and_stands_beside_the_default(name, run_bundle, site, phantom):
+    overlay = f"experiments/{name}.yaml"
+    data = {"dataset_dir": str(phantom), **EXPERIMENTS[name]}
+    run_bundle(site, "training", [overlay], **data)
+    output = {"output_dir": str(site / "eval"), "tta_versions": 1}
+    run_bundle(site, "evaluating", [overlay, "evaluate.yaml"], **data, **output)
+    assert json.loads((site / "eval" / "summary.json").read_text())["test"]["iou"]["n"] == 1
+
+    evaluation, experiment, default = finished_runs(site)
+    assert experiment.data.metrics.keys() == default.data.metrics.keys()
+    assert evaluation.data.tags["mlflow.parentRunId"] == experiment.info.run_id
+    assert experiment.data.params["network_def"] != default.data.params["network_def"]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_differs_in_network_and_loss_alone(name, bundle):
+    overlay = yaml.safe_load((bundle / "experiments" / f"{name}.yaml").read_text())
+    assert set(overlay) <= {"network_def", "loss"}

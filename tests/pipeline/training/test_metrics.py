@@ -1,0 +1,43 @@
+import pytest
+import torch
+from ignite.engine import Engine
+
+from pipeline.training import image_metrics
+
+TRUTH = torch.tensor([[[[1.0, 1, 0, 0]]], [[[1.0, 0, 0, 0]]]])
+LOGITS = torch.tensor([[[[3.0, -1, 2, -2]]], [[[0.5, -9, -9, -9]]]])
+# first image: tp 1, fp 1, fn 1, tn 1; second: all right
+EXPECTED = {"iou": (1 / 3 + 1) / 2, "dice": (1 / 2 + 1) / 2, "accuracy": (1 / 2 + 1) / 2}
+
+
+def metrics_of(*outputs):
+    engine = Engine(lambda engine, output: output)
+    for name, metric in image_metrics().items():
+        metric.attach(engine, name)
+    return engine.run(outputs).metrics
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"pred": LOGITS, "label": TRUTH},
+        {"pred": [LOGITS, -LOGITS], "label": TRUTH},
+        [{"pred": p, "label": t} for p, t in zip(LOGITS, TRUTH, strict=True)],
+    ],
+    ids=["a batch", "the first of two heads", "a list of images"],
+)
+def test_means_over_images_by_hand(output):
+    assert metrics_of(output) == pytest.approx(EXPECTED)
+
+
+def test_every_batch_counts_and_each_image_once():
+    batches = ({"pred": LOGITS[k : k + 1], "label": TRUTH[k : k + 1]} for k in range(2))
+    assert metrics_of(*batches) == pytest.approx(EXPECTED)
+
+
+def test_a_second_run_forgets_the_first():
+    engine = Engine(lambda engine, output: output)
+    for name, metric in image_metrics().items():
+        metric.attach(engine, name)
+    engine.run([{"pred": LOGITS, "label": TRUTH}])
+    assert engine.run([{"pred": LOGITS[1:], "label": TRUTH[1:]}]).metrics["iou"] == 1
