@@ -3,6 +3,7 @@
 import linecache
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from types import FrameType, TracebackType
@@ -31,7 +32,7 @@ def mistake_of(error: BaseException) -> str | None:
     """Return the line for a user's mistake, or ``None`` for what may be a bug of ours.
 
     A mistake is an exception that a ``raise`` in our own code states on purpose, however MONAI
-    and Ignite wrapped it on its way, or a failure of the disk.
+    and Ignite wrapped it on its way, or a failure of the disk or of the tracking database.
 
     Example:
         >>> mistake_of(OSError(28, "No space left on device", "model.pt"))
@@ -40,6 +41,8 @@ def mistake_of(error: BaseException) -> str | None:
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.filename and cause.strerror:
             return f"{cause.filename}: {cause.strerror}"
+        if isinstance(cause, sqlite3.OperationalError):
+            return f"tracking database: {cause}; make room, or give another --tracking_dir"
         if isinstance(cause, Exception) and _stated_by_us(cause.__traceback__):
             return str(cause)
     return None

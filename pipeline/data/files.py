@@ -18,6 +18,9 @@ def atomic(path: Path) -> Iterator[Path]:
     When the block raises, as on a disk with no room, the temporary file goes and an older
     ``path`` stays as it was. The temporary name keeps the suffix, which tells writers the format.
 
+    Raises:
+        OSError: it cannot be written; names ``path`` and what the system says.
+
     Example:
         >>> import tempfile
         >>> target = Path(tempfile.mkdtemp()) / "note.txt"
@@ -32,6 +35,9 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"{path}: could not be written ({reason}); nothing is half-written") from None
     finally:
         temporary.unlink(missing_ok=True)
 

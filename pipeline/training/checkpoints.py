@@ -1,5 +1,6 @@
 """The best model so far, and the last state to resume from."""
 
+import io
 import math
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,20 @@ from pipeline.training.tracking import LAST, Tracking
 
 MODEL, RECORD = "model.pt", "model.json"
 TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch")
+
+
+def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values, atomically.
+
+    They are serialised in memory first: on a full disk torch's own writer hides the reason.
+
+    Raises:
+        OSError: there is no room, or the folder cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 class Stateful(Protocol):
@@ -90,8 +105,7 @@ class KeepBest:
         return float(metrics[self.metric])
 
     def _save(self, epoch: int, value: float) -> None:
-        with atomic(self.folder / MODEL) as temporary:
-            torch.save(self.network.state_dict(), temporary)
+        write_tensors(self.folder / MODEL, self.network.state_dict())
         write_json(
             self.folder / RECORD,
             {
@@ -138,8 +152,7 @@ class KeepLast:
         content = {name: part.state_dict() for name, part in self.state.items()}
         content["random"] = {"seed": self.seed}
         content["trainer"] = {name: getattr(engine.state, name) for name in TRAINER_STATE}
-        with atomic(self.path) as temporary:
-            torch.save(content, temporary)
+        write_tensors(self.path, content)
 
     def _load(self, engine: Engine) -> None:
         path = Path(str(self.resume))

@@ -55,7 +55,13 @@ def evaluate(
         chosen = curve.best(threshold_metric) if threshold is None else threshold
         cases = collect_cases(tester)
         rows = table(cases, chosen)
-        found = _summary(cases, rows, chosen, threshold_metric, model)
+        source = f"chosen by {threshold_metric} on validation" if threshold is None else "given"
+        found = {
+            "threshold": chosen,
+            "threshold_source": source,
+            "threshold_metric": threshold_metric,
+            **_summary(cases, rows, model),
+        }
         _write(Path(folder), cases, rows, found, chosen)
         if threshold is None:
             store_threshold(
@@ -74,16 +80,12 @@ def _curve(cases: list[Case]) -> ThresholdCurve:
     return curve
 
 
-def _summary(
-    cases: list[Case], rows: list[dict[str, Any]], threshold: float, metric: str, model: str
-) -> dict[str, Any]:
+def _summary(cases: list[Case], rows: list[dict[str, Any]], model: str) -> dict[str, Any]:
     # no threshold notices that a normalised image is stretched
     pairs = [(255 * stretched(case.image), case.truth) for case in cases]
     _, intensity = best_intensity_threshold(pairs)
     return {
         "split": "test",
-        "threshold": threshold,
-        "threshold_metric": metric,
         "test": summary(rows),
         "baselines": {
             "all foreground": constant_answer(pairs),
@@ -121,7 +123,8 @@ def _record(tracking: Tracking, folder: Path, found: dict[str, Any]) -> None:
 
 def _short_table(found: dict[str, Any], folder: Path, tracking: Tracking) -> str:
     first = next(iter(found["test"].values()))
-    lines = [f"test, {first['n']} images, threshold {found['threshold']:.3f} from validation"]
+    threshold = f"{found['threshold']:.3f}, {found['threshold_source']}"
+    lines = [f"test, {first['n']} images, threshold {threshold}"]
     lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
     means = {name: row["mean"] for name, row in found["test"].items()}
     for title, values in {"this model": means, **found["baselines"]}.items():

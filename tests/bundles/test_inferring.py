@@ -103,5 +103,9 @@ def test_a_disk_with_no_room(failing, site, images, monkeypatch):
         raise OSError(28, "No space left on device", "a.png")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    assert failing(images) == "a.png: No space left on device"
+    line = (
+        f"{site / 'out' / 'probability' / 'a.png'}: could not be written "
+        "(No space left on device); nothing is half-written"
+    )
+    assert failing(images) == line
     assert [p for p in (site / "out").rglob("*") if p.is_file()] == []

@@ -1,0 +1,37 @@
+import sqlite3
+
+import pytest
+
+from pipeline.mistakes import mistake_of
+
+
+def caught(function):
+    with pytest.raises(Exception) as error:  # noqa: PT011
+        function()
+    return error.value
+
+
+def wrapped(error):
+    def fail():
+        try:
+            raise error
+        except type(error) as cause:
+            raise RuntimeError("Failed to evaluate ConfigExpression") from cause
+
+    return caught(fail)
+
+
+def test_a_full_disk_under_the_tracking_database():
+    line = mistake_of(wrapped(sqlite3.OperationalError("database or disk is full")))
+    assert line == (
+        "tracking database: database or disk is full; make room, or give another --tracking_dir"
+    )
+
+
+def test_a_failure_of_the_disk_names_the_file():
+    assert mistake_of(wrapped(OSError(28, "No space left", "m.pt"))) == "m.pt: No space left"
+
+
+def test_what_others_raise_is_no_mistake_of_the_user():
+    assert mistake_of(wrapped(ValueError("a bug"))) is None
+    assert mistake_of(caught(lambda: int("x"))) is None
