@@ -1,16 +1,22 @@
 """Transforms the field needs and MONAI lacks: each an array transform and a dictionary wrapper."""
 
 from transforms.binary_mask import BinaryMask, BinaryMaskd
+from transforms.border_weight_map import BorderWeightMap, BorderWeightMapd
 from transforms.dihedral import Dihedral, RandDihedrald
 from transforms.grey_image import GreyImage, GreyImaged
 from transforms.same_size import SameSized
+from transforms.separate_touching import SeparateTouching, SeparateTouchingd
 
 __all__ = [
     "BinaryMask",
     "BinaryMaskd",
+    "BorderWeightMap",
+    "BorderWeightMapd",
     "Dihedral",
     "GreyImage",
     "GreyImaged",
     "RandDihedrald",
     "SameSized",
+    "SeparateTouching",
+    "SeparateTouchingd",
 ]

@@ -1,0 +1,106 @@
+"""The border weight map against its definition, a distance map for each cell.
+
+Both make the same map of the same label in one process, on one core; the ratio is of medians. Then
+the map's own time as cells and pixels grow, and its peak memory.
+
+    python benchmarks/border_weight_map.py --data DIR_WITH_isbi2012 [--rounds 7]
+"""
+
+import argparse
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import label as connected_components
+
+from transforms import BorderWeightMap
+
+MAP = BorderWeightMap(class_balance=False)
+
+
+def by_definition(label: np.ndarray) -> np.ndarray:
+    """One Euclidean distance map for each cell, stacked; the two smallest at each pixel."""
+    numbers = np.unique(label[label > 0])
+    stack = np.stack([distance_transform_edt(label[0] != number) for number in numbers])
+    first, second = np.partition(stack, 1, axis=0)[:2]
+    return 1 + MAP.w0 * np.exp(-((first + second) ** 2) / (2 * MAP.sigma**2))
+
+
+def seconds(work: Callable[[], object], rounds: int) -> float:
+    """Median wall time."""
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def packed_cells(side: int, count: int) -> np.ndarray:
+    """A label ``(1, side, side)`` of about ``count`` discs in rows, a few pixels apart."""
+    pitch = side / round(count**0.5)
+    places = np.arange(side)
+    row, inside = (places // pitch).astype(int), places % pitch - pitch / 2
+    disc = inside[:, None] ** 2 + inside[None] ** 2 < (0.43 * pitch) ** 2
+    numbers = 1 + row[:, None] * (row.max() + 1) + row[None]
+    return np.where(disc, numbers, 0).astype(np.int32)[None]
+
+
+def peak_bytes(label: np.ndarray) -> int:
+    """Most bytes held at once while the map is made, the map included."""
+    tracemalloc.start()
+    MAP(label)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def real_slices(data: Path) -> dict[str, np.ndarray]:
+    stack = Image.open(data / "isbi2012" / "train-labels.tif")
+    labels = {}
+    for page in (0, 7):
+        stack.seek(page)
+        cells, count = connected_components(np.asarray(stack) > 0)
+        labels[f"ISBI slice {page}, {count} cells"] = cells[None]
+    return labels
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    chosen = parser.parse_args()
+    labels = real_slices(chosen.data)
+    for count in (100, 2000):
+        cells = packed_cells(512, count)
+        labels[f"512 x 512 discs, {cells.max()} cells"] = cells
+    times = {}
+    for name, label in labels.items():
+        times[name] = seconds(lambda label=label: MAP(label), chosen.rounds)
+        print(f"{name:32} {1e3 * times[name]:8.1f} ms", end="", flush=True)
+        if label.max() < 500:
+            plain = seconds(lambda label=label: by_definition(label), 3)
+            error = np.abs(MAP(label)[0] - by_definition(label)).max()
+            print(
+                f"   by definition {plain:6.2f} s, {plain / times[name]:5.0f} times, "
+                f"difference {error:.1e}",
+                end="",
+            )
+        print()
+    few, many = list(times.values())[2:]
+    print(f"many cells against few: {many / few:.2f} times the time")
+    large = packed_cells(2048, 5000)
+    took = seconds(lambda: MAP(large), 3)
+    print(
+        f"2048 x 2048, {large.max()} cells: {took:.2f} s, peak {peak_bytes(large) / 2**20:.0f} MiB"
+    )
+    print(f"the float32 map alone has {large.size * 4 / 2**20:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
