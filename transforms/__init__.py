@@ -3,9 +3,11 @@
 from transforms.binary_mask import BinaryMask, BinaryMaskd
 from transforms.border_weight_map import BorderWeightMap, BorderWeightMapd
 from transforms.dihedral import Dihedral, RandDihedrald
+from transforms.elastic_grid import RandElasticGrid, RandElasticGridd
 from transforms.grey_image import GreyImage, GreyImaged
 from transforms.same_size import SameSized
 from transforms.separate_touching import SeparateTouching, SeparateTouchingd
+from transforms.three_point_affine import RandThreePointAffine, RandThreePointAffined
 
 __all__ = [
     "BinaryMask",
@@ -16,6 +18,10 @@ __all__ = [
     "GreyImage",
     "GreyImaged",
     "RandDihedrald",
+    "RandElasticGrid",
+    "RandElasticGridd",
+    "RandThreePointAffine",
+    "RandThreePointAffined",
     "SameSized",
     "SeparateTouching",
     "SeparateTouchingd",

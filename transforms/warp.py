@@ -1,0 +1,146 @@
+"""Sampling images at displaced places."""
+
+from abc import abstractmethod
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, Randomizable, RandomizableTransform
+from monai.utils import convert_to_dst_type, convert_to_tensor, ensure_tuple_rep
+from torch import Tensor
+
+from transforms.naming import file_of
+
+MODES = ("nearest", "bilinear", "bicubic")
+
+
+def check_mode(mode: str) -> None:
+    """Refuse an unknown interpolation."""
+    if mode not in MODES:
+        raise ValueError(f"mode: found {mode!r}, expected one of {', '.join(MODES)}")
+
+
+def check_sigma(sigma: float) -> None:
+    """Refuse a negative deviation."""
+    if sigma < 0:
+        raise ValueError(f"sigma: found {sigma}, expected 0 or more pixels; 10 is the paper's")
+
+
+def warp(image: Any, places: Tensor, mode: str) -> Any:
+    """Sample an image at places given in pixels, mirroring it at its border.
+
+    Args:
+        image: ``(C, *spatial)``, array or tensor.
+        places: ``(len(spatial), *spatial)``, the coordinates at which each output pixel looks.
+        mode: ``"nearest"``, ``"bilinear"`` (trilinear in three dimensions) or ``"bicubic"`` (two
+            dimensions only).
+
+    Returns:
+        The image's type and shape. Mirroring does not repeat the border pixel.
+
+    Example:
+        >>> row = torch.tensor([[[1.0, 2.0, 3.0]]])
+        >>> warp(row, torch.tensor([[[0.0, 0, 0]], [[-1.0, 0.5, 4]]]), "bilinear")
+        tensor([[[2.0000, 1.5000, 1.0000]]])
+    """
+    pixels = convert_to_tensor(image, track_meta=False, dtype=torch.float32)
+    sides = torch.tensor(pixels.shape[1:]).sub(1).clamp(min=1)
+    scaled = places * (2 / sides).reshape(-1, *[1] * (places.dim() - 1)) - 1
+    grid = scaled.flip(0).movedim(0, -1)[None]
+    sampled = F.grid_sample(
+        pixels[None], grid, mode=mode, padding_mode="reflection", align_corners=True
+    )[0]
+    out, *_ = convert_to_dst_type(sampled, image)
+    return out
+
+
+def pixel_places(sides: Iterable[int]) -> Tensor:
+    """The coordinates of every pixel, ``(dims, *sides)``."""
+    axes = [torch.arange(side, dtype=torch.float32) for side in sides]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+class RandWarp(RandomizableTransform):
+    """What random deformations share: draw once, then sample at the places that follow."""
+
+    def randomize(self, dims: int) -> None:
+        """Draw whether to deform, and how, in so many dimensions."""
+        super().randomize(None)
+        if self._do_transform:
+            self.draw(dims)
+
+    @abstractmethod
+    def draw(self, dims: int) -> None:
+        """Draw how to deform."""
+
+    @abstractmethod
+    def places(self, sides: Sequence[int]) -> Tensor:
+        """Where each output pixel looks, ``(dims, *sides)``, by what was drawn last."""
+
+    def __call__(self, image: NdarrayOrTensor, mode: str = "bilinear") -> Any:
+        """Draw anew and deform; ``mode`` as :func:`warp`."""
+        check_mode(mode)
+        self.randomize(image.ndim - 1)
+        return warp(image, self.places(image.shape[1:]), mode) if self._do_transform else image
+
+
+class RandWarpAliked(Randomizable, MapTransform):
+    """A random deformation of all the named keys of a dictionary alike.
+
+    Args:
+        keys: images, labels and weight maps, of one spatial size.
+        mode: for each key, or one for all: ``"nearest"`` for labels, ``"bilinear"`` for weight
+            maps, which it keeps positive, ``"bilinear"`` or ``"bicubic"`` for images.
+        transform: the deformation.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        mode: str | Sequence[str],
+        transform: RandWarp,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.mode = ensure_tuple_rep(mode, len(self.keys))
+        for each in self.mode:
+            check_mode(each)
+        self.transform = transform
+
+    def set_random_state(self, seed: int | None = None, state: Any = None) -> "RandWarpAliked":
+        """Seed the deformation."""
+        self.transform.set_random_state(seed, state)
+        return self
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the dictionary with its images deformed alike.
+
+        Raises:
+            ValueError: an image of another size than the first.
+        """
+        out = dict(data)
+        modes = dict(self.key_iterator(out, self.mode))
+        sides = out[next(iter(modes))].shape[1:]
+        self.transform.randomize(len(sides))
+        if not self.transform._do_transform:
+            return out
+        places = self.transform.places(sides)
+        for mode in dict.fromkeys(modes.values()):
+            group = [key for key in modes if modes[key] == mode]
+            stack = torch.cat([_pixels_of_size(out[key], sides) for key in group])
+            channels = [out[key].shape[0] for key in group]
+            for key, warped in zip(group, warp(stack, places, mode).split(channels), strict=True):
+                out[key], *_ = convert_to_dst_type(warped, out[key])
+        return out
+
+
+def _pixels_of_size(image: Any, sides: Sequence[int]) -> Tensor:
+    if image.shape[1:] != sides:
+        raise ValueError(
+            f"{file_of(image)}: size {tuple(image.shape[1:])}; expected {tuple(sides)} as the "
+            "first key has, to be deformed alike"
+        )
+    pixels: Tensor = convert_to_tensor(image, track_meta=False, dtype=torch.float32)
+    return pixels
