@@ -3,6 +3,14 @@
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.folder import find_images
 from pipeline.inference.model import load_network, threshold_of
+from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.writer import WritePredictions
 
-__all__ = ["DihedralInferer", "WritePredictions", "find_images", "load_network", "threshold_of"]
+__all__ = [
+    "DihedralInferer",
+    "OverlapTileInferer",
+    "WritePredictions",
+    "find_images",
+    "load_network",
+    "threshold_of",
+]
