@@ -57,9 +57,7 @@ def huge(network: torch.nn.Module, side: int, tile: int) -> None:
         inferer = OverlapTileInferer(tile, MARGIN, batch_size=1, progress=True)
         took = seconds(lambda: inferer.stream(source, lambda x: network(x.float() / 255), output))
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f"{side} x {side} from disk to disk: {took:.0f} s, peak grew by {(after - before) >> 10} MiB"
-    )
+    print(f"{side} x {side} from disk to disk: {took:.0f} s, peak +{(after - before) >> 10} MiB")
 
 
 def main() -> None:

@@ -74,10 +74,10 @@ class OverlapTileInferer(Inferer):
         images = convert_to_tensor(inputs, track_meta=False)
 
         def predict(image: Tensor) -> Tensor:
-            pieces = self._pieces(image, lambda tiles: network(tiles, *args, **kwargs))
-            where, first = next(pieces)
-            output = first.new_empty((len(first), *image.shape[1:]))
-            for where, logits in itertools.chain([(where, first)], pieces):
+            output = torch.empty(0)
+            for where, logits in self._pieces(image, lambda x: network(x, *args, **kwargs)):
+                if not output.numel():
+                    output = logits.new_empty((len(logits), *image.shape[1:]))
                 output[where] = logits
             return output
 
@@ -118,17 +118,18 @@ class OverlapTileInferer(Inferer):
             )
         origins = list(itertools.product(*map(self._origins, sides, tile)))
         bar = tqdm(total=len(origins), unit="tile", leave=False, disable=not self.progress)
-        for start in range(0, len(origins), self.batch_size):
-            batch = origins[start : start + self.batch_size]
-            tiles = torch.stack([mirrored_cut(image, self._before(o), tile) for o in batch])
+        for done in range(0, len(origins), self.batch_size):
+            batch = origins[done : done + self.batch_size]
+            starts = [[first - self.margin for first in origin] for origin in batch]
+            tiles = torch.stack([mirrored_cut(image, start, tile) for start in starts])
             for origin, logits in zip(batch, self._centres(network(tiles), tile), strict=True):
-                ends = [
-                    min(o + n, side)
-                    for o, n, side in zip(origin, logits.shape[1:], sides, strict=True)
-                ]
-                where = tuple(map(slice, origin, ends))
-                inside = tuple(slice(end - o) for o, end in zip(origin, ends, strict=True))
-                yield (slice(None), *where), logits[(slice(None), *inside)]
+                inside = [slice(side - first) for side, first in zip(sides, origin, strict=True)]
+                kept = logits[(slice(None), *inside)]
+                where = (
+                    slice(first, first + length)
+                    for first, length in zip(origin, kept.shape[1:], strict=True)
+                )
+                yield (slice(None), *where), kept
             bar.update(len(batch))
         bar.close()
 
@@ -137,9 +138,6 @@ class OverlapTileInferer(Inferer):
         valid = tile - 2 * self.margin
         step = valid - valid % self.multiple
         return range(0, max(1, side - (valid - step)), step)
-
-    def _before(self, origin: Sequence[int]) -> list[int]:
-        return [start - self.margin for start in origin]
 
     def _centres(self, logits: Tensor, tile: Sequence[int]) -> Tensor:
         """What the network gives, or, where it keeps the tile's size, the part that is valid."""

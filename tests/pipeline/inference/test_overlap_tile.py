@@ -7,7 +7,6 @@ from pipeline.inference.overlap_tile import mirrored_cut
 from pipeline.networks import UNet
 
 FEATURES = (3, 4, 5)  # two poolings: multiples of 4
-LOST = 20  # on each side, by valid convolutions: 4 + 8 + 8 on the way down, 8 + 4 on the way up ...
 
 
 def network(dims=2, **options):
