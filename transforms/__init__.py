@@ -5,6 +5,7 @@ from transforms.border_weight_map import BorderWeightMap, BorderWeightMapd
 from transforms.dihedral import Dihedral, RandDihedrald
 from transforms.elastic_grid import RandElasticGrid, RandElasticGridd
 from transforms.grey_image import GreyImage, GreyImaged
+from transforms.mirror import MirrorPad, MirrorPadd
 from transforms.same_size import SameSized
 from transforms.separate_touching import SeparateTouching, SeparateTouchingd
 from transforms.three_point_affine import RandThreePointAffine, RandThreePointAffined
@@ -17,6 +18,8 @@ __all__ = [
     "Dihedral",
     "GreyImage",
     "GreyImaged",
+    "MirrorPad",
+    "MirrorPadd",
     "RandDihedrald",
     "RandElasticGrid",
     "RandElasticGridd",

@@ -4,12 +4,13 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 from torch import Tensor
 from tqdm import tqdm
+
+from transforms.mirror import mirrored_cut
 
 Network = Callable[..., Tensor]
 
@@ -152,32 +153,3 @@ class OverlapTileInferer(Inferer):
                 f"tile's size; set the margin to what the network takes off each side"
             )
         return logits
-
-
-def mirrored_cut(image: Any, start: Sequence[int], sides: Sequence[int]) -> Tensor:
-    """Cut ``sides`` from ``start`` on out of an image ``(C, *spatial)`` mirrored without end.
-
-    Only the part of the image that the cut shows is read.
-
-    Example:
-        >>> mirrored_cut(np.array([[1, 2, 3]]), [-2], [8]).tolist()
-        [[3, 2, 1, 2, 3, 2, 1, 2]]
-    """
-    places = [
-        mirrored(torch.arange(first, first + length), side)
-        for first, length, side in zip(start, sides, image.shape[1:], strict=True)
-    ]
-    lowest = [int(place.min()) for place in places]
-    window = (slice(low, int(place.max()) + 1) for low, place in zip(lowest, places, strict=True))
-    part = image[(slice(None), *window)]
-    cut = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
-    for axis, (low, place) in enumerate(zip(lowest, places, strict=True), start=1):
-        cut = cut.index_select(axis, (place - low).to(cut.device))
-    return cut
-
-
-def mirrored(places: Tensor, side: int) -> Tensor:
-    """The pixels of an axis that places outside of it show, the border pixel not repeated."""
-    period = max(1, 2 * (side - 1))
-    inside = places % period
-    return torch.where(inside < side, inside, period - inside)

@@ -12,6 +12,7 @@ from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.run_name import unique_run_name
 from pipeline.training.stop_on_nan import StopOnNan
 from pipeline.training.tracking import Tracking, TrackTraining, training_run
+from pipeline.training.weight_map import weighted_iteration
 from pipeline.training.workflow import bundle_root
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "one_line_mistakes",
     "training_run",
     "unique_run_name",
+    "weighted_iteration",
 ]

@@ -13,6 +13,7 @@ from monai.utils import CommonKeys
 
 from pipeline.evaluation.overlap import METRICS, Counts, count
 from pipeline.networks import most_refined
+from pipeline.training.weight_map import weights_of
 
 
 class ImageCounts(Metric):
@@ -67,10 +68,10 @@ class EvaluationLoss:
     It reads the logits right after the forward pass, before postprocessing replaces them.
 
     Args:
-        loss_function: takes logits and truth.
+        loss_function: takes logits, truth and, where the batch holds one, the weight map.
     """
 
-    def __init__(self, loss_function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+    def __init__(self, loss_function: Callable[..., torch.Tensor]) -> None:
         self.loss_function = loss_function
         self.losses: list[float] = []
 
@@ -85,7 +86,8 @@ class EvaluationLoss:
 
     def _add(self, engine: Engine) -> None:
         output = engine.state.output
-        loss = self.loss_function(output[CommonKeys.PRED], output[CommonKeys.LABEL])
+        maps = weights_of(engine.state.batch, engine.state.device)
+        loss = self.loss_function(output[CommonKeys.PRED], output[CommonKeys.LABEL], *maps)
         self.losses.append(loss.item())
 
     def _store(self, engine: Engine) -> None:

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from pipeline.inference import OverlapTileInferer
-from pipeline.inference.overlap_tile import mirrored_cut
 from pipeline.networks import UNet
+from transforms.mirror import mirrored_cut
 
 FEATURES = (3, 4, 5)  # two poolings: multiples of 4
 

@@ -1,0 +1,86 @@
+"""Images mirrored beyond their borders, as often as it takes."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Transform
+from monai.utils import convert_to_dst_type
+from torch import Tensor
+
+
+class MirrorPad(Transform):
+    """Mirror an image beyond its border; the border pixel is not repeated.
+
+    ``monai.transforms.BorderPad`` does the same as long as the border is narrower than the image.
+
+    Args:
+        border: pixels on each side of every axis.
+
+    Shapes: ``(C, *spatial)`` to ``(C, *(spatial + 2 border))``, array or tensor.
+
+    Raises:
+        ValueError: a negative border.
+
+    Example:
+        >>> MirrorPad(3)(np.array([[1, 2, 3]])).tolist()
+        [[2, 3, 2, 1, 2, 3, 2, 1, 2]]
+    """
+
+    def __init__(self, border: int) -> None:
+        if border < 0:
+            raise ValueError(f"border: found {border}, expected 0 or more pixels")
+        self.border = border
+
+    def __call__(self, image: Any) -> Any:
+        """Return the larger image."""
+        sides = image.shape[1:]
+        start, larger = [-self.border] * len(sides), [side + 2 * self.border for side in sides]
+        out, *_ = convert_to_dst_type(mirrored_cut(image, start, larger), image)
+        return out
+
+
+class MirrorPadd(MapTransform):
+    """:class:`MirrorPad` on the named keys of a dictionary."""
+
+    def __init__(self, keys: KeysCollection, border: int, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = MirrorPad(border)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the dictionary with its images larger."""
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.transform(out[key])
+        return out
+
+
+def mirrored_cut(image: Any, start: Sequence[int], sides: Sequence[int]) -> Tensor:
+    """Cut ``sides`` from ``start`` on out of an image ``(C, *spatial)`` mirrored without end.
+
+    Only the part of the image that the cut shows is read.
+
+    Example:
+        >>> mirrored_cut(np.array([[1, 2, 3]]), [-2], [8]).tolist()
+        [[3, 2, 1, 2, 3, 2, 1, 2]]
+    """
+    places = [
+        mirrored(torch.arange(first, first + length), side)
+        for first, length, side in zip(start, sides, image.shape[1:], strict=True)
+    ]
+    lowest = [int(place.min()) for place in places]
+    window = (slice(low, int(place.max()) + 1) for low, place in zip(lowest, places, strict=True))
+    part = image[(slice(None), *window)]
+    cut = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
+    for axis, (low, place) in enumerate(zip(lowest, places, strict=True), start=1):
+        cut = cut.index_select(axis, (place - low).to(cut.device))
+    return cut
+
+
+def mirrored(places: Tensor, side: int) -> Tensor:
+    """The pixels of an axis that places outside of it show, the border pixel not repeated."""
+    period = max(1, 2 * (side - 1))
+    inside = places % period
+    return torch.where(inside < side, inside, period - inside)
