@@ -57,7 +57,7 @@ class RandElasticGrid(RandWarp):
         for side in sides:
             matrix = cubic_interpolation(self.points, side)
             displacement = torch.tensordot(displacement, matrix, dims=([1], [1]))
-        return pixel_places(sides) + displacement
+        return pixel_places(sides).add_(displacement)
 
 
 class RandElasticGridd(RandWarpAliked):

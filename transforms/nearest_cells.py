@@ -61,6 +61,7 @@ class _Grid:
     def __init__(self, reach: float, spacing: Sequence[float], scale: int, label_bits: int) -> None:
         self.reach, self.spacing, self.scale, self.label_bits = reach, spacing, scale, label_bits
         self.far = math.floor(reach**2 * scale) + 1
+        self.units = [min(round(step**2 * scale), self.far) for step in spacing]
 
     @classmethod
     def fitting(cls, cells: int, reach: float, spacing: Sequence[float]) -> "_Grid":
@@ -71,22 +72,28 @@ class _Grid:
         free = 61 - label_bits - math.ceil(reach**2).bit_length()
         return cls(reach, spacing, 2 ** max(0, free), label_bits)
 
-    def squared(self, steps: Sequence[int], axes: Sequence[int]) -> int:
-        """The squared length of so many steps along the axes."""
-        length = sum((k * self.spacing[axis]) ** 2 for k, axis in zip(steps, axes, strict=True))
-        return round(length * self.scale)
+    def steps(self, axis: int) -> int:
+        """The most steps along an axis that stay within reach."""
+        return int(self.reach / self.spacing[axis])
 
     def offsets(self, axes: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
         """Every step along the axes within reach, nearest first, with its squared length."""
-        most = [int(self.reach / self.spacing[axis]) for axis in axes]
+        most = [self.steps(axis) for axis in axes]
         steps = itertools.product(*(range(-m, m + 1) for m in most))
-        lengths = ((self.squared(step, axes), step) for step in steps)
+        units = [self.units[axis] for axis in axes]
+        lengths = ((sum(k * k * u for k, u in zip(s, units, strict=True)), s) for s in steps)
         return sorted(pair for pair in lengths if pair[0] < self.far)
+
+    def along_line(self, steps: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Squared lengths of steps along the last axis."""
+        steps = np.minimum(steps, self.steps(-1) + 1).astype(self.packed)
+        return np.minimum(steps * steps * self.units[-1], self.far).astype(self.plain)
 
     def distances(self, squared: NDArray[np.integer]) -> NDArray[np.float32]:
         """Distances in units of the spacing, infinite where out of reach."""
-        roots = np.sqrt(squared / np.float64(self.scale)).astype(np.float32)
-        roots[squared >= self.far] = np.inf
+        exact = np.float32 if self.scale == 1 else np.float64
+        roots = np.sqrt(np.divide(squared, self.scale, dtype=exact)).astype(np.float32)
+        np.copyto(roots, np.inf, where=squared >= self.far)
         return roots
 
     @property
@@ -113,9 +120,11 @@ class _Lines:
 
     def __init__(self, cells: NDArray[np.integer], grid: _Grid) -> None:
         self.grid, self.sides = grid, cells.shape[:-1]
-        self.margins = [int(grid.reach / step) for step in grid.spacing[:-1]]
+        self.margins = [grid.steps(axis) for axis in range(cells.ndim - 1)]
         self.offsets = grid.offsets(range(cells.ndim - 1))
-        near, own, far = _two_in_line(cells, grid)
+        # running along the first axis they take many lines in one stride
+        upright = np.ascontiguousarray(np.moveaxis(cells, -1, 0))
+        near, own, far = (np.moveaxis(x, 0, -1) for x in _two_in_line(upright, grid))
         self.own = self._padded(own, 0, grid.plain)
         self.far = self._padded(far, grid.far, grid.plain)
         self.gain = self._padded(far - near, 0, grid.plain)
@@ -169,13 +178,17 @@ class _Lines:
 
     def _padded(self, array: NDArray[np.integer], value: int, dtype: np.dtype) -> NDArray:
         widths = [(margin, margin) for margin in self.margins]
-        return np.pad(array.astype(dtype), [*widths, (0, 0)], constant_values=value)
+        return np.pad(array.astype(dtype, order="C"), [*widths, (0, 0)], constant_values=value)
 
 
 def _two_in_line(cells: NDArray[np.integer], grid: _Grid) -> tuple[NDArray[np.integer], ...]:
-    """Squared distance and number of the nearest cell, squared distance of the next other one."""
+    """Along the first axis, the nearest cell and the nearest other one.
+
+    Returns:
+        Squared distance and number of the first, squared distance of the second.
+    """
     left_1, left_cell, left_2 = _two_before(cells, grid)
-    right_1, right_cell, right_2 = (side[..., ::-1] for side in _two_before(cells[..., ::-1], grid))
+    right_1, right_cell, right_2 = (side[::-1] for side in _two_before(cells[::-1], grid))
     nearer = left_1 <= right_1
     near, across = np.minimum(left_1, right_1), np.maximum(left_1, right_1)
     behind = np.where(nearer, left_2, right_2)
@@ -186,19 +199,17 @@ def _two_in_line(cells: NDArray[np.integer], grid: _Grid) -> tuple[NDArray[np.in
 
 def _two_before(cells: NDArray[np.integer], grid: _Grid) -> tuple[NDArray[np.integer], ...]:
     """The same of what lies at or before each pixel of its line."""
-    side, bits = cells.shape[-1], grid.label_bits
-    dtype = _smallest(2 * side + 1 << bits)
-    # places start at side + 1, so that "nothing yet", 0, is farther than any cell
-    place = np.arange(side + 1, 2 * side + 1, dtype=dtype)
-    within = min(side, int(grid.reach / grid.spacing[-1]) + 1)
-    squares = np.full(2 * side + 1, grid.far, grid.plain)
-    squares[:within] = [grid.squared((k,), (-1,)) for k in range(within)]
+    side, bits = len(cells), grid.label_bits
+    dtype = _smallest(side + grid.steps(-1) + 1 << bits)
+    # places start beyond the reach, so that "nothing yet", 0, is out of it
+    start = grid.steps(-1) + 1
+    place = np.arange(start, start + side, dtype=dtype).reshape(-1, *[1] * (cells.ndim - 1))
     # the place above the cell's number: the running maximum is the last cell pixel so far
     key = (place << bits | cells.astype(dtype)) * (cells > 0)
-    last = np.maximum.accumulate(key, axis=-1)
-    previous = np.zeros_like(last)
-    previous[..., 1:] = last[..., :-1]
+    last = np.maximum.accumulate(key)
+    previous = np.concatenate([np.zeros_like(last[:1]), last[:-1]])
     number = dtype.type((1 << bits) - 1)
     changed = (key > 0) & ((previous ^ key) & number > 0)
-    other = np.maximum.accumulate(previous * changed, axis=-1)
-    return squares[place - (last >> bits)], last & number, squares[place - (other >> bits)]
+    other = np.maximum.accumulate(previous * changed)
+    first, second = (grid.along_line(place - (found >> bits)) for found in (last, other))
+    return first, (last & number).astype(grid.plain), second

@@ -46,14 +46,26 @@ def warp(image: Any, places: Tensor, mode: str) -> Any:
         tensor([[[2.0000, 1.5000, 1.0000]]])
     """
     pixels = convert_to_tensor(image, track_meta=False, dtype=torch.float32)
-    sides = torch.tensor(pixels.shape[1:]).sub(1).clamp(min=1)
-    scaled = places * (2 / sides).reshape(-1, *[1] * (places.dim() - 1)) - 1
-    grid = scaled.flip(0).movedim(0, -1)[None]
-    sampled = F.grid_sample(
-        pixels[None], grid, mode=mode, padding_mode="reflection", align_corners=True
-    )[0]
-    out, *_ = convert_to_dst_type(sampled, image)
+    out, *_ = convert_to_dst_type(_sampled(pixels, sampling_grid(places), mode), image)
     return out
+
+
+def sampling_grid(places: Tensor) -> Tensor:
+    """Places in pixels as ``torch.nn.functional.grid_sample`` wants them, for aligned corners.
+
+    Returns:
+        ``(1, *spatial, dims)``: the last axis first, from -1 at the first pixel to 1 at the last.
+    """
+    sides = places.shape[1:]
+    scaled = [place * (2 / max(1, side - 1)) - 1 for place, side in zip(places, sides, strict=True)]
+    return torch.stack(scaled[::-1], dim=-1)[None]
+
+
+def _sampled(pixels: Tensor, grid: Tensor, mode: str) -> Tensor:
+    sampled: Tensor = F.grid_sample(
+        pixels[None], grid, mode=mode, padding_mode="reflection", align_corners=True
+    )
+    return sampled[0]
 
 
 def pixel_places(sides: Iterable[int]) -> Tensor:
@@ -126,12 +138,12 @@ class RandWarpAliked(Randomizable, MapTransform):
         self.transform.randomize(len(sides))
         if not self.transform._do_transform:
             return out
-        places = self.transform.places(sides)
+        grid = sampling_grid(self.transform.places(sides))
         for mode in dict.fromkeys(modes.values()):
             group = [key for key in modes if modes[key] == mode]
             stack = torch.cat([_pixels_of_size(out[key], sides) for key in group])
             channels = [out[key].shape[0] for key in group]
-            for key, warped in zip(group, warp(stack, places, mode).split(channels), strict=True):
+            for key, warped in zip(group, _sampled(stack, grid, mode).split(channels), strict=True):
                 out[key], *_ = convert_to_dst_type(warped, out[key])
         return out
 

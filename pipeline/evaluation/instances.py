@@ -1,0 +1,145 @@
+"""How far two labellings agree cell by cell: found, missed, merged and split."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Label = NDArray[np.integer]
+
+
+class Matches(NamedTuple):
+    """Cells of a prediction against those of the truth.
+
+    Attributes:
+        tp: pairs of a true and a predicted cell that match.
+        fp: predicted cells without a match.
+        fn: true cells without a match.
+        iou_sum: over the matching pairs.
+    """
+
+    tp: int
+    fp: int
+    fn: int
+    iou_sum: float
+
+
+class Confusions(NamedTuple):
+    """Cells that are told apart wrongly.
+
+    Attributes:
+        merges: boundaries lost, k - 1 for a predicted cell that takes k true ones together.
+        splits: boundaries invented, k - 1 for a true cell that is predicted as k.
+    """
+
+    merges: int
+    splits: int
+
+
+def overlaps(truth: Label, prediction: Label) -> NDArray[np.int64]:
+    """Count the pixels that each true cell (row) shares with each predicted cell (column).
+
+    Row 0 and column 0 are the backgrounds; cells stand in the order of their numbers.
+
+    Args:
+        truth: whole numbers, 0 for background, of any shape.
+        prediction: the same, of the same shape.
+
+    Raises:
+        ValueError: different shapes, or numbers that are not whole or are negative.
+
+    Example:
+        >>> overlaps(np.array([0, 7, 7, 9]), np.array([0, 3, 3, 3]))
+        array([[1, 0],
+               [0, 2],
+               [0, 1]])
+    """
+    if truth.shape != prediction.shape:
+        raise ValueError(
+            f"prediction of shape {prediction.shape}, truth of {truth.shape}; expected one shape"
+        )
+    rows, columns = (_consecutive(label) for label in (truth, prediction))
+    width = int(columns.max(initial=0)) + 1
+    height = int(rows.max(initial=0)) + 1
+    pairs = np.bincount(rows.ravel() * width + columns.ravel(), minlength=height * width)
+    return pairs.reshape(height, width)
+
+
+def match(shared: NDArray[np.int64], iou: float = 0.5) -> Matches:
+    """Match the cells whose intersection over union is more than ``iou``.
+
+    From 1/2 on no cell can match two, so nothing has to be assigned.
+
+    Args:
+        shared: as :func:`overlaps` returns it.
+        iou: at least 1/2.
+
+    Raises:
+        ValueError: an ``iou`` below 1/2.
+
+    Example:
+        >>> match(overlaps(np.array([1, 1, 2, 0]), np.array([5, 5, 0, 6])))
+        Matches(tp=1, fp=1, fn=1, iou_sum=1.0)
+    """
+    if not 0.5 <= iou < 1:
+        raise ValueError(f"iou: found {iou}, expected 0.5 to 1; below, a cell could match two")
+    both = shared[1:, 1:]
+    union = shared.sum(1)[1:, None] + shared.sum(0)[None, 1:] - both
+    ratio = both / union
+    matched = ratio[ratio > iou]
+    tp = len(matched)
+    return Matches(tp, both.shape[1] - tp, both.shape[0] - tp, float(matched.sum()))
+
+
+def f1(matches: Matches) -> float:
+    """2 TP / (2 TP + FP + FN); 1 when there are no cells at all.
+
+    Example:
+        >>> f1(Matches(tp=1, fp=1, fn=1, iou_sum=0.9))
+        0.5
+    """
+    cells = 2 * matches.tp + matches.fp + matches.fn
+    return 2 * matches.tp / cells if cells else 1.0
+
+
+def panoptic_quality(matches: Matches) -> float:
+    """Sum of the matches' IoU / (TP + FP/2 + FN/2) (Kirillov et al. 2019); 1 without cells.
+
+    Example:
+        >>> panoptic_quality(Matches(tp=1, fp=1, fn=1, iou_sum=0.9))
+        0.45
+    """
+    cells = matches.tp + (matches.fp + matches.fn) / 2
+    return matches.iou_sum / cells if cells else 1.0
+
+
+def confusions(shared: NDArray[np.int64]) -> Confusions:
+    """Count merges and splits.
+
+    A predicted cell takes a true one when it covers more than half of it; a true cell takes a
+    predicted one likewise. One that takes k makes k - 1 mistakes.
+
+    Args:
+        shared: as :func:`overlaps` returns it.
+
+    Example:
+        >>> confusions(overlaps(np.array([1, 1, 2, 2]), np.array([4, 4, 4, 4])))
+        Confusions(merges=1, splits=0)
+        >>> confusions(overlaps(np.array([1, 1, 1, 1]), np.array([4, 4, 0, 6])))
+        Confusions(merges=0, splits=1)
+    """
+    both = shared[1:, 1:]
+    true_taken = 2 * both > shared.sum(1)[1:, None]
+    predicted_taken = 2 * both > shared.sum(0)[None, 1:]
+    return Confusions(_beyond_one(true_taken.sum(0)), _beyond_one(predicted_taken.sum(1)))
+
+
+def _beyond_one(taken: NDArray[np.int64]) -> int:
+    return int(np.maximum(taken - 1, 0).sum())
+
+
+def _consecutive(label: Label) -> Label:
+    if not np.issubdtype(label.dtype, np.integer) or label.min(initial=0) < 0:
+        raise ValueError(f"label of {label.dtype}: expected whole numbers, 0 for background")
+    numbers, places = np.unique(label, return_inverse=True)
+    return places.reshape(label.shape) + int(len(numbers) > 0 and numbers[0] > 0)
