@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -51,16 +51,15 @@ def _add_phantom(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=["isbi2012"], help="the data set")
-    parser.add_argument("--source", type=Path, required=True, help="folder of the original files")
-    parser.add_argument("--out", type=Path, required=True, help="a new folder")
-    parser.add_argument(
+    sets = parser.add_subparsers(required=True, metavar="DATA_SET")
+    isbi2012 = sets.add_parser("isbi2012", help="membranes in electron microscopy, a stack")
+    isbi2012.add_argument(
         "--split",
         choices=["random", "contiguous"],
         default="random",
         help="contiguous: runs of neighbouring slices, which resemble each other (random)",
     )
-    parser.add_argument(
+    isbi2012.add_argument(
         "--sizes",
         type=int,
         nargs=3,
@@ -68,44 +67,44 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         metavar=("TRAIN", "VALIDATION", "TEST"),
         help="slices of each split (15 5 5)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random split (0)")
-    parser.set_defaults(command=_prepare)
+    isbi2012.set_defaults(command=_prepare_isbi2012)
+    nuclei = sets.add_parser("nuclei", help="nuclei of the 2018 Data Science Bowl, each labelled")
+    nuclei.set_defaults(command=_prepare_nuclei)
+    for each in (isbi2012, nuclei):
+        each.add_argument("--source", type=Path, required=True, help="folder of the original files")
+        each.add_argument("--out", type=Path, required=True, help="a new folder")
+        each.add_argument("--seed", type=int, default=0, help="of the random split (0)")
 
 
 def _phantom(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from pipeline.data.files import fill_folder
     from pipeline.data.phantom import write_cells
 
-    with tqdm(total=options.count, unit="image", disable=None) as bar:
-        fill_folder(
-            options.out,
-            partial(
-                write_cells,
-                count=options.count,
-                size=options.size,
-                seed=options.seed,
-                tick=bar.update,
-            ),
-        )
-    _describe(options.out)
+    chosen = {"count": options.count, "size": options.size, "seed": options.seed}
+    _fill(options.out, partial(write_cells, **chosen))
 
 
-def _prepare(options: argparse.Namespace) -> None:
+def _prepare_isbi2012(options: argparse.Namespace) -> None:
+    from pipeline.data.isbi2012 import prepare_isbi2012
+
+    chosen = {"sizes": options.sizes, "split": options.split}
+    _fill(options.out, partial(prepare_isbi2012, options.source, seed=options.seed, **chosen))
+
+
+def _prepare_nuclei(options: argparse.Namespace) -> None:
+    from pipeline.data.nuclei import prepare_nuclei
+
+    _fill(options.out, partial(prepare_nuclei, options.source, seed=options.seed))
+
+
+def _fill(out: Path, prepare: Callable[..., None]) -> None:
+    """Write a cohort, all or nothing, with a bar, and describe it."""
     from tqdm import tqdm
 
     from pipeline.data.files import fill_folder
-    from pipeline.data.isbi2012 import prepare_isbi2012
 
-    with tqdm(unit="slice", disable=None) as bar:
-        fill_folder(
-            options.out,
-            lambda folder: prepare_isbi2012(
-                options.source, folder, options.sizes, options.split, options.seed, bar.update
-            ),
-        )
-    _describe(options.out)
+    with tqdm(unit="image", disable=None) as bar:
+        fill_folder(out, lambda folder: prepare(folder=folder, tick=bar.update))
+    _describe(out)
 
 
 def _describe(folder: Path) -> None:
@@ -118,7 +117,9 @@ def _describe(folder: Path) -> None:
     from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
 
     def read(path: str) -> torch.Tensor:
-        return torch.tensor(read_page(Path(path)))
+        pixels = torch.tensor(read_page(Path(path)))
+        # a threshold sees the brightness of a coloured image
+        return pixels.float().mean(-1).round() if pixels.ndim == 3 else pixels
 
     datalist = read_datalist(folder)
     splits = {split: datalist.entries(split) for split in SPLITS}
