@@ -2,6 +2,7 @@
 
 from transforms.binary_mask import BinaryMask, BinaryMaskd
 from transforms.border_weight_map import BorderWeightMap, BorderWeightMapd
+from transforms.colour_image import ColourImage, ColourImaged
 from transforms.dihedral import Dihedral, RandDihedrald
 from transforms.elastic_grid import RandElasticGrid, RandElasticGridd
 from transforms.grey_image import GreyImage, GreyImaged
@@ -15,6 +16,8 @@ __all__ = [
     "BinaryMaskd",
     "BorderWeightMap",
     "BorderWeightMapd",
+    "ColourImage",
+    "ColourImaged",
     "Dihedral",
     "GreyImage",
     "GreyImaged",

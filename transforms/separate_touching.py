@@ -28,13 +28,14 @@ class SeparateTouching(Transform):
     cell that is thinner somewhere than what it loses there may fall into pieces.
 
     Args:
-        width: pixels of background between two cells; 2 takes one pixel off each that touch.
+        width: pixels of background between two cells; 2 takes one pixel off each that touch, 0
+            leaves the label as it is.
 
     Shapes: ``(1, *spatial)``, two or three spatial dimensions, of instance numbers or a binary
     mask, whose components already lie apart; the output has the same numbers, type and shape.
 
     Raises:
-        ValueError: a width below 1, or a label as :class:`transforms.BorderWeightMap` refuses it.
+        ValueError: a negative width, or a label as :class:`transforms.BorderWeightMap` refuses it.
 
     Example:
         >>> SeparateTouching(width=1)(np.array([[[1, 1, 1, 2, 2]]])).tolist()
@@ -44,8 +45,8 @@ class SeparateTouching(Transform):
     """
 
     def __init__(self, width: int = 2) -> None:
-        if width != int(width) or width < 1:
-            raise ValueError(f"width: found {width}, expected a whole number of pixels from 1 on")
+        if width != int(width) or width < 0:
+            raise ValueError(f"width: found {width}, expected a whole number of pixels from 0 on")
         self.width = int(width)
 
     def __call__(self, label: NdarrayOrTensor) -> NdarrayOrTensor:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from pipeline.evaluation.instances import cells_of, instance_scores
 from pipeline.evaluation.overlap import METRICS, count
 
 
@@ -19,22 +20,33 @@ class Case(NamedTuple):
         image: ``(H, W)`` as the network saw it.
         probability: ``(H, W)`` in [0, 1].
         truth: ``(H, W)``, non-zero is foreground.
+        cells: ``(H, W)``, a number for each true cell, where they are told apart.
     """
 
     name: str
     image: torch.Tensor
     probability: torch.Tensor
     truth: torch.Tensor
+    cells: torch.Tensor | None = None
 
-    def scores(self, threshold: float) -> dict[str, float]:
-        """Return the metrics of the mask at a threshold."""
-        counts = count(self.probability >= threshold, self.truth)
-        return {name: metric(counts) for name, metric in METRICS.items()}
+    def scores(self, threshold: float, growth: int = 0) -> dict[str, float]:
+        """Return the metrics of the mask at a threshold, and of its cells where they are known.
+
+        Args:
+            threshold: at and above which a pixel is foreground.
+            growth: pixels by which the predicted cells are grown.
+        """
+        mask = self.probability >= threshold
+        counts = count(mask, self.truth)
+        scores = {name: metric(counts) for name, metric in METRICS.items()}
+        if self.cells is not None:
+            scores |= instance_scores(self.cells.numpy(), cells_of(mask.numpy(), growth))
+        return scores
 
 
-def table(cases: Sequence[Case], threshold: float) -> list[dict[str, Any]]:
-    """Return one row per case: its name and metrics."""
-    return [{"image": case.name, **case.scores(threshold)} for case in cases]
+def table(cases: Sequence[Case], threshold: float, growth: int = 0) -> list[dict[str, Any]]:
+    """Return one row per case: its name and its scores."""
+    return [{"image": case.name, **case.scores(threshold, growth)} for case in cases]
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -46,7 +58,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
         {'mean': 0.75, 'sd': 0.3536, 'min': 0.5, 'max': 1.0, 'n': 2}
     """
     out = {}
-    for name in METRICS:
+    for name in [column for column in rows[0] if column != "image"]:
         values = np.array([row[name] for row in rows])
         deviation = values.std(ddof=1) if len(values) > 1 else 0.0
         out[name] = {

@@ -53,7 +53,7 @@ def write_report(path: Path, report: Report) -> None:
     page = template.render(
         found=report.found,
         rows=report.rows,
-        metrics=list(METRICS),
+        metrics=list(report.found["test"]),
         training=_training_curves(report.history) if report.history else None,
         threshold=_threshold_curve(report),
         overlays=_chosen_overlays(report),

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.utils import convert_to_tensor
 
 from pipeline.evaluation.cases import Case
+
+CELLS = "instances"
+"""The key under which an entry holds the numbers of its true cells, where they are told apart."""
 
 
 def collect_cases(evaluator: Evaluator) -> list[Case]:
@@ -15,16 +19,21 @@ def collect_cases(evaluator: Evaluator) -> list[Case]:
     cases: list[Case] = []
 
     def add(engine: Engine) -> None:
-        cases.extend(_case(item) for item in engine.state.output)
+        cases.extend(map(_case, engine.state.output, engine.state.batch))
 
     with evaluator.add_event_handler(Events.ITERATION_COMPLETED, add):
         evaluator.run()
     return cases
 
 
-def _case(item: dict[str, Any]) -> Case:
-    name = Path(item["image"].meta["filename_or_obj"]).name
-    image, logits, truth = (
-        convert_to_tensor(item[key][0], track_meta=False) for key in ("image", "pred", "label")
-    )
-    return Case(name, image.cpu(), logits.float().sigmoid().cpu(), truth.cpu())
+def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
+    name = Path(output["image"].meta["filename_or_obj"]).name
+    image, logits, truth = (_plane(output[key]) for key in ("image", "pred", "label"))
+    cells = _plane(entry[CELLS]).long() if CELLS in entry else None
+    return Case(name, image, logits.float().sigmoid(), truth, cells)
+
+
+def _plane(image: Any) -> torch.Tensor:
+    """The first channel, on the CPU and without meta data."""
+    plane: torch.Tensor = convert_to_tensor(image[0], track_meta=False).cpu()
+    return plane

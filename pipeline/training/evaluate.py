@@ -9,6 +9,7 @@ from PIL import Image
 from pipeline.data.files import atomic, write_json
 from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
 from pipeline.evaluation.cases import Case, as_csv, summary, table
+from pipeline.evaluation.instances import per_hundred_touching
 from pipeline.evaluation.overlap import METRICS
 from pipeline.evaluation.overlays import overlay, stretched
 from pipeline.evaluation.report import Report, write_report
@@ -27,6 +28,7 @@ def evaluate(
     folder: str,
     threshold_metric: str = "accuracy",
     threshold: float | None = None,
+    cell_growth: int = 0,
 ) -> None:
     """Choose the threshold on validation, score the test split, and write what was found.
 
@@ -42,6 +44,8 @@ def evaluate(
         folder: where to write.
         threshold_metric: what the threshold is chosen by: ``iou``, ``dice`` or ``accuracy``.
         threshold: a given one, which is then neither searched nor stored.
+        cell_growth: pixels by which predicted cells are grown before they are compared with the
+            true ones; only where the cases hold ``instances``.
 
     Raises:
         ValueError: an unknown metric.
@@ -54,7 +58,7 @@ def evaluate(
         curve = _curve(collect_cases(validator))
         chosen = curve.best(threshold_metric) if threshold is None else threshold
         cases = collect_cases(tester)
-        rows = table(cases, chosen)
+        rows = table(cases, chosen, cell_growth)
         source = f"chosen by {threshold_metric} on validation" if threshold is None else "given"
         found = {
             "threshold": chosen,
@@ -87,6 +91,7 @@ def _summary(cases: list[Case], rows: list[dict[str, Any]], model: str) -> dict[
     return {
         "split": "test",
         "test": summary(rows),
+        "test_pooled": per_hundred_touching(rows) if cases[0].cells is not None else {},
         "baselines": {
             "all foreground": constant_answer(pairs),
             "best intensity threshold, chosen on test": {"accuracy": intensity},
@@ -114,6 +119,7 @@ def _write(
 
 def _record(tracking: Tracking, folder: Path, found: dict[str, Any]) -> None:
     tracking.log_metrics({f"test_{name}": row["mean"] for name, row in found["test"].items()})
+    tracking.log_metrics({f"test_{name}": value for name, value in found["test_pooled"].items()})
     tracking.log_metrics({"threshold": found["threshold"]})
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -130,6 +136,10 @@ def _short_table(found: dict[str, Any], folder: Path, tracking: Tracking) -> str
     for title, values in {"this model": means, **found["baselines"]}.items():
         cells = (f"{values[name]:10.4f}" if name in values else f"{'':10}" for name in METRICS)
         lines.append(f"{title:<42}" + "".join(cells))
+    if found["test_pooled"]:
+        told = [f"{name} {means[name]:.4f}" for name in ("f1", "pq", "v_rand")]
+        told += [f"{k.replace('_', ' ')} {v:.1f}" for k, v in found["test_pooled"].items()]
+        lines.append("cells       " + ", ".join(told))
     lines.append(f"report      {folder / 'report.html'}")
     lines.append(f"MLflow run  {tracking.run_name} in experiment {tracking.experiment}")
     return "\n".join(lines)

@@ -8,14 +8,14 @@ from monai.bundle import ConfigWorkflow
 def run_bundle(bundle, small):
     """Return a function that runs a small version of the bundle, writing only below ``root``."""
 
-    def run_bundle(root, run_id, overlays=(), **overrides):
+    def run_bundle(root, run_id, overlays=(), configs=bundle, **overrides):
         settings = {
             "models_dir": str(root / "models"),
             "tracking_dir": str(root / "mlruns"),
             **small,
             **overrides,
         }
-        files = [str(bundle / name) for name in ("train.yaml", *overlays)]
+        files = [str(configs / name) for name in ("train.yaml", *overlays)]
         workflow = ConfigWorkflow(files, run_id=run_id, **settings)
         workflow.initialize()
         workflow.run()

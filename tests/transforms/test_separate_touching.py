@@ -27,6 +27,7 @@ def row(*values):
 @pytest.mark.parametrize(
     ("width", "expected"),
     [
+        (0, row(1, 1, 1, 1, 2, 2, 2)),
         (1, row(1, 1, 1, 0, 2, 2, 2)),
         (2, row(1, 1, 1, 0, 0, 2, 2)),
         (3, row(1, 1, 0, 0, 0, 2, 2)),
@@ -85,8 +86,8 @@ def test_no_cell_of_any_label_vanishes_or_grows(label, width):
 
 
 def test_wrong_widths_and_labels():
-    for width in (0, 1.5):
-        with pytest.raises(ValueError, match="whole number of pixels from 1 on"):
+    for width in (-1, 1.5):
+        with pytest.raises(ValueError, match="whole number of pixels from 0 on"):
             SeparateTouching(width)
     with pytest.raises(ValueError, match=r"^image: label: found -1"):
         SeparateTouchingd("label")({"label": row(0, -1)})

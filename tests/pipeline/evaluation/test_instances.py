@@ -7,11 +7,15 @@ from skimage.metrics import contingency_table
 
 from pipeline.evaluation.instances import (
     Confusions,
+    cells_of,
     confusions,
     f1,
+    instance_scores,
     match,
     overlaps,
     panoptic_quality,
+    per_hundred_touching,
+    touching,
 )
 
 LABEL = arrays.arrays(np.int64, (4, 6), elements=st.integers(0, 5))
@@ -70,3 +74,35 @@ def test_mistakes():
         overlaps(one, one / 2)
     with pytest.raises(ValueError, match=r"iou: found 0\.3"):
         match(overlaps(one, one), 0.3)
+
+
+def test_touching_counts_cells_and_not_borders():
+    label = np.array([[1, 1, 0, 3, 0], [0, 0, 2, 0, 0], [5, 0, 0, 0, 4]])
+    # 1, 2 and 3 meet at corners; 4 and 5 are alone
+    assert touching(label) == 3
+    assert touching(np.zeros((3, 3), int)) == 0
+
+
+def test_growing_gives_back_what_a_border_took():
+    truth = np.array([[1, 1, 1, 2, 2, 2]] * 3)
+    mask = np.array([[1, 1, 0, 0, 1, 1]] * 3) > 0
+    np.testing.assert_array_equal(cells_of(mask, 1), truth)
+    assert instance_scores(truth, cells_of(mask, 1))["f1"] == 1
+    assert instance_scores(truth, cells_of(mask))["f1"] == 1
+    merged = instance_scores(truth, cells_of(truth > 0))
+    assert (merged["f1"], merged["merges"], merged["touching"]) == (0, 1, 2)
+    # pairs of pixels: 72 in each true cell, 306 in the merged one: 2 * 144 / (144 + 306)
+    assert merged["v_rand"] == pytest.approx(0.64)
+
+
+def test_images_are_pooled_by_their_touching_cells():
+    rows = [{"merges": 1, "splits": 0, "touching": 1}, {"merges": 1, "splits": 2, "touching": 9}]
+    found = per_hundred_touching(rows)
+    assert found == {"merges_per_100_touching": 20.0, "splits_per_100_touching": 20.0}
+    assert per_hundred_touching([{"merges": 0, "splits": 0, "touching": 0}]) == {}
+
+
+def test_an_image_without_cells():
+    empty = np.zeros((4, 4), int)
+    scores = instance_scores(empty, empty)
+    assert (scores["f1"], scores["v_rand"], scores["touching"]) == (1, 1, 0)

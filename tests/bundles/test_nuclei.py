@@ -1,0 +1,76 @@
+"""The nuclei bundle on five real images: separation, weight map, and the scores of cells."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.data.nuclei import prepare_nuclei
+
+SMALL = {"patch": [64, 64], "window": [128, 128]}
+
+
+@pytest.fixture(scope="module")
+def cohort(real_data, tmp_path_factory):
+    source, out = (tmp_path_factory.mktemp(name) for name in ("source", "nuclei"))
+    paths = sorted((real_data / "dsb2018" / "images").glob("*.png"))[:5]
+    for kind in ("images", "labels"):
+        (source / kind).mkdir()
+        for path in paths:
+            shutil.copy(real_data / "dsb2018" / kind / path.name, source / kind)
+    prepare_nuclei(source, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(run_bundle, bundle, tmp_path_factory, cohort):
+    root, configs = tmp_path_factory.mktemp("site"), bundle.parents[1] / "nuclei" / "configs"
+
+    def run(run_id, overlays=(), **overrides):
+        settings = {"dataset_dir": str(cohort), **SMALL, **overrides}
+        run_bundle(root, run_id, overlays, configs, **settings)
+        return root
+
+    run("training")
+    return run
+
+
+def test_an_evaluation_tells_of_cells(run, tmp_path):
+    run("evaluating", ["evaluate.yaml"], output_dir=str(tmp_path), tta_versions=1)
+    (row,) = csv.DictReader((tmp_path / "cases.csv").open())
+    assert set(row) == {
+        "image", "iou", "dice", "accuracy", "f1", "pq", "v_rand", "merges", "splits", "touching",
+    }  # fmt: skip
+    found = json.loads((tmp_path / "summary.json").read_text())
+    assert found["test"]["f1"]["n"] == 1
+    assert "touching" in (tmp_path / "report.html").read_text()
+
+
+def test_inference_writes_masks_of_the_images_size(run, cohort, tmp_path):
+    images = {"image_dir": str(cohort / "images"), "output_dir": str(tmp_path)}
+    run("inferring", ["inference.yaml"], tta_versions=1, threshold=0.5, **images)
+    for path in (cohort / "images").iterdir():
+        expected = Image.open(path).size
+        assert Image.open(tmp_path / "mask" / path.name).size == expected
+
+
+@pytest.mark.parametrize(("border", "w0"), [(0, 0.0), (2, 0.0), (2, 10.0)])
+def test_what_the_network_learns_from(bundle, cohort, border, w0):
+    from monai.bundle import ConfigWorkflow
+
+    workflow = ConfigWorkflow(
+        str(bundle.parents[1] / "nuclei" / "configs" / "train.yaml"),
+        workflow_type="train", dataset_dir=str(cohort), border=border, w0=w0, **SMALL,
+    )  # fmt: skip
+    workflow.initialize()
+    dataset = workflow.parser.get_parsed_content("train#dataset")
+    first = dataset[0]
+    assert first["image"].shape == (3, 64, 64)
+    assert first["label"].shape == first["weight"].shape == (1, 64, 64)
+    assert set(np.unique(first["label"])) <= {0, 1}
+    assert "instances" not in first
+    balanced = len(np.unique(np.round(dataset._cache[0]["weight"], 4))) <= 2
+    assert balanced == (w0 == 0)

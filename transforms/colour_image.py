@@ -1,0 +1,54 @@
+"""Images of three channels, whatever they were stored as."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import convert_to_tensor
+
+from transforms.naming import apply_named
+
+
+class ColourImage(Transform):
+    """Make a grey, RGB or RGBA image of 8 bits three channels of float32.
+
+    A grey image is repeated; an alpha channel is dropped when it hides nothing.
+
+    Shapes: ``(1 | 3 | 4, *spatial)`` to ``(3, *spatial)``.
+
+    Raises:
+        ValueError: another number of channels, a value outside 0 to 255, or transparency.
+
+    Example:
+        >>> ColourImage()(torch.full((1, 2, 2), 7)).shape
+        torch.Size([3, 2, 2])
+    """
+
+    def __call__(self, image: NdarrayOrTensor) -> torch.Tensor:
+        """Return the image in three channels."""
+        tensor: torch.Tensor = convert_to_tensor(image, dtype=torch.float32, track_meta=True)
+        channels = tensor.shape[0]
+        if channels not in (1, 3, 4):
+            raise ValueError(f"an image with {channels} channels; expected grey, RGB or RGBA")
+        low, high = (float(v) for v in torch.aminmax(tensor))
+        if not (low >= 0 and high <= 255):
+            raise ValueError(
+                f"intensities from {low:g} to {high:g}; expected 0 to 255; convert it to 8 bits"
+            )
+        if channels == 4 and bool((tensor[3] < 255).any()):
+            raise ValueError("an image with transparent pixels; expected none; flatten it first")
+        return tensor.expand(3, *tensor.shape[1:]) if channels == 1 else tensor[:3]
+
+
+class ColourImaged(MapTransform):
+    """:class:`ColourImage` on the named keys of a dictionary; an error names the file."""
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = ColourImage()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the dictionary with its images in three channels."""
+        return apply_named(self, self.transform, data)
