@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     chosen = parser.parse_args()
     labels = real_slices(chosen.data)
-    for count in (100, 2000):
+    for count in (100, 400, 2000):
         cells = packed_cells(512, count)
         labels[f"512 x 512 discs, {cells.max()} cells"] = cells
     times = {}
@@ -92,7 +92,7 @@ def main() -> None:
                 end="",
             )
         print()
-    few, many = list(times.values())[2:]
+    few, _, many = list(times.values())[2:]
     print(f"many cells against few: {many / few:.2f} times the time")
     large = packed_cells(2048, 5000)
     took = seconds(lambda: MAP(large), 3)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from monai.config import KeysCollection
 from torch import Tensor
 
-from transforms.warp import RandWarp, RandWarpAliked, check_sigma, pixel_places
+from transforms.warp import RandWarp, RandWarpAliked, check_sigma
 
 
 class RandElasticGrid(RandWarp):
@@ -53,11 +53,13 @@ class RandElasticGrid(RandWarp):
 
     def places(self, sides: Sequence[int]) -> Tensor:
         """Where each output pixel looks, ``(dims, *sides)``, by the grid drawn last."""
-        displacement = self.coarse
+        places = self.coarse
         for side in sides:
             matrix = cubic_interpolation(self.points, side)
-            displacement = torch.tensordot(displacement, matrix, dims=([1], [1]))
-        return pixel_places(sides).add_(displacement)
+            places = torch.tensordot(places, matrix, dims=([1], [1]))
+        for axis, side in enumerate(sides):
+            places[axis] += torch.arange(side).reshape(-1, *[1] * (len(sides) - 1 - axis))
+        return places
 
 
 class RandElasticGridd(RandWarpAliked):

@@ -6,7 +6,7 @@ import torch
 from monai.config import KeysCollection
 from torch import Tensor
 
-from transforms.warp import RandWarp, RandWarpAliked, check_sigma, pixel_places
+from transforms.warp import RandWarp, RandWarpAliked, check_sigma
 
 
 class RandThreePointAffine(RandWarp):
@@ -51,8 +51,10 @@ class RandThreePointAffine(RandWarp):
         ones = torch.ones(len(points), 1)
         # (dims + 1) equations for each coordinate: [point, 1] @ affine = displaced point
         affine = torch.linalg.solve(torch.cat([points, ones], 1), points + self.displacement)
-        places = torch.tensordot(affine[:-1].T, pixel_places(sides), dims=1)
-        return places + affine[-1].reshape(-1, *[1] * len(sides))
+        axes = [torch.arange(side, dtype=torch.float32) for side in sides]
+        pixels = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+        places = torch.tensordot(affine[:-1].T, pixels, dims=1)
+        return places.add_(affine[-1].reshape(-1, *[1] * len(sides)))
 
 
 class RandThreePointAffined(RandWarpAliked):

@@ -1,7 +1,7 @@
 """Sampling images at displaced places."""
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -66,12 +66,6 @@ def _sampled(pixels: Tensor, grid: Tensor, mode: str) -> Tensor:
         pixels[None], grid, mode=mode, padding_mode="reflection", align_corners=True
     )
     return sampled[0]
-
-
-def pixel_places(sides: Iterable[int]) -> Tensor:
-    """The coordinates of every pixel, ``(dims, *sides)``."""
-    axes = [torch.arange(side, dtype=torch.float32) for side in sides]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
 class RandWarp(RandomizableTransform):
