@@ -29,7 +29,8 @@ def collect_cases(evaluator: Evaluator) -> list[Case]:
 def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
     name = Path(output["image"].meta["filename_or_obj"]).name
     image, logits, truth = (_plane(output[key]) for key in ("image", "pred", "label"))
-    cells = _plane(entry[CELLS]).long() if CELLS in entry else None
+    cells = entry.get(CELLS)  # a path still, where the config does not load them
+    cells = _plane(cells).long() if isinstance(cells, torch.Tensor) else None
     return Case(name, image, logits.float().sigmoid(), truth, cells)
 
 
