@@ -51,6 +51,7 @@ class UNetPlusPlus(nn.Module):
             of another shape, or a level outside 1 to L.
 
     Example:
+        >>> import torch
         >>> network = UNetPlusPlus(2, 1, 1, features=(4, 8, 16), deep_supervision=True)
         >>> [head.shape[2:] for head in network(torch.zeros(1, 1, 30, 32))]
         [torch.Size([30, 32]), torch.Size([30, 32])]
