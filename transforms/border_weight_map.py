@@ -12,7 +12,7 @@ from monai.utils import convert_to_dst_type, convert_to_numpy
 from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
 
-from transforms.naming import file_of
+from transforms.naming import apply_named
 from transforms.nearest_cells import two_nearest_cells
 
 NEGLIGIBLE = 5e-6
@@ -146,12 +146,10 @@ class BorderWeightMapd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the dictionary with the map beside the label; an error names the file."""
+        mapped = apply_named(self, self.transform, data)
         out = dict(data)
         for key in self.key_iterator(out):
-            try:
-                out[self.weight_key] = self.transform(out[key])
-            except ValueError as error:
-                raise ValueError(f"{file_of(out[key])}: {error}") from None
+            out[self.weight_key] = mapped[key]
         return out
 
 

@@ -8,6 +8,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_tensor
 
+from transforms.intensities import check_intensities
 from transforms.naming import apply_named
 
 
@@ -32,11 +33,7 @@ class ColourImage(Transform):
         channels = tensor.shape[0]
         if channels not in (1, 3, 4):
             raise ValueError(f"an image with {channels} channels; expected grey, RGB or RGBA")
-        low, high = (float(v) for v in torch.aminmax(tensor))
-        if not (low >= 0 and high <= 255):
-            raise ValueError(
-                f"intensities from {low:g} to {high:g}; expected 0 to 255; convert it to 8 bits"
-            )
+        check_intensities(tensor, 255, "convert it to 8 bits")
         if channels == 4 and bool((tensor[3] < 255).any()):
             raise ValueError("an image with transparent pixels; expected none; flatten it first")
         return tensor.expand(3, *tensor.shape[1:]) if channels == 1 else tensor[:3]

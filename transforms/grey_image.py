@@ -8,6 +8,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_tensor
 
+from transforms.intensities import check_intensities
 from transforms.naming import apply_named
 
 
@@ -41,12 +42,8 @@ class GreyImage(Transform):
                 f"an image with {tensor.shape[0]} channels; expected 1, a grey image; "
                 "convert it to grey"
             )
-        low, high = (float(v) for v in torch.aminmax(tensor))
-        if not (low >= 0 and high <= self.maximum):
-            raise ValueError(
-                f"intensities from {low:g} to {high:g}; expected 0 to {self.maximum:g}; "
-                "convert it, or set intensity_max to the largest value of its format"
-            )
+        mend = "convert it, or set intensity_max to the largest value of its format"
+        check_intensities(tensor, self.maximum, mend)
         return tensor
 
 

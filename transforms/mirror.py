@@ -10,6 +10,8 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type
 from torch import Tensor
 
+from transforms.naming import apply_named
+
 
 class MirrorPad(Transform):
     """Mirror an image beyond its border; the border pixel is not repeated.
@@ -51,10 +53,7 @@ class MirrorPadd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the dictionary with its images larger."""
-        out = dict(data)
-        for key in self.key_iterator(out):
-            out[key] = self.transform(out[key])
-        return out
+        return apply_named(self, self.transform, data)
 
 
 def mirrored_cut(image: Any, start: Sequence[int], sides: Sequence[int]) -> Tensor:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 BLOCK = 2**16
 """Pixels that are worked on together: the few arrays of a block fit a core's cache."""
 
+LARGEST = 2**16
+"""Cells with higher numbers are numbered anew, lest the numbers leave the distances no bits."""
+
 CHECK = 8
 """Lines between two looks at whether nearer ones can still come."""
 
@@ -39,7 +42,7 @@ def two_nearest_cells(
         ([[0.0, 1.0, 2.0, 1.0, 0.0]], [[4.0, 3.0, 2.0, 3.0, 4.0]])
     """
     numbers = cells
-    if cells.max(initial=0) > BLOCK:
+    if cells.max(initial=0) > LARGEST:
         numbers = np.unique(cells, return_inverse=True)[1].reshape(cells.shape) + (cells.min() > 0)
     grid = _Grid.fitting(int(numbers.max(initial=0)), reach, spacing)
     lines = _Lines(numbers, grid)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.data.datalist import write_datalist
 from pipeline.data.readers import read_page
-from pipeline.data.splits import random_split
+from pipeline.data.splits import random_split, three_fifths
 
 
 def prepare_nuclei(
@@ -43,9 +43,7 @@ def prepare_nuclei(
     for path in images:
         entries.append(_write(path, source / "labels" / path.name, folder))
         tick()
-    held_out = max(1, round(len(images) / 5))
-    sizes = (len(images) - 2 * held_out, held_out, held_out)
-    splits = random_split(len(images), sizes, seed)
+    splits = random_split(len(images), three_fifths(len(images)), seed)
     listed = {name: [entries[i] for i in indices] for name, indices in splits.items()}
     write_datalist(folder, listed, name="nuclei", seed=seed, split="random")
 

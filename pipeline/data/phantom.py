@@ -17,7 +17,7 @@ from skimage.morphology import remove_small_objects
 from skimage.segmentation import find_boundaries, relabel_sequential
 
 from pipeline.data.datalist import write_datalist
-from pipeline.data.splits import random_split
+from pipeline.data.splits import random_split, three_fifths
 
 CELL_AREA = 1200
 """Mean area of a cell in pixels."""
@@ -48,8 +48,7 @@ def write_cells(
         _write(folder / "labels" / f"cells_{i:03d}.png", np.uint8(255) * (instances > 0))
         _write(folder / "instances" / f"cells_{i:03d}.png", instances)
         tick()
-    held_out = max(1, round(count / 5))
-    splits = random_split(count, (count - 2 * held_out, held_out, held_out), seed)
+    splits = random_split(count, three_fifths(count), seed)
     entries = {name: [_entry(i) for i in indices] for name, indices in splits.items()}
     write_datalist(folder, entries, name="phantom cells", seed=seed, split="random", size=size)
 

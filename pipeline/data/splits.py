@@ -26,6 +26,17 @@ def random_split(count: int, sizes: Sequence[int], seed: int) -> Splits:
     return _cut(np.random.default_rng(seed).permutation(count), sizes)
 
 
+def three_fifths(count: int) -> tuple[int, int, int]:
+    """Sizes of a split: 60 % train, 20 % validate and 20 % test, at least 1 each.
+
+    Example:
+        >>> three_fifths(20), three_fifths(3)
+        ((12, 4, 4), (1, 1, 1))
+    """
+    held_out = max(1, round(count / 5))
+    return count - 2 * held_out, held_out, held_out
+
+
 def contiguous_split(count: int, sizes: Sequence[int]) -> Splits:
     """Give each split a run of neighbours, in order.
 
