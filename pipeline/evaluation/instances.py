@@ -118,6 +118,10 @@ def panoptic_quality(matches: Matches) -> float:
     return matches.iou_sum / cells if cells else 1.0
 
 
+CELL_METRICS = {"f1": f1, "pq": panoptic_quality}
+"""What the matches of cells are judged by, higher for better."""
+
+
 def confusions(shared: NDArray[np.int64]) -> Confusions:
     """Count merges and splits.
 
@@ -175,8 +179,7 @@ def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
 
     F1 and panoptic quality at IoU 0.5, merges and splits, V_rand (the F-score of the Rand index
     over pairs of pixels of true cells, Arganda-Carreras et al. 2015; scikit-image returns one minus
-    it),
-    and how many true cells touch another.
+    it), and how many true cells touch another.
 
     Args:
         truth: ``(H, W)``.
@@ -192,8 +195,7 @@ def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
     matches, wrong = match(shared), confusions(shared)
     empty = shared.shape[0] == 1
     return {
-        "f1": f1(matches),
-        "pq": panoptic_quality(matches),
+        **{name: metric(matches) for name, metric in CELL_METRICS.items()},
         "v_rand": 1.0 if empty else 1 - adapted_rand_error(truth, prediction)[0],
         "merges": wrong.merges,
         "splits": wrong.splits,

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jinja2
 import matplotlib
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -18,7 +17,7 @@ from pipeline.data.files import atomic
 from pipeline.evaluation.cases import Case
 from pipeline.evaluation.overlap import METRICS
 from pipeline.evaluation.overlays import overlay
-from pipeline.evaluation.threshold import LEVELS, ThresholdCurve
+from pipeline.evaluation.threshold import Curve
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 """Metric name to its (epoch, value) pairs."""
@@ -40,7 +39,7 @@ class Report(NamedTuple):
     found: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     cases: Sequence[Case]
-    curve: ThresholdCurve
+    curve: Curve
     history: History
 
 
@@ -81,7 +80,7 @@ def _threshold_curve(report: Report) -> str:
     metric, threshold = report.found["threshold_metric"], report.found["threshold"]
     figure = Figure(figsize=(4.4, 2.6), layout="constrained")
     axes = figure.subplots()
-    axes.plot(np.arange(LEVELS) / (LEVELS - 1), report.curve.values(metric), color=VALIDATION)
+    axes.plot(report.curve.thresholds, report.curve.values(metric), color=VALIDATION)
     axes.axvline(threshold, color="0.4", linestyle=":", label=f"{threshold:.3f}")
     axes.set(xlabel="threshold", ylabel=f"validation {metric}")
     axes.grid(alpha=0.25)

@@ -1,18 +1,46 @@
 """Choosing the threshold that turns probabilities into a mask."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from pipeline.evaluation.instances import CELL_METRICS, cells_of, match, overlaps
 from pipeline.evaluation.overlap import METRICS, Counts
 
 LEVELS = 256
 """Thresholds tried: 0/255 to 255/255, the scale of an 8-bit picture."""
 
 
-class ThresholdCurve:
+class Curve(ABC):
     """A metric against the threshold, as the mean over images.
+
+    Attributes:
+        thresholds: those that are tried, in rising order.
+    """
+
+    thresholds: np.ndarray
+
+    @abstractmethod
+    def values(self, metric: str) -> np.ndarray:
+        """Return the metric at each threshold, the mean over images."""
+
+    def best(self, metric: str) -> float:
+        """Return the threshold of the best value; of equal ones the nearest to 1/2.
+
+        Raises:
+            ValueError: no image was added.
+        """
+        values = self.values(metric)
+        if not len(values):
+            raise ValueError("no image to choose a threshold on; the validation split is empty")
+        ties = self.thresholds[values == values.max()]
+        return float(ties[np.argmin(np.abs(ties - 0.5))])
+
+
+class ThresholdCurve(Curve):
+    """A metric of pixels: ``iou``, ``dice`` or ``accuracy``.
 
     A pixel is foreground when its probability >= k / 255. Each image is kept as two histograms
     (foreground and background), so that any number of images costs little memory and every
@@ -24,6 +52,8 @@ class ThresholdCurve:
         >>> curve.best("accuracy")  # anywhere above 0.3 and up to 0.4 is perfect; nearest to 1/2
         0.4
     """
+
+    thresholds = np.arange(LEVELS) / (LEVELS - 1)
 
     def __init__(self) -> None:
         self.histograms: list[tuple[np.ndarray, np.ndarray]] = []
@@ -52,20 +82,57 @@ class ThresholdCurve:
 
     def values(self, metric: str) -> np.ndarray:
         """Return the metric at each threshold ``k / 255``, the mean over images, ``(256,)``."""
+        if not self.histograms:
+            return np.empty(0)
         compute = METRICS[metric]
         return np.mean([_curve(*pair, compute) for pair in self.histograms], axis=0)
 
-    def best(self, metric: str) -> float:
-        """Return the threshold of the best value; of equal ones the nearest to 1/2.
+
+class CellCurve(Curve):
+    """A metric of cells: ``f1`` or ``pq``, at IoU 0.5.
+
+    A mask of the right pixels can still run two cells together, so what is right for pixels need
+    not be right for cells. Each threshold means new connected components, so few are tried.
+
+    Args:
+        growth: pixels by which predicted cells are grown.
+
+    Example:
+        >>> curve = CellCurve()
+        >>> curve.add(torch.tensor([[0.9, 0.9, 0.6, 0.8, 0.8]]), torch.tensor([[1, 1, 0, 2, 2]]))
+        >>> curve.best("f1")  # at 0.6 both are one cell
+        0.65
+    """
+
+    thresholds = np.arange(1, 20) / 20
+
+    def __init__(self, growth: int = 0) -> None:
+        self.growth = growth
+        self.rows: list[dict[str, list[float]]] = []
+
+    def add(self, probability: torch.Tensor, cells: torch.Tensor) -> None:
+        """Add one image.
+
+        Args:
+            probability: ``(H, W)``, in [0, 1].
+            cells: ``(H, W)``, a number for each true cell, 0 for background.
 
         Raises:
-            ValueError: no image was added.
+            ValueError: another shape, or numbers that are not whole.
         """
-        if not self.histograms:
-            raise ValueError("no image to choose a threshold on; the validation split is empty")
-        values = self.values(metric)
-        ties = np.flatnonzero(values == values.max()) / (LEVELS - 1)
-        return float(ties[np.argmin(np.abs(ties - 0.5))])
+        row: dict[str, list[float]] = {name: [] for name in CELL_METRICS}
+        for threshold in self.thresholds:
+            predicted = cells_of((probability >= threshold).numpy(), self.growth)
+            matches = match(overlaps(cells.numpy(), predicted))
+            for name, metric in CELL_METRICS.items():
+                row[name].append(metric(matches))
+        self.rows.append(row)
+
+    def values(self, metric: str) -> np.ndarray:
+        """Return the metric at each of the ``thresholds``, the mean over images."""
+        if not self.rows:
+            return np.empty(0)
+        return np.mean([row[metric] for row in self.rows], axis=0)
 
 
 def _histogram(levels: torch.Tensor) -> np.ndarray:

@@ -9,11 +9,11 @@ from PIL import Image
 from pipeline.data.files import atomic, write_json
 from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
 from pipeline.evaluation.cases import Case, as_csv, summary, table
-from pipeline.evaluation.instances import per_hundred_touching
+from pipeline.evaluation.instances import CELL_METRICS, per_hundred_touching
 from pipeline.evaluation.overlap import METRICS
 from pipeline.evaluation.overlays import overlay, stretched
 from pipeline.evaluation.report import Report, write_report
-from pipeline.evaluation.threshold import ThresholdCurve
+from pipeline.evaluation.threshold import CellCurve, Curve, ThresholdCurve
 from pipeline.inference.model import read_record, store_threshold
 from pipeline.provenance import versions
 from pipeline.training.collect import collect_cases
@@ -42,20 +42,20 @@ def evaluate(
         tracking: the run of this evaluation.
         model: the weights that both engines use.
         folder: where to write.
-        threshold_metric: what the threshold is chosen by: ``iou``, ``dice`` or ``accuracy``.
+        threshold_metric: what the threshold is chosen by: ``iou``, ``dice`` or ``accuracy`` of
+            pixels, ``f1`` or ``pq`` of cells.
         threshold: a given one, which is then neither searched nor stored.
         cell_growth: pixels by which predicted cells are grown before they are compared with the
             true ones; only where the cases hold ``instances``.
 
     Raises:
-        ValueError: an unknown metric.
+        ValueError: an unknown metric, or one of cells where none are labelled.
     """
-    if threshold_metric not in METRICS:
-        raise ValueError(
-            f"threshold_metric {threshold_metric}: expected one of {', '.join(METRICS)}"
-        )
+    known = (*METRICS, *CELL_METRICS)
+    if threshold_metric not in known:
+        raise ValueError(f"threshold_metric {threshold_metric}: expected one of {', '.join(known)}")
     with tracking.recorded():
-        curve = _curve(collect_cases(validator))
+        curve = _curve(collect_cases(validator), threshold_metric, cell_growth)
         chosen = curve.best(threshold_metric) if threshold is None else threshold
         cases = collect_cases(tester)
         rows = table(cases, chosen, cell_growth)
@@ -77,11 +77,21 @@ def evaluate(
         print(_short_table(found, Path(folder), tracking))
 
 
-def _curve(cases: list[Case]) -> ThresholdCurve:
-    curve = ThresholdCurve()
+def _curve(cases: list[Case], metric: str, growth: int) -> Curve:
+    if metric in METRICS:
+        pixels = ThresholdCurve()
+        for case in cases:
+            pixels.add(case.probability, case.truth)
+        return pixels
+    cells = CellCurve(growth)
     for case in cases:
-        curve.add(case.probability, case.truth)
-    return curve
+        if case.cells is None:
+            raise ValueError(
+                f"threshold_metric {metric}: is of cells, but {case.name} has no instance labels; "
+                f"expected one of {', '.join(METRICS)}"
+            )
+        cells.add(case.probability, case.cells)
+    return cells
 
 
 def _summary(cases: list[Case], rows: list[dict[str, Any]], model: str) -> dict[str, Any]:
