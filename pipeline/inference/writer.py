@@ -14,22 +14,24 @@ from PIL import Image
 
 from pipeline.data.files import atomic, sha256, write_json
 from pipeline.data.readers import NIFTI, TIFF, count_pages, split_page, suffix_of
+from pipeline.evaluation.instances import cells_of
 from pipeline.inference.folder import written_name
 from pipeline.provenance import versions
 
 
 class WritePredictions:
-    """Write a probability map and a mask for each image that an evaluator infers, and a report.
+    """Write a probability map and a mask of each image that an evaluator infers, and a report.
 
-    ``folder/probability/NAME`` and ``folder/mask/NAME`` lie as the image does and have its size:
+    ``folder/probability/NAME``, ``folder/mask/NAME`` and, where cells are to be told apart,
+    ``folder/cells/NAME`` lie as the image does and have its size:
 
-    ==========  =============================  ==========  =======================
-    image       probability                    mask        also
-    ==========  =============================  ==========  =======================
-    PNG         16 bits, 65535 is 1            0 and 255   JPEG and BMP become PNG
-    TIFF        float32, all pages             0 and 255
-    NIfTI       float32                        0 and 1     affine and units kept
-    ==========  =============================  ==========  =======================
+    =====  ===================  =========  ============  =======================
+    image  probability          mask       cells         also
+    =====  ===================  =========  ============  =======================
+    PNG    16 bits, 65535 is 1  0 and 255  16 bits       JPEG and BMP become PNG
+    TIFF   float32, all pages   0 and 255  16 bits
+    NIfTI  float32              0 and 1    16 bits       affine and units kept
+    =====  ===================  =========  ============  =======================
 
     ``folder/run_report.json`` holds versions, device, threshold, the model's hash and the seconds
     each image took.
@@ -39,15 +41,23 @@ class WritePredictions:
         threshold: at and above which a probability is foreground.
         model: the weights, whose hash is reported.
         report: what else the report says.
+        cell_growth: pixels by which cells are grown when they are told apart; ``None``: they are
+            not. Each page of a stack has its own numbers.
     """
 
     def __init__(
-        self, folder: str, threshold: float, model: str, report: dict[str, Any] | None = None
+        self,
+        folder: str,
+        threshold: float,
+        model: str,
+        report: dict[str, Any] | None = None,
+        cell_growth: int | None = None,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold {threshold}: expected a probability from 0 to 1")
         self.folder, self.threshold = Path(folder), threshold
         self.model, self.report = Path(model), report or {}
+        self.cell_growth = cell_growth
         self.pages: list[np.ndarray] = []
         self.written: list[dict[str, Any]] = []
 
@@ -72,19 +82,23 @@ class WritePredictions:
     def _write(self, path: Path, probability: np.ndarray) -> None:
         name = written_name(path)
         mask = probability >= self.threshold
-        for kind, array in (("probability", probability), ("mask", mask)):
+        arrays = {"probability": probability, "mask": mask}
+        if self.cell_growth is not None:
+            arrays["cells"] = _numbered(mask, self.cell_growth, path)
+        for kind, array in arrays.items():
             with atomic(self.folder / kind / name) as temporary:
                 _save(temporary, array, path)
         now = time.perf_counter()
-        self.written.append(
-            {
-                "image": path.name,
-                "written_as": name,
-                "pages": len(probability),
-                "foreground": round(float(mask.mean()), 4),
-                "seconds": round(now - self.clock, 3),
-            }
-        )
+        told = {
+            "image": path.name,
+            "written_as": name,
+            "pages": len(probability),
+            "foreground": round(float(mask.mean()), 4),
+            "seconds": round(now - self.clock, 3),
+        }
+        if "cells" in arrays:
+            told["cells"] = int(arrays["cells"].max(axis=(1, 2)).sum())
+        self.written.append(told)
         self.clock = now
 
     def _finish(self, engine: Engine) -> None:
@@ -109,24 +123,37 @@ class WritePredictions:
         )
 
 
+def _numbered(mask: np.ndarray, growth: int, source: Path) -> np.ndarray:
+    """Tell the cells of each page apart."""
+    pages = np.stack([cells_of(page, growth) for page in mask])
+    most = np.iinfo(np.uint16).max
+    if pages.max(initial=0) > most:
+        raise ValueError(f"{source}: more than {most} cells on a page, which 16 bits cannot number")
+    return pages.astype(np.uint16)
+
+
 def _save(path: Path, pages: np.ndarray, source: Path) -> None:
-    """Save the pages of one file, a mask when they are boolean, in the manner of ``source``."""
-    is_mask = pages.dtype == bool
+    """Save the pages of one file in the manner of ``source``.
+
+    Boolean pages are a mask, whole numbers are cells, fractions are probabilities.
+    """
     if suffix_of(source) in NIFTI:
         _save_nifti(path, pages, source)
-    elif suffix_of(source) in TIFF:
-        array = pages * np.uint8(255) if is_mask else pages
-        tifffile.imwrite(path, array if len(array) > 1 else array[0], photometric="minisblack")
-    elif is_mask:
-        Image.fromarray(pages[0] * np.uint8(255)).save(path)
-    else:
-        Image.fromarray((pages[0] * 65535 + 0.5).astype(np.uint16)).save(path)
+        return
+    if pages.dtype == bool:
+        pages = pages * np.uint8(255)
+    if suffix_of(source) in TIFF:
+        tifffile.imwrite(path, pages if len(pages) > 1 else pages[0], photometric="minisblack")
+        return
+    if np.issubdtype(pages.dtype, np.floating):
+        pages = (pages * 65535 + 0.5).astype(np.uint16)
+    Image.fromarray(pages[0]).save(path)
 
 
 def _save_nifti(path: Path, pages: np.ndarray, source: Path) -> None:
     like = nib.load(source)
     volume = np.moveaxis(pages, 0, 2).reshape(like.shape)
-    dtype = np.uint8 if pages.dtype == bool else np.float32
+    dtype = np.uint8 if pages.dtype == bool else pages.dtype
     header = like.header.copy()
     header.set_data_dtype(dtype)
     nib.save(nib.Nifti1Image(volume.astype(dtype), like.affine, header), path)

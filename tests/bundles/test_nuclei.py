@@ -7,6 +7,8 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import label
+from skimage.segmentation import expand_labels
 
 from pipeline.data.nuclei import prepare_nuclei
 
@@ -49,12 +51,18 @@ def test_an_evaluation_tells_of_cells(run, tmp_path):
     assert "touching" in (tmp_path / "report.html").read_text()
 
 
-def test_inference_writes_masks_of_the_images_size(run, cohort, tmp_path):
+def test_inference_writes_masks_and_numbered_nuclei(run, cohort, tmp_path):
     images = {"image_dir": str(cohort / "images"), "output_dir": str(tmp_path)}
-    run("inferring", ["inference.yaml"], tta_versions=1, threshold=0.5, **images)
-    for path in (cohort / "images").iterdir():
-        expected = Image.open(path).size
-        assert Image.open(tmp_path / "mask" / path.name).size == expected
+    run("inferring", ["inference.yaml"], tta_versions=1, threshold=0.6, **images)
+    report = json.loads((tmp_path / "run_report.json").read_text())
+    for told in report["per_image"]:
+        mask = np.asarray(Image.open(tmp_path / "mask" / told["written_as"])) > 0
+        cells = np.asarray(Image.open(tmp_path / "cells" / told["written_as"]))
+        assert mask.shape == Image.open(cohort / "images" / told["image"]).size[::-1]
+        assert cells.dtype == np.uint16
+        components, count = label(mask)
+        assert told["cells"] == count
+        assert np.array_equal(cells, expand_labels(components, 1))
 
 
 @pytest.mark.parametrize(("border", "w0"), [(0, 0.0), (2, 0.0), (2, 10.0)])
