@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from pipeline.evaluation.instances import cells_of, instance_scores
+from pipeline.evaluation.instances import CellsOf, instance_scores
 from pipeline.evaluation.overlap import METRICS, count
 
 
@@ -29,24 +29,40 @@ class Case(NamedTuple):
     truth: torch.Tensor
     cells: torch.Tensor | None = None
 
-    def scores(self, threshold: float, growth: int = 0) -> dict[str, float]:
-        """Return the metrics of the mask at a threshold, and of its cells where they are known.
+    def true_cells(self) -> torch.Tensor:
+        """Return the cells.
+
+        Raises:
+            ValueError: they are not told apart.
+        """
+        if self.cells is None:
+            raise ValueError(
+                f"{self.name}: no instance labels to compare cells with; find_cells: null "
+                "compares pixels alone"
+            )
+        return self.cells
+
+    def scores(self, threshold: float, find_cells: CellsOf | None = None) -> dict[str, float]:
+        """Return the metrics of the mask at a threshold, and of its cells where they are asked for.
 
         Args:
             threshold: at and above which a pixel is foreground.
-            growth: pixels by which the predicted cells are grown.
+            find_cells: finds the predicted cells; the case must have its true ones.
         """
         mask = self.probability >= threshold
         counts = count(mask, self.truth)
         scores = {name: metric(counts) for name, metric in METRICS.items()}
-        if self.cells is not None:
-            scores |= instance_scores(self.cells.numpy(), cells_of(mask.numpy(), growth))
+        if find_cells is not None:
+            predicted = find_cells(self.probability.numpy(), threshold)
+            scores |= instance_scores(self.true_cells().numpy(), predicted)
         return scores
 
 
-def table(cases: Sequence[Case], threshold: float, growth: int = 0) -> list[dict[str, Any]]:
+def table(
+    cases: Sequence[Case], threshold: float, find_cells: CellsOf | None = None
+) -> list[dict[str, Any]]:
     """Return one row per case: its name and its scores."""
-    return [{"image": case.name, **case.scores(threshold, growth)} for case in cases]
+    return [{"image": case.name, **case.scores(threshold, find_cells)} for case in cases]
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

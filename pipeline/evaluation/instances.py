@@ -1,16 +1,17 @@
 """How far two labellings agree cell by cell: found, missed, merged and split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label as connected_components
 from scipy.ndimage import maximum_filter, minimum_filter
 from skimage.metrics import adapted_rand_error
-from skimage.segmentation import expand_labels
 
 Label = NDArray[np.integer]
+
+CellsOf = Callable[[NDArray[np.floating], float], Label]
+"""Finds the cells in a probability map, ``(H, W)``, given the threshold."""
 
 
 class Matches(NamedTuple):
@@ -154,24 +155,6 @@ def touching(label: Label) -> int:
     highest = maximum_filter(label, 3, mode="constant")
     lowest = minimum_filter(np.where(inside, label, highest.max() + 1), 3, mode="nearest")
     return len(np.unique(label[inside & ((highest != label) | (lowest != label))]))
-
-
-def cells_of(mask: NDArray[np.bool_], growth: int = 0) -> Label:
-    """Number the cells of a mask: its face-connected components, each grown by some pixels.
-
-    Growing gives back what was taken off the cells to keep them apart; where two meet the border
-    is the line midway.
-
-    Args:
-        mask: ``(H, W)``.
-        growth: in pixels.
-
-    Example:
-        >>> cells_of(np.array([[1, 0, 0, 1, 1]]) > 0, growth=1)
-        array([[1, 1, 2, 2, 2]], dtype=int32)
-    """
-    cells, _ = connected_components(mask)
-    return cells if growth == 0 else expand_labels(cells, growth)
 
 
 def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pipeline.evaluation.instances import CELL_METRICS, cells_of, match, overlaps
+from pipeline.evaluation.instances import CELL_METRICS, CellsOf, match, overlaps
 from pipeline.evaluation.overlap import METRICS, Counts
 
 LEVELS = 256
@@ -95,10 +95,11 @@ class CellCurve(Curve):
     not be right for cells. Each threshold means new connected components, so few are tried.
 
     Args:
-        growth: pixels by which predicted cells are grown.
+        find_cells: finds the cells in a probability map, given the threshold.
 
     Example:
-        >>> curve = CellCurve()
+        >>> from scipy.ndimage import label
+        >>> curve = CellCurve(lambda probability, threshold: label(probability >= threshold)[0])
         >>> curve.add(torch.tensor([[0.9, 0.9, 0.6, 0.8, 0.8]]), torch.tensor([[1, 1, 0, 2, 2]]))
         >>> curve.best("f1")  # at 0.6 both are one cell
         0.65
@@ -106,8 +107,8 @@ class CellCurve(Curve):
 
     thresholds = np.arange(1, 20) / 20
 
-    def __init__(self, growth: int = 0) -> None:
-        self.growth = growth
+    def __init__(self, find_cells: CellsOf) -> None:
+        self.find_cells = find_cells
         self.rows: list[dict[str, list[float]]] = []
 
     def add(self, probability: torch.Tensor, cells: torch.Tensor) -> None:
@@ -122,7 +123,7 @@ class CellCurve(Curve):
         """
         row: dict[str, list[float]] = {name: [] for name in CELL_METRICS}
         for threshold in self.thresholds:
-            predicted = cells_of((probability >= threshold).numpy(), self.growth)
+            predicted = self.find_cells(probability.numpy(), float(threshold))
             matches = match(overlaps(cells.numpy(), predicted))
             for name, metric in CELL_METRICS.items():
                 row[name].append(metric(matches))

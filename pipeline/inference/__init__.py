@@ -1,5 +1,6 @@
 """From a trained model and images to probability maps and masks."""
 
+from pipeline.inference.cells import CellFinder
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.folder import find_images
 from pipeline.inference.model import load_network, threshold_of
@@ -7,6 +8,7 @@ from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.writer import WritePredictions
 
 __all__ = [
+    "CellFinder",
     "DihedralInferer",
     "OverlapTileInferer",
     "WritePredictions",

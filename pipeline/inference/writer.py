@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.data.files import atomic, sha256, write_json
 from pipeline.data.readers import NIFTI, TIFF, count_pages, split_page, suffix_of
-from pipeline.evaluation.instances import cells_of
+from pipeline.inference.cells import CellFinder
 from pipeline.inference.folder import written_name
 from pipeline.provenance import versions
 
@@ -41,8 +41,7 @@ class WritePredictions:
         threshold: at and above which a probability is foreground.
         model: the weights, whose hash is reported.
         report: what else the report says.
-        cell_growth: pixels by which cells are grown when they are told apart; ``None``: they are
-            not. Each page of a stack has its own numbers.
+        find_cells: tells the cells of each page apart, which are then written too.
     """
 
     def __init__(
@@ -51,13 +50,13 @@ class WritePredictions:
         threshold: float,
         model: str,
         report: dict[str, Any] | None = None,
-        cell_growth: int | None = None,
+        find_cells: CellFinder | None = None,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold {threshold}: expected a probability from 0 to 1")
         self.folder, self.threshold = Path(folder), threshold
         self.model, self.report = Path(model), report or {}
-        self.cell_growth = cell_growth
+        self.find_cells = find_cells
         self.pages: list[np.ndarray] = []
         self.written: list[dict[str, Any]] = []
 
@@ -83,8 +82,9 @@ class WritePredictions:
         name = written_name(path)
         mask = probability >= self.threshold
         arrays = {"probability": probability, "mask": mask}
-        if self.cell_growth is not None:
-            arrays["cells"] = _numbered(mask, self.cell_growth, path)
+        if self.find_cells is not None:
+            pages = [self.find_cells(page, self.threshold) for page in probability]
+            arrays["cells"] = _in_16_bits(np.stack(pages), path)
         for kind, array in arrays.items():
             with atomic(self.folder / kind / name) as temporary:
                 _save(temporary, array, path)
@@ -123,9 +123,7 @@ class WritePredictions:
         )
 
 
-def _numbered(mask: np.ndarray, growth: int, source: Path) -> np.ndarray:
-    """Tell the cells of each page apart."""
-    pages = np.stack([cells_of(page, growth) for page in mask])
+def _in_16_bits(pages: np.ndarray, source: Path) -> np.ndarray:
     most = np.iinfo(np.uint16).max
     if pages.max(initial=0) > most:
         raise ValueError(f"{source}: more than {most} cells on a page, which 16 bits cannot number")

@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline.data.files import atomic, write_json
 from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
 from pipeline.evaluation.cases import Case, as_csv, summary, table
-from pipeline.evaluation.instances import CELL_METRICS, per_hundred_touching
+from pipeline.evaluation.instances import CELL_METRICS, CellsOf, per_hundred_touching
 from pipeline.evaluation.overlap import METRICS
 from pipeline.evaluation.overlays import overlay, stretched
 from pipeline.evaluation.report import Report, write_report
@@ -28,7 +28,7 @@ def evaluate(
     folder: str,
     threshold_metric: str = "accuracy",
     threshold: float | None = None,
-    cell_growth: int = 0,
+    find_cells: CellsOf | None = None,
 ) -> None:
     """Choose the threshold on validation, score the test split, and write what was found.
 
@@ -45,20 +45,19 @@ def evaluate(
         threshold_metric: what the threshold is chosen by: ``iou``, ``dice`` or ``accuracy`` of
             pixels, ``f1`` or ``pq`` of cells.
         threshold: a given one, which is then neither searched nor stored.
-        cell_growth: pixels by which predicted cells are grown before they are compared with the
-            true ones; only where the cases hold ``instances``.
+        find_cells: finds the predicted cells, which are then compared with the true ones.
 
     Raises:
-        ValueError: an unknown metric, or one of cells where none are labelled.
+        ValueError: an unknown metric, or cells to find where none are labelled.
     """
-    known = (*METRICS, *CELL_METRICS)
+    known = (*METRICS, *CELL_METRICS) if find_cells else tuple(METRICS)
     if threshold_metric not in known:
         raise ValueError(f"threshold_metric {threshold_metric}: expected one of {', '.join(known)}")
     with tracking.recorded():
-        curve = _curve(collect_cases(validator), threshold_metric, cell_growth)
+        curve = _curve(collect_cases(validator), threshold_metric, find_cells)
         chosen = curve.best(threshold_metric) if threshold is None else threshold
         cases = collect_cases(tester)
-        rows = table(cases, chosen, cell_growth)
+        rows = table(cases, chosen, find_cells)
         source = f"chosen by {threshold_metric} on validation" if threshold is None else "given"
         found = {
             "threshold": chosen,
@@ -77,20 +76,15 @@ def evaluate(
         print(_short_table(found, Path(folder), tracking))
 
 
-def _curve(cases: list[Case], metric: str, growth: int) -> Curve:
-    if metric in METRICS:
+def _curve(cases: list[Case], metric: str, find_cells: CellsOf | None) -> Curve:
+    if find_cells is None or metric in METRICS:
         pixels = ThresholdCurve()
         for case in cases:
             pixels.add(case.probability, case.truth)
         return pixels
-    cells = CellCurve(growth)
+    cells = CellCurve(find_cells)
     for case in cases:
-        if case.cells is None:
-            raise ValueError(
-                f"threshold_metric {metric}: is of cells, but {case.name} has no instance labels; "
-                f"expected one of {', '.join(METRICS)}"
-            )
-        cells.add(case.probability, case.cells)
+        cells.add(case.probability, case.true_cells())
     return cells
 
 
@@ -101,7 +95,7 @@ def _summary(cases: list[Case], rows: list[dict[str, Any]], model: str) -> dict[
     return {
         "split": "test",
         "test": summary(rows),
-        "test_pooled": per_hundred_touching(rows) if cases[0].cells is not None else {},
+        "test_pooled": per_hundred_touching(rows) if "touching" in rows[0] else {},
         "baselines": {
             "all foreground": constant_answer(pairs),
             "best intensity threshold, chosen on test": {"accuracy": intensity},

@@ -74,7 +74,7 @@ def test_mistakes(failing, site):
     other = {"network_def#features": [4, 4, 8, 8, 16, 4]}
     assert "weights of another network" in failing(**other)
     assert "expected one of iou, dice" in failing(threshold_metric="roc")
-    assert "no instance labels; expected one of iou" in failing(threshold_metric="f1")
+    assert "expected one of iou, dice" in failing(threshold_metric="f1")  # no cells to find here
     assert "expected 1 (none) to 8" in failing(tta_versions=9)
     (site / "models" / "model.pt").write_bytes(b"truncated")
     assert "not a readable checkpoint" in failing()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.ndimage import label
-from skimage.segmentation import expand_labels
+from skimage.morphology import remove_small_objects
 
 from pipeline.data.nuclei import prepare_nuclei
 
@@ -60,9 +60,9 @@ def test_inference_writes_masks_and_numbered_nuclei(run, cohort, tmp_path):
         cells = np.asarray(Image.open(tmp_path / "cells" / told["written_as"]))
         assert mask.shape == Image.open(cohort / "images" / told["image"]).size[::-1]
         assert cells.dtype == np.uint16
-        components, count = label(mask)
-        assert told["cells"] == count
-        assert np.array_equal(cells, expand_labels(components, 1))
+        seeds = remove_small_objects(label(mask)[0], max_size=24)
+        assert told["cells"] == cells.max() == len(np.unique(seeds[seeds > 0]))
+        assert (cells[seeds > 0] > 0).all()
 
 
 @pytest.mark.parametrize(("border", "w0"), [(0, 0.0), (2, 0.0), (2, 10.0)])
