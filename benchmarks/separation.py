@@ -8,64 +8,28 @@ compares them image by image. What is done is skipped, so an interrupted run goe
 """
 
 import argparse
-import csv
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
+from bundle_runs import bundle_run, columns, fewer, gain
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "nuclei" / "configs"
 ARMS = {"neither": (0, 0.0), "border": (2, 0.0), "border and map": (2, 10.0)}
 MEANS = ("f1", "pq", "v_rand", "iou")
-RESAMPLES = 10_000
-
-
-def bundle_run(run_id: str, files: list[str], **settings: object) -> None:
-    """Run the bundle as a user does."""
-    listed = "[" + ",".join(f"'{CONFIGS / name}'" for name in files) + "]"
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", run_id]
-    command += ["--config_file", listed]
-    command += [part for key, value in settings.items() for part in (f"--{key}", str(value))]
-    subprocess.run(command, check=True)
 
 
 def one(arm: str, seed: int, chosen: argparse.Namespace) -> Path:
-    """Train and evaluate one arm with one seed; return its table of test images."""
+    """Train and evaluate one arm with one seed, unless done; return its table of test images."""
     border, w0 = ARMS[arm]
     folder = chosen.out / f"{arm.replace(' ', '_')}_{seed}"
     table = folder / "eval" / "cases.csv"
-    if table.is_file():
-        return table
     same = {"dataset_dir": chosen.cohort, "models_dir": folder, "border": border, "w0": w0}
     same["tracking_dir"] = chosen.out / "mlruns"
-    budget = {"max_epochs": chosen.epochs, "seed": seed}
-    bundle_run("training", ["train.yaml"], **same, **budget)
-    more = {"output_dir": folder / "eval", "tta_versions": 1}
-    bundle_run("evaluating", ["train.yaml", "evaluate.yaml"], **same, **more)
+    if not (folder / "model.pt").is_file():
+        budget = {"max_epochs": chosen.epochs, "seed": seed}
+        bundle_run("nuclei", "training", ["train.yaml"], **same, **budget)
+    if not table.is_file():
+        more = {"output_dir": table.parent, "tta_versions": 1}
+        bundle_run("nuclei", "evaluating", ["train.yaml", "evaluate.yaml"], **same, **more)
     return table
-
-
-def columns(tables: list[Path]) -> dict[str, np.ndarray]:
-    """Each score of each image, the mean over seeds, images in order of their names."""
-    seeds = []
-    for path in tables:
-        rows = sorted(csv.DictReader(path.open()), key=lambda row: row["image"])
-        seeds.append(
-            {k: np.array([float(row[k]) for row in rows]) for k in rows[0] if k != "image"}
-        )
-    return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in seeds[0]}
-
-
-def fewer(first: dict[str, np.ndarray], second: dict[str, np.ndarray], kind: str) -> str:
-    """By how many per cent the second has fewer, with a 95 % interval over images, paired."""
-    rng = np.random.default_rng(0)
-    count = len(first[kind])
-    draws = rng.integers(0, count, (RESAMPLES, count))
-    before, after = (scores[kind][draws].sum(1) for scores in (first, second))
-    low, high = np.percentile(100 * (1 - after / before), (2.5, 97.5))
-    whole = 100 * (1 - second[kind].sum() / first[kind].sum())
-    return f"{whole:.0f} % fewer {kind} ({low:.0f} to {high:.0f})"
 
 
 def main() -> None:
@@ -91,15 +55,11 @@ def main() -> None:
         images = len(each[0]["f1"])
         print(f"| {arm} | {len(each)} | {images} | " + " | ".join(means + wrong) + " |")
     pooled = {arm: columns(found) for arm, found in tables.items()}
-    for before, after in (
-        ("neither", "border"),
-        ("neither", "border and map"),
-        ("border", "border and map"),
-    ):
-        text = ", ".join(
-            fewer(pooled[before], pooled[after], kind) for kind in ("merges", "splits")
-        )
-        print(f"{after} against {before}: {text}")
+    for before, after in (("neither", "border"), ("neither", "border and map")):
+        first, second = pooled[before], pooled[after]
+        told = [f"{name} {fewer(first[name], second[name])}" for name in ("merges", "splits")]
+        told += [f"{name} {gain(first[name], second[name])}" for name in MEANS]
+        print(f"{after} against {before}: " + "; ".join(told))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
-from skimage.morphology import remove_small_objects
 from skimage.segmentation import relabel_sequential, watershed
 
 
@@ -43,7 +42,8 @@ class CellFinder:
             threshold: at and above which a pixel can be a seed.
         """
         seeds, _ = connected_components(probability >= threshold)
-        if self.smallest > 1:
-            seeds = relabel_sequential(remove_small_objects(seeds, max_size=self.smallest - 1))[0]
+        sizes = np.bincount(seeds.ravel())
+        seeds[sizes[seeds] < self.smallest] = 0
+        seeds = relabel_sequential(seeds)[0]
         cells = watershed(-probability, seeds, mask=probability >= min(self.floor, threshold))
         return cells.astype(np.int32)
