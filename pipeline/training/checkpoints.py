@@ -117,7 +117,13 @@ class KeepBest:
             },
         )
 
-    def _publish(self) -> None:
+    def _publish(self, engine: Engine) -> None:
+        if not engine.state.best_epoch:
+            raise ValueError(
+                f"val_interval: no validation in {engine.state.epoch} epochs, so there is no best "
+                f"model; lower val_interval, or go on with more max_epochs and --resume "
+                f"{self.folder / LAST}"
+            )
         for name in (MODEL, RECORD):
             with atomic(self.publish_to / name) as temporary:
                 shutil.copyfile(self.folder / name, temporary)

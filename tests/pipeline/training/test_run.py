@@ -104,6 +104,11 @@ def test_an_unknown_key_metric(start):
     assert line == "key_metric: validation has no 'jaccard'; it has accuracy, dice, iou, loss"
 
 
+def test_a_training_without_a_validation(start):
+    line = failing(start, max_epochs=1, val_interval=2)
+    assert line.startswith("val_interval: no validation in 1 epochs")
+
+
 def test_a_loss_that_is_no_number_stops_the_run(start):
     line = failing(start, learning_rate=1e30, max_epochs=5)
     assert line.startswith("the loss is ")
