@@ -56,9 +56,11 @@ def sampling_grid(places: Tensor) -> Tensor:
     Returns:
         ``(1, *spatial, dims)``: the last axis first, from -1 at the first pixel to 1 at the last.
     """
-    sides = places.shape[1:]
-    scaled = [place * (2 / max(1, side - 1)) - 1 for place, side in zip(places, sides, strict=True)]
-    return torch.stack(scaled[::-1], dim=-1)[None]
+    dims, sides = len(places), places.shape[1:]
+    grid = places.new_empty((1, *sides, dims))
+    for axis, side in enumerate(sides):  # in place: a stack of scaled axes takes four times as long
+        torch.mul(places[axis], 2 / max(1, side - 1), out=grid[0, ..., dims - 1 - axis])
+    return grid.sub_(1)
 
 
 def _sampled(pixels: Tensor, grid: Tensor, mode: str) -> Tensor:
@@ -133,12 +135,9 @@ class RandWarpAliked(Randomizable, MapTransform):
         if not self.transform._do_transform:
             return out
         grid = sampling_grid(self.transform.places(sides))
-        for mode in dict.fromkeys(modes.values()):
-            group = [key for key in modes if modes[key] == mode]
-            stack = torch.cat([_pixels_of_size(out[key], sides) for key in group])
-            channels = [out[key].shape[0] for key in group]
-            for key, warped in zip(group, _sampled(stack, grid, mode).split(channels), strict=True):
-                out[key], *_ = convert_to_dst_type(warped, out[key])
+        for key, mode in modes.items():
+            warped = _sampled(_pixels_of_size(out[key], sides), grid, mode)
+            out[key], *_ = convert_to_dst_type(warped, out[key])
         return out
 
 
