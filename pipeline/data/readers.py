@@ -12,10 +12,13 @@ from monai.config import PathLike
 from monai.data import ImageReader
 from PIL import Image
 
+from pipeline.data.dicom import read_plane
+
 PNG_LIKE = (".png", ".jpg", ".jpeg", ".bmp")
 TIFF = (".tif", ".tiff")
 NIFTI = (".nii", ".nii.gz")
-SUFFIXES = PNG_LIKE + TIFF + NIFTI
+DICOM = (".dcm",)
+SUFFIXES = PNG_LIKE + TIFF + NIFTI + DICOM
 
 
 class PageReader(ImageReader):
@@ -131,6 +134,8 @@ def _decode(path: Path, page: int) -> np.ndarray:
     if suffix in NIFTI:
         volume = nib.load(path).dataobj
         return np.asarray(volume[:, :, page] if len(volume.shape) > 2 else volume)
+    if suffix in DICOM:
+        return read_plane(path)
     with Image.open(path) as image:
         return np.asarray(image)
 

@@ -1,0 +1,147 @@
+"""Reading a volume, with the place of its voxels in space."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+from monai.config import PathLike
+from monai.data import ImageReader
+from numpy.typing import NDArray
+
+from pipeline.data.dicom import read_series
+from pipeline.data.readers import DICOM, NIFTI, TIFF, suffix_of
+
+VOLUMES = (*NIFTI, ".mha", ".mhd", ".nrrd", *TIFF, *DICOM)
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+class Volume(NamedTuple):
+    """Voxels and where they lie.
+
+    Attributes:
+        array: ``(X, Y, Z)`` as NIfTI has them: the first axis fastest along a row.
+        affine: ``(4, 4)``, from indices to millimetres, right, anterior and superior positive.
+    """
+
+    array: NDArray[np.generic]
+    affine: NDArray[np.float64]
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Sizes of a voxel, mm."""
+        sizes = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return tuple(float(size) for size in sizes[: self.array.ndim])
+
+
+class VolumeReader(ImageReader):
+    """MONAI reader of a DICOM series (its folder), NIfTI, MHA, NRRD or multi-page TIFF.
+
+    Whatever the format, the array is ``(X, Y, Z)`` and the affine in NIfTI's axes, so that a
+    volume and its label may be stored in two formats.
+
+    ``read`` opens nothing: :class:`monai.transforms.LoadImage` swallows what a reader raises
+    there, and the message about a corrupt file would be lost.
+    """
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Tell whether this reader knows the format, by its suffix; a folder is a DICOM series."""
+        path = Path(str(filename))
+        return path.is_dir() or suffix_of(path) in VOLUMES
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> str:
+        """Return the one name in ``data``."""
+        if isinstance(data, (str, Path)):
+            return str(data)
+        (name,) = data
+        return str(name)
+
+    def get_data(self, img: str) -> tuple[NDArray[np.generic], dict[str, Any]]:
+        """Return the array and its meta data: affine and spatial shape.
+
+        Raises:
+            FileNotFoundError: no such file, or a folder without a DICOM file.
+            ValueError: the file is corrupt, of another format, or its series is incomplete.
+        """
+        volume = read_volume(Path(img))
+        return volume.array, {
+            "affine": volume.affine,
+            "original_affine": volume.affine.copy(),
+            "spatial_shape": np.array(volume.array.shape),
+            "original_channel_dim": "no_channel",
+            "space": "RAS",
+        }
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a volume of any format.
+
+    Raises:
+        FileNotFoundError: no such file, or a folder without a DICOM file.
+        ValueError: unknown format, corrupt file, an incomplete series, or more than one value a
+            voxel.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "volume.mha"
+        >>> image = sitk.GetImageFromArray(np.zeros((4, 3, 2), np.uint8))  # z, y, x
+        >>> image.SetSpacing((0.5, 0.5, 2.0))
+        >>> sitk.WriteImage(image, str(path))
+        >>> volume = read_volume(path)
+        >>> volume.array.shape, volume.spacing
+        ((2, 3, 4), (0.5, 0.5, 2.0))
+    """
+    if path.is_dir():
+        return Volume(*read_series(path))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    suffix = suffix_of(path)
+    if suffix not in VOLUMES:
+        raise ValueError(
+            f"{path}: unknown format '{suffix}'; expected a folder with a DICOM series, or one "
+            f"of {' '.join(VOLUMES)}"
+        )
+    return _read_nifti(path) if suffix in NIFTI else _read_itk(path)
+
+
+def _read_nifti(path: Path) -> Volume:
+    try:
+        image = nib.load(path)
+        array = np.asanyarray(image.dataobj)
+    except Exception as error:
+        raise _unreadable(path, error) from None
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.ndim > 3:
+        raise ValueError(
+            f"{path}: {array.shape[3]} values a voxel; expected one; split the channels into files"
+        )
+    return Volume(array, np.asarray(image.affine, np.float64))
+
+
+def _read_itk(path: Path) -> Volume:
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        raise ValueError(
+            f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel; expected one; "
+            "split the channels into files"
+        )
+    dims = image.GetDimension()
+    affine = np.eye(4)
+    direction = np.array(image.GetDirection()).reshape(dims, dims)
+    affine[:dims, :dims] = direction * np.array(image.GetSpacing())
+    affine[:dims, 3] = image.GetOrigin()
+    return Volume(sitk.GetArrayFromImage(image).T, LPS_TO_RAS @ affine)
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return ValueError(
+        f"{path}: cannot be read as a volume, corrupt or truncated ({reason}); restore or remove it"
+    )
