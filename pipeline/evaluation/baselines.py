@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 
-from pipeline.evaluation.overlap import METRICS, count
+from pipeline.evaluation.overlap import METRICS, count, iou
 from pipeline.evaluation.threshold import LEVELS, ThresholdCurve
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -43,3 +44,36 @@ def best_intensity_threshold(
         dark.add(1 - image / (LEVELS - 1), truth)
     better = max((bright, dark), key=lambda curve: curve.values(metric).max())
     return better.best(metric) * (LEVELS - 1), float(better.values(metric).max())
+
+
+def mean_mask(training: Iterable[torch.Tensor], tested: Iterable[torch.Tensor]) -> float:
+    """Score the one mask that is on where at least half of the training masks are.
+
+    What a network must beat to have looked at the image at all.
+
+    Args:
+        training: masks of one shape, non-zero is foreground.
+        tested: masks of the same shape.
+
+    Returns:
+        The mean IoU over the tested masks.
+
+    Example:
+        >>> mean_mask([torch.tensor([1, 1, 0]), torch.tensor([1, 0, 0])], [torch.tensor([1, 0, 0])])
+        0.5
+    """
+    share = torch.stack([mask.bool().float() for mask in training]).mean(0)
+    mask = share >= 0.5
+    return float(np.mean([iou(count(mask, truth)) for truth in tested]))
+
+
+def pos_weight(masks: Iterable[torch.Tensor]) -> float:
+    """Background pixels for each foreground pixel, over all masks.
+
+    Example:
+        >>> pos_weight([torch.tensor([1, 0, 0, 0])])
+        3.0
+    """
+    pairs = [(int(mask.bool().sum()), mask.numel()) for mask in masks]
+    inside = sum(foreground for foreground, _ in pairs)
+    return (sum(pixels for _, pixels in pairs) - inside) / inside if inside else float("inf")

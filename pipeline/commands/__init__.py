@@ -1,0 +1,1 @@
+"""The rooms of ``unet-school``: what is typed, and what it calls."""

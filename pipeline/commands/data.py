@@ -1,0 +1,158 @@
+"""``unet-school data …``: from files to a cohort."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.data.cohort import Cohort
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add the room's commands."""
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_phantom(commands.add_parser("phantom", help="make images of touching cells, with labels"))
+    _add_prepare(commands.add_parser("prepare", help="bring a data set into a cohort"))
+    _add_split(commands.add_parser("split", help="split a cohort anew, or into folds"))
+
+
+def _add_phantom(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kind", choices=["cells"], default="cells", help="what is on the images")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    parser.add_argument("--count", type=int, default=20, help="images (20)")
+    parser.add_argument("--size", type=int, default=256, help="side of an image in pixels (256)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(command=_phantom)
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    sets = parser.add_subparsers(required=True, metavar="DATA_SET")
+    for name, text in (
+        ("isbi2012", "membranes in electron microscopy, a stack"),
+        ("nuclei", "nuclei of the 2018 Data Science Bowl, each labelled"),
+        ("shenzhen", "chest X-rays with lung masks and clinical readings"),
+        ("pancreas_ct", "NIH Pancreas-CT, slices with pancreas"),
+        ("lung_ct", "lungs in CT slices, images and masks"),
+        ("decathlon", "a task of the Medical Segmentation Decathlon, volumes"),
+        ("folder", "any images and masks, paired by name"),
+    ):
+        each = sets.add_parser(name, help=text)
+        if name != "folder":
+            each.add_argument("--source", type=Path, required=True, help="the original files")
+        each.add_argument("--out", type=Path, required=True, help="a new folder")
+        _add_shares(each)
+        each.set_defaults(command=_prepare, data_set=name)
+    sets.choices["isbi2012"].set_defaults(sizes=[15, 5, 5])
+    sets.choices["isbi2012"].add_argument(
+        "--split",
+        choices=["random", "contiguous"],
+        default="random",
+        help="contiguous: runs of neighbouring slices, which resemble each other (random)",
+    )
+    sets.choices["shenzhen"].add_argument(
+        "--size", type=int, default=512, help="side of the images that are written (512)"
+    )
+    _add_folder(sets.choices["folder"])
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--masks", type=Path, required=True, help="folder of the masks")
+    parser.add_argument("--pattern", default="{name}", help="of a mask's name, as {name}_mask")
+    parser.add_argument("--patient", help="regular expression on a name; its group is the patient")
+    parser.add_argument("--groups", type=Path, help="CSV table: image, and group columns")
+
+
+def _add_shares(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sizes",
+        type=int,
+        nargs=3,
+        metavar=("TRAIN", "VALIDATION", "TEST"),
+        help="of the splits, relative to each other (60 20 20)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random split (0)")
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="of the cohort")
+    parser.add_argument("--by", help="column whose equal values stay together (patient, if any)")
+    parser.add_argument(
+        "--stratify", nargs="+", default=[], metavar="COLUMN", help="columns to spread evenly"
+    )
+    parser.add_argument(
+        "--folds", type=int, help="write folds/0, folds/1, …: each case is tested once"
+    )
+    _add_shares(parser)
+    parser.set_defaults(command=_split)
+
+
+def _phantom(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from pipeline.commands.describe import describe
+    from pipeline.data.files import fill_folder
+    from pipeline.data.phantom import write_cells
+
+    chosen = {"count": options.count, "size": options.size, "seed": options.seed}
+    with tqdm(unit="image", disable=None) as bar:
+        fill_folder(options.out, partial(write_cells, tick=bar.update, **chosen))
+    describe(options.out)
+
+
+def _listed(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]:
+    """The cases of a data set, and the settings that made them what they are."""
+    if options.data_set == "folder":
+        from pipeline.data.cohorts.folder import folder
+
+        chosen = {"pattern": options.pattern, "patient": options.patient}
+        return folder(options.images, options.masks, groups=options.groups, **chosen), {}
+    from importlib import import_module
+
+    module = import_module(f"pipeline.data.cohorts.{options.data_set}")
+    settings = {"size": options.size} if options.data_set == "shenzhen" else {}
+    return getattr(module, options.data_set)(options.source, **settings), settings
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from pipeline.commands.describe import describe
+    from pipeline.data.cohort import write_cohort
+
+    cohort, settings = _listed(options)
+    description = {"seed": options.seed, "split": getattr(options, "split", "random"), **settings}
+    with tqdm(total=len(cohort.cases), unit="image", disable=None) as bar:
+        write_cohort(cohort, options.out, _splitter(cohort, options), description, bar.update)
+    for remark in cohort.remarks:
+        print(remark)
+    describe(options.out)
+
+
+def _splitter(cohort: "Cohort", options: argparse.Namespace) -> Callable[[Sequence[Any]], Any]:
+    from pipeline.data.splits import contiguous_split, split_columns
+
+    if getattr(options, "split", None) == "contiguous":
+        return lambda columns: contiguous_split(len(columns), options.sizes)
+    return partial(
+        split_columns,
+        group=cohort.group,
+        strata=cohort.strata,
+        sizes=options.sizes,
+        seed=options.seed,
+    )
+
+
+def _split(options: argparse.Namespace) -> None:
+    from pipeline.commands.describe import splits_line
+    from pipeline.data.resplit import resplit, write_folds
+
+    chosen = {"group": options.by, "strata": options.stratify, "seed": options.seed}
+    if options.folds is None:
+        resplit(options.folder, sizes=options.sizes, **chosen)
+        print(splits_line(options.folder))
+        return
+    for folder in write_folds(options.folder, options.folds, **chosen):
+        print(splits_line(folder))

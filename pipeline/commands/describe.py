@@ -1,0 +1,62 @@
+"""What a cohort's command prints when it is done."""
+
+from pathlib import Path
+
+import torch
+
+from pipeline.data import Datalist, read_datalist
+from pipeline.data.datalist import SPLITS
+from pipeline.data.readers import PNG_LIKE, TIFF, read_page, suffix_of
+from pipeline.evaluation.baselines import (
+    Pair,
+    best_intensity_threshold,
+    constant_answer,
+    mean_mask,
+    pos_weight,
+)
+
+
+def splits_line(folder: Path) -> str:
+    """Return the datalist's path and the size of each split."""
+    datalist = read_datalist(folder)
+    return f"{datalist.path}: " + ", ".join(
+        f"{len(datalist.content[split])} {split}" for split in SPLITS
+    )
+
+
+def describe(folder: Path) -> None:
+    """Print the splits, and what can be reached on flat images of two classes without a network."""
+    print(splits_line(folder))
+    datalist = read_datalist(folder)
+    splits = {split: datalist.entries(split) for split in SPLITS}
+    first = Path(splits["training"][0]["image"])
+    if suffix_of(first) in (*PNG_LIKE, *TIFF):
+        _print_baselines(datalist, {split: _pairs(each) for split, each in splits.items()})
+
+
+def _print_baselines(datalist: Datalist, splits: dict[str, list[Pair]]) -> None:
+    pairs = [pair for each in splits.values() for pair in each]
+    masks = {split: [mask for _, mask in each] for split, each in splits.items()}
+    if len({tuple(mask.shape) for _, mask in pairs}) == 1:
+        ious = (mean_mask(masks["training"], masks[split]) for split in SPLITS)
+        print("mean of the training masks, IoU: " + " / ".join(f"{iou:.3f}" for iou in ious))
+    print(f"background for each foreground pixel of training: {pos_weight(masks['training']):.3f}")
+    if all(image.dtype == torch.uint8 for image, _ in pairs):
+        floats = [(image.float(), mask) for image, mask in pairs]
+        threshold, accuracy = best_intensity_threshold(floats)
+        constant = constant_answer(floats)["accuracy"]
+        print(
+            f"without a network, over all images: accuracy {constant:.3f} for 'all foreground', "
+            f"{accuracy:.3f} for the best intensity threshold ({threshold:.0f})"
+        )
+
+
+def _pairs(entries: list[dict[str, str]]) -> list[Pair]:
+    return [(_read(entry["image"]), _read(entry["label"])) for entry in entries]
+
+
+def _read(path: str) -> torch.Tensor:
+    pixels = torch.tensor(read_page(Path(path)))
+    if pixels.ndim == 3:  # a threshold sees the brightness of a coloured image
+        return pixels.float().mean(-1).round().to(pixels.dtype)
+    return pixels

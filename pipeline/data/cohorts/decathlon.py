@@ -1,0 +1,55 @@
+"""A task of the Medical Segmentation Decathlon: volumes in ``imagesTr``, labels in ``labelsTr``."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.cohort import Cohort, Columns, SourceCase
+from pipeline.data.cohorts.pairs import images_in, pair_by_name, stem_of
+from pipeline.data.volumes import read_volume
+
+TOLERANCE = 1e-3
+"""Millimetres by which the affines of an image and its label may differ."""
+
+
+def decathlon(source: Path) -> Cohort:
+    """List the labelled volumes; they are copied as they are.
+
+    Args:
+        source: the folder of the task.
+
+    Raises:
+        FileNotFoundError: no image, or an image without its label.
+        ValueError: a label of another size or place than its image.
+    """
+    images = [path for path in images_in(source / "imagesTr") if path.suffix == ".gz"]
+    pairs = pair_by_name(images, source / "labelsTr")
+    about = source / "dataset.json"
+    name = json.loads(about.read_text("utf-8"))["name"].lower() if about.is_file() else source.name
+    return Cohort(name, [_case(*pair) for pair in pairs], "patient")
+
+
+def _case(image: Path, label: Path) -> SourceCase:
+    name = stem_of(image)
+    files = {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz"}
+    return SourceCase(
+        name, (image, label), files, {"patient": name}, partial(_convert, image, label)
+    )
+
+
+def _convert(image_path: Path, label_path: Path) -> tuple[dict[str, Any], Columns]:
+    image, label = read_volume(image_path), read_volume(label_path)
+    if image.array.shape != label.array.shape:
+        raise ValueError(
+            f"{label_path}: {label.array.shape} voxels; expected {image.array.shape} as its image"
+        )
+    if not np.allclose(image.affine, label.affine, atol=TOLERANCE):
+        raise ValueError(
+            f"{label_path}: lies elsewhere than {image_path}: their affines differ; resample it"
+        )
+    copies = {"image": image_path, "label": label_path}
+    return {key: partial(shutil.copyfile, path) for key, path in copies.items()}, {}

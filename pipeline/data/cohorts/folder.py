@@ -1,0 +1,121 @@
+"""Any images and masks, paired by the pattern of their names."""
+
+import csv
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.cohort import Cohort, Columns, SourceCase
+from pipeline.data.cohorts.pairs import images_in, pair_by_name, stem_of
+from pipeline.data.readers import DICOM, suffix_of
+from pipeline.data.volumes import read_volume
+
+
+def folder(
+    images: Path,
+    masks: Path,
+    pattern: str = "{name}",
+    patient: str | None = None,
+    groups: Path | None = None,
+) -> Cohort:
+    """List the images of a folder with their masks; they are copied as they are.
+
+    A DICOM series, a folder, becomes NIfTI; so does a single DICOM file. Nothing that names a
+    patient goes along but the names of the files.
+
+    Args:
+        images: their folder.
+        masks: the folder of the masks.
+        pattern: of a mask's name without suffix, ``{name}`` for the image's.
+        patient: regular expression on an image's name, whose first group is the patient; by
+            default each image is a patient of its own.
+        groups: CSV table with a column ``image`` (names with or without suffix); its other columns
+            become group columns.
+
+    Raises:
+        FileNotFoundError: no such folder, no image, or an image without a mask.
+        ValueError: the expression finds no patient in a name, or the table lacks an image.
+    """
+    found = images_in(images)
+    pairs = pair_by_name(found, masks, pattern)
+    known = _groups(groups) if groups else {}
+    cases = []
+    for image, mask in pairs:
+        name = stem_of(image)
+        if known and name not in known:
+            raise ValueError(f"{groups}: no row for {image.name}; add one, or remove the image")
+        columns = {"patient": _patient(name, patient), **known.get(name, {})}
+        cases.append(_case(image, mask, columns))
+    return Cohort(images.resolve().name, cases, "patient")
+
+
+def _patient(name: str, expression: str | None) -> str:
+    if expression is None:
+        return name
+    found = re.search(expression, name)
+    if not found or not found.groups():
+        raise ValueError(
+            f"--patient {expression}: finds no patient in '{name}'; expected an expression with a "
+            r"group, as in '^([^_]+)_'"
+        )
+    return found[1]
+
+
+def _groups(path: Path) -> dict[str, Columns]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "image" not in rows[0]:
+        raise ValueError(f"{path}: no column 'image'; expected a table with one row an image")
+    return {
+        stem_of(Path(row["image"])): {
+            key: _value(value) for key, value in row.items() if key != "image"
+        }
+        for row in rows
+    }
+
+
+def _value(text: str | None) -> str | float | None:
+    """A number where it is one; missing where nothing or a question mark stands."""
+    stripped = (text or "").strip()
+    if stripped in ("", "?", "NA", "nan"):
+        return None
+    try:
+        return float(stripped) if "." in stripped else int(stripped)
+    except ValueError:
+        return stripped
+
+
+def _case(image: Path, mask: Path, columns: Columns) -> SourceCase:
+    name = stem_of(image)
+    files = {
+        key: f"{kind}/{name}{_written_suffix(path)}"
+        for key, kind, path in (("image", "images", image), ("label", "labels", mask))
+    }
+    return SourceCase(name, (image, mask), files, columns, partial(_convert, image, mask))
+
+
+def _is_dicom(path: Path) -> bool:
+    return path.is_dir() or suffix_of(path) in DICOM
+
+
+def _written_suffix(path: Path) -> str:
+    return ".nii.gz" if _is_dicom(path) else suffix_of(path)
+
+
+def _convert(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:
+    return {
+        key: partial(_as_nifti if _is_dicom(path) else shutil.copyfile, path)
+        for key, path in (("image", image), ("label", mask))
+    }, {}
+
+
+def _as_nifti(source: Path, target: Path) -> None:
+    import nibabel as nib
+
+    volume = read_volume(source)
+    array = volume.array if volume.array.dtype != bool else volume.array.astype(np.uint8)
+    nib.save(nib.Nifti1Image(array, volume.affine), target)

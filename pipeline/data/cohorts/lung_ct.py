@@ -1,0 +1,94 @@
+"""Lungs in CT slices: ``images`` and ``masks`` of equal names, TIFF or NIfTI.
+
+Also the names of the published set, ``2d_images`` with ``2d_masks``, and ``3d_images`` whose
+``IMG_0001.nii.gz`` belongs to ``MASK_0001.nii.gz``. The patient is what stands before ``_Z_`` in
+a slice's name, or the volume. CT values become 8 bits by a lung window, 1500 wide around -600
+(ours: the paper names none); images of 8 bits stay as they are.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.cohort import Cohort, Columns, SourceCase
+from pipeline.data.cohorts.pairs import Pair, images_in, pair_by_name, stem_of
+from pipeline.data.cohorts.pixels import fitted, fitted_mask, to_8_bits
+from pipeline.data.readers import NIFTI, read_page, suffix_of
+from pipeline.data.volumes import read_volume
+
+WIDTH, LEVEL = 1500, -600
+SIDE = 256
+LAYOUTS = (("images", "masks"), ("2d_images", "2d_masks"), ("3d_images", "3d_masks"))
+
+
+def lung_ct(source: Path) -> Cohort:
+    """List the slices.
+
+    Args:
+        source: the folder of the set.
+
+    Raises:
+        FileNotFoundError: no folder of images, or an image without its mask.
+        ValueError: image and mask of different sizes.
+    """
+    pairs = _pairs(source)
+    cases = [case for pair in pairs for case in _cases(*pair)]
+    return Cohort("lung_ct", cases, "patient")
+
+
+def _pairs(source: Path) -> list[Pair]:
+    for images, masks in LAYOUTS:
+        if not (source / images).is_dir():
+            continue
+        found = images_in(source / images)
+        numbered = [path for path in found if path.name.startswith("IMG_")]
+        if numbered:
+            folder = source / masks if (source / masks).is_dir() else source / images
+            return [(path, _numbered_mask(path, folder)) for path in numbered]
+        return pair_by_name(found, source / masks)
+    expected = " or ".join(images for images, _ in LAYOUTS)
+    raise FileNotFoundError(f"{source}: no folder {expected}; give --source the set's folder")
+
+
+def _numbered_mask(image: Path, folder: Path) -> Path:
+    mask = folder / image.name.replace("IMG_", "MASK_")
+    if not mask.is_file():
+        raise FileNotFoundError(f"{mask}: no mask for {image.name}; add it or remove the image")
+    return mask
+
+
+def _cases(image: Path, mask: Path) -> list[SourceCase]:
+    name = stem_of(image)
+    if suffix_of(image) not in NIFTI:
+        patient = name.split("_Z_")[0]
+        return [_case(name, (image, mask), patient, partial(_convert_files, image, mask))]
+    volume, label = read_volume(image).array, read_volume(mask).array
+    if volume.shape != label.shape:
+        raise ValueError(f"{mask}: {label.shape} voxels; expected {volume.shape} as its image has")
+    planes = (np.atleast_3d(array) for array in (volume, label))
+    pixels, marked = (np.moveaxis(array, 2, 0).transpose(0, 2, 1) for array in planes)
+    return [
+        _case(f"{name}_{z:04d}", (image, mask), name, partial(_arrays, pixels[z], marked[z], mask))
+        for z in range(len(pixels))
+    ]
+
+
+def _convert_files(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:
+    return _arrays(read_page(image), read_page(mask), mask)
+
+
+def _arrays(
+    pixels: NDArray[Any], label: NDArray[Any], path: Path
+) -> tuple[dict[str, Any], Columns]:
+    if pixels.shape != label.shape:
+        raise ValueError(f"{path}: {label.shape} pixels; expected {pixels.shape} as its image has")
+    eight = pixels if pixels.dtype == np.uint8 else to_8_bits(pixels, WIDTH, LEVEL)
+    return {"image": fitted(eight, SIDE), "label": fitted_mask(label > 0, SIDE)}, {}
+
+
+def _case(name: str, sources: tuple[Path, ...], patient: str, convert: Any) -> SourceCase:
+    files = {"image": f"images/{name}.png", "label": f"labels/{name}.png"}
+    return SourceCase(name, sources, files, {"patient": patient}, convert)

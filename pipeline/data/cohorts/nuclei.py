@@ -1,0 +1,89 @@
+"""The nuclei of the 2018 Data Science Bowl, from images and instance labels.
+
+Two layouts: ``images/NAME.png`` with ``labels/NAME.png``, uint16 with a number for each nucleus;
+and the original ``NAME/images/NAME.png`` with one mask for each nucleus in ``NAME/masks``. Grey
+fluorescence images, stored as RGB, and coloured tissue stand side by side.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.cohort import Cohort, Columns, SourceCase
+from pipeline.data.readers import read_page
+
+
+def nuclei(source: Path) -> Cohort:
+    """List images, instance labels and masks.
+
+    Each case has the column ``stain``: ``fluorescence`` for grey images, ``tissue`` for coloured
+    ones.
+
+    Args:
+        source: folder with ``images`` and ``labels``, or with a folder for each image.
+
+    Raises:
+        FileNotFoundError: no image, or an image without its label.
+    """
+    images = sorted((source / "images").glob("*.png"))
+    if images:
+        labels = [[source / "labels" / path.name] for path in images]
+    else:
+        images = sorted(source.glob("*/images/*.png"))
+        labels = [sorted((path.parents[1] / "masks").glob("*.png")) for path in images]
+    if not images:
+        raise FileNotFoundError(
+            f"{source}: no PNG image in images/ or */images/; give --source the data set's folder"
+        )
+    return Cohort("nuclei", [_case(*pair) for pair in zip(images, labels, strict=True)])
+
+
+def _case(image: Path, labels: list[Path]) -> SourceCase:
+    if not labels or not labels[0].is_file():
+        where = labels[0] if labels else image.parents[1] / "masks"
+        raise FileNotFoundError(f"{where}: no label for {image.name}; add it or remove the image")
+    name = image.stem
+    files = {
+        "image": f"images/{name}.png",
+        "label": f"labels/{name}.png",
+        "instances": f"instances/{name}.png",
+    }
+    return SourceCase(name, (image, *labels), files, {}, partial(_convert, image, labels))
+
+
+def _convert(image_path: Path, labels: list[Path]) -> tuple[dict[str, Any], Columns]:
+    image = read_page(image_path)
+    instances = _instances(labels, image.shape[:2], image_path.name)
+    pixels = np.atleast_3d(image)[..., :3]
+    arrays = {
+        "image": np.broadcast_to(pixels, (*pixels.shape[:2], 3)),
+        "label": np.uint8(255) * (instances > 0),
+        "instances": instances,
+    }
+    grey = bool((pixels == pixels[..., :1]).all())
+    return arrays, {"stain": "fluorescence" if grey else "tissue"}
+
+
+def _instances(labels: list[Path], size: tuple[int, ...], image: str) -> np.ndarray:
+    """Number the nuclei; of masks that overlap the later one has the pixel."""
+    pages = [_of_size(path, size, image) for path in labels]
+    if len(pages) == 1 and labels[0].parent.name == "labels":
+        return pages[0].astype(np.uint16)
+    instances = np.zeros(size, np.uint16)
+    for number, page in enumerate(pages, start=1):
+        instances[page > 0] = number
+    return instances
+
+
+def _of_size(path: Path, size: tuple[int, ...], image: str) -> np.ndarray:
+    page = read_page(path)
+    if page.ndim == 3:
+        page = page[..., 0]
+    if page.shape != size or not np.issubdtype(page.dtype, np.integer):
+        raise ValueError(
+            f"{path}: {page.shape} of {page.dtype}; expected whole numbers of size {size} as "
+            f"{image} has"
+        )
+    return page

@@ -1,0 +1,125 @@
+"""NIH Pancreas-CT as two-dimensional slices that show the pancreas.
+
+Two layouts: the original, a folder ``PANCREAS_0001`` for each patient with one DICOM series below
+it, and ``label0001.nii.gz`` anywhere below the source; and slices that are cut already,
+``images/PANCREAS_0001-1110.jpg`` with ``masks`` of the same names. The window of 400 around 40
+is ours: the paper names a soft-tissue window without numbers.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.orientations import io_orientation, ornt_transform
+from numpy.typing import NDArray
+
+from pipeline.data.cohort import Cohort, Columns, SourceCase
+from pipeline.data.cohorts.pixels import central, grey, to_8_bits
+from pipeline.data.readers import read_page
+from pipeline.data.volumes import Volume, read_volume
+
+WIDTH, LEVEL = 400, 40
+SIDE = 256
+
+
+def pancreas_ct(source: Path) -> Cohort:
+    """List the slices with pancreas, by patient.
+
+    Args:
+        source: the folder of the set, in either layout.
+
+    Raises:
+        FileNotFoundError: no image, or one without its label.
+        ValueError: a label of another size than its series.
+    """
+    slices = sorted((source / "images").glob("PANCREAS_*.jpg"))
+    if slices:
+        return Cohort("pancreas_ct", [_of_slice(path) for path in slices], "patient")
+    folders = sorted(path for path in source.rglob("PANCREAS_[0-9]*") if path.is_dir())
+    if not folders:
+        raise FileNotFoundError(
+            f"{source}: neither images/PANCREAS_*.jpg nor a folder PANCREAS_0001; give --source "
+            "the set's folder"
+        )
+    labels = {path.name[5:9]: path for path in source.rglob("label*.nii*")}
+    cases = [case for folder in folders for case in _of_series(folder, labels)]
+    return Cohort("pancreas_ct", cases, "patient")
+
+
+def aligned(label: Volume, image: Volume) -> NDArray[np.generic]:
+    """Turn a label's array to lie as the image's does, by the signs of the two affines.
+
+    The set's labels are stored with another direction of y than its series, which their affines
+    say; their origins differ and are not used.
+
+    Raises:
+        ValueError: another size once turned.
+    """
+    turn = ornt_transform(io_orientation(label.affine), io_orientation(image.affine))
+    turned: NDArray[np.generic] = nib.apply_orientation(label.array, turn)
+    if turned.shape != image.array.shape:
+        raise ValueError(f"{turned.shape} voxels; expected {image.array.shape} as the series has")
+    return turned
+
+
+def _of_slice(image: Path) -> SourceCase:
+    mask = image.parents[1] / "masks" / image.name
+    if not mask.is_file():
+        raise FileNotFoundError(f"{mask}: no mask for {image.name}; add it or remove the image")
+    patient, _, number = image.stem.rpartition("-")
+    convert = partial(_convert_slice, image, mask)
+    return _case(image.stem, (image, mask), patient, int(number), convert)
+
+
+def _convert_slice(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:
+    # a JPEG mask is smeared around its edges
+    pixels, label = grey(read_page(image)), grey(read_page(mask)) > 127
+    return _arrays(pixels, label, mask)
+
+
+def _of_series(folder: Path, labels: dict[str, Path]) -> list[SourceCase]:
+    path = labels.get(folder.name[-4:])
+    if path is None:
+        raise FileNotFoundError(f"{folder}: no label{folder.name[-4:]}.nii.gz below the source")
+    dicom = next((p.parent for p in sorted(folder.rglob("*.dcm"))), None)
+    if dicom is None:
+        raise FileNotFoundError(f"{folder}: no DICOM file below this folder")
+    image, label = read_volume(dicom), read_volume(path)
+    try:
+        mask = aligned(label, image) > 0
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    shown = np.flatnonzero(mask.any(axis=(0, 1)))
+    return [
+        _case(
+            f"{folder.name}-{z + 1:04d}",
+            (dicom, path),
+            folder.name,
+            int(z + 1),
+            partial(_convert_plane, image.array[..., z].T, mask[..., z].T, path),
+        )
+        for z in shown
+    ]
+
+
+def _convert_plane(
+    plane: NDArray[np.generic], mask: NDArray[np.bool_], path: Path
+) -> tuple[dict[str, Any], Columns]:
+    return _arrays(to_8_bits(plane, WIDTH, LEVEL), mask, path)
+
+
+def _arrays(
+    pixels: NDArray[np.uint8], mask: NDArray[np.bool_], path: Path
+) -> tuple[dict[str, Any], Columns]:
+    if pixels.shape != mask.shape:
+        raise ValueError(f"{path}: {mask.shape} pixels; expected {pixels.shape} as its image has")
+    return {"image": central(pixels, SIDE), "label": np.uint8(255) * central(mask, SIDE)}, {}
+
+
+def _case(
+    name: str, sources: tuple[Path, ...], patient: str, number: int, convert: Any
+) -> SourceCase:
+    files = {"image": f"images/{name}.png", "label": f"labels/{name}.png"}
+    return SourceCase(name, sources, files, {"patient": patient, "slice": number}, convert)

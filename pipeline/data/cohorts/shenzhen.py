@@ -1,0 +1,134 @@
+"""The Shenzhen chest X-rays with lung masks, grey and square.
+
+``CXR_png/NAME.png`` (originally about 3000 pixels a side and up to four channels),
+``mask/NAME_mask.png``, and the clinical readings: one text file for each image in
+``ClinicalReadings``, as published, or a table ``clinical_readings.csv``.
+"""
+
+import csv
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.data.cohort import Cohort, Columns, SourceCase
+from pipeline.data.cohorts.pixels import fitted, fitted_mask, grey
+from pipeline.data.readers import read_page
+
+AGE = re.compile(r"(\d+)\s*(y|m|d|$)", re.IGNORECASE)
+SEXES = {"male": "male", "m": "male", "female": "female", "f": "female"}
+FINDINGS = {"0": "normal", "1": "abnormal", "normal": "normal"}
+
+
+class Reading(NamedTuple):
+    """What the cohort keeps of a clinical reading; ``None`` is missing.
+
+    Attributes:
+        sex: ``male`` or ``female``.
+        age: whole years.
+        finding: ``normal`` or ``abnormal``; the text of the reading is left out.
+    """
+
+    sex: str | None
+    age: int | None
+    finding: str | None
+
+
+def shenzhen(source: Path, size: int = 512) -> Cohort:
+    """List the images that have a mask; sex, age and finding stand beside each.
+
+    Args:
+        source: the folder of the set.
+        size: side of the square images that are written.
+
+    Raises:
+        FileNotFoundError: no image, or no readings.
+    """
+    images = sorted((source / "CXR_png").glob("*.png"))
+    if not images:
+        raise FileNotFoundError(
+            f"{source / 'CXR_png'}: no PNG image; give --source the set's folder"
+        )
+    readings = _readings(source)
+    cases, remarks = [], []
+    for path in images:
+        mask = source / "mask" / f"{path.stem}_mask.png"
+        if mask.is_file():
+            reading = readings.get(path.stem, Reading(None, None, None))
+            missing = [name for name, value in reading._asdict().items() if value is None]
+            if missing:
+                remarks.append(f"{path.name}: no readable {' and '.join(missing)}")
+            cases.append(_case(path, mask, reading, size))
+    listed = len(set(readings) | {path.stem for path in images})
+    dropped = listed - len(cases)
+    remarks.insert(0, f"{listed} readings or images, {dropped} without a mask or image left out")
+    return Cohort("shenzhen", cases, "patient", ("sex", "finding"), tuple(remarks))
+
+
+def parse(sex: str, age: str, finding: str) -> Reading:
+    """Read the fields of a reading; what cannot be read is missing.
+
+    Example:
+        >>> parse("Female ", "45yrs", "normal"), parse("male", "?", "bilateral PTB")
+        (Reading(sex='female', age=45, finding='normal'), Reading(sex='male', age=None, finding='abnormal'))
+        >>> parse("1", "8 months", "")
+        Reading(sex=None, age=0, finding=None)
+    """  # noqa: E501
+    text = finding.strip().lower()
+    found = AGE.search(age.strip())
+    years = None
+    if found:
+        years = int(found[1]) if found[2].lower() in ("y", "") else 0
+    return Reading(
+        SEXES.get(sex.strip().lower()),
+        years,
+        FINDINGS.get(text, "abnormal") if text not in ("", "?") else None,
+    )
+
+
+def _readings(source: Path) -> dict[str, Reading]:
+    table, texts = source / "clinical_readings.csv", source / "ClinicalReadings"
+    if table.is_file():
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+        wanted = {"study_id", "sex", "age", "findings"}
+        if rows and not wanted <= set(rows[0]):
+            raise ValueError(
+                f"{table}: the columns {', '.join(rows[0])}; expected {', '.join(sorted(wanted))}"
+            )
+        return {
+            Path(row["study_id"]).stem: parse(row["sex"], row["age"], row["findings"])
+            for row in rows
+        }
+    if texts.is_dir():
+        return {path.stem: _from_text(path) for path in sorted(texts.glob("*.txt"))}
+    raise FileNotFoundError(f"{source}: neither {table.name} nor {texts.name}; add one of them")
+
+
+def _from_text(path: Path) -> Reading:
+    """The first line holds sex and age, what follows the finding."""
+    lines = path.read_text("utf-8", errors="replace").splitlines() or [""]
+    sex, _, age = lines[0].replace(",", " ").strip().partition(" ")
+    return parse(sex, age, " ".join(lines[1:]))
+
+
+def _case(image: Path, mask: Path, reading: Reading, size: int) -> SourceCase:
+    name = image.stem
+    files = {"image": f"images/{name}.png", "label": f"labels/{name}.png"}
+    columns = {"patient": name, **reading._asdict()}
+    return SourceCase(name, (image, mask), files, columns, partial(_convert, image, mask, size))
+
+
+def _convert(image: Path, mask: Path, size: int) -> tuple[dict[str, Any], Columns]:
+    pixels, label = grey(read_page(image)), grey(read_page(mask))
+    if pixels.shape != label.shape:
+        raise ValueError(
+            f"{mask}: {label.shape[0]} x {label.shape[1]} pixels; expected {pixels.shape[0]} x "
+            f"{pixels.shape[1]} as {image.name} has"
+        )
+    values = set(np.unique(label).tolist())
+    if not values <= {0, 1} and not values <= {0, 255}:
+        raise ValueError(f"{mask}: a mask with {len(values)} values; expected 0 and 255")
+    return {"image": fitted(pixels, size), "label": fitted_mask(label > 0, size)}, {}

@@ -1,0 +1,124 @@
+"""Splitting a cohort that is on disk anew: its datalist changes, no image does."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.datalist import FILE_KEYS, SPLITS, read_datalist, write_datalist
+from pipeline.data.splits import grouped_split, split_columns
+
+Entry = dict[str, Any]
+HASHES = tuple(f"{key}_sha256" for key in FILE_KEYS)
+
+
+def resplit(
+    folder: Path,
+    group: str | None = None,
+    strata: Sequence[str] = (),
+    sizes: Sequence[int] | None = None,
+    seed: int = 0,
+) -> None:
+    """Draw training, validation and test anew and rewrite ``datalist.json``.
+
+    Args:
+        folder: of the cohort.
+        group: the column whose equal values stay together; by default ``patient``, if there is one.
+        strata: columns to spread evenly.
+        sizes: of the splits, relative to each other; by default 60, 20, 20.
+        seed: of the draw, which the datalist records.
+
+    Raises:
+        ValueError: no such column, sizes that cannot be kept, or one file in two groups.
+    """
+    description, entries = _all_entries(folder)
+    group = _group(entries, group)
+    check_groups(entries, group)
+    splits = split_columns(entries, group, strata, sizes, seed)
+    listed = {name: [entries[i] for i in indices] for name, indices in splits.items()}
+    said = {"seed": seed, "split": "random", "group": group, "strata": list(strata)}
+    write_datalist(folder, listed, **{**description, **said})
+
+
+def write_folds(
+    folder: Path,
+    folds: int,
+    group: str | None = None,
+    strata: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Path]:
+    """Write ``folds/0/datalist.json`` and so on; over all folds each case is tested once.
+
+    Fold i tests part i, validates on the next part, and trains on all others. Train on one with
+    ``--dataset_dir COHORT/folds/0``.
+
+    Returns:
+        The folders of the folds.
+
+    Raises:
+        ValueError: fewer than three folds, fewer groups than folds, or one file in two groups.
+    """
+    if folds < 3:
+        raise ValueError(f"--folds {folds}: expected 3 or more: training, validation and test")
+    description, entries = _all_entries(folder)
+    group = _group(entries, group)
+    check_groups(entries, group)
+    groups = [entry[group] if group else i for i, entry in enumerate(entries)]
+    kinds = [tuple(entry[name] for name in strata) for entry in entries]
+    parts = grouped_split(groups, kinds, [1] * folds, seed)
+    said = {**description, "seed": seed, "split": "folds", "folds": folds, "group": group}
+    out = []
+    for fold in range(folds):
+        target = folder / "folds" / str(fold)
+        target.mkdir(parents=True, exist_ok=True)
+        validation = (fold + 1) % folds
+        training = [part for i, part in enumerate(parts) if i not in (fold, validation)]
+        indices = {
+            "training": sorted(i for part in training for i in part),
+            "validation": parts[validation],
+            "test": parts[fold],
+        }
+        listed = {
+            name: [_moved(entries[i], folder, target) for i in each]
+            for name, each in indices.items()
+        }
+        write_datalist(target, listed, **said, fold=fold)
+        out.append(target)
+    return out
+
+
+def check_groups(entries: Sequence[Entry], group: str | None) -> None:
+    """Refuse a file that stands in two groups: it could come to stand in two splits.
+
+    Raises:
+        ValueError: names both entries.
+    """
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        other = seen.setdefault(entry["image_sha256"], entry)
+        if other is not entry and (group is None or other[group] != entry[group]):
+            raise ValueError(
+                f"{entry['image']}: the same image as {other['image']}"
+                + (f", of another {group}" if group else "")
+                + "; remove one of them"
+            )
+
+
+def _all_entries(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
+    content = read_datalist(folder).content
+    entries = [entry for split in SPLITS for entry in content.get(split, ())]
+    description = {key: value for key, value in content.items() if key not in SPLITS}
+    return description, sorted(entries, key=lambda entry: str(entry["image"]))
+
+
+def _group(entries: Sequence[Entry], group: str | None) -> str | None:
+    return group or ("patient" if all("patient" in entry for entry in entries) else None)
+
+
+def _moved(entry: Entry, folder: Path, target: Path) -> Entry:
+    """The entry with paths that start at the fold's folder."""
+    return {
+        key: Path(os.path.relpath(folder / value, target)).as_posix() if key in FILE_KEYS else value
+        for key, value in entry.items()
+        if key not in HASHES
+    }
