@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,9 +104,9 @@ def write_cohort(
 
 
 def save_image(path: Path, array: np.ndarray) -> None:
-    """Save a two-dimensional image as PNG, atomically."""
+    """Save a two-dimensional image as PNG, atomically; a tenth larger than need be, for speed."""
     with atomic(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(array)).save(temporary)
+        Image.fromarray(np.ascontiguousarray(array)).save(temporary, compress_level=1)
 
 
 def _check_names(cases: Sequence[SourceCase]) -> None:
@@ -132,15 +132,13 @@ def _write_all(
         tick()
         return columns
 
-    pool = ThreadPoolExecutor(workers)
-    futures: list[Future[Columns]] = [pool.submit(write, case) for case in cases]
-    try:
-        wait(futures, return_when=FIRST_EXCEPTION)
-        for future in futures:  # of several mistakes the first in the cohort's order that is known
-            if future.done():
-                future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(write, case) for case in cases]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    # cases begin in order, so of several mistakes the first in the cohort is always known by now
     return [future.result() for future in futures]
 
 

@@ -119,9 +119,29 @@ def write_datalist(
         folder: where the files are; paths in ``splits`` are relative to it.
         splits: the entries of ``training``, ``validation`` and ``test``.
         description: what stands at the top of the file: name, seed, kind of split, ….
+
+    Raises:
+        ValueError: one image, or one patient, stands in two splits.
     """
     hashed = {name: [_hashed(folder, e) for e in entries] for name, entries in splits.items()}
+    _check_leaks(folder, hashed)
     write_json(folder / "datalist.json", {**description, **hashed})
+
+
+def _check_leaks(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> None:
+    for key, mend in (("image_sha256", "remove one of them"), ("patient", "split by patient")):
+        seen: dict[str, tuple[str, str]] = {}
+        for split, entries in splits.items():
+            for entry in entries:
+                if key not in entry:
+                    continue
+                other, name = seen.setdefault(entry[key], (split, entry["image"]))
+                if other != split:
+                    what = "the same image" if key == "image_sha256" else "of the same patient"
+                    raise ValueError(
+                        f"{entry['image']}: {what} as {name}, but in {split} and not in "
+                        f"{other}; {mend}"
+                    )
 
 
 def _hashed(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:

@@ -29,11 +29,10 @@ def resplit(
         seed: of the draw, which the datalist records.
 
     Raises:
-        ValueError: no such column, sizes that cannot be kept, or one file in two groups.
+        ValueError: no such column, sizes that cannot be kept, or one image in two splits.
     """
     description, entries = _all_entries(folder)
     group = _group(entries, group)
-    check_groups(entries, group)
     splits = split_columns(entries, group, strata, sizes, seed)
     listed = {name: [entries[i] for i in indices] for name, indices in splits.items()}
     said = {"seed": seed, "split": "random", "group": group, "strata": list(strata)}
@@ -56,13 +55,12 @@ def write_folds(
         The folders of the folds.
 
     Raises:
-        ValueError: fewer than three folds, fewer groups than folds, or one file in two groups.
+        ValueError: fewer than three folds, fewer groups than folds, or one image in two splits.
     """
     if folds < 3:
         raise ValueError(f"--folds {folds}: expected 3 or more: training, validation and test")
     description, entries = _all_entries(folder)
     group = _group(entries, group)
-    check_groups(entries, group)
     groups = [entry[group] if group else i for i, entry in enumerate(entries)]
     kinds = [tuple(entry[name] for name in strata) for entry in entries]
     parts = grouped_split(groups, kinds, [1] * folds, seed)
@@ -85,23 +83,6 @@ def write_folds(
         write_datalist(target, listed, **said, fold=fold)
         out.append(target)
     return out
-
-
-def check_groups(entries: Sequence[Entry], group: str | None) -> None:
-    """Refuse a file that stands in two groups: it could come to stand in two splits.
-
-    Raises:
-        ValueError: names both entries.
-    """
-    seen: dict[str, Entry] = {}
-    for entry in entries:
-        other = seen.setdefault(entry["image_sha256"], entry)
-        if other is not entry and (group is None or other[group] != entry[group]):
-            raise ValueError(
-                f"{entry['image']}: the same image as {other['image']}"
-                + (f", of another {group}" if group else "")
-                + "; remove one of them"
-            )
 
 
 def _all_entries(folder: Path) -> tuple[dict[str, Any], list[Entry]]:

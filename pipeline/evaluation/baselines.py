@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from pipeline.evaluation.overlap import METRICS, count, iou
+from pipeline.evaluation.overlap import METRICS, Counts, count, iou
 from pipeline.evaluation.threshold import LEVELS, ThresholdCurve
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -19,7 +19,10 @@ def constant_answer(pairs: Iterable[Pair]) -> dict[str, float]:
         >>> constant_answer([(torch.zeros(4), torch.tensor([1, 1, 1, 0]))])["accuracy"]
         0.75
     """
-    counts = [count(torch.ones_like(truth), truth) for _, truth in pairs]
+    counts = []
+    for _, truth in pairs:
+        inside = int(truth.bool().sum())
+        counts.append(Counts(inside, truth.numel() - inside, 0, 0))
     return {name: sum(metric(c) for c in counts) / len(counts) for name, metric in METRICS.items()}
 
 

@@ -73,12 +73,13 @@ class ThresholdCurve(Curve):
                 f"probabilities of shape {tuple(probability.shape)}, truth of "
                 f"{tuple(truth.shape)}; expected one shape"
             )
-        if not bool(((probability >= 0) & (probability <= 1)).all()):
+        values, true = probability.numpy(force=True).ravel(), truth.numpy(force=True).ravel() != 0
+        if len(values) and not (values.min() >= 0 and values.max() <= 1):
             raise ValueError("a probability outside [0, 1]; expected a sigmoid's output")
         # float64: in float32, 102/255 * 255 falls just below 102
-        levels = (probability.double() * (LEVELS - 1) + 1e-6).long()
-        true = truth.bool()
-        self.histograms.append((_histogram(levels[true]), _histogram(levels[~true])))
+        levels = (values * np.float64(LEVELS - 1) + 1e-6).astype(np.uint8)
+        both = np.bincount(levels + LEVELS * true, minlength=2 * LEVELS)
+        self.histograms.append((both[LEVELS:], both[:LEVELS]))
 
     def values(self, metric: str) -> np.ndarray:
         """Return the metric at each threshold ``k / 255``, the mean over images, ``(256,)``."""
@@ -134,10 +135,6 @@ class CellCurve(Curve):
         if not self.rows:
             return np.empty(0)
         return np.mean([row[metric] for row in self.rows], axis=0)
-
-
-def _histogram(levels: torch.Tensor) -> np.ndarray:
-    return torch.bincount(levels.flatten(), minlength=LEVELS).numpy(force=True)
 
 
 def _curve(

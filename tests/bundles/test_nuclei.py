@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import label
 from skimage.morphology import remove_small_objects
 
-from pipeline.data.nuclei import prepare_nuclei
+from pipeline import cli
 
 SMALL = {"patch": [64, 64], "window": [128, 128]}
 
@@ -23,8 +23,10 @@ def cohort(real_data, tmp_path_factory):
         (source / kind).mkdir()
         for path in paths:
             shutil.copy(real_data / "dsb2018" / kind / path.name, source / kind)
-    prepare_nuclei(source, out)
-    return out
+    cohort = out / "cohort"
+    arguments = ["--source", str(source), "--out", str(cohort)]
+    assert cli.main(["data", "prepare", "nuclei", *arguments]) == 0
+    return cohort
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,8 @@ def isbi2012(source: Path) -> Cohort:
         raise FileNotFoundError(f"{source}: no such folder; give --source the challenge's folder")
     images, labels = _folders(source) if (source / "image").is_dir() else _stacks(source)
     if len(images) != len(labels):
+        for page in (images[-1], *labels[-1:]):
+            read_page(*page)  # a truncated stack has lost pages
         raise ValueError(
             f"{labels[0][0] if labels else source}: {len(labels)} labels for {len(images)} images; "
             "expected one for each"

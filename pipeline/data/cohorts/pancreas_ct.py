@@ -48,7 +48,7 @@ def pancreas_ct(source: Path) -> Cohort:
     return Cohort("pancreas_ct", cases, "patient")
 
 
-def aligned(label: Volume, image: Volume) -> NDArray[np.generic]:
+def aligned(label: Volume, image: Volume) -> NDArray[Any]:
     """Turn a label's array to lie as the image's does, by the signs of the two affines.
 
     The set's labels are stored with another direction of y than its series, which their affines
@@ -58,7 +58,7 @@ def aligned(label: Volume, image: Volume) -> NDArray[np.generic]:
         ValueError: another size once turned.
     """
     turn = ornt_transform(io_orientation(label.affine), io_orientation(image.affine))
-    turned: NDArray[np.generic] = nib.apply_orientation(label.array, turn)
+    turned: NDArray[Any] = nib.apply_orientation(label.array, turn)
     if turned.shape != image.array.shape:
         raise ValueError(f"{turned.shape} voxels; expected {image.array.shape} as the series has")
     return turned

@@ -1,6 +1,6 @@
 """From original values to the pixels of a cohort."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from PIL import Image
 Value = TypeVar("Value", bound=np.generic)
 
 
-def to_8_bits(values: NDArray[np.generic], width: float, level: float) -> NDArray[np.uint8]:
+def to_8_bits(values: NDArray[Any], width: float, level: float) -> NDArray[np.uint8]:
     """Map a window of CT values to 0 to 255; what lies outside is cut off.
 
     Example:
@@ -21,7 +21,7 @@ def to_8_bits(values: NDArray[np.generic], width: float, level: float) -> NDArra
     return (255 * scaled.clip(0, 1) + 0.5).astype(np.uint8)
 
 
-def grey(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+def grey(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Make one channel of 8 bits from a grey, RGB or RGBA image, alpha left out.
 
     Colours are weighed as in ITU-R 601-2, and 16 bits scaled by the largest value of the format.

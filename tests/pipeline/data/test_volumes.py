@@ -4,13 +4,10 @@ import shutil
 
 import nibabel as nib
 import numpy as np
-import pydicom
 import pytest
 import SimpleITK as sitk
 import tifffile
 from monai.transforms import LoadImage
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from pipeline.data.readers import read_page
 from pipeline.data.volumes import VolumeReader, read_volume
@@ -19,34 +16,8 @@ STRAIGHT = (1, 0, 0, 0, 1, 0)
 TILTED = (1, 0, 0, 0, np.cos(0.3), np.sin(0.3))
 
 
-def write_slice(path, pixels, position=(0, 0, 0), orientation=STRAIGHT, series="1.2.3", **tags):
-    """One file of a series, ``pixels`` rows first, by pydicom alone."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    data.SOPClassUID, data.SOPInstanceUID = (
-        meta.MediaStorageSOPClassUID,
-        meta.MediaStorageSOPInstanceUID,
-    )
-    data.PatientName, data.PatientID, data.Modality = "Invented^Name", "ID-4711", "CT"
-    data.SeriesInstanceUID = data.StudyInstanceUID = series
-    data.Rows, data.Columns = pixels.shape
-    data.PixelSpacing = [2.0, 0.5]  # between rows, then between columns
-    data.ImagePositionPatient = [float(v) for v in position]
-    data.ImageOrientationPatient = [float(v) for v in orientation]
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated = data.BitsStored = 16
-    data.HighBit, data.PixelRepresentation = 15, int(pixels.dtype.kind == "i")
-    for key, value in tags.items():
-        setattr(data, key, value)
-    data.PixelData = pixels.tobytes()
-    data.save_as(path, enforce_file_format=True)
-
-
 @pytest.fixture
-def series(tmp_path):
+def series(tmp_path, write_slice):
     """Four slices, 3 mm apart along the normal, in files whose names are in another order."""
 
     def make(orientation=STRAIGHT, places=(0, 3, 6, 9), **tags):
@@ -75,7 +46,7 @@ def test_a_series_lies_where_its_positions_say(series, orientation):
     np.testing.assert_allclose(found[:3], place * (-1, -1, 1), atol=1e-5)
 
 
-def test_rescaled_values_and_inverted_greys(series):
+def test_rescaled_values_and_inverted_greys(series, write_slice):
     folder, voxels = series(RescaleSlope=2.0, RescaleIntercept=-1024.0)
     scaled = read_volume(folder).array
     np.testing.assert_array_equal(scaled, 2.0 * voxels.transpose(2, 1, 0) - 1024)
@@ -105,14 +76,14 @@ def test_two_slices_at_one_place_are_named(series):
         read_volume(folder)
 
 
-def test_two_series_in_a_folder(series):
+def test_two_series_in_a_folder(series, write_slice):
     folder, voxels = series()
     write_slice(folder / "z.dcm", voxels[0], series="1.2.4")
     with pytest.raises(ValueError, match="2 DICOM series"):
         read_volume(folder)
 
 
-def test_slices_that_are_turned_or_of_other_pixels(series):
+def test_slices_that_are_turned_or_of_other_pixels(series, write_slice):
     folder, voxels = series()
     write_slice(folder / "b.dcm", voxels[0], (10, 20, 39), TILTED)
     with pytest.raises(ValueError, match="is turned against"):
