@@ -25,7 +25,7 @@ from sklearn.metrics import rand_score
 
 THRESHOLDS = np.arange(1, 20) / 20
 SIZES = (1, 2, 5, 10, 15)
-CURVE_EPOCHS = 6
+CURVE_EPOCHS = 4
 
 Pair = tuple[str, np.ndarray, np.ndarray]
 
