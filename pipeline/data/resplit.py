@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.datalist import FILE_KEYS, SPLITS, read_datalist, write_datalist
-from pipeline.data.splits import grouped_split, split_columns
+from pipeline.data.splits import groups_and_strata, grouped_split, split_columns
 
 Entry = dict[str, Any]
 HASHES = tuple(f"{key}_sha256" for key in FILE_KEYS)
@@ -61,9 +61,7 @@ def write_folds(
         raise ValueError(f"--folds {folds}: expected 3 or more: training, validation and test")
     description, entries = _all_entries(folder)
     group = _group(entries, group)
-    groups = [entry[group] if group else i for i, entry in enumerate(entries)]
-    kinds = [tuple(entry[name] for name in strata) for entry in entries]
-    parts = grouped_split(groups, kinds, [1] * folds, seed)
+    parts = grouped_split(*groups_and_strata(entries, group, strata), [1] * folds, seed)
     said = {**description, "seed": seed, "split": "folds", "folds": folds, "group": group}
     out = []
     for fold in range(folds):

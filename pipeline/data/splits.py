@@ -49,17 +49,28 @@ def split_columns(
     Raises:
         ValueError: no such column, or sizes that cannot be kept.
     """
-    for name in [*([group] if group else []), *strata]:
-        if any(name not in row for row in columns):
-            has = ", ".join(sorted(columns[0])) or "none"
-            raise ValueError(f"split by '{name}': not a column of every case; columns: {has}")
+    groups, kinds = groups_and_strata(columns, group, strata)
     count = len(columns)
     chosen = tuple(sizes) if sizes else three_fifths(count)
     if group is None and not strata:
         return random_split(count, chosen, seed)
-    groups = [row[group] if group else i for i, row in enumerate(columns)]
-    kinds = [tuple(row[name] for name in strata) for row in columns]
     return dict(zip(NAMES, grouped_split(groups, kinds, chosen, seed), strict=True))
+
+
+def groups_and_strata(
+    columns: Sequence[Mapping[str, Any]], group: str | None, strata: Sequence[str]
+) -> tuple[list[Hashable], list[Hashable]]:
+    """Return the group and the stratum of each case.
+
+    Raises:
+        ValueError: no such column.
+    """
+    for name in [*([group] if group else []), *strata]:
+        if any(name not in row for row in columns):
+            has = ", ".join(sorted(columns[0])) or "none"
+            raise ValueError(f"split by '{name}': not a column of every case; columns: {has}")
+    groups = [row[group] if group else i for i, row in enumerate(columns)]
+    return groups, [tuple(row[name] for name in strata) for row in columns]
 
 
 def three_fifths(count: int) -> tuple[int, int, int]:

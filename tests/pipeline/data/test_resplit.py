@@ -1,0 +1,105 @@
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import cli
+from pipeline.data import read_datalist
+
+SPLITS = ("training", "validation", "test")
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """24 images of 12 patients: half of them from site a, half of each site female."""
+    for kind in ("pics", "marks"):
+        (tmp_path / kind).mkdir()
+    rows = ["image,site,sex"]
+    for i in range(24):
+        patient = i // 2
+        pixels = np.full((4, 4), i, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pics" / f"p{patient:02d}_{i}.png")
+        Image.fromarray(pixels % 2).save(tmp_path / "marks" / f"p{patient:02d}_{i}.png")
+        rows.append(f"p{patient:02d}_{i},{'ab'[patient % 2]},{'fm'[patient // 2 % 2]}")
+    (tmp_path / "groups.csv").write_text("\n".join(rows))
+    out = tmp_path / "cohort"
+    arguments = {"images": "pics", "masks": "marks", "groups": "groups.csv", "out": "cohort"}
+    command = [part for key, value in arguments.items() for part in (f"--{key}", tmp_path / value)]
+    assert run("prepare", "folder", *command, "--patient", r"^(p\d+)_") == 0
+    return out
+
+
+def run(*arguments):
+    return cli.main(["data", *map(str, arguments)])
+
+
+def content_of(folder):
+    return json.loads((folder / "datalist.json").read_text())
+
+
+def test_patients_stay_whole_and_strata_even(cohort):
+    assert run("split", cohort, "--stratify", "site", "sex", "--seed", 3, "--sizes", 1, 1, 1) == 0
+    content = content_of(cohort)
+    assert (content["seed"], content["group"]) == (3, "patient")
+    for split in SPLITS:
+        entries = content[split]
+        assert len({e["patient"] for e in entries}) == 4
+        assert Counter((e["site"], e["sex"]) for e in entries) == {
+            (site, sex): 2 for site in "ab" for sex in "fm"
+        }
+    read_datalist(cohort).entries("test")
+
+
+def test_the_seed_decides(cohort):
+    seen = []
+    for seed in (1, 1, 2):
+        assert run("split", cohort, "--seed", seed) == 0
+        seen.append(content_of(cohort))
+    assert seen[0] == seen[1]
+    assert {e["image"] for e in seen[0]["test"]} != {e["image"] for e in seen[2]["test"]}
+
+
+def test_folds_test_each_case_once(cohort, capsys):
+    capsys.readouterr()
+    assert run("split", cohort, "--folds", 4, "--stratify", "site") == 0
+    assert capsys.readouterr().out.count("12 training, 6 validation, 6 test") == 4
+    tested = []
+    for fold in range(4):
+        folder = cohort / "folds" / str(fold)
+        entries = {split: read_datalist(folder).entries(split) for split in SPLITS}
+        patients = [{e["patient"] for e in each} for each in entries.values()]
+        assert sum(map(len, patients)) == len(set.union(*patients)) == 12
+        tested += [e["patient"] for e in entries["test"]]
+    assert Counter(tested) == dict.fromkeys(set(tested), 2)
+    assert len(set(tested)) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--by", "clinic"], "split by 'clinic': not a column of every case; columns: "),
+        (["--stratify", "age"], "split by 'age': not a column of every case"),
+        (["--folds", "2"], "--folds 2: expected 3 or more"),
+        (["--folds", "3", "--stratify", "age"], "split by 'age': not a column"),
+        (["--folds", "13"], "found 12 groups"),
+        (["--sizes", "5", "0", "5"], "expected positive shares"),
+        (["--by", "site"], "found 2 groups"),
+    ],
+)
+def test_mistakes(cohort, arguments, line, capsys):
+    before = content_of(cohort)
+    assert run("split", cohort, *arguments) == 1
+    assert line in capsys.readouterr().err
+    assert content_of(cohort) == before
+
+
+def test_one_patients_images_in_two_groups_are_refused(cohort, capsys):
+    content = content_of(cohort)
+    for split in SPLITS:
+        for i, entry in enumerate(content[split]):
+            entry["ward"] = i % 3
+    (cohort / "datalist.json").write_text(json.dumps(content))
+    assert run("split", cohort, "--by", "ward") == 1
+    assert "of the same patient as" in capsys.readouterr().err
