@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.datalist import FILE_KEYS, SPLITS, read_datalist, write_datalist
-from pipeline.data.splits import groups_and_strata, grouped_split, split_columns
+from pipeline.data.splits import grouped_split, groups_and_strata, split_columns
 
 Entry = dict[str, Any]
 HASHES = tuple(f"{key}_sha256" for key in FILE_KEYS)
