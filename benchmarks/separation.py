@@ -20,7 +20,7 @@ def one(arm: str, seed: int, chosen: argparse.Namespace) -> Path:
     """Train and evaluate one arm with one seed, unless done; return its table of test images."""
     border, w0 = ARMS[arm]
     folder = chosen.out / f"{arm.replace(' ', '_')}_{seed}"
-    table = folder / "eval" / "cases.csv"
+    table = folder / f"eval_{chosen.floor:g}_{chosen.smallest}" / "cases.csv"
     same = {"dataset_dir": chosen.cohort, "models_dir": folder, "border": border, "w0": w0}
     same["tracking_dir"] = chosen.out / "mlruns"
     if not (folder / "model.pt").is_file():
@@ -28,6 +28,7 @@ def one(arm: str, seed: int, chosen: argparse.Namespace) -> Path:
         bundle_run("nuclei", "training", ["train.yaml"], **same, **budget)
     if not table.is_file():
         more = {"output_dir": table.parent, "tta_versions": 1}
+        more |= {"find_cells#floor": chosen.floor, "find_cells#smallest": chosen.smallest}
         bundle_run("nuclei", "evaluating", ["train.yaml", "evaluate.yaml"], **same, **more)
     return table
 
@@ -38,6 +39,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--floor", type=float, default=0.5, help="1: components, no watershed")
+    parser.add_argument("--smallest", type=int, default=25, help="pixels of a seed")
     chosen = parser.parse_args()
     tables: dict[str, list[Path]] = {arm: [] for arm in ARMS}
     for seed in chosen.seeds:
