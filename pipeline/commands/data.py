@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.commands.check import add_check
+
 if TYPE_CHECKING:
     from pipeline.data.cohort import Cohort
 
@@ -15,6 +17,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_phantom(commands.add_parser("phantom", help="make images of touching cells, with labels"))
     _add_prepare(commands.add_parser("prepare", help="bring a data set into a cohort"))
+    add_check(commands.add_parser("check", help="tell what a cohort is, and what is wrong"))
     _add_split(commands.add_parser("split", help="split a cohort anew, or into folds"))
 
 

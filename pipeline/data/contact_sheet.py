@@ -1,0 +1,79 @@
+"""One picture of a cohort: some of its images, small, with their masks outlined."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.segmentation import find_boundaries
+
+from pipeline.data.facts import Pixels, read_pixels
+from pipeline.data.files import atomic
+from pipeline.data.fingerprint import CaseFacts
+
+SIDE, COLUMNS, MOST = 192, 6, 24
+OUTLINE = (255, 140, 0)
+
+
+def contact_sheet(facts: Sequence[CaseFacts], path: Path) -> int:
+    """Write a picture of up to 24 cases, spread evenly over the cohort.
+
+    Of a volume the slice with the largest mask is shown. Cases that cannot be read, or whose mask
+    has another size, are left out.
+
+    Returns:
+        How many cases are shown.
+    """
+    whole = [case for case in facts if case.image and case.mask]
+    fitting = [case for case in whole if case.image and case.image.size == _mask_size(case)]
+    chosen = [fitting[i] for i in np.unique(np.linspace(0, len(fitting) - 1, MOST).astype(int))]
+    chosen = chosen if fitting else []
+    tiles = [_tile(case) for case in chosen]
+    if tiles:
+        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
+        rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+        with atomic(path) as temporary:
+            Image.fromarray(np.vstack(rows)).save(temporary)
+    return len(chosen)
+
+
+def _mask_size(case: CaseFacts) -> tuple[int, ...]:
+    return case.mask.size if case.mask else ()
+
+
+def _tile(case: CaseFacts) -> NDArray[np.uint8]:
+    image, mask = _plane(read_pixels(case.image_path), read_pixels(case.label_path))
+    grey = _small(_stretched(image), Image.Resampling.BOX)
+    inside = _small(np.uint8(255) * (mask != 0), Image.Resampling.NEAREST) > 0
+    tile = np.repeat(grey[..., None], 3, axis=-1)
+    tile[find_boundaries(inside, mode="inner")] = OUTLINE
+    tile[[0, -1]] = tile[:, [0, -1]] = 0
+    return tile
+
+
+def _plane(image: Pixels, mask: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
+    if image.affine is None:
+        flat = mask.array if mask.array.ndim == 2 else mask.array[..., 0]
+        return image.array if image.channels == 1 else image.array[..., :3].mean(-1), flat
+    z = int(np.argmax(np.count_nonzero(mask.array, axis=(0, 1))))
+    return image.array[..., z].T, mask.array[..., z].T
+
+
+def _stretched(plane: NDArray[Any]) -> NDArray[np.uint8]:
+    values = np.nan_to_num(plane.astype(np.float64))
+    low, high = np.percentile(values, (0.5, 99.5))
+    scaled = (values - low) / max(float(high - low), 1e-9)
+    return (255 * scaled.clip(0, 1)).astype(np.uint8)
+
+
+def _small(plane: NDArray[np.uint8], resample: Image.Resampling) -> NDArray[np.uint8]:
+    """Fit into a square tile without changing the shape."""
+    scale = (SIDE - 4) / max(plane.shape)
+    rows, columns = (max(1, round(side * scale)) for side in plane.shape)
+    tile = np.zeros((SIDE, SIDE), np.uint8)
+    top, left = (SIDE - rows) // 2, (SIDE - columns) // 2
+    small = Image.fromarray(plane).resize((columns, rows), resample)
+    tile[top : top + rows, left : left + columns] = np.asarray(small)
+    return tile
