@@ -151,10 +151,14 @@ class TrackTraining:
         tracking: the run.
         validator: the engine whose metrics stand beside the trainer's.
         folder: whose files become artefacts when training ends: best model, its record, overlays.
+        dataset_dir: of the cohort; what ``unet-school data check`` wrote there is recorded too.
     """
 
-    def __init__(self, tracking: Tracking, validator: Engine, folder: str) -> None:
+    def __init__(
+        self, tracking: Tracking, validator: Engine, folder: str, dataset_dir: str
+    ) -> None:
         self.tracking, self.validator, self.folder = tracking, validator, Path(folder)
+        self.check = Path(dataset_dir) / "check"
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after all other handlers."""
@@ -171,6 +175,8 @@ class TrackTraining:
         self.tracking.log_metrics(rows, step=engine.state.epoch)
 
     def _complete(self) -> None:
+        for path in sorted(self.check.glob("*.*")):
+            self.tracking.log_artifact(path, "data")
         for path in sorted(self.folder.glob("*")):
             if path.is_file() and path.name != LAST:
                 self.tracking.log_artifact(path)

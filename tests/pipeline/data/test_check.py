@@ -168,7 +168,7 @@ def empty_series(folder):
 
 
 def stack(folder):
-    tifffile.imwrite(folder / "images" / "s.tif", np.stack([NOISE, NOISE, NOISE]))
+    tifffile.imwrite(folder / "images" / "s.tif", np.stack([NOISE] * 3), photometric="minisblack")
     setting("training", image="images/s.tif")(folder)
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,8 @@ from pathlib import Path
 import pytest
 from ignite.engine import Events
 from mlflow import MlflowClient
+
+from pipeline import cli
 
 CURVES = {f"{s}_{m}" for s in ("train", "val") for m in ("loss", "iou", "dice", "accuracy")}
 
@@ -40,6 +43,16 @@ def test_a_finished_run_has_parameters_tags_curves_and_files(start, runs, tmp_pa
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert files == {"config.json", "model.pt", "model.json", "overlay_0.png"}
     assert (tmp_path / "mlruns" / "artifacts").is_dir()
+
+
+def test_the_check_of_the_data_is_recorded(start, runs, phantom, tmp_path):
+    cohort = tmp_path / "cohort"
+    shutil.copytree(phantom, cohort)
+    assert cli.main(["data", "check", str(cohort)]) == 0
+    start(dataset_dir=str(cohort)).run()
+    client, (run,) = runs()
+    files = {file.path for file in client.list_artifacts(run.info.run_id, "data")}
+    assert files == {"data/fingerprint.json", "data/findings.txt", "data/contact_sheet.png"}
 
 
 def test_the_executed_config_holds_the_overrides(start, runs):
