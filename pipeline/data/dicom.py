@@ -27,12 +27,14 @@ class Slice(NamedTuple):
         position: of its first pixel's centre, mm, in DICOM's own axes (left, posterior, superior).
         rows: unit vector along a row, then along a column, ``(2, 3)``.
         spacing: between columns, then between rows, mm.
+        size: columns, rows.
     """
 
     path: Path
     position: NDArray[np.float64]
     rows: NDArray[np.float64]
     spacing: tuple[float, float]
+    size: tuple[int, int]
 
     @property
     def depth(self) -> float:
@@ -40,15 +42,25 @@ class Slice(NamedTuple):
         return float(np.cross(*self.rows) @ self.position)
 
 
-def read_series(folder: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    """Read the one DICOM series in a folder.
+class Series(NamedTuple):
+    """A complete series, its pixels not yet read.
 
-    Slices are ordered by their place along the normal. Rescale slope and intercept are applied,
-    and MONOCHROME1, in which low values are bright, is inverted.
+    Attributes:
+        slices: ordered by their place along the normal.
+        affine: ``(4, 4)``, from indices to millimetres in NIfTI's axes (right, anterior, superior).
+    """
 
-    Returns:
-        The volume, ``(columns, rows, slices)``, and the affine ``(4, 4)`` from its indices to
-        millimetres in NIfTI's axes (right, anterior, superior).
+    slices: list[Slice]
+    affine: NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Columns, rows, slices."""
+        return (*self.slices[0].size, len(self.slices))
+
+
+def open_series(folder: Path) -> Series:
+    """Find the slices of the one DICOM series in a folder, without their pixels.
 
     Raises:
         FileNotFoundError: no DICOM file in the folder.
@@ -58,8 +70,25 @@ def read_series(folder: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]
     slices = sorted(map(read_place, _files(folder)), key=lambda each: each.depth)
     _check_alike(folder, slices)
     _check_distances(folder, slices)
-    volume = np.stack([read_plane(each.path).T for each in slices], axis=-1)
-    return volume, _affine(slices)
+    return Series(slices, _affine(slices))
+
+
+def read_series(folder: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Read the one DICOM series in a folder.
+
+    Slices are ordered by their place along the normal. Rescale slope and intercept are applied,
+    and MONOCHROME1, in which low values are bright, is inverted.
+
+    Returns:
+        The volume, ``(columns, rows, slices)``, and the series' affine.
+
+    Raises:
+        FileNotFoundError: as :func:`open_series`.
+        ValueError: as :func:`open_series`, or a slice in colour.
+    """
+    series = open_series(folder)
+    volume = np.stack([read_plane(each.path).T for each in series.slices], axis=-1)
+    return volume, series.affine
 
 
 def read_plane(path: Path) -> NDArray[np.generic]:
@@ -96,7 +125,8 @@ def read_place(path: Path) -> Slice:
     columns, rows = (float(part) for part in reader.GetSpacing()[:2])
     position = _numbers(tags.get(POSITION, "0\\0\\0"))
     directions = _numbers(tags.get(ORIENTATION, "1\\0\\0\\0\\1\\0")).reshape(2, 3)
-    return Slice(path, position, directions, (columns, rows))
+    across, down = (int(side) for side in reader.GetSize()[:2])
+    return Slice(path, position, directions, (columns, rows), (across, down))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -121,10 +151,11 @@ def _check_alike(folder: Path, slices: Sequence[Slice]) -> None:
                 f"{folder}: {each.path.name} is turned against {first.path.name}; "
                 "expected parallel slices; put them in folders of their own"
             )
-        if not np.allclose(each.spacing, first.spacing, rtol=1e-3):
+        if each.size != first.size or not np.allclose(each.spacing, first.spacing, rtol=1e-3):
             raise ValueError(
-                f"{folder}: {each.path.name} has pixels of {each.spacing} mm, {first.path.name} "
-                f"of {first.spacing}; put them in folders of their own"
+                f"{folder}: {each.path.name} has {each.size} pixels of {each.spacing} mm, "
+                f"{first.path.name} {first.size} of {first.spacing}; put them in folders of "
+                "their own"
             )
 
 

@@ -6,7 +6,7 @@ a slice's name, or the volume. CT values become 8 bits by a lung window, 1500 wi
 (ours: the paper names none); images of 8 bits stay as they are.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pairs import Pair, images_in, pair_by_name, stem_of
 from pipeline.data.cohorts.pixels import fitted, fitted_mask, to_8_bits
-from pipeline.data.readers import NIFTI, read_page, suffix_of
+from pipeline.data.readers import NIFTI, count_pages, read_page, suffix_of
 from pipeline.data.volumes import read_volume
 
 WIDTH, LEVEL = 1500, -600
@@ -65,15 +65,22 @@ def _cases(image: Path, mask: Path) -> list[SourceCase]:
     if suffix_of(image) not in NIFTI:
         patient = name.split("_Z_")[0]
         return [_case(name, (image, mask), patient, partial(_convert_files, image, mask))]
-    volume, label = read_volume(image).array, read_volume(mask).array
-    if volume.shape != label.shape:
-        raise ValueError(f"{mask}: {label.shape} voxels; expected {volume.shape} as its image has")
-    planes = (np.atleast_3d(array) for array in (volume, label))
-    pixels, marked = (np.moveaxis(array, 2, 0).transpose(0, 2, 1) for array in planes)
     return [
-        _case(f"{name}_{z:04d}", (image, mask), name, partial(_arrays, pixels[z], marked[z], mask))
-        for z in range(len(pixels))
+        _case(f"{name}_{z:04d}", (image, mask), name, partial(_convert_plane, image, mask, z))
+        for z in range(count_pages(image))
     ]
+
+
+@lru_cache(maxsize=4)  # the slices of a volume are converted one after the other
+def _volume(path: Path) -> NDArray[Any]:
+    return np.atleast_3d(read_volume(path).array)
+
+
+def _convert_plane(image: Path, mask: Path, z: int) -> tuple[dict[str, Any], Columns]:
+    pixels, label = _volume(image), _volume(mask)
+    if pixels.shape != label.shape:
+        raise ValueError(f"{mask}: {label.shape} voxels; expected {pixels.shape} as its image has")
+    return _arrays(pixels[..., z].T, label[..., z].T, mask)
 
 
 def _convert_files(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:

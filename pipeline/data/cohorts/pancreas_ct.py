@@ -6,7 +6,7 @@ it, and ``label0001.nii.gz`` anywhere below the source; and slices that are cut 
 is ours: the paper names a soft-tissue window without numbers.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pixels import central, grey, to_8_bits
+from pipeline.data.dicom import Series, open_series, read_plane
 from pipeline.data.readers import read_page
 from pipeline.data.volumes import Volume, read_volume
 
@@ -48,8 +49,8 @@ def pancreas_ct(source: Path) -> Cohort:
     return Cohort("pancreas_ct", cases, "patient")
 
 
-def aligned(label: Volume, image: Volume) -> NDArray[Any]:
-    """Turn a label's array to lie as the image's does, by the signs of the two affines.
+def aligned(label: Volume, series: Series) -> NDArray[Any]:
+    """Turn a label's array to lie as its series does, by the signs of the two affines.
 
     The set's labels are stored with another direction of y than its series, which their affines
     say; their origins differ and are not used.
@@ -57,10 +58,10 @@ def aligned(label: Volume, image: Volume) -> NDArray[Any]:
     Raises:
         ValueError: another size once turned.
     """
-    turn = ornt_transform(io_orientation(label.affine), io_orientation(image.affine))
+    turn = ornt_transform(io_orientation(label.affine), io_orientation(series.affine))
     turned: NDArray[Any] = nib.apply_orientation(label.array, turn)
-    if turned.shape != image.array.shape:
-        raise ValueError(f"{turned.shape} voxels; expected {image.array.shape} as the series has")
+    if turned.shape != series.shape:
+        raise ValueError(f"{turned.shape} voxels; expected {series.shape} as the series has")
     return turned
 
 
@@ -86,28 +87,32 @@ def _of_series(folder: Path, labels: dict[str, Path]) -> list[SourceCase]:
     dicom = next((p.parent for p in sorted(folder.rglob("*.dcm"))), None)
     if dicom is None:
         raise FileNotFoundError(f"{folder}: no DICOM file below this folder")
-    image, label = read_volume(dicom), read_volume(path)
-    try:
-        mask = aligned(label, image) > 0
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    shown = np.flatnonzero(mask.any(axis=(0, 1)))
+    series = open_series(dicom)
+    mask = _mask(path, dicom)
     return [
         _case(
             f"{folder.name}-{z + 1:04d}",
-            (dicom, path),
+            (series.slices[z].path, path),
             folder.name,
             int(z + 1),
-            partial(_convert_plane, image.array[..., z].T, mask[..., z].T, path),
+            partial(_convert_plane, series.slices[z].path, path, dicom, int(z)),
         )
-        for z in shown
+        for z in np.flatnonzero(mask.any(axis=(0, 1)))
     ]
 
 
-def _convert_plane(
-    plane: NDArray[np.generic], mask: NDArray[np.bool_], path: Path
-) -> tuple[dict[str, Any], Columns]:
-    return _arrays(to_8_bits(plane, WIDTH, LEVEL), mask, path)
+@lru_cache(maxsize=4)  # the slices of a patient are converted one after the other
+def _mask(path: Path, dicom: Path) -> NDArray[np.bool_]:
+    label, series = read_volume(path), open_series(dicom)
+    try:
+        return aligned(label, series) > 0
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _convert_plane(plane: Path, label: Path, dicom: Path, z: int) -> tuple[dict[str, Any], Columns]:
+    mask = _mask(label, dicom)[..., z].T
+    return _arrays(to_8_bits(read_plane(plane), WIDTH, LEVEL), mask, label)
 
 
 def _arrays(
