@@ -12,15 +12,22 @@ def overlay(
 ) -> np.ndarray:
     """Draw the image, the probability map, and the image with its errors, side by side.
 
+    Of a volume, the slice along its last axis that holds most of the truth and the prediction
+    together is drawn, its first axis from left to right.
+
     Args:
-        image: ``(H, W)``, any range; its extremes become black and white.
-        probability: ``(H, W)`` in [0, 1].
-        truth: ``(H, W)``, non-zero is foreground.
+        image: ``(H, W)`` or ``(X, Y, Z)``, any range; its extremes become black and white.
+        probability: of the same shape, in [0, 1].
+        truth: of the same shape, non-zero is foreground.
         threshold: at and above which a pixel is foreground.
 
     Returns:
         uint8 ``(H, 3 W + 8, 3)``, with white gaps of 4 pixels.
     """
+    if image.ndim == 3:
+        inside = truth.bool().sum((0, 1)) + (probability >= threshold).sum((0, 1))
+        z = int(inside.argmax())
+        image, probability, truth = (each[..., z].T for each in (image, probability, truth))
     grey = _bytes(stretched(image))
     predicted = (probability >= threshold).numpy(force=True)
     true = truth.bool().numpy(force=True)

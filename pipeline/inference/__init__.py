@@ -2,7 +2,7 @@
 
 from pipeline.inference.cells import CellFinder
 from pipeline.inference.dihedral import DihedralInferer
-from pipeline.inference.folder import find_images
+from pipeline.inference.folder import find_images, find_volumes
 from pipeline.inference.model import load_network, threshold_of
 from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.writer import WritePredictions
@@ -13,6 +13,7 @@ __all__ = [
     "OverlapTileInferer",
     "WritePredictions",
     "find_images",
+    "find_volumes",
     "load_network",
     "threshold_of",
 ]

@@ -1,12 +1,16 @@
 """Which images of a folder are to be inferred."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.data.readers import NIFTI, SUFFIXES, TIFF, count_pages, suffix_of
+from pipeline.data.volumes import VOLUMES
 
 
 def find_images(folder: str) -> list[dict[str, str]]:
     """List the images directly in a folder, sorted; a stack gives an entry for each page.
+
+    For a network of two dimensions; :func:`find_volumes` lists for one of three.
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
@@ -18,14 +22,40 @@ def find_images(folder: str) -> list[dict[str, str]]:
     files = sorted(p for p in root.iterdir() if p.is_file() and suffix_of(p) in SUFFIXES)
     if not files:
         raise FileNotFoundError(f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}")
-    seen: dict[str, Path] = {}
-    for path in files:
-        other = seen.setdefault(written_name(path), path)
-        if other is not path:
-            raise ValueError(
-                f"{path}: would be written as {written_name(path)} like {other.name}; rename one"
-            )
+    _check_names(files, written_name)
     return [{"image": name} for path in files for name in _pages(path)]
+
+
+def find_volumes(folder: str) -> list[dict[str, str]]:
+    """List the volumes directly in a folder, sorted; a folder in it is a DICOM series.
+
+    Raises:
+        FileNotFoundError: no such folder, or no volume in it.
+        ValueError: two volumes differ in their suffix alone.
+    """
+    root = Path(folder).resolve()
+    if not root.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; give --image_dir a folder of volumes")
+    found = [path for path in root.iterdir() if not path.name.startswith(".")]
+    files = sorted(path for path in found if path.is_dir() or suffix_of(path) in VOLUMES)
+    if not files:
+        raise FileNotFoundError(
+            f"{folder}: no volume in this folder; expected {' '.join(VOLUMES)}, or a folder for "
+            "each DICOM series"
+        )
+    _check_names(files, written_volume)
+    return [{"image": str(path)} for path in files]
+
+
+def written_volume(path: Path) -> str:
+    """Return the name of what is written for a volume: its own, as NIfTI.
+
+    Example:
+        >>> written_volume(Path("scan.nii.gz")), written_volume(Path("scan.mha"))
+        ('scan.nii.gz', 'scan.nii.gz')
+    """
+    suffix = "" if path.is_dir() else suffix_of(path)
+    return f"{path.name.removesuffix(suffix)}.nii.gz"
 
 
 def written_name(path: Path) -> str:
@@ -36,6 +66,16 @@ def written_name(path: Path) -> str:
         ('a.png', 'b.nii.gz')
     """
     return path.name if suffix_of(path) in (*TIFF, *NIFTI) else f"{path.stem}.png"
+
+
+def _check_names(files: list[Path], written: Callable[[Path], str]) -> None:
+    seen: dict[str, Path] = {}
+    for path in files:
+        other = seen.setdefault(written(path), path)
+        if other is not path:
+            raise ValueError(
+                f"{path}: would be written as {written(path)} like {other.name}; rename one"
+            )
 
 
 def _pages(path: Path) -> list[str]:

@@ -1,21 +1,21 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-import tifffile
 import torch
 from ignite.engine import Engine, Events
 from monai.utils import convert_to_tensor
-from PIL import Image
 
 from pipeline.data.files import atomic, sha256, write_json
-from pipeline.data.readers import NIFTI, TIFF, count_pages, split_page, suffix_of
+from pipeline.data.readers import count_pages, split_page
 from pipeline.inference.cells import CellFinder
-from pipeline.inference.folder import written_name
+from pipeline.inference.folder import written_name, written_volume
+from pipeline.inference.formats import in_16_bits, save_pages, save_volume
 from pipeline.provenance import versions
 
 
@@ -25,13 +25,16 @@ class WritePredictions:
     ``folder/probability/NAME``, ``folder/mask/NAME`` and, where cells are to be told apart,
     ``folder/cells/NAME`` lie as the image does and have its size:
 
-    =====  ===================  =========  ============  =======================
-    image  probability          mask       cells         also
-    =====  ===================  =========  ============  =======================
-    PNG    16 bits, 65535 is 1  0 and 255  16 bits       JPEG and BMP become PNG
-    TIFF   float32, all pages   0 and 255  16 bits
-    NIfTI  float32              0 and 1    16 bits       affine and units kept
-    =====  ===================  =========  ============  =======================
+    ======  ===================  =========  =======  ============================
+    image   probability          mask       cells    also
+    ======  ===================  =========  =======  ============================
+    PNG     16 bits, 65535 is 1  0 and 255  16 bits  JPEG, BMP, DICOM become PNG
+    TIFF    float32, all pages   0 and 255  16 bits
+    NIfTI   float32              0 and 1    16 bits  affine and units kept
+    volume  float32              0 and 1    16 bits  NIfTI, whatever it was
+    ======  ===================  =========  =======  ============================
+
+    A volume is what a network of three dimensions infers; TIFF and NIfTI hold pages for a flat one.
 
     ``folder/run_report.json`` holds versions, device, threshold, the model's hash and the seconds
     each image took.
@@ -71,34 +74,59 @@ class WritePredictions:
 
     def _add(self, engine: Engine) -> None:
         for item in engine.state.output:
-            path, page = split_page(item["image"].meta["filename_or_obj"])
+            name = item["image"].meta["filename_or_obj"]
             logits = convert_to_tensor(item["pred"], track_meta=False, dtype=torch.float32)
-            self.pages.append(logits[0].sigmoid().numpy(force=True))
-            if page is None or page + 1 == count_pages(path):
-                self._write(path, np.stack(self.pages))
-                self.pages = []
+            probability = logits[0].sigmoid().numpy(force=True)
+            if probability.ndim == 3:
+                self._write_volume(Path(name), probability, item["image"].affine.numpy(force=True))
+            else:
+                self._add_page(name, probability)
 
-    def _write(self, path: Path, probability: np.ndarray) -> None:
-        name = written_name(path)
-        mask = probability >= self.threshold
-        arrays = {"probability": probability, "mask": mask}
+    def _add_page(self, name: str, probability: np.ndarray) -> None:
+        path, page = split_page(name)
+        self.pages.append(probability)
+        if page is not None and page + 1 < count_pages(path):
+            return
+        pages, self.pages = np.stack(self.pages), []
+        arrays = {"probability": pages, "mask": pages >= self.threshold}
+        told = {"pages": len(pages)}
         if self.find_cells is not None:
-            pages = [self.find_cells(page, self.threshold) for page in probability]
-            arrays["cells"] = _in_16_bits(np.stack(pages), path)
+            numbered = [self.find_cells(page, self.threshold) for page in pages]
+            arrays["cells"] = in_16_bits(np.stack(numbered), path)
+            told["cells"] = sum(int(page.max()) for page in numbered)
+        self._write(path, written_name(path), arrays, partial(save_pages, source=path), told)
+
+    def _write_volume(self, path: Path, probability: np.ndarray, affine: np.ndarray) -> None:
+        arrays = {"probability": probability, "mask": probability >= self.threshold}
+        told: dict[str, Any] = {"voxels": list(probability.shape)}
+        if self.find_cells is not None:
+            numbered = self.find_cells(probability, self.threshold)
+            arrays["cells"] = in_16_bits(numbered, path)
+            told["cells"] = int(numbered.max())
+        save = partial(save_volume, affine=affine)
+        self._write(path, written_volume(path), arrays, save, told)
+
+    def _write(
+        self,
+        path: Path,
+        name: str,
+        arrays: dict[str, np.ndarray],
+        save: Callable[[Path, np.ndarray], None],
+        told: dict[str, Any],
+    ) -> None:
         for kind, array in arrays.items():
             with atomic(self.folder / kind / name) as temporary:
-                _save(temporary, array, path)
+                save(temporary, array)
         now = time.perf_counter()
-        told = {
-            "image": path.name,
-            "written_as": name,
-            "pages": len(probability),
-            "foreground": round(float(mask.mean()), 4),
-            "seconds": round(now - self.clock, 3),
-        }
-        if "cells" in arrays:
-            told["cells"] = int(arrays["cells"].max(axis=(1, 2)).sum())
-        self.written.append(told)
+        self.written.append(
+            {
+                "image": path.name,
+                "written_as": name,
+                **told,
+                "foreground": round(float(arrays["mask"].mean()), 4),
+                "seconds": round(now - self.clock, 3),
+            }
+        )
         self.clock = now
 
     def _finish(self, engine: Engine) -> None:
@@ -121,37 +149,3 @@ class WritePredictions:
             f"{len(self.written)} images, {seconds / len(self.written):.2f} s each, at threshold "
             f"{self.threshold:.3f}: {self.folder}/mask, /probability, /run_report.json"
         )
-
-
-def _in_16_bits(pages: np.ndarray, source: Path) -> np.ndarray:
-    most = np.iinfo(np.uint16).max
-    if pages.max(initial=0) > most:
-        raise ValueError(f"{source}: more than {most} cells on a page, which 16 bits cannot number")
-    return pages.astype(np.uint16)
-
-
-def _save(path: Path, pages: np.ndarray, source: Path) -> None:
-    """Save the pages of one file in the manner of ``source``.
-
-    Boolean pages are a mask, whole numbers are cells, fractions are probabilities.
-    """
-    if suffix_of(source) in NIFTI:
-        _save_nifti(path, pages, source)
-        return
-    if pages.dtype == bool:
-        pages = pages * np.uint8(255)
-    if suffix_of(source) in TIFF:
-        tifffile.imwrite(path, pages if len(pages) > 1 else pages[0], photometric="minisblack")
-        return
-    if np.issubdtype(pages.dtype, np.floating):
-        pages = (pages * 65535 + 0.5).astype(np.uint16)
-    Image.fromarray(pages[0]).save(path)
-
-
-def _save_nifti(path: Path, pages: np.ndarray, source: Path) -> None:
-    like = nib.load(source)
-    volume = np.moveaxis(pages, 0, 2).reshape(like.shape)
-    dtype = np.uint8 if pages.dtype == bool else pages.dtype
-    header = like.header.copy()
-    header.set_data_dtype(dtype)
-    nib.save(nib.Nifti1Image(volume.astype(dtype), like.affine, header), path)

@@ -27,3 +27,11 @@ def test_the_image_is_stretched_to_black_and_white():
 def test_a_constant_image_is_drawn():
     flat = torch.full((2, 2), 7.0)
     assert overlay(flat, flat * 0, flat * 0, 0.5)[:, :2].max() == 0
+
+
+def test_of_a_volume_the_fullest_slice_is_drawn():
+    image, probability, truth = torch.rand(4, 3, 5), torch.zeros(4, 3, 5), torch.zeros(4, 3, 5)
+    truth[1:3, 1, 2], truth[0, 0, 4] = 1, 1
+    probability[3, 2, 2] = 1
+    planes = (each[..., 2].T for each in (image, probability, truth))
+    assert np.array_equal(overlay(image, probability, truth, 0.5), overlay(*planes, 0.5))

@@ -1,0 +1,86 @@
+"""A network of three dimensions writes what lies as its volumes do, whatever their format."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedEvaluator
+from monai.inferers import SimpleInferer
+from monai.transforms import Compose, EnsureTyped, LoadImaged
+
+from pipeline.data.volumes import VolumeReader, read_volume
+from pipeline.inference import CellFinder, WritePredictions, find_volumes
+
+
+class Brightness(torch.nn.Module):
+    """Logits that follow the image."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, image):
+        return self.scale * (image - 50)
+
+
+@pytest.fixture
+def infer(tmp_path):
+    def infer(folder):
+        network = Brightness()
+        model = tmp_path / "model.pt"
+        torch.save(network.state_dict(), model)
+        load = LoadImaged("image", reader=VolumeReader, ensure_channel_first=True)
+        transform = Compose([load, EnsureTyped("image", dtype=torch.float32)])
+        writer = WritePredictions(str(tmp_path / "out"), 0.5, str(model), find_cells=CellFinder())
+        SupervisedEvaluator(
+            device="cpu",
+            val_data_loader=DataLoader(Dataset(find_volumes(str(folder)), transform), batch_size=1),
+            network=network,
+            inferer=SimpleInferer(),
+            val_handlers=[writer],
+        ).run()
+        return tmp_path / "out"
+
+    return infer
+
+
+def test_nifti_mha_and_a_series_become_nifti_that_lies_alike(infer, tmp_path, real_data):
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    voxels = np.zeros((5, 6, 7), np.float32)
+    voxels[1, 1, 1:3] = voxels[4, 5, 6] = 100
+    affine = np.array([[0, -2.0, 0, 5], [3, 0, 0, 6], [0, 0, 4, 7], [0, 0, 0, 1]])
+    nib.save(nib.Nifti1Image(voxels, affine), folder / "a.nii.gz")
+    sitk.WriteImage(sitk.ReadImage(str(folder / "a.nii.gz")), str(folder / "b.mha"))
+    (folder / "c").symlink_to(real_data / "dicom_mr" / "hippocampus_crop")
+    out = infer(folder)
+    for name in ("a", "b"):
+        mask, cells = (nib.load(out / kind / f"{name}.nii.gz") for kind in ("mask", "cells"))
+        np.testing.assert_allclose(mask.affine, affine)
+        np.testing.assert_array_equal(np.asarray(mask.dataobj), voxels > 0)
+        assert np.asarray(cells.dataobj).max() == 2
+    series = read_volume(folder / "c")
+    probability = nib.load(out / "probability" / "c.nii.gz")
+    np.testing.assert_allclose(probability.affine, series.affine, atol=1e-5)
+    expected = 1 / (1 + np.exp(-0.1 * (series.array.astype(float) - 50)))
+    np.testing.assert_allclose(np.asarray(probability.dataobj), expected, atol=1e-5)
+    report = json.loads((out / "run_report.json").read_text())
+    assert [told["written_as"] for told in report["per_image"]] == [
+        "a.nii.gz", "b.nii.gz", "c.nii.gz",
+    ]  # fmt: skip
+    assert [told.get("cells") for told in report["per_image"]][:2] == [2, 2]
+
+
+def test_mistakes(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        find_volumes(str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match="no volume in this folder"):
+        find_volumes(str(tmp_path))
+    for name in ("a.mha", "a.nii"):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=r"would be written as a\.nii\.gz like a\.mha"):
+        find_volumes(str(tmp_path))
