@@ -58,6 +58,11 @@ def cohort_cases(folder: Path) -> list["Listed"]:
                 for key, value in entry.items()
                 if key not in FILE_KEYS and not key.endswith("_sha256")
             },
+            {
+                datalist.path.parent / entry[key]: entry[f"{key}_sha256"]
+                for key in FILE_KEYS
+                if f"{key}_sha256" in entry
+            },
         )
         for split in SPLITS
         for entry in datalist.content.get(split, ())
@@ -86,7 +91,6 @@ def write_check(facts: Sequence["CaseFacts"], found: Sequence["Finding"], out: P
     write_json(out / "fingerprint.json", {**content, "findings": [f._asdict() for f in found]})
     with atomic(out / "findings.txt") as temporary:
         temporary.write_text("".join(f"{each.line()}\n" for each in found), "utf-8")
-    contact_sheet(facts, out / "contact_sheet.png")
     for name, value in content.items():
         print(f"{name.replace('_', ' '):22} {_told(value)}")
     for each in found[:SHOWN]:
@@ -95,6 +99,7 @@ def write_check(facts: Sequence["CaseFacts"], found: Sequence["Finding"], out: P
         print(f"… and {len(found) - SHOWN} more in {out / 'findings.txt'}")
     if not found:
         print("nothing wrong was found")
+    contact_sheet(facts, out / "contact_sheet.png")
     print(f"written to {out}: fingerprint.json, findings.txt, contact_sheet.png")
 
 

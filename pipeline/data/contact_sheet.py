@@ -28,14 +28,14 @@ def contact_sheet(facts: Sequence[CaseFacts], path: Path) -> int:
     """
     whole = [case for case in facts if case.image and case.mask]
     fitting = [case for case in whole if case.image and case.image.size == _mask_size(case)]
-    chosen = [fitting[i] for i in np.unique(np.linspace(0, len(fitting) - 1, MOST).astype(int))]
-    chosen = chosen if fitting else []
-    tiles = [_tile(case) for case in chosen]
-    if tiles:
-        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
-        rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
-        with atomic(path) as temporary:
-            Image.fromarray(np.vstack(rows)).save(temporary)
+    if not fitting:
+        return 0
+    chosen = np.unique(np.linspace(0, len(fitting) - 1, MOST).astype(int))
+    tiles = [_tile(fitting[i]) for i in chosen]
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
+    rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+    with atomic(path) as temporary:
+        Image.fromarray(np.vstack(rows)).save(temporary)
     return len(chosen)
 
 

@@ -15,6 +15,8 @@ from pipeline.data.volumes import VOLUMES, read_volume
 PERCENTILES = (0.5, 50.0, 99.5)
 MOST_VALUES = 32
 """Values of a mask that are listed; with more it is no mask."""
+SMEARED = 0.9
+"""Share of a mask's pixels near 0 or 255, from which on the other values are JPEG's."""
 THUMBNAIL = 32
 """Side of the small picture by which near-duplicates are found."""
 FLAT = set(VOLUMES) - {*NIFTI, ".mha", ".mhd", ".nrrd"}
@@ -79,13 +81,15 @@ class MaskFacts(NamedTuple):
         size: pixels along each axis.
         values: the different ones, as far as :data:`MOST_VALUES` + 1.
         foreground: share of the pixels that are not 0.
-        near_ends: share of the pixels within an eighth of the format's range of 0 or its end.
+        smeared: 8 bits, with values beside 0 and 255 that lie close to them, as JPEG leaves a mask.
+        channels: values a pixel.
     """
 
     size: tuple[int, ...]
     values: tuple[float, ...]
     foreground: float
-    near_ends: float
+    smeared: bool
+    channels: int
 
 
 class InstanceFacts(NamedTuple):
@@ -105,7 +109,8 @@ def read_pixels(path: Path) -> Pixels:
     if path.is_dir() or suffix_of(path) in set(VOLUMES) - FLAT:
         volume = read_volume(path)
         return Pixels(np.atleast_3d(volume.array), volume.affine)
-    return Pixels(read_page(path), None)
+    page = read_page(path)
+    return Pixels(page.astype(np.uint8) if page.dtype == bool else page, None)
 
 
 def image_facts(pixels: Pixels) -> ImageFacts:
@@ -135,14 +140,24 @@ def image_facts(pixels: Pixels) -> ImageFacts:
 def mask_facts(pixels: Pixels) -> MaskFacts:
     """Look at a mask."""
     array = pixels.array
-    top = np.iinfo(array.dtype).max if np.issubdtype(array.dtype, np.integer) else 1
-    near = (array <= top / 8) | (array >= top - top / 8)
+    plane = array[..., 0] if pixels.channels > 1 else array
     return MaskFacts(
         tuple(map(int, pixels.size)),
-        tuple(float(value) for value in _values(array.ravel())),
-        float(np.count_nonzero(array) / max(1, array.size)),
-        float(near.mean()),
+        tuple(float(value) for value in _values(plane.ravel())),
+        float(np.count_nonzero(plane) / max(1, plane.size)),
+        _smeared(plane),
+        pixels.channels,
     )
+
+
+def _smeared(plane: NDArray[Any]) -> bool:
+    """Numbers of instances crowd at 0; a smeared mask has its values at both ends."""
+    if plane.dtype != np.uint8:
+        return False
+    counts = np.bincount(plane.ravel(), minlength=256)
+    between = counts[1:255].sum() > 0
+    ends = counts[:32].sum() + counts[-32:].sum()
+    return bool(between and counts[-32:].sum() > 0 and ends >= SMEARED * plane.size)
 
 
 def thumbnail(pixels: Pixels) -> NDArray[np.float32]:

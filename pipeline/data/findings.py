@@ -15,8 +15,6 @@ SAME_PICTURE = 0.995
 """Correlation of two small pictures from which on they count as near-duplicates."""
 APART = 0.01
 """Millimetres by which an image and its mask may lie apart."""
-SMEARED = 0.9
-"""Share of a mask's pixels near 0 or the top, from which on other values are JPEG's."""
 
 
 class Finding(NamedTuple):
@@ -69,6 +67,15 @@ def swapped(case: CaseFacts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def changed(case: CaseFacts) -> Iterator[Finding]:
+    """Files that are not what the datalist says."""
+    for file in case.changed:
+        yield Finding(
+            ERROR, str(file), "changed since it was hashed in datalist.json",
+            "restore it, or prepare the cohort again", "changed",
+        )  # fmt: skip
+
+
 def sizes(case: CaseFacts) -> Iterator[Finding]:
     """A mask of another size, or elsewhere in space."""
     if not case.image or not case.mask:
@@ -105,15 +112,20 @@ def masks(case: CaseFacts) -> Iterator[Finding]:
         return
     file, found = str(case.label_path), [f"{value:g}" for value in case.mask.values[:6]]
     told = ", ".join(found) + (", …" if len(case.mask.values) > 6 else "")
-    if len(case.mask.values) > MOST_VALUES and case.mask.near_ends >= SMEARED:
+    if case.mask.channels > 1:
+        yield Finding(
+            ERROR, file, f"a mask of {case.mask.channels} channels",
+            "write one number for each class into one channel", "coloured",
+        )  # fmt: skip
+    elif case.mask.smeared:
         yield Finding(
             ERROR, file, f"the values {told} of a mask smeared by JPEG",
             "export it as PNG, or let --mend threshold it at the middle", "smeared",
         )  # fmt: skip
-    elif len(case.mask.values) > MOST_VALUES or any(v < 0 or v % 1 for v in case.mask.values):
+    elif not _classes(case.mask.values):
         yield Finding(
-            ERROR, file, f"the values {told}", "expected 0 and 1, 0 and 255, or a small whole "
-            "number for each class; is this a mask?", "values",
+            ERROR, file, f"the values {told}", "expected 0 and 1, 0 and 255, or 0, 1, 2, … for "
+            "classes; is this a mask, or are these instances?", "values",
         )  # fmt: skip
     elif case.mask.foreground == 0:
         yield Finding(WARNING, file, "an empty mask", "keep it if nothing is there", "empty")
@@ -123,7 +135,8 @@ def masks(case: CaseFacts) -> Iterator[Finding]:
 
 def colours(case: CaseFacts) -> Iterator[Finding]:
     """Grey images stored with several channels."""
-    if case.image and case.image.all_equal_channels and case.image.channels != 3:
+    several = case.image is not None and case.image.channels in (2, 4)
+    if case.image and several and case.image.all_equal_channels and "uint" in case.image.dtype:
         yield Finding(
             WARNING, str(case.image_path), f"a grey image in {case.image.channels} channels",
             "convert it to one channel, or let --mend do it", "colour",
@@ -196,7 +209,16 @@ def missing(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-EACH: tuple[Check, ...] = (unreadable, swapped, sizes, values, masks, colours)
+EACH: tuple[Check, ...] = (unreadable, changed, swapped, sizes, values, masks, colours)
+
+
+def _classes(found: Sequence[float]) -> bool:
+    """Two values, or as many whole numbers as there can be classes."""
+    return set(found) <= {0, 255} or (
+        len(found) <= MOST_VALUES
+        and all(value >= 0 and value % 1 == 0 for value in found)
+        and max(found) <= MOST_VALUES
+    )
 
 
 def _size(size: tuple[int, ...]) -> str:

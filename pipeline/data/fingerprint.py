@@ -19,6 +19,7 @@ from pipeline.data.facts import (
     read_pixels,
     thumbnail,
 )
+from pipeline.data.files import sha256
 from pipeline.evaluation.instances import touching
 
 MOST_GROUPS = 12
@@ -39,6 +40,7 @@ class CaseFacts(NamedTuple):
         apart: millimetres by which image and mask lie apart at the furthest corner.
         picture: the small picture of :func:`pipeline.data.facts.thumbnail`.
         unreadable: why a file could not be read; empty when all is well.
+        changed: files whose hash is not the datalist's.
     """
 
     image_path: Path
@@ -51,16 +53,18 @@ class CaseFacts(NamedTuple):
     apart: float = 0.0
     picture: NDArray[np.float32] | None = None
     unreadable: str = ""
+    changed: tuple[Path, ...] = ()
 
 
 class Listed(NamedTuple):
-    """A case before it is looked at: its files, its split and its columns."""
+    """A case before it is looked at: its files, its split, its columns and its files' hashes."""
 
     image: Path
     label: Path
     instances: Path | None = None
     split: str = ""
     columns: Mapping[str, Any] = {}
+    hashes: Mapping[Path, str] = {}
 
 
 def look(
@@ -120,7 +124,8 @@ def group_table(facts: Sequence[CaseFacts]) -> dict[str, dict[str, int]]:
     for name in _column_names(facts):
         values = [case.columns.get(name) for case in facts]
         counts = Counter(str(value) for value in values if value is not None)
-        if 0 < len(counts) <= MOST_GROUPS:
+        # free text hardly ever repeats, and must not go into a tracking store
+        if 0 < len(counts) <= min(MOST_GROUPS, counts.total() / 2):
             table[name] = dict(sorted(counts.items()))
     return table
 
@@ -145,6 +150,7 @@ def _facts(case: Listed) -> CaseFacts:
         instances = read_pixels(case.instances) if case.instances else None
     except (ValueError, OSError) as error:
         return blank._replace(unreadable=str(error))
+    changed = tuple(path for path, known in case.hashes.items() if sha256(path) != known)
     counted = None
     if instances is not None:
         numbers = np.unique(instances.array)
@@ -155,6 +161,7 @@ def _facts(case: Listed) -> CaseFacts:
         instances=counted,
         apart=_apart(image.affine, label.affine, image.size),
         picture=thumbnail(image),
+        changed=changed,
     )
 
 

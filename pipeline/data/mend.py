@@ -17,26 +17,44 @@ MENDABLE = ("smeared", "colour")
 def mend(folder: Path, found: Sequence[Finding]) -> int:
     """Threshold smeared masks at the middle, make grey images grey; both become PNG.
 
+    The mended file stands beside the old one, as ``NAME_mended.png``, until the datalist names it:
+    an interruption leaves the cohort as it was.
+
     Args:
         folder: of the cohort, whose datalist is written anew.
         found: what was found in it.
 
     Returns:
         How many files were mended.
+
+    Raises:
+        ValueError: the cohort is a fold, or folds were made of it.
     """
+    if (folder / "folds").exists() or "fold" in read_datalist(folder).content:
+        raise ValueError(
+            f"{folder}: a cohort with folds, which share its files; remove the folder folds, "
+            "mend the cohort, and split it again"
+        )
     content = read_datalist(folder).content
     kinds = {Path(each.file).resolve(): each.kind for each in found if each.kind in MENDABLE}
-    entries = [entry for split in SPLITS for entry in content.get(split, ())]
-    mended = sum(_mend_entry(folder, entry, kinds) for entry in entries)
-    if mended:
+    replaced: list[Path] = []
+    splits = {
+        split: [_mended(folder, entry, kinds, replaced) for entry in content[split]]
+        for split in SPLITS
+        if split in content
+    }
+    if replaced:
         description = {key: value for key, value in content.items() if key not in SPLITS}
-        splits = {split: content[split] for split in SPLITS if split in content}
         write_datalist(folder, splits, **description)
-    return mended
+        for path in replaced:
+            path.unlink()
+    return len(replaced)
 
 
-def _mend_entry(folder: Path, entry: dict[str, Any], kinds: dict[Path, str]) -> int:
-    mended = 0
+def _mended(
+    folder: Path, entry: dict[str, Any], kinds: dict[Path, str], replaced: list[Path]
+) -> dict[str, Any]:
+    out = dict(entry)
     for key in FILE_KEYS:
         path = (folder / entry.get(key, "")).resolve()
         kind = kinds.get(path)
@@ -44,11 +62,8 @@ def _mend_entry(folder: Path, entry: dict[str, Any], kinds: dict[Path, str]) -> 
             continue
         pixels = read_page(path)
         flat = pixels if pixels.ndim == 2 else pixels[..., 0]
-        target = path.with_suffix(".png")
-        top = np.iinfo(flat.dtype).max
-        save_image(target, np.uint8(255) * (flat > top / 2) if kind == "smeared" else flat)
-        if target != path:
-            path.unlink()
-        entry[key] = Path(entry[key]).with_suffix(".png").as_posix()
-        mended += 1
-    return mended
+        named = Path(entry[key]).with_name(f"{Path(entry[key]).stem}_mended.png")
+        save_image(folder / named, np.uint8(255) * (flat > 127) if kind == "smeared" else flat)
+        replaced.append(path)
+        out[key] = named.as_posix()
+    return out

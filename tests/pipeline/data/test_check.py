@@ -12,6 +12,7 @@ from PIL import Image
 from pipeline import cli
 from pipeline.data import read_datalist
 from pipeline.data.datalist import SPLITS, write_datalist
+from pipeline.data.files import sha256
 
 
 def disc(i, size=40):
@@ -52,6 +53,22 @@ def edit(folder, change):
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
+
+
+def rehash(folder):
+    """Let the datalist know the files as they are now."""
+
+    def anew(content):
+        for split in SPLITS:
+            for entry in content[split]:
+                for key in ("image", "label"):
+                    path = folder / entry[key]
+                    if path.is_file():
+                        entry[f"{key}_sha256"] = sha256(path)
+                    else:
+                        entry.pop(f"{key}_sha256", None)
+
+    edit(folder, anew)
 
 
 def test_a_good_cohort(cohort, capsys):
@@ -182,6 +199,14 @@ BROKEN = {
         save("labels", np.uint8(255) * disc(1)[:, :30]),
         "size 40 x 30, its image 40 x 40",
     ),
+    "a coloured mask": (
+        save("labels", np.dstack([np.uint8(255) * disc(1)] * 3)),
+        "labels/c1.png: a mask of 3 channels",
+    ),
+    "a mask of three greys": (
+        save("labels", np.uint8(77) * disc(1) + np.uint8(178) * disc(0)),
+        "labels/c1.png: the values 0, 77, 178, 255",
+    ),
     "an empty mask": (
         save("labels", np.zeros((40, 40), np.uint8)),
         "warning: {}/labels/c1.png: an empty mask",
@@ -271,6 +296,10 @@ BROKEN = {
     ),
     "a folder without DICOM": (empty_series, "images/series: no DICOM file in this folder"),
     "a stack where one image belongs": (stack, "s.tif: a stack of 3 pages; name one as s.tif#0"),
+    "a changed file": (
+        lambda f: edit(f, lambda c: c["training"][1].update(image_sha256="0" * 64)),
+        "images/c1.png: changed since it was hashed",
+    ),
     "values that are no number": (
         not_a_number,
         "images/v.nii.gz: 2 values that are NaN or infinite",
@@ -282,6 +311,8 @@ BROKEN = {
 def test_a_defect_is_named_with_its_remedy(name, cohort, capsys):
     change, line = BROKEN[name]
     change(cohort)
+    if name != "a changed file":
+        rehash(cohort)
     code = check(cohort)
     told = capsys.readouterr()
     assert line.format(cohort) in told.out
@@ -294,6 +325,7 @@ def test_a_defect_is_named_with_its_remedy(name, cohort, capsys):
 def test_the_worst_come_first(cohort, capsys):
     save("labels", np.zeros((40, 40), np.uint8))(cohort)
     copy("c0", "c6")(cohort)
+    rehash(cohort)
     check(cohort)
     levels = [finding["level"] for finding in found(cohort)]
     assert levels == sorted(levels)
@@ -305,11 +337,52 @@ def test_mending_a_smeared_mask_and_a_grey_of_four_channels(cohort, capsys):
     jpeg_mask(cohort)
     rgba = np.dstack([NOISE] * 3 + [np.full((40, 40), 255, np.uint8)])
     Image.fromarray(rgba).save(cohort / "images" / "c2.png")
+    rehash(cohort)
     assert check(cohort, "--mend") == 0
     assert "2 files mended" in capsys.readouterr().out
     entries = read_datalist(cohort).entries("training")
     assert np.array_equal(np.asarray(Image.open(entries[1]["label"])), truth)
     assert np.array_equal(np.asarray(Image.open(entries[2]["image"])), NOISE)
+
+
+def test_numbers_of_instances_are_no_smeared_mask(cohort, capsys):
+    numbers = np.arange(1600).reshape(40, 40) // 40
+    Image.fromarray(numbers.astype(np.uint8)).save(cohort / "labels" / "c1.png")
+    rehash(cohort)
+    before = (cohort / "labels" / "c1.png").read_bytes()
+    assert check(cohort, "--mend") == 1
+    assert "0 files mended" in (told := capsys.readouterr().out)
+    assert "is this a mask, or are these instances?" in told
+    assert (cohort / "labels" / "c1.png").read_bytes() == before
+
+
+def test_a_cohort_with_folds_is_not_mended(cohort, capsys):
+    jpeg_mask(cohort)
+    rehash(cohort)
+    assert cli.main(["data", "split", str(cohort), "--folds", "4"]) == 0
+    for folder in (cohort, cohort / "folds" / "0"):
+        assert check(folder, "--mend") == 1
+        assert "remove the folder folds" in capsys.readouterr().err
+
+
+def test_a_cohort_in_which_all_is_wrong(cohort, capsys):
+    for i in range(8):
+        Image.fromarray(np.zeros((5, 5), np.uint8)).save(cohort / "labels" / f"c{i}.png")
+    rehash(cohort)
+    assert check(cohort) == 1
+    assert "8 errors" in capsys.readouterr().err
+
+
+def test_free_text_does_not_become_a_group(cohort):
+    def comment(content):
+        for split in SPLITS:
+            for entry in content[split]:
+                entry["comment"] = f"Mrs Invented {entry['patient']}"
+
+    edit(cohort, comment)
+    check(cohort)
+    for path in (cohort / "check").glob("*.[jt]*"):
+        assert "Invented" not in path.read_text()
 
 
 def test_nothing_is_mended_unasked(cohort):
