@@ -128,7 +128,8 @@ def _prepare(options: argparse.Namespace) -> None:
     cohort, settings = _listed(options)
     description = {"seed": options.seed, "split": getattr(options, "split", "random"), **settings}
     with tqdm(total=len(cohort.cases), unit="image", disable=None) as bar:
-        write_cohort(cohort, options.out, _splitter(cohort, options), description, bar.update)
+        split = _splitter(cohort, options)
+        write_cohort(cohort, options.out, split, description, list(settings.values()), bar.update)
     for remark in cohort.remarks:
         print(remark)
     describe(options.out)
@@ -156,6 +157,18 @@ def _split(options: argparse.Namespace) -> None:
     if options.folds is None:
         resplit(options.folder, sizes=options.sizes, **chosen)
         print(splits_line(options.folder))
+        _warn_of_look_alikes(options.folder)
         return
+    if options.sizes:
+        raise ValueError("--sizes: folds are of one size; leave --sizes out, or --folds")
     for folder in write_folds(options.folder, options.folds, **chosen):
         print(splits_line(folder))
+
+
+def _warn_of_look_alikes(folder: Path) -> None:
+    from pipeline.commands.check import cohort_cases
+    from pipeline.data.findings import near_duplicates
+    from pipeline.data.fingerprint import look
+
+    for each in near_duplicates(look(cohort_cases(folder))):
+        print(each.line())

@@ -61,6 +61,7 @@ def write_cohort(
     folder: Path,
     split: Callable[[Sequence[Columns]], Splits],
     description: Mapping[str, Any],
+    settings: Sequence[Any] = (),
     tick: Callable[[], object] = lambda: None,
     workers: int | None = None,
 ) -> None:
@@ -74,6 +75,7 @@ def write_cohort(
         folder: a new one.
         split: gives the indices of each split, from the columns of all cases.
         description: what else stands at the top of the datalist: seed, kind of split, ….
+        settings: on which the arrays of a case depend, beside its originals.
         tick: called after each case, to show progress.
         workers: cases that are written at a time; by default one for each core.
 
@@ -81,7 +83,7 @@ def write_cohort(
         FileExistsError: ``folder`` exists and is not empty.
         ValueError: an original is corrupt or not as expected, or two cases have one name.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder}: exists and is not empty; give another --out or remove it")
     _check_names(cohort.cases)
@@ -89,7 +91,7 @@ def write_cohort(
     marks = partial / "written"
     marks.mkdir(parents=True, exist_ok=True)
     columns = _write_all(
-        cohort.cases, partial, dict(description), tick, workers or os.cpu_count() or 1
+        cohort.cases, partial, [cohort.name, *settings], tick, workers or os.cpu_count() or 1
     )
     splits = split(columns)
     listed = {
@@ -98,6 +100,7 @@ def write_cohort(
     }
     write_datalist(partial, listed, name=cohort.name, **description)
     shutil.rmtree(marks)
+    _remove_unlisted(cohort.cases, partial)
     if folder.exists():
         folder.rmdir()
     partial.rename(folder)
@@ -123,7 +126,7 @@ def _check_names(cases: Sequence[SourceCase]) -> None:
 def _write_all(
     cases: Sequence[SourceCase],
     folder: Path,
-    settings: Columns,
+    settings: Sequence[Any],
     tick: Callable[[], object],
     workers: int,
 ) -> list[Columns]:
@@ -142,11 +145,10 @@ def _write_all(
     return [future.result() for future in futures]
 
 
-def _write(case: SourceCase, folder: Path, settings: Columns) -> Columns:
+def _write(case: SourceCase, folder: Path, settings: Sequence[Any]) -> Columns:
     """Write one case, unless it is there, from the same originals by the same settings."""
     mark = folder / "written" / f"{case.name}.json"
-    stamps = [[str(path), path.stat().st_mtime_ns, path.stat().st_size] for path in case.sources]
-    made_from = {"sources": stamps, "settings": settings}
+    made_from = {"sources": _stamps(case.sources), "settings": list(settings), "files": case.files}
     if mark.is_file():
         written = json.loads(mark.read_text("utf-8"))
         if written["made_from"] == made_from:
@@ -161,6 +163,22 @@ def _write(case: SourceCase, folder: Path, settings: Columns) -> Columns:
             save_image(path, array)
     write_json(mark, {"made_from": made_from, "columns": found})
     return {**case.columns, **found}
+
+
+def _stamps(sources: Sequence[Path]) -> list[list[Any]]:
+    """What changes when an original does; of a folder, every file in it."""
+    files = [
+        each for path in sources for each in (sorted(path.iterdir()) if path.is_dir() else [path])
+    ]
+    return [[str(path), path.stat().st_mtime_ns, path.stat().st_size] for path in files]
+
+
+def _remove_unlisted(cases: Sequence[SourceCase], folder: Path) -> None:
+    """An original that is gone since an interruption must not stay in the cohort."""
+    listed = {folder / name for case in cases for name in case.files.values()}
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in listed and path.name != "datalist.json":
+            path.unlink()
 
 
 def _entry(case: SourceCase, columns: Columns) -> dict[str, Any]:

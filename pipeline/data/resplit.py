@@ -1,6 +1,7 @@
 """Splitting a cohort that is on disk anew: its datalist changes, no image does."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,12 @@ def write_folds(
     group = _group(entries, group)
     parts = grouped_split(*groups_and_strata(entries, group, strata), [1] * folds, seed)
     said = {**description, "seed": seed, "split": "folds", "folds": folds, "group": group}
+    said["strata"] = list(strata)
+    shutil.rmtree(folder / "folds", ignore_errors=True)  # of another partition
     out = []
     for fold in range(folds):
         target = folder / "folds" / str(fold)
-        target.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True)
         validation = (fold + 1) % folds
         training = [part for i, part in enumerate(parts) if i not in (fold, validation)]
         indices = {
@@ -84,7 +87,13 @@ def write_folds(
 
 
 def _all_entries(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
-    content = read_datalist(folder).content
+    datalist = read_datalist(folder)
+    content = datalist.content
+    if "fold" in content:
+        raise ValueError(f"{folder}: is a fold; split the cohort that it was made of")
+    for split in SPLITS:
+        if content.get(split):
+            datalist.entries(split)  # refuses files that changed since they were hashed
     entries = [entry for split in SPLITS for entry in content.get(split, ())]
     description = {key: value for key, value in content.items() if key not in SPLITS}
     return description, sorted(entries, key=lambda entry: str(entry["image"]))

@@ -17,7 +17,8 @@ def random_split(count: int, sizes: Sequence[int], seed: int) -> Splits:
 
     Args:
         count: number of cases.
-        sizes: cases in training, validation and test; they sum to ``count``.
+        sizes: of training, validation and test, relative to each other; where they sum to
+            ``count`` they are the numbers of cases.
         seed: the same seed gives the same split on every machine.
 
     Returns:
@@ -98,12 +99,12 @@ def contiguous_split(count: int, sizes: Sequence[int]) -> Splits:
 
 
 def _cut(order: np.ndarray, sizes: Sequence[int]) -> Splits:
-    if sum(sizes) != len(order) or len(sizes) != 3 or min(sizes) < 1:
+    if len(sizes) != 3 or min(sizes) < 1 or len(order) < 3:
         raise ValueError(
             f"split sizes {'/'.join(map(str, sizes))}: expected three positive numbers "
-            f"(training/validation/test) that sum to {len(order)} cases"
+            f"(training/validation/test) and at least three cases; found {len(order)}"
         )
-    parts = np.split(order, np.cumsum(sizes)[:-1])
+    parts = np.split(order, np.cumsum(_largest_remainder(len(order), sizes))[:-1])
     return {name: sorted(part.tolist()) for name, part in zip(NAMES, parts, strict=True)}
 
 

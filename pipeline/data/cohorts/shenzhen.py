@@ -17,9 +17,11 @@ from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pixels import fitted, fitted_mask, grey
 from pipeline.data.readers import read_page
 
-AGE = re.compile(r"(\d+)\s*(y|m|d|$)", re.IGNORECASE)
+AGE = re.compile(r"(\d+)(?:\.\d+)?\s*(y|m|w|d|$)", re.IGNORECASE)
+YEARS = {"": 1, "y": 1, "m": 12, "w": 52, "d": 365}
+"""How many of each unit make a year."""
 SEXES = {"male": "male", "m": "male", "female": "female", "f": "female"}
-FINDINGS = {"0": "normal", "1": "abnormal", "normal": "normal"}
+FINDINGS = {"0": "normal", "1": "abnormal", "0.0": "normal", "1.0": "abnormal"}
 
 
 class Reading(NamedTuple):
@@ -76,16 +78,15 @@ def parse(sex: str, age: str, finding: str) -> Reading:
         >>> parse("1", "8 months", "")
         Reading(sex=None, age=0, finding=None)
     """  # noqa: E501
-    text = finding.strip().lower()
-    found = AGE.search(age.strip())
-    years = None
-    if found:
-        years = int(found[1]) if found[2].lower() in ("y", "") else 0
-    return Reading(
-        SEXES.get(sex.strip().lower()),
-        years,
-        FINDINGS.get(text, "abnormal") if text not in ("", "?") else None,
-    )
+    found = AGE.match(age.strip())
+    years = int(found[1]) // YEARS[found[2].lower()] if found else None
+    return Reading(SEXES.get(sex.strip().lower()), years, _finding(finding.strip().lower()))
+
+
+def _finding(text: str) -> str | None:
+    if text in ("", "?", "na", "nan", "unknown"):
+        return None
+    return FINDINGS.get(text) or ("normal" if text.startswith("normal") else "abnormal")
 
 
 def _readings(source: Path) -> dict[str, Reading]:

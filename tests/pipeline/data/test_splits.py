@@ -27,10 +27,16 @@ def test_contiguous_splits_are_runs():
     assert splits["validation"] == [15, 16, 17, 18, 19]
 
 
-@pytest.mark.parametrize("sizes", [(15, 5, 6), (20, 5, 0), (25,)])
-def test_sizes_that_do_not_fit_are_named(sizes):
-    with pytest.raises(ValueError, match="sum to 25"):
-        random_split(25, sizes, 0)
+@pytest.mark.parametrize(("count", "sizes"), [(25, (20, 5, 0)), (25, (25,)), (2, (1, 1, 1))])
+def test_sizes_that_do_not_fit_are_named(count, sizes):
+    with pytest.raises(ValueError, match=f"three positive numbers .* found {count}"):
+        random_split(count, sizes, 0)
+
+
+def test_sizes_are_relative_to_each_other():
+    parts = contiguous_split(30, (15, 5, 5))
+    assert [len(part) for part in parts.values()] == [18, 6, 6]
+    assert [len(part) for part in random_split(5, (60, 20, 20), 0).values()] == [3, 1, 1]
 
 
 @given(

@@ -72,8 +72,9 @@ def test_labels_of_more_than_two_values(source, failing):
     assert "train-labels.tif, page 0: a mask with the values" in line
 
 
-def test_sizes_that_do_not_sum(source, failing):
-    assert "sum to 6 cases" in failing("isbi2012", "--source", source)
+def test_any_number_of_slices_is_split_in_proportion(source, prepare):
+    _, content, _ = prepare("isbi2012", "--source", source)
+    assert [len(content[s]) for s in ("training", "validation", "test")] == [4, 1, 1]
 
 
 def test_truncated_stack(source, failing):

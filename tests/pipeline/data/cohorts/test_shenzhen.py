@@ -71,6 +71,8 @@ def test_originals_of_four_channels_and_text_readings(source, prepare, entries):
         (("Male", "45", "normal"), Reading("male", 45, "normal")),
         (("female ", "45yrs", "PTB in the right upper field"), Reading("female", 45, "abnormal")),
         (("F", "34 yr", "normal "), Reading("female", 34, "normal")),
+        (("male", "45.0", "0.0"), Reading("male", 45, "normal")),
+        (("male", "24 months", "Normal chest."), Reading("male", 2, "normal")),
         (("m", "8 months", "1"), Reading("male", 0, "abnormal")),
         (("male", "?", "0"), Reading("male", None, "normal")),
         (("0", "", "?"), Reading(None, None, None)),
