@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from pipeline.data import Datalist, read_datalist
+from pipeline.data import read_datalist
 from pipeline.data.datalist import SPLITS
-from pipeline.data.readers import PNG_LIKE, TIFF, read_page, suffix_of
+from pipeline.data.readers import PNG_LIKE, TIFF, count_pages, read_page, suffix_of
 from pipeline.evaluation.baselines import (
     Pair,
     best_intensity_threshold,
@@ -29,22 +29,24 @@ def describe(folder: Path) -> None:
     print(splits_line(folder))
     datalist = read_datalist(folder)
     splits = {split: datalist.entries(split) for split in SPLITS}
-    first = Path(splits["training"][0]["image"])
-    if suffix_of(first) in (*PNG_LIKE, *TIFF):
-        _print_baselines(datalist, {split: _pairs(each) for split, each in splits.items()})
+    files = [Path(e[key]) for each in splits.values() for e in each for key in ("image", "label")]
+    if all(suffix_of(path) in (*PNG_LIKE, *TIFF) and count_pages(path) == 1 for path in files):
+        _print_baselines({split: _pairs(each) for split, each in splits.items()})
 
 
-def _print_baselines(datalist: Datalist, splits: dict[str, list[Pair]]) -> None:
+def _print_baselines(splits: dict[str, list[Pair]]) -> None:
     pairs = [pair for each in splits.values() for pair in each]
+    if any(image.shape != mask.shape for image, mask in pairs):
+        return  # a check of the cohort names them
     masks = {split: [mask for _, mask in each] for split, each in splits.items()}
     if len({tuple(mask.shape) for _, mask in pairs}) == 1:
         ious = (mean_mask(masks["training"], masks[split]) for split in SPLITS)
         print("mean of the training masks, IoU: " + " / ".join(f"{iou:.3f}" for iou in ious))
     print(f"background for each foreground pixel of training: {pos_weight(masks['training']):.3f}")
     if all(image.dtype == torch.uint8 for image, _ in pairs):
-        floats = [(image.float(), mask) for image, mask in pairs]
+        floats = ((image.float(), mask) for image, mask in pairs)
         threshold, accuracy = best_intensity_threshold(floats)
-        constant = constant_answer(floats)["accuracy"]
+        constant = constant_answer(pairs)["accuracy"]
         print(
             f"without a network, over all images: accuracy {constant:.3f} for 'all foreground', "
             f"{accuracy:.3f} for the best intensity threshold ({threshold:.0f})"

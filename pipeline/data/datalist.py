@@ -49,7 +49,7 @@ class Datalist(NamedTuple):
                 f"{self.path}: split '{split}' has no entry; splits with entries: {has}"
             )
         self._check_leak(split)
-        return [self._checked(entry, f"{split}[{i}]") for i, entry in enumerate(found)]
+        return [self._checked(entry) for entry in found]
 
     def _check_leak(self, split: str) -> None:
         own = {entry.get("image_sha256"): entry.get("image") for entry in self.content[split]}
@@ -61,10 +61,7 @@ class Datalist(NamedTuple):
                         "an image may be in one split only"
                     )
 
-    def _checked(self, entry: dict[str, Any], place: str) -> dict[str, Any]:
-        for key in ("image", "label"):
-            if key not in entry:
-                raise ValueError(f"{self.path}: {place} has no '{key}'; every entry needs both")
+    def _checked(self, entry: dict[str, Any]) -> dict[str, Any]:
         return {
             key: str(self._checked_file(entry, key)) if key in FILE_KEYS else value
             for key, value in entry.items()
@@ -107,7 +104,20 @@ def read_datalist(folder: Path | str) -> Datalist:
         raise ValueError(
             f"{path}: not readable as JSON ({error}); prepare the cohort again"
         ) from None
+    _check_form(path, content)
     return Datalist(path, sha256(path), content)
+
+
+def _check_form(path: Path, content: Any) -> None:
+    splits = content if isinstance(content, dict) else {"training": None}
+    for split in (name for name in SPLITS if name in splits):
+        entries = splits[split]
+        if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+            raise ValueError(f"{path}: '{split}' is no list of entries; prepare the cohort again")
+        for i, entry in enumerate(entries):
+            for key in ("image", "label"):
+                if key not in entry:
+                    raise ValueError(f"{path}: {split}[{i}] has no '{key}'; every entry needs both")
 
 
 def write_datalist(
@@ -133,7 +143,7 @@ def _check_leaks(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> None:
         seen: dict[str, tuple[str, str]] = {}
         for split, entries in splits.items():
             for entry in entries:
-                if key not in entry:
+                if entry.get(key) is None:
                     continue
                 other, name = seen.setdefault(entry[key], (split, entry["image"]))
                 if other != split:

@@ -113,7 +113,7 @@ def read_place(path: Path) -> Slice:
     """Read where a DICOM file lies, without its pixels.
 
     Raises:
-        ValueError: it is corrupt, or does not say where it lies.
+        ValueError: it is corrupt, has several frames, or does not say where it lies.
     """
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -122,8 +122,13 @@ def read_place(path: Path) -> Slice:
     except RuntimeError:
         raise _unreadable(path) from None
     tags = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
+    frames = reader.GetSize()[2] if reader.GetDimension() > 2 else 1
+    if frames > 1:
+        raise ValueError(f"{path}: {frames} frames in one file; give the file, not its folder")
+    if not tags.get(POSITION):
+        raise ValueError(f"{path}: does not say where it lies (no position); export it again")
     columns, rows = (float(part) for part in reader.GetSpacing()[:2])
-    position = _numbers(tags.get(POSITION, "0\\0\\0"))
+    position = _numbers(tags[POSITION])
     directions = _numbers(tags.get(ORIENTATION, "1\\0\\0\\0\\1\\0")).reshape(2, 3)
     across, down = (int(side) for side in reader.GetSize()[:2])
     return Slice(path, position, directions, (columns, rows), (across, down))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.data.readers import NIFTI, read_page, suffix_of
+from pipeline.data.readers import DICOM, TIFF, count_pages, read_page, suffix_of
 from pipeline.data.volumes import VOLUMES, read_volume
 
 PERCENTILES = (0.5, 50.0, 99.5)
@@ -19,7 +19,8 @@ SMEARED = 0.9
 """Share of a mask's pixels near 0 or 255, from which on the other values are JPEG's."""
 THUMBNAIL = 32
 """Side of the small picture by which near-duplicates are found."""
-FLAT = set(VOLUMES) - {*NIFTI, ".mha", ".mhd", ".nrrd"}
+FLAT = {*TIFF, *DICOM}
+"""Formats of volumes that flat images have too."""
 
 
 class Pixels(NamedTuple):
@@ -106,7 +107,9 @@ def read_pixels(path: Path) -> Pixels:
         FileNotFoundError: no such file.
         ValueError: unknown format, or a corrupt file.
     """
-    if path.is_dir() or suffix_of(path) in set(VOLUMES) - FLAT:
+    suffix = suffix_of(path)
+    stack = suffix in TIFF and count_pages(path) > 1
+    if path.is_dir() or stack or suffix in set(VOLUMES) - FLAT:
         volume = read_volume(path)
         return Pixels(np.atleast_3d(volume.array), volume.affine)
     page = read_page(path)

@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from monai.config import PathLike
 from monai.data import ImageReader
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
 from pipeline.data.dicom import read_series
@@ -74,6 +75,21 @@ class VolumeReader(ImageReader):
             "original_channel_dim": "no_channel",
             "space": "RAS",
         }
+
+
+def in_dicom_axes(volume: Volume) -> NDArray[Any]:
+    """Turn the array so that its axes grow to left, posterior and superior, by its own affine.
+
+    So an image and its label lie alike, however each was stored; ``[..., z].T`` is a slice as
+    radiologists see it.
+
+    Example:
+        >>> row = np.arange(3).reshape(3, 1, 1)
+        >>> in_dicom_axes(Volume(row, np.eye(4))).ravel().tolist()  # NIfTI's x grows to the right
+        [2, 1, 0]
+    """
+    turn = ornt_transform(io_orientation(volume.affine), axcodes2ornt("LPS"))
+    return np.asarray(nib.apply_orientation(np.atleast_3d(volume.array), turn))
 
 
 def read_volume(path: Path) -> Volume:

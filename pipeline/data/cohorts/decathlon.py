@@ -1,6 +1,5 @@
 """A task of the Medical Segmentation Decathlon: volumes in ``imagesTr``, labels in ``labelsTr``."""
 
-import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pairs import images_in, pair_by_name, stem_of
+from pipeline.data.readers import NIFTI, suffix_of
 from pipeline.data.volumes import read_volume
 
 TOLERANCE = 1e-3
@@ -26,16 +26,19 @@ def decathlon(source: Path) -> Cohort:
         FileNotFoundError: no image, or an image without its label.
         ValueError: a label of another size or place than its image.
     """
-    images = [path for path in images_in(source / "imagesTr") if path.suffix == ".gz"]
+    images = [path for path in images_in(source / "imagesTr") if suffix_of(path) in NIFTI]
+    if not images:
+        raise FileNotFoundError(f"{source / 'imagesTr'}: no NIfTI volume in this folder")
     pairs = pair_by_name(images, source / "labelsTr")
-    about = source / "dataset.json"
-    name = json.loads(about.read_text("utf-8"))["name"].lower() if about.is_file() else source.name
-    return Cohort(name, [_case(*pair) for pair in pairs], "patient")
+    return Cohort(source.resolve().name, [_case(*pair) for pair in pairs], "patient")
 
 
 def _case(image: Path, label: Path) -> SourceCase:
     name = stem_of(image)
-    files = {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz"}
+    files = {
+        "image": f"images/{name}{suffix_of(image)}",
+        "label": f"labels/{name}{suffix_of(label)}",
+    }
     return SourceCase(
         name, (image, label), files, {"patient": name}, partial(_convert, image, label)
     )

@@ -1,6 +1,5 @@
 """Any images and masks, paired by the pattern of their names."""
 
-import csv
 import re
 import shutil
 from functools import partial
@@ -11,6 +10,7 @@ import numpy as np
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pairs import images_in, pair_by_name, stem_of
+from pipeline.data.cohorts.tables import read_table
 from pipeline.data.readers import DICOM, suffix_of
 from pipeline.data.volumes import read_volume
 
@@ -24,8 +24,9 @@ def folder(
 ) -> Cohort:
     """List the images of a folder with their masks; they are copied as they are.
 
-    A DICOM series, a folder, becomes NIfTI; so does a single DICOM file. Nothing that names a
-    patient goes along but the names of the files.
+    A DICOM series, a folder, becomes NIfTI; so do a single DICOM file, of which only pixels and
+    geometry are kept, and MHD, whose voxels lie in a second file. Of all other files whatever
+    stands in them goes along (PNG text, EXIF, NIfTI descriptions): take names of persons out first.
 
     Args:
         images: their folder.
@@ -41,6 +42,9 @@ def folder(
         ValueError: the expression finds no patient in a name, or the table lacks an image.
     """
     found = images_in(images)
+    if images.resolve() == masks.resolve():
+        marks = {stem_of(path) for path in found}
+        found = [path for path in found if pattern.replace("{name}", stem_of(path)) in marks]
     pairs = pair_by_name(found, masks, pattern)
     known = _groups(groups) if groups else {}
     cases = []
@@ -56,7 +60,10 @@ def folder(
 def _patient(name: str, expression: str | None) -> str:
     if expression is None:
         return name
-    found = re.search(expression, name)
+    try:
+        found = re.search(expression, name)
+    except re.error as error:
+        raise ValueError(f"--patient {expression}: not a regular expression ({error})") from None
     if not found or not found.groups():
         raise ValueError(
             f"--patient {expression}: finds no patient in '{name}'; expected an expression with a "
@@ -66,21 +73,17 @@ def _patient(name: str, expression: str | None) -> str:
 
 
 def _groups(path: Path) -> dict[str, Columns]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "image" not in rows[0]:
-        raise ValueError(f"{path}: no column 'image'; expected a table with one row an image")
     return {
         stem_of(Path(row["image"])): {
             key: _value(value) for key, value in row.items() if key != "image"
         }
-        for row in rows
+        for row in read_table(path, ["image"])
     }
 
 
-def _value(text: str | None) -> str | float | None:
+def _value(text: str) -> str | float | None:
     """A number where it is one; missing where nothing or a question mark stands."""
-    stripped = (text or "").strip()
+    stripped = text.strip()
     if stripped in ("", "?", "NA", "nan"):
         return None
     try:
@@ -98,17 +101,17 @@ def _case(image: Path, mask: Path, columns: Columns) -> SourceCase:
     return SourceCase(name, (image, mask), files, columns, partial(_convert, image, mask))
 
 
-def _is_dicom(path: Path) -> bool:
-    return path.is_dir() or suffix_of(path) in DICOM
+def _to_nifti(path: Path) -> bool:
+    return path.is_dir() or suffix_of(path) in (*DICOM, ".mhd")
 
 
 def _written_suffix(path: Path) -> str:
-    return ".nii.gz" if _is_dicom(path) else suffix_of(path)
+    return ".nii.gz" if _to_nifti(path) else suffix_of(path)
 
 
 def _convert(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:
     return {
-        key: partial(_as_nifti if _is_dicom(path) else shutil.copyfile, path)
+        key: partial(_as_nifti if _to_nifti(path) else shutil.copyfile, path)
         for key, path in (("image", image), ("label", mask))
     }, {}
 

@@ -2,7 +2,8 @@
 
 Also the names of the published set, ``2d_images`` with ``2d_masks``, and ``3d_images`` whose
 ``IMG_0001.nii.gz`` belongs to ``MASK_0001.nii.gz``. The patient is what stands before ``_Z_`` in
-a slice's name, or the volume. CT values become 8 bits by a lung window, 1500 wide around -600
+a slice's name, or the volume. A volume and its mask are turned to DICOM's axes, each by its own
+affine. CT values become 8 bits by a lung window, 1500 wide around -600
 (ours: the paper names none); images of 8 bits stay as they are.
 """
 
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pairs import Pair, images_in, pair_by_name, stem_of
 from pipeline.data.cohorts.pixels import fitted, fitted_mask, to_8_bits
-from pipeline.data.readers import NIFTI, count_pages, read_page, suffix_of
-from pipeline.data.volumes import read_volume
+from pipeline.data.readers import NIFTI, read_page, suffix_of
+from pipeline.data.volumes import in_dicom_axes, read_volume
 
 WIDTH, LEVEL = 1500, -600
 SIDE = 256
@@ -67,13 +68,13 @@ def _cases(image: Path, mask: Path) -> list[SourceCase]:
         return [_case(name, (image, mask), patient, partial(_convert_files, image, mask))]
     return [
         _case(f"{name}_{z:04d}", (image, mask), name, partial(_convert_plane, image, mask, z))
-        for z in range(count_pages(image))
+        for z in range(_volume(image).shape[2])
     ]
 
 
 @lru_cache(maxsize=4)  # the slices of a volume are converted one after the other
 def _volume(path: Path) -> NDArray[Any]:
-    return np.atleast_3d(read_volume(path).array)
+    return in_dicom_axes(read_volume(path))
 
 
 def _convert_plane(image: Path, mask: Path, z: int) -> tuple[dict[str, Any], Columns]:
@@ -92,6 +93,11 @@ def _arrays(
 ) -> tuple[dict[str, Any], Columns]:
     if pixels.shape != label.shape:
         raise ValueError(f"{path}: {label.shape} pixels; expected {pixels.shape} as its image has")
+    values = set(np.unique(label).tolist())
+    if not values <= {0, 1} and not values <= {0, 255}:
+        raise ValueError(
+            f"{path}: a mask with {len(values)} values; expected 0 and 1, or 0 and 255"
+        )
     eight = pixels if pixels.dtype == np.uint8 else to_8_bits(pixels, WIDTH, LEVEL)
     return {"image": fitted(eight, SIDE), "label": fitted_mask(label > 0, SIDE)}, {}
 

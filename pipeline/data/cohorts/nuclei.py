@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
+from pipeline.data.cohorts.pixels import coloured
 from pipeline.data.readers import read_page
 
 
@@ -56,9 +57,12 @@ def _case(image: Path, labels: list[Path]) -> SourceCase:
 def _convert(image_path: Path, labels: list[Path]) -> tuple[dict[str, Any], Columns]:
     image = read_page(image_path)
     instances = _instances(labels, image.shape[:2], image_path.name)
-    pixels = np.atleast_3d(image)[..., :3]
+    try:
+        pixels = coloured(image)
+    except ValueError as error:
+        raise ValueError(f"{image_path}: {error}") from None
     arrays = {
-        "image": np.broadcast_to(pixels, (*pixels.shape[:2], 3)),
+        "image": pixels,
         "label": np.uint8(255) * (instances > 0),
         "instances": instances,
     }
@@ -79,8 +83,10 @@ def _instances(labels: list[Path], size: tuple[int, ...], image: str) -> np.ndar
 
 def _of_size(path: Path, size: tuple[int, ...], image: str) -> np.ndarray:
     page = read_page(path)
-    if page.ndim == 3:
+    if page.ndim == 3 and path.parent.name == "masks":
         page = page[..., 0]
+    if page.dtype == bool:
+        page = page.astype(np.uint8)
     if page.shape != size or not np.issubdtype(page.dtype, np.integer):
         raise ValueError(
             f"{path}: {page.shape} of {page.dtype}; expected whole numbers of size {size} as "

@@ -47,7 +47,7 @@ def pair_by_name(images: list[Path], masks: Path, pattern: str = "{name}") -> li
 
     Raises:
         FileNotFoundError: no such folder, or an image without a mask.
-        ValueError: a pattern without ``{name}``.
+        ValueError: a pattern without ``{name}``, or an image with two masks.
 
     Example:
         >>> import tempfile
@@ -60,7 +60,10 @@ def pair_by_name(images: list[Path], masks: Path, pattern: str = "{name}") -> li
         raise ValueError(f"mask pattern '{pattern}': expected {{name}} in it, as in {{name}}_mask")
     if not masks.is_dir():
         raise FileNotFoundError(f"{masks}: no such folder; give the folder of the masks")
-    by_stem = {stem_of(path): path for path in sorted(masks.iterdir())}
+    by_stem: dict[str, list[Path]] = {}
+    for path in sorted(masks.iterdir()):
+        if path.is_dir() or suffix_of(path) in KNOWN:
+            by_stem.setdefault(stem_of(path), []).append(path)
     pairs = []
     for image in images:
         wanted = pattern.replace("{name}", stem_of(image))
@@ -69,5 +72,10 @@ def pair_by_name(images: list[Path], masks: Path, pattern: str = "{name}") -> li
                 f"{image}: no mask {wanted}.* in {masks}; add it, remove the image, or name the "
                 "masks' pattern, as in {name}_mask"
             )
-        pairs.append((image, by_stem[wanted]))
+        mask, *others = by_stem[wanted]
+        if others:
+            raise ValueError(
+                f"{masks}: {mask.name} and {others[0].name} for {image.name}; remove one of them"
+            )
+        pairs.append((image, mask))
     return pairs

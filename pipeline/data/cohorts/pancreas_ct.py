@@ -35,7 +35,7 @@ def pancreas_ct(source: Path) -> Cohort:
         FileNotFoundError: no image, or one without its label.
         ValueError: a label of another size than its series.
     """
-    slices = sorted((source / "images").glob("PANCREAS_*.jpg"))
+    slices = sorted((source / "images").glob("PANCREAS_*-[0-9]*.jpg"))
     if slices:
         return Cohort("pancreas_ct", [_of_slice(path) for path in slices], "patient")
     folders = sorted(path for path in source.rglob("PANCREAS_[0-9]*") if path.is_dir())
@@ -120,7 +120,11 @@ def _arrays(
 ) -> tuple[dict[str, Any], Columns]:
     if pixels.shape != mask.shape:
         raise ValueError(f"{path}: {mask.shape} pixels; expected {pixels.shape} as its image has")
-    return {"image": central(pixels, SIDE), "label": np.uint8(255) * central(mask, SIDE)}, {}
+    try:
+        arrays = {"image": central(pixels, SIDE), "label": np.uint8(255) * central(mask, SIDE)}
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return arrays, {}
 
 
 def _case(

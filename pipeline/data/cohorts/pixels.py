@@ -42,6 +42,17 @@ def grey(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return pixels
 
 
+def coloured(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Make three channels of 8 bits from a grey, RGB or RGBA image, alpha left out.
+
+    Raises:
+        ValueError: neither whole numbers of 8 or 16 bits, nor boolean.
+    """
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+        return np.dstack([grey(pixels[..., channel]) for channel in range(3)])
+    return np.repeat(grey(pixels)[..., None], 3, axis=-1)
+
+
 def fitted(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Resize to a square; each pixel is the mean of what it covers."""
     if pixels.shape == (side, side):

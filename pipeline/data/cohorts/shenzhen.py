@@ -5,7 +5,6 @@
 ``ClinicalReadings``, as published, or a table ``clinical_readings.csv``.
 """
 
-import csv
 import re
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pixels import fitted, fitted_mask, grey
+from pipeline.data.cohorts.tables import read_table
 from pipeline.data.readers import read_page
 
 AGE = re.compile(r"(\d+)(?:\.\d+)?\s*(y|m|w|d|$)", re.IGNORECASE)
@@ -48,6 +48,8 @@ def shenzhen(source: Path, size: int = 512) -> Cohort:
     Raises:
         FileNotFoundError: no image, or no readings.
     """
+    if size < 16:
+        raise ValueError(f"--size {size}: expected at least 16 pixels")
     images = sorted((source / "CXR_png").glob("*.png"))
     if not images:
         raise FileNotFoundError(
@@ -92,13 +94,7 @@ def _finding(text: str) -> str | None:
 def _readings(source: Path) -> dict[str, Reading]:
     table, texts = source / "clinical_readings.csv", source / "ClinicalReadings"
     if table.is_file():
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-        wanted = {"study_id", "sex", "age", "findings"}
-        if rows and not wanted <= set(rows[0]):
-            raise ValueError(
-                f"{table}: the columns {', '.join(rows[0])}; expected {', '.join(sorted(wanted))}"
-            )
+        rows = read_table(table, ["study_id", "sex", "age", "findings"])
         return {
             Path(row["study_id"]).stem: parse(row["sex"], row["age"], row["findings"])
             for row in rows

@@ -295,7 +295,10 @@ BROKEN = {
         "v.nii.gz: 3 values a voxel; expected one",
     ),
     "a folder without DICOM": (empty_series, "images/series: no DICOM file in this folder"),
-    "a stack where one image belongs": (stack, "s.tif: a stack of 3 pages; name one as s.tif#0"),
+    "a stack where one image belongs": (
+        stack,
+        "labels/c1.png: size 40 x 40, its image 40 x 40 x 3",
+    ),
     "a changed file": (
         lambda f: edit(f, lambda c: c["training"][1].update(image_sha256="0" * 64)),
         "images/c1.png: changed since it was hashed",

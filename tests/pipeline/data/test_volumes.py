@@ -93,6 +93,16 @@ def test_slices_that_are_turned_or_of_other_pixels(series, write_slice):
         read_volume(folder)
 
 
+def test_several_frames_or_no_position_in_a_series(series, write_slice):
+    folder, voxels = series()
+    write_slice(folder / "b.dcm", voxels[0], (10, 20, 39), ImagePositionPatient=None)
+    with pytest.raises(ValueError, match=r"b\.dcm: does not say where it lies"):
+        read_volume(folder)
+    write_slice(folder / "b.dcm", np.vstack(voxels[:2]), (10, 20, 39), NumberOfFrames=2, Rows=3)
+    with pytest.raises(ValueError, match=r"b\.dcm: 2 frames in one file"):
+        read_volume(folder)
+
+
 def test_the_same_volume_in_every_format(tmp_path):
     voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)  # x, y, z
     affine = np.array([[0, -2.0, 0, 5], [3, 0, 0, 6], [0, 0, 4, 7], [0, 0, 0, 1]])

@@ -133,18 +133,27 @@ def test_lungs_in_nifti_volumes(tmp_path, prepare, entries):
     for i in range(3):
         volume = np.where(mask, -600 + 20 * i + np.arange(2) * 90, 400).astype(np.int16)
         nib.save(nib.Nifti1Image(volume, np.eye(4)), source / f"3d_images/IMG_{i:04d}.nii.gz")
-        nib.save(nib.Nifti1Image(mask, np.eye(4)), source / f"3d_masks/MASK_{i:04d}.nii.gz")
+        # the mask is stored with y the other way round, as its affine says
+        flipped = nib.Nifti1Image(mask[:, ::-1], np.diag([1.0, -1, 1, 1]))
+        nib.save(flipped, source / f"3d_masks/MASK_{i:04d}.nii.gz")
     out, content, _ = prepare("lung_ct", "--source", source)
     assert len(entries(content)) == 6
-    label = np.asarray(Image.open(out / content["test"][0]["label"]))
-    assert label[50:150, 25:100].all()
+    image, label = (
+        np.asarray(Image.open(out / content["test"][0][key])) for key in ("image", "label")
+    )
+    # NIfTI's x and y grow to right and anterior, a slice's columns and rows to left and posterior
+    assert label[256 - 150 : 256 - 50, 256 - 100 : 256 - 25].all()
     assert (label > 0).sum() == 100 * 75
+    assert np.array_equal(image < 255, label > 0)
 
 
 def test_mistakes_in_lung_ct(lungs, failing, tmp_path):
     tifffile.imwrite(lungs / "2d_masks" / "ID_0001_Z_0000.tif", np.zeros((5, 5), np.uint8))
     line = failing("lung_ct", "--source", lungs)
     assert "ID_0001_Z_0000.tif: (5, 5) pixels; expected (512, 512)" in line
+    smeared = np.arange(512 * 512).reshape(512, 512).astype(np.uint8)
+    tifffile.imwrite(lungs / "2d_masks" / "ID_0001_Z_0000.tif", smeared)
+    assert "a mask with 256 values; expected 0 and 1" in failing("lung_ct", "--source", lungs)
     (lungs / "2d_masks" / "ID_0001_Z_0000.tif").unlink()
     assert "no mask ID_0001_Z_0000.* in" in failing("lung_ct", "--source", lungs)
     assert "no folder images or 2d_images" in failing("lung_ct", "--source", tmp_path)

@@ -92,6 +92,19 @@ def test_mistakes_in_a_decathlon_task(failing, tmp_path):
     assert "no mask a.* in" in failing("decathlon", "--source", tmp_path)
 
 
+def test_images_and_masks_in_one_folder(source, prepare, entries):
+    for path in (source / "marks").iterdir():
+        path.rename(source / "pics" / path.name)
+    _, content, _ = prepare("folder", *arguments(source, masks=source / "pics"))
+    assert len(entries(content)) == 6
+
+
+def test_a_second_mask_of_one_name(source, failing, save):
+    (source / "marks" / "p0_0_mask.xml").touch()
+    save(source / "marks" / "p0_0_mask.tif", np.eye(8, 9, dtype=np.uint8))
+    assert "p0_0_mask.png and p0_0_mask.tif" in failing("folder", *arguments(source))
+
+
 def test_mistakes_in_a_folder(source, failing, save):
     assert "expected {name} in it" in failing("folder", *arguments(source, pattern="mask"))
     assert "no mask p0_0.* in" in failing("folder", *arguments(source, pattern="{name}"))
@@ -104,6 +117,16 @@ def test_mistakes_in_a_folder(source, failing, save):
     (source / "groups.csv").write_text("name\nx\n")
     table = {"groups": source / "groups.csv"}
     assert "no column 'image'" in failing("folder", *arguments(source, **table))
+    assert "not a regular expression" in failing("folder", *arguments(source, patient="^(x"))
+    for text, line in {
+        "image,label\np0_0,benign\n": "column 'label': its name is taken",
+        "image,age\np0_0,3,\n": "line 2: 3 fields; expected 2",
+        "image,age,age\np0_0,3,3\n": "column 'age': its name is taken",
+    }.items():
+        (source / "groups.csv").write_text(text)
+        assert line in failing("folder", *arguments(source, **table))
+    (source / "groups.csv").write_bytes("image,ort\np0_0,Köln\n".encode("latin-1"))
+    assert "not UTF-8 text" in failing("folder", *arguments(source, **table))
     (source / "groups.csv").write_text("image\np0_0\n")
     assert "no row for p0_1.png" in failing("folder", *arguments(source, **table))
     shutil.copy(source / "pics" / "p0_0.png", source / "pics" / "p0_0.jpg")

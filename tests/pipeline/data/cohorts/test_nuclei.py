@@ -80,6 +80,17 @@ def test_a_changed_original_is_written_again(source, prepare, failing, save):
     assert (np.asarray(Image.open(out / "images" / "n0.png")) == 7).all()
 
 
+def test_grey_images_of_other_formats(source, prepare, save):
+    grey = np.arange(12).reshape(3, 4)
+    save(source / "images" / "n0.png", (257 * grey).astype(np.uint16))
+    save(source / "images" / "n1.png", np.dstack([grey + 1, grey * 0 + 255]).astype(np.uint8))
+    save(source / "images" / "n3.png", grey > 5)
+    out, _, _ = prepare("nuclei", "--source", source)
+    for name, expected in (("n0", grey), ("n1", grey + 1), ("n3", 255 * (grey > 5))):
+        image = np.asarray(Image.open(out / "images" / f"{name}.png"))
+        assert np.array_equal(image, np.dstack([expected] * 3))
+
+
 def test_mistakes_name_the_file(source, failing, save, tmp_path):
     save(source / "labels" / "n3.png", LABEL[:2])
     line = failing("nuclei", "--source", source)

@@ -1,0 +1,41 @@
+"""Tables of group columns."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.data.datalist import FILE_KEYS
+
+
+def read_table(path: Path, wanted: Sequence[str]) -> list[dict[str, str]]:
+    """Read a CSV table, one dictionary a row.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not UTF-8 text, a wanted column is missing, a name stands twice or is one that a
+            datalist uses for files, or a row has another number of fields than the heading.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such table")
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+    heading, *rows = list(csv.reader(lines)) or [[]]
+    for name in wanted:
+        if name not in heading:
+            raise ValueError(
+                f"{path}: no column '{name}'; expected {', '.join(wanted)}, found "
+                f"{', '.join(heading) or 'nothing'}"
+            )
+    taken = [name for name in heading if name in FILE_KEYS or name.endswith("_sha256")]
+    for name in {*taken, *(name for name in heading if heading.count(name) > 1)} - {*wanted}:
+        raise ValueError(f"{path}: column '{name}': its name is taken; give it another")
+    out = []
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(heading):
+            raise ValueError(
+                f"{path}, line {number}: {len(row)} fields; expected {len(heading)} as the heading"
+            )
+        out.append(dict(zip(heading, row, strict=True)))
+    return out
