@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 from monai.config import PathLike
 from monai.data import ImageReader
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
@@ -102,6 +101,7 @@ def read_volume(path: Path) -> Volume:
 
     Example:
         >>> import tempfile
+        >>> import SimpleITK as sitk
         >>> path = Path(tempfile.mkdtemp()) / "volume.mha"
         >>> image = sitk.GetImageFromArray(np.zeros((4, 3, 2), np.uint8))  # z, y, x
         >>> image.SetSpacing((0.5, 0.5, 2.0))
@@ -139,6 +139,8 @@ def _read_nifti(path: Path) -> Volume:
 
 
 def _read_itk(path: Path) -> Volume:
+    import SimpleITK as sitk  # see pipeline.data.dicom
+
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
-from skimage.segmentation import relabel_sequential, watershed
 
 
 class CellFinder:
@@ -41,6 +40,9 @@ class CellFinder:
             probability: ``(*spatial)``.
             threshold: at and above which a pixel can be a seed.
         """
+        # half a second that a bundle without cells should not wait for
+        from skimage.segmentation import relabel_sequential, watershed
+
         seeds, _ = connected_components(probability >= threshold)
         sizes = np.bincount(seeds.ravel())
         seeds[sizes[seeds] < self.smallest] = 0
