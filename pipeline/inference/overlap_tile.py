@@ -1,9 +1,11 @@
 """The overlap-tile strategy: any image, in tiles, as if it were predicted whole."""
 
 import itertools
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
@@ -92,7 +94,7 @@ class OverlapTileInferer(Inferer):
 
         Args:
             image: ``(C, *spatial)``; only tiles of it are read, so that it may be a
-                ``numpy.memmap`` on disk.
+                ``numpy.memmap`` on disk, of which no more stays in memory than a tile.
             network: on ``device``, in evaluation.
             output: ``(K, *spatial)``, ``numpy.memmap`` as well, takes the logits.
             device: of the network.
@@ -107,6 +109,7 @@ class OverlapTileInferer(Inferer):
             )
         for where, logits in self._pieces(image, lambda tiles: network(tiles.to(device))):
             output[where] = logits.float().numpy(force=True)
+            _let_go(image, output)
 
     def _pieces(self, image: Any, network: Network) -> Iterator[tuple[tuple[slice, ...], Tensor]]:
         """Yield each tile's logits and where in the output they belong."""
@@ -153,3 +156,15 @@ class OverlapTileInferer(Inferer):
                 f"tile's size; set the margin to what the network takes off each side"
             )
         return logits
+
+
+def _let_go(*arrays: Any) -> None:
+    """Give back the memory of pages of files on disk that were read or written so far.
+
+    What was written stays in the system's hands; without this a mapped file counts to the process
+    as a whole once all of it was touched.
+    """
+    for array in arrays:
+        shared = isinstance(array, np.memmap) and array.mode != "c"  # a private copy would be lost
+        if shared and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+            array._mmap.madvise(mmap.MADV_DONTNEED)

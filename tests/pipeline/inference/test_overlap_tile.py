@@ -113,6 +113,10 @@ def test_from_disk_to_disk(tmp_path):
     inferer.stream(read, net, output)
     with torch.no_grad():
         torch.testing.assert_close(torch.tensor(output), inferer(image, net)[0])
+    private = np.memmap(tmp_path / "out", np.float32, "c", shape=(2, 150, 90))
+    private[:] = 0
+    inferer.stream(read, net, private)
+    np.testing.assert_array_equal(private, output)
     with pytest.raises(ValueError, match=r"output: found \(150, 91\), expected \(150, 90\)"):
         inferer.stream(read, net, np.zeros((2, 150, 91)))
 
