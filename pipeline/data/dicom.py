@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 POSITION, ORIENTATION = "0020|0032", "0020|0037"
 
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""From DICOM's axes (left, posterior, superior) to NIfTI's (right, anterior, superior)."""
 SAME_PLACE = 1e-3
 """Millimetres below which two slices lie at one place."""
 TOLERANCE = 0.1
@@ -194,7 +196,7 @@ def _affine(slices: Sequence[Slice]) -> NDArray[np.float64]:
     affine[:3, 0] = first.rows[0] * first.spacing[0]
     affine[:3, 1] = first.rows[1] * first.spacing[1]
     affine[:3, 2], affine[:3, 3] = step, first.position
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    return LPS_TO_RAS @ affine
 
 
 def _unreadable(path: Path) -> ValueError:

@@ -30,12 +30,12 @@ def mend(folder: Path, found: Sequence[Finding]) -> int:
     Raises:
         ValueError: the cohort is a fold, or folds were made of it.
     """
-    if (folder / "folds").exists() or "fold" in read_datalist(folder).content:
+    content = read_datalist(folder).content
+    if (folder / "folds").exists() or "fold" in content:
         raise ValueError(
             f"{folder}: a cohort with folds, which share its files; remove the folder folds, "
             "mend the cohort, and split it again"
         )
-    content = read_datalist(folder).content
     kinds = {Path(each.file).resolve(): each.kind for each in found if each.kind in MENDABLE}
     replaced: list[Path] = []
     splits = {

@@ -11,12 +11,10 @@ from monai.data import ImageReader
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
-from pipeline.data.dicom import read_series
+from pipeline.data.dicom import LPS_TO_RAS, read_series
 from pipeline.data.readers import DICOM, NIFTI, TIFF, suffix_of
 
 VOLUMES = (*NIFTI, ".mha", ".mhd", ".nrrd", *TIFF, *DICOM)
-
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class Volume(NamedTuple):

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
@@ -117,8 +118,6 @@ def _convert(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:
 
 
 def _as_nifti(source: Path, target: Path) -> None:
-    import nibabel as nib
-
     volume = read_volume(source)
     array = volume.array if volume.array.dtype != bool else volume.array.astype(np.uint8)
     nib.save(nib.Nifti1Image(array, volume.affine), target)

@@ -75,11 +75,13 @@ def parse(sex: str, age: str, finding: str) -> Reading:
     """Read the fields of a reading; what cannot be read is missing.
 
     Example:
-        >>> parse("Female ", "45yrs", "normal"), parse("male", "?", "bilateral PTB")
-        (Reading(sex='female', age=45, finding='normal'), Reading(sex='male', age=None, finding='abnormal'))
+        >>> parse("Female ", "45yrs", "normal")
+        Reading(sex='female', age=45, finding='normal')
+        >>> parse("male", "?", "bilateral PTB")
+        Reading(sex='male', age=None, finding='abnormal')
         >>> parse("1", "8 months", "")
         Reading(sex=None, age=0, finding=None)
-    """  # noqa: E501
+    """
     found = AGE.match(age.strip())
     years = int(found[1]) // YEARS[found[2].lower()] if found else None
     return Reading(SEXES.get(sex.strip().lower()), years, _finding(finding.strip().lower()))
