@@ -2,6 +2,7 @@
 
 from transforms.binary_mask import BinaryMask, BinaryMaskd
 from transforms.border_weight_map import BorderWeightMap, BorderWeightMapd
+from transforms.class_masks import ClassMasks, ClassMasksd
 from transforms.colour_image import ColourImage, ColourImaged
 from transforms.dihedral import Dihedral, RandDihedrald
 from transforms.elastic_grid import RandElasticGrid, RandElasticGridd
@@ -16,6 +17,8 @@ __all__ = [
     "BinaryMaskd",
     "BorderWeightMap",
     "BorderWeightMapd",
+    "ClassMasks",
+    "ClassMasksd",
     "ColourImage",
     "ColourImaged",
     "Dihedral",

@@ -17,9 +17,9 @@ class Case(NamedTuple):
 
     Attributes:
         name: of the image file, without its folder.
-        image: ``(H, W)`` as the network saw it.
-        probability: ``(H, W)`` in [0, 1].
-        truth: ``(H, W)``, non-zero is foreground.
+        image: ``(*spatial)``, the first channel as the network saw it.
+        probability: of each label, ``(K, *spatial)`` in [0, 1].
+        truth: ``(K, *spatial)``, non-zero is foreground.
         cells: ``(H, W)``, a number for each true cell, where they are told apart.
     """
 
@@ -42,27 +42,42 @@ class Case(NamedTuple):
             )
         return self.cells
 
-    def scores(self, threshold: float, find_cells: CellsOf | None = None) -> dict[str, float]:
+    def scores(
+        self, threshold: float, find_cells: CellsOf | None = None, labels: Sequence[str] = ()
+    ) -> dict[str, float]:
         """Return the metrics of the mask at a threshold, and of its cells where they are asked for.
 
         Args:
             threshold: at and above which a pixel is foreground.
             find_cells: finds the predicted cells; the case must have its true ones.
+            labels: their names; of several, each has its metrics beside the means over them.
         """
-        mask = self.probability >= threshold
-        counts = count(mask, self.truth)
-        scores = {name: metric(counts) for name, metric in METRICS.items()}
+        counts = [
+            count(probability >= threshold, truth)
+            for probability, truth in zip(self.probability, self.truth, strict=True)
+        ]
+        each = {name: list(map(metric, counts)) for name, metric in METRICS.items()}
+        scores = {name: sum(values) / len(values) for name, values in each.items()}
+        if len(counts) > 1:
+            scores |= {
+                f"{name}_{label}": value
+                for name, values in each.items()
+                for label, value in zip(labels, values, strict=True)
+            }
         if find_cells is not None:
-            predicted = find_cells(self.probability.numpy(), threshold)
+            predicted = find_cells(self.probability[0].numpy(), threshold)
             scores |= instance_scores(self.true_cells().numpy(), predicted)
         return scores
 
 
 def table(
-    cases: Sequence[Case], threshold: float, find_cells: CellsOf | None = None
+    cases: Sequence[Case],
+    threshold: float,
+    find_cells: CellsOf | None = None,
+    labels: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Return one row per case: its name and its scores."""
-    return [{"image": case.name, **case.scores(threshold, find_cells)} for case in cases]
+    return [{"image": case.name, **case.scores(threshold, find_cells, labels)} for case in cases]
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -17,25 +17,26 @@ def overlay(
 
     Args:
         image: ``(H, W)`` or ``(X, Y, Z)``, any range; its extremes become black and white.
-        probability: of the same shape, in [0, 1].
-        truth: of the same shape, non-zero is foreground.
+        probability: of each label, ``(K, H, W)`` or ``(K, X, Y, Z)``, in [0, 1]; the highest of a
+            pixel is drawn.
+        truth: of the same shape, non-zero is foreground; a pixel is wrong where any label is.
         threshold: at and above which a pixel is foreground.
 
     Returns:
         uint8 ``(H, 3 W + 8, 3)``, with white gaps of 4 pixels.
     """
     if image.ndim == 3:
-        inside = truth.bool().sum((0, 1)) + (probability >= threshold).sum((0, 1))
+        inside = truth.bool().sum((0, 1, 2)) + (probability >= threshold).sum((0, 1, 2))
         z = int(inside.argmax())
-        image, probability, truth = (each[..., z].T for each in (image, probability, truth))
+        image, probability, truth = (each[..., z].mT for each in (image, probability, truth))
     grey = _bytes(stretched(image))
     predicted = (probability >= threshold).numpy(force=True)
     true = truth.bool().numpy(force=True)
     errors = grey // 2 + 64
-    errors[true & ~predicted] = MISSED
-    errors[predicted & ~true] = INVENTED
+    errors[(true & ~predicted).any(0)] = MISSED
+    errors[(predicted & ~true).any(0)] = INVENTED
     gap = np.full((len(grey), 4, 3), 255, np.uint8)
-    return np.hstack([grey, gap, _bytes(probability), gap, errors])
+    return np.hstack([grey, gap, _bytes(probability.amax(0)), gap, errors])
 
 
 def stretched(image: torch.Tensor) -> torch.Tensor:

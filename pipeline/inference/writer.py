@@ -1,7 +1,7 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from monai.data import MetaTensor
 from monai.utils import convert_to_tensor
 
 from pipeline.data.files import atomic, sha256, write_json
@@ -45,6 +46,9 @@ class WritePredictions:
         model: the weights, whose hash is reported.
         report: what else the report says.
         find_cells: tells the cells of each page apart, which are then written too.
+        labels: of a network of several labels, the name of each and its number in the mask; its
+            probabilities are then written to ``folder/probability/LABEL/NAME``. Where two labels
+            are probable, the more probable one is in the mask.
     """
 
     def __init__(
@@ -54,12 +58,13 @@ class WritePredictions:
         model: str,
         report: dict[str, Any] | None = None,
         find_cells: CellFinder | None = None,
+        labels: Mapping[str, int] | None = None,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold {threshold}: expected a probability from 0 to 1")
         self.folder, self.threshold = Path(folder), threshold
         self.model, self.report = Path(model), report or {}
-        self.find_cells = find_cells
+        self.find_cells, self.labels = find_cells, labels or {}
         self.pages: list[np.ndarray] = []
         self.written: list[dict[str, Any]] = []
 
@@ -76,9 +81,10 @@ class WritePredictions:
         for item in engine.state.output:
             name = item["image"].meta["filename_or_obj"]
             logits = convert_to_tensor(item["pred"], track_meta=False, dtype=torch.float32)
-            probability = logits[0].sigmoid().numpy(force=True)
-            if probability.ndim == 3:
-                self._write_volume(Path(name), probability, item["image"].affine.numpy(force=True))
+            probability = logits.sigmoid().numpy(force=True)
+            if probability.ndim == 4:
+                placed = item["pred"] if isinstance(item["pred"], MetaTensor) else item["image"]
+                self._write_volume(Path(name), probability, placed.affine.numpy(force=True))
             else:
                 self._add_page(name, probability)
 
@@ -87,24 +93,39 @@ class WritePredictions:
         self.pages.append(probability)
         if page is not None and page + 1 < count_pages(path):
             return
-        pages, self.pages = np.stack(self.pages), []
-        arrays = {"probability": pages, "mask": pages >= self.threshold}
-        told = {"pages": len(pages)}
+        pages, self.pages = np.stack(self.pages, axis=1), []
+        arrays = self._arrays(pages)
+        told = {"pages": pages.shape[1]}
         if self.find_cells is not None:
-            numbered = [self.find_cells(page, self.threshold) for page in pages]
+            numbered = [self.find_cells(page, self.threshold) for page in pages[0]]
             arrays["cells"] = in_16_bits(np.stack(numbered), path)
             told["cells"] = sum(int(page.max()) for page in numbered)
         self._write(path, written_name(path), arrays, partial(save_pages, source=path), told)
 
     def _write_volume(self, path: Path, probability: np.ndarray, affine: np.ndarray) -> None:
-        arrays = {"probability": probability, "mask": probability >= self.threshold}
-        told: dict[str, Any] = {"voxels": list(probability.shape)}
+        arrays = self._arrays(probability)
+        told: dict[str, Any] = {"voxels": list(probability.shape[1:])}
         if self.find_cells is not None:
-            numbered = self.find_cells(probability, self.threshold)
+            numbered = self.find_cells(probability[0], self.threshold)
             arrays["cells"] = in_16_bits(numbered, path)
             told["cells"] = int(numbered.max())
         save = partial(save_volume, affine=affine)
         self._write(path, written_volume(path), arrays, save, told)
+
+    def _arrays(self, probability: np.ndarray) -> dict[str, np.ndarray]:
+        """What is written of the probabilities of each label, ``(K, ...)``."""
+        if len(probability) != max(1, len(self.labels)):
+            raise ValueError(
+                f"labels: found {len(self.labels)} names for {len(probability)} maps of the "
+                "network; give one for each of several"
+            )
+        if not self.labels:
+            return {"probability": probability[0], "mask": probability[0] >= self.threshold}
+        numbers = np.array(list(self.labels.values()), np.uint8)
+        found = probability.max(0) >= self.threshold
+        mask = np.where(found, numbers[probability.argmax(0)], np.uint8(0))
+        maps = zip(self.labels, probability, strict=True)
+        return {**{f"probability/{name}": each for name, each in maps}, "mask": mask}
 
     def _write(
         self,
@@ -123,7 +144,7 @@ class WritePredictions:
                 "image": path.name,
                 "written_as": name,
                 **told,
-                "foreground": round(float(arrays["mask"].mean()), 4),
+                "foreground": round(float((arrays["mask"] > 0).mean()), 4),
                 "seconds": round(now - self.clock, 3),
             }
         )

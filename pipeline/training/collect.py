@@ -28,13 +28,13 @@ def collect_cases(evaluator: Evaluator) -> list[Case]:
 
 def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
     name = Path(output["image"].meta["filename_or_obj"]).name
-    image, logits, truth = (_plane(output[key]) for key in ("image", "pred", "label"))
+    image, logits, truth = (_plain(output[key]) for key in ("image", "pred", "label"))
     cells = entry.get(CELLS)  # a path still, where the config does not load them
-    cells = _plane(cells).long() if isinstance(cells, torch.Tensor) else None
-    return Case(name, image, logits.float().sigmoid(), truth, cells)
+    cells = _plain(cells)[0].long() if isinstance(cells, torch.Tensor) else None
+    return Case(name, image[0], logits.float().sigmoid(), truth, cells)
 
 
-def _plane(image: Any) -> torch.Tensor:
-    """The first channel, on the CPU and without meta data."""
-    plane: torch.Tensor = convert_to_tensor(image[0], track_meta=False).cpu()
-    return plane
+def _plain(image: Any) -> torch.Tensor:
+    """On the CPU and without meta data."""
+    plain: torch.Tensor = convert_to_tensor(image, track_meta=False).cpu()
+    return plain

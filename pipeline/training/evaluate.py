@@ -1,5 +1,6 @@
 """The evaluation run: threshold on validation, numbers on test, a report, all in MLflow."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def evaluate(
     threshold_metric: str = "accuracy",
     threshold: float | None = None,
     find_cells: CellsOf | None = None,
+    labels: Sequence[str] = (),
 ) -> None:
     """Choose the threshold on validation, score the test split, and write what was found.
 
@@ -46,6 +48,7 @@ def evaluate(
             pixels, ``f1`` or ``pq`` of cells.
         threshold: a given one, which is then neither searched nor stored.
         find_cells: finds the predicted cells, which are then compared with the true ones.
+        labels: names of the network's labels, where it has several.
 
     Raises:
         ValueError: an unknown metric, or cells to find where none are labelled.
@@ -57,7 +60,7 @@ def evaluate(
         curve = _curve(collect_cases(validator), threshold_metric, find_cells)
         chosen = curve.best(threshold_metric) if threshold is None else threshold
         cases = collect_cases(tester)
-        rows = table(cases, chosen, find_cells)
+        rows = table(cases, chosen, find_cells, labels)
         source = f"chosen by {threshold_metric} on validation" if threshold is None else "given"
         found = {
             "threshold": chosen,
@@ -80,17 +83,18 @@ def _curve(cases: list[Case], metric: str, find_cells: CellsOf | None) -> Curve:
     if find_cells is None or metric in METRICS:
         pixels = ThresholdCurve()
         for case in cases:
-            pixels.add(case.probability, case.truth)
+            for probability, truth in zip(case.probability, case.truth, strict=True):
+                pixels.add(probability, truth)
         return pixels
     cells = CellCurve(find_cells)
     for case in cases:
-        cells.add(case.probability, case.true_cells())
+        cells.add(case.probability[0], case.true_cells())
     return cells
 
 
 def _summary(cases: list[Case], rows: list[dict[str, Any]], model: str) -> dict[str, Any]:
     # no threshold notices that a normalised image is stretched
-    pairs = [(255 * stretched(case.image), case.truth) for case in cases]
+    pairs = [(255 * stretched(case.image), truth) for case in cases for truth in case.truth]
     _, intensity = best_intensity_threshold(pairs)
     return {
         "split": "test",

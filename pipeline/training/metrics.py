@@ -17,7 +17,7 @@ from pipeline.training.weight_map import weights_of
 
 
 class ImageCounts(Metric):
-    """The four counts of every image (of every crop, in training), cut at probability 1/2.
+    """The four counts of every label of every image (crop, in training), at probability 1/2.
 
     Of several heads, most refined first, it counts the first.
     """
@@ -35,15 +35,16 @@ class ImageCounts(Metric):
         if isinstance(truths, torch.Tensor):
             prediction = most_refined(prediction)
         for logits, truth in zip(prediction, truths, strict=True):
-            self.images.append(count(logits.detach() >= 0, truth))
+            pairs = zip(logits.detach(), truth, strict=True)
+            self.images += [count(label >= 0, true) for label, true in pairs]
 
     def compute(self) -> list[Counts]:
-        """Return the counts of all images since the last reset."""
+        """Return the counts of all labels of all images since the last reset."""
         return self.images
 
 
 def image_metrics() -> dict[str, MetricsLambda]:
-    """Return the means over images of IoU, Dice and accuracy for one engine, counting once.
+    """Return the means over images and labels of IoU, Dice and accuracy, counting once.
 
     The names are those that tracking shows.
     """

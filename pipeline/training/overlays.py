@@ -34,10 +34,10 @@ class BestOverlays:
         for item in engine.state.output:
             if len(self.seen) < self.count:
                 image, logits, truth = (
-                    convert_to_tensor(item[key][0], track_meta=False)
+                    convert_to_tensor(item[key], track_meta=False)
                     for key in ("image", "pred", "label")
                 )
-                self.seen.append((image, logits.sigmoid(), truth))
+                self.seen.append((image[0], logits.sigmoid(), truth))
 
     def _write(self, engine: Engine) -> None:
         if engine.state.best_epoch != engine.state.epoch:

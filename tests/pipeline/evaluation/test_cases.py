@@ -7,7 +7,7 @@ from pipeline.evaluation.cases import Case, as_csv, summary, table
 
 
 def case(name, probability, truth):
-    return Case(name, torch.zeros(1, 4), torch.tensor([probability]), torch.tensor([truth]))
+    return Case(name, torch.zeros(1, 4), torch.tensor([[probability]]), torch.tensor([[truth]]))
 
 
 CASES = [case("a.png", [0.9, 0.9, 0.1, 0.1], [1, 0, 0, 0]), case("b.png", [0.9] * 4, [1] * 4)]
@@ -35,3 +35,12 @@ def test_csv_has_a_heading_and_a_line_each():
     lines = as_csv(table(CASES, 0.5)).splitlines()
     assert lines[0] == "image,iou,dice,accuracy"
     assert lines[2] == "b.png,1.0,1.0,1.0"
+
+
+def test_several_labels_each_and_as_their_mean():
+    truth = torch.tensor([[[1, 1, 0, 0]], [[0, 0, 1, 1]]])
+    probability = torch.tensor([[[0.9, 0.9, 0.1, 0.1]], [[0.1, 0.1, 0.9, 0.1]]])
+    (row,) = table([Case("a.png", truth[0], probability, truth)], 0.5, labels=["front", "back"])
+    assert (row["iou_front"], row["iou_back"]) == (1, 0.5)
+    assert row["iou"] == 0.75
+    assert list(row)[:6] == ["image", "iou", "dice", "accuracy", "iou_front", "iou_back"]

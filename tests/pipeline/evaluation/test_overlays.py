@@ -6,8 +6,8 @@ from pipeline.evaluation.overlays import INVENTED, MISSED, overlay
 
 def test_errors_are_coloured_where_they_are():
     image = torch.tensor([[10.0, 20.0], [30.0, 40.0]])
-    probability = torch.tensor([[0.9, 0.1], [0.9, 0.1]])
-    truth = torch.tensor([[1, 1], [0, 0]])
+    probability = torch.tensor([[[0.9, 0.1], [0.9, 0.1]]])
+    truth = torch.tensor([[[1, 1], [0, 0]]])
     picture = overlay(image, probability, truth, threshold=0.5)
     assert picture.shape == (2, 3 * 2 + 8, 3)
     assert picture.dtype == np.uint8
@@ -19,19 +19,35 @@ def test_errors_are_coloured_where_they_are():
 
 def test_the_image_is_stretched_to_black_and_white():
     image = torch.tensor([[-1.5, 2.5]])
-    picture = overlay(image, torch.zeros(1, 2), torch.zeros(1, 2), 0.5)
+    picture = overlay(image, torch.zeros(1, 1, 2), torch.zeros(1, 1, 2), 0.5)
     assert picture[0, 0].tolist() == [0, 0, 0]
     assert picture[0, 1].tolist() == [255, 255, 255]
 
 
 def test_a_constant_image_is_drawn():
     flat = torch.full((2, 2), 7.0)
-    assert overlay(flat, flat * 0, flat * 0, 0.5)[:, :2].max() == 0
+    assert overlay(flat, 0 * flat[None], 0 * flat[None], 0.5)[:, :2].max() == 0
 
 
 def test_of_a_volume_the_fullest_slice_is_drawn():
-    image, probability, truth = torch.rand(4, 3, 5), torch.zeros(4, 3, 5), torch.zeros(4, 3, 5)
-    truth[1:3, 1, 2], truth[0, 0, 4] = 1, 1
-    probability[3, 2, 2] = 1
-    planes = (each[..., 2].T for each in (image, probability, truth))
+    image, probability, truth = (
+        torch.rand(4, 3, 5),
+        torch.zeros(1, 4, 3, 5),
+        torch.zeros(1, 4, 3, 5),
+    )
+    truth[0, 1:3, 1, 2], truth[0, 0, 0, 4] = 1, 1
+    probability[0, 3, 2, 2] = 1
+    planes = (each[..., 2].mT for each in (image, probability, truth))
     assert np.array_equal(overlay(image, probability, truth, 0.5), overlay(*planes, 0.5))
+
+
+def test_a_pixel_is_wrong_where_any_label_is():
+    image = torch.tensor([[1.0, 2, 3, 4]])
+    truth = torch.tensor([[[1, 1, 0, 0]], [[0, 0, 1, 0]]])
+    probability = torch.tensor([[[0.9, 0.1, 0.1, 0.1]], [[0.2, 0.2, 0.8, 0.7]]])
+    picture = overlay(image, probability, truth, 0.5)
+    right, missed, _, invented = picture[0, -4:]
+    assert np.ptp(right) == 0
+    assert tuple(missed) == MISSED
+    assert tuple(invented) == INVENTED
+    assert picture[0, 8:12, 0].tolist() == [230, 51, 204, 178]  # the highest probability

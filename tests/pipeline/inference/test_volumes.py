@@ -17,25 +17,26 @@ from pipeline.inference import CellFinder, WritePredictions, find_volumes
 
 
 class Brightness(torch.nn.Module):
-    """Logits that follow the image."""
+    """Logits that follow the image, one map for each brightness above which a label is."""
 
-    def __init__(self):
+    def __init__(self, levels):
         super().__init__()
         self.scale = torch.nn.Parameter(torch.tensor(0.1))
+        self.levels = torch.tensor(levels)
 
     def forward(self, image):
-        return self.scale * (image - 50)
+        return self.scale * (image - self.levels.view(1, -1, 1, 1, 1))
 
 
 @pytest.fixture
 def infer(tmp_path):
-    def infer(folder):
-        network = Brightness()
+    def infer(folder, levels=(50.0,), **more):
+        network = Brightness(levels)
         model = tmp_path / "model.pt"
         torch.save(network.state_dict(), model)
         load = LoadImaged("image", reader=VolumeReader, ensure_channel_first=True)
         transform = Compose([load, EnsureTyped("image", dtype=torch.float32)])
-        writer = WritePredictions(str(tmp_path / "out"), 0.5, str(model), find_cells=CellFinder())
+        writer = WritePredictions(str(tmp_path / "out"), 0.5, str(model), **more)
         SupervisedEvaluator(
             device="cpu",
             val_data_loader=DataLoader(Dataset(find_volumes(str(folder)), transform), batch_size=1),
@@ -57,7 +58,7 @@ def test_nifti_mha_and_a_series_become_nifti_that_lies_alike(infer, tmp_path, re
     nib.save(nib.Nifti1Image(voxels, affine), folder / "a.nii.gz")
     sitk.WriteImage(sitk.ReadImage(str(folder / "a.nii.gz")), str(folder / "b.mha"))
     (folder / "c").symlink_to(real_data / "dicom_mr" / "hippocampus_crop")
-    out = infer(folder)
+    out = infer(folder, find_cells=CellFinder())
     for name in ("a", "b"):
         mask, cells = (nib.load(out / kind / f"{name}.nii.gz") for kind in ("mask", "cells"))
         np.testing.assert_allclose(mask.affine, affine)
@@ -73,6 +74,20 @@ def test_nifti_mha_and_a_series_become_nifti_that_lies_alike(infer, tmp_path, re
         "a.nii.gz", "b.nii.gz", "c.nii.gz",
     ]  # fmt: skip
     assert [told.get("cells") for told in report["per_image"]][:2] == [2, 2]
+
+
+def test_of_several_labels_the_mask_holds_the_most_probable(infer, tmp_path):
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    voxels = np.array([0, 40, 80], np.float32).reshape(3, 1, 1)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), folder / "a.nii.gz")
+    out = infer(folder, levels=(60.0, 20.0), labels={"front": 3, "back": 5})
+    mask = np.asarray(nib.load(out / "mask" / "a.nii.gz").dataobj)
+    assert mask.ravel().tolist() == [0, 5, 5]
+    front = np.asarray(nib.load(out / "probability" / "front" / "a.nii.gz").dataobj)
+    np.testing.assert_allclose(front.ravel(), 1 / (1 + np.exp([6, 2, -2])), rtol=1e-5)
+    with pytest.raises(Exception, match="found 0 names for 2 maps"):
+        infer(folder, levels=(60.0, 20.0))
 
 
 def test_mistakes(tmp_path):

@@ -41,3 +41,8 @@ def test_a_second_run_forgets_the_first():
         metric.attach(engine, name)
     engine.run([{"pred": LOGITS, "label": TRUTH}])
     assert engine.run([{"pred": LOGITS[1:], "label": TRUTH[1:]}]).metrics["iou"] == 1
+
+
+def test_each_label_counts_as_an_image_does():
+    pair = {"pred": LOGITS.transpose(0, 1), "label": TRUTH.transpose(0, 1)}
+    assert metrics_of(pair) == pytest.approx(EXPECTED)
