@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.commands.data import add_data
+from pipeline.commands.new import add_new
 from pipeline.mistakes import mistake_of, wants_traceback
 
 
@@ -33,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     rooms = parser.add_subparsers(required=True, metavar="ROOM")
     add_data(rooms.add_parser("data", help="make, prepare, split and check a cohort"))
+    add_new(rooms.add_parser("new", help="plan a bundle from a folder of images and masks"))
     return parser
 
 

@@ -45,7 +45,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         if name != "folder":
             each.add_argument("--source", type=Path, required=True, help="the original files")
         each.add_argument("--out", type=Path, required=True, help="a new folder")
-        _add_shares(each)
+        add_shares(each)
         each.set_defaults(command=_prepare, data_set=name)
     sets.choices["isbi2012"].set_defaults(sizes=[15, 5, 5])
     sets.choices["isbi2012"].add_argument(
@@ -57,10 +57,11 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     sets.choices["shenzhen"].add_argument(
         "--size", type=int, default=512, help="side of the images that are written (512)"
     )
-    _add_folder(sets.choices["folder"])
+    add_folder(sets.choices["folder"])
 
 
-def _add_folder(parser: argparse.ArgumentParser) -> None:
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name images and masks in folders."""
     parser.add_argument("--images", type=Path, required=True, help="folder of the images")
     parser.add_argument("--masks", type=Path, required=True, help="folder of the masks")
     parser.add_argument("--pattern", default="{name}", help="of a mask's name, as {name}_mask")
@@ -68,7 +69,8 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--groups", type=Path, help="CSV table: image, and group columns")
 
 
-def _add_shares(parser: argparse.ArgumentParser) -> None:
+def add_shares(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a split."""
     parser.add_argument(
         "--sizes",
         type=int,
@@ -88,7 +90,7 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", type=int, help="write folds/0, folds/1, …: each case is tested once"
     )
-    _add_shares(parser)
+    add_shares(parser)
     parser.set_defaults(command=_split)
 
 

@@ -84,6 +84,7 @@ class MaskFacts(NamedTuple):
         foreground: share of the pixels that are not 0.
         smeared: 8 bits, with values beside 0 and 255 that lie close to them, as JPEG leaves a mask.
         channels: values a pixel.
+        all_equal_channels: several channels that hold one mask (alpha aside).
     """
 
     size: tuple[int, ...]
@@ -91,6 +92,7 @@ class MaskFacts(NamedTuple):
     foreground: float
     smeared: bool
     channels: int
+    all_equal_channels: bool
 
 
 class InstanceFacts(NamedTuple):
@@ -123,8 +125,6 @@ def image_facts(pixels: Pixels) -> ImageFacts:
     finite = array[np.isfinite(array)] if floating else array.ravel()
     if not finite.size:
         finite = np.zeros(1, array.dtype)
-    colours = array[..., : 1 if pixels.channels == 2 else 3]  # without alpha
-    grey = pixels.channels > 1 and bool((colours == colours[..., :1]).all())
     return ImageFacts(
         tuple(map(int, pixels.size)),
         pixels.channels,
@@ -135,7 +135,7 @@ def image_facts(pixels: Pixels) -> ImageFacts:
         float(finite.std(dtype=np.float64)),
         int(array.size - finite.size) if floating else 0,
         len(_values(finite)),
-        grey,
+        _all_equal_channels(pixels),
         hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),
     )
 
@@ -150,7 +150,13 @@ def mask_facts(pixels: Pixels) -> MaskFacts:
         float(np.count_nonzero(plane) / max(1, plane.size)),
         _smeared(plane),
         pixels.channels,
+        _all_equal_channels(pixels),
     )
+
+
+def _all_equal_channels(pixels: Pixels) -> bool:
+    colours = pixels.array[..., : 1 if pixels.channels == 2 else 3]  # without alpha
+    return pixels.channels > 1 and bool((colours == colours[..., :1]).all())
 
 
 def _smeared(plane: NDArray[Any]) -> bool:

@@ -112,7 +112,7 @@ def masks(case: CaseFacts) -> Iterator[Finding]:
         return
     file, found = str(case.label_path), [f"{value:g}" for value in case.mask.values[:6]]
     told = ", ".join(found) + (", …" if len(case.mask.values) > 6 else "")
-    if case.mask.channels > 1:
+    if case.mask.channels > 1 and not case.mask.all_equal_channels:
         yield Finding(
             ERROR, file, f"a mask of {case.mask.channels} channels",
             "write one number for each class into one channel", "coloured",
@@ -121,6 +121,11 @@ def masks(case: CaseFacts) -> Iterator[Finding]:
         yield Finding(
             ERROR, file, f"the values {told} of a mask smeared by JPEG",
             "export it as PNG, or let --mend threshold it at the middle", "smeared",
+        )  # fmt: skip
+    elif case.mask.channels > 1:
+        yield Finding(
+            ERROR, file, f"a mask in {case.mask.channels} equal channels",
+            "convert it to one channel, or let --mend do it", "colour",
         )  # fmt: skip
     elif not _classes(case.mask.values):
         yield Finding(

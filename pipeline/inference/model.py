@@ -20,6 +20,8 @@ def load_network(
         ValueError: not a checkpoint, or one of another network.
     """
     load_weights(network, read_checkpoint(Path(path)), Path(path))
+    if any(weight.ndim == 5 for weight in network.parameters()):  # a network of volumes
+        return network.to(device)
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

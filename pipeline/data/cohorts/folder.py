@@ -8,10 +8,12 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pairs import images_in, pair_by_name, stem_of
 from pipeline.data.cohorts.tables import read_table
+from pipeline.data.facts import read_pixels
 from pipeline.data.readers import DICOM, suffix_of
 from pipeline.data.volumes import read_volume
 
@@ -22,6 +24,7 @@ def folder(
     pattern: str = "{name}",
     patient: str | None = None,
     groups: Path | None = None,
+    instances: bool = False,
 ) -> Cohort:
     """List the images of a folder with their masks; they are copied as they are.
 
@@ -37,6 +40,8 @@ def folder(
             default each image is a patient of its own.
         groups: CSV table with a column ``image`` (names with or without suffix); its other columns
             become group columns.
+        instances: the masks hold a number for each instance; they are copied to ``instances/``, and
+            the mask of what is not 0 is made beside them.
 
     Raises:
         FileNotFoundError: no such folder, no image, or an image without a mask.
@@ -54,7 +59,7 @@ def folder(
         if known and name not in known:
             raise ValueError(f"{groups}: no row for {image.name}; add one, or remove the image")
         columns = {"patient": _patient(name, patient), **known.get(name, {})}
-        cases.append(_case(image, mask, columns))
+        cases.append(_case(image, mask, columns, instances))
     return Cohort(images.resolve().name, cases, "patient")
 
 
@@ -93,13 +98,17 @@ def _value(text: str) -> str | float | None:
         return stripped
 
 
-def _case(image: Path, mask: Path, columns: Columns) -> SourceCase:
+def _case(image: Path, mask: Path, columns: Columns, instances: bool) -> SourceCase:
     name = stem_of(image)
+    numbered = "instances" if instances else "label"
     files = {
-        key: f"{kind}/{name}{_written_suffix(path)}"
-        for key, kind, path in (("image", "images", image), ("label", "labels", mask))
+        "image": f"images/{name}{_written_suffix(image)}",
+        numbered: f"{numbered if instances else 'labels'}/{name}{_written_suffix(mask)}",
     }
-    return SourceCase(name, (image, mask), files, columns, partial(_convert, image, mask))
+    if instances:
+        files["label"] = f"labels/{name}{'.nii.gz' if _is_volume(mask) else '.png'}"
+    convert = partial(_convert, image, mask, numbered)
+    return SourceCase(name, (image, mask), files, columns, convert)
 
 
 def _to_nifti(path: Path) -> bool:
@@ -110,11 +119,26 @@ def _written_suffix(path: Path) -> str:
     return ".nii.gz" if _to_nifti(path) else suffix_of(path)
 
 
-def _convert(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:
-    return {
+def _is_volume(path: Path) -> bool:
+    return read_pixels(path).affine is not None
+
+
+def _convert(image: Path, mask: Path, numbered: str) -> tuple[dict[str, Any], Columns]:
+    arrays: dict[str, Any] = {
         key: partial(_as_nifti if _to_nifti(path) else shutil.copyfile, path)
-        for key, path in (("image", image), ("label", mask))
-    }, {}
+        for key, path in (("image", image), (numbered, mask))
+    }
+    if numbered == "instances":
+        pixels = read_pixels(mask)
+        inside = np.uint8(255) * (pixels.array > 0)
+        arrays["label"] = (
+            inside if pixels.affine is None else partial(_save_mask, inside // 255, pixels.affine)
+        )
+    return arrays, {}
+
+
+def _save_mask(mask: NDArray[np.uint8], affine: NDArray[np.float64], target: Path) -> None:
+    nib.save(nib.Nifti1Image(mask, affine), target)
 
 
 def _as_nifti(source: Path, target: Path) -> None:

@@ -200,8 +200,12 @@ BROKEN = {
         "size 40 x 30, its image 40 x 40",
     ),
     "a coloured mask": (
-        save("labels", np.dstack([np.uint8(255) * disc(1)] * 3)),
+        save("labels", np.dstack([np.uint8(255) * disc(i) for i in range(3)])),
         "labels/c1.png: a mask of 3 channels",
+    ),
+    "a mask stored in colour": (
+        save("labels", np.dstack([np.uint8(255) * disc(1)] * 3)),
+        "labels/c1.png: a mask in 3 equal channels; convert it to one",
     ),
     "a mask of three greys": (
         save("labels", np.uint8(77) * disc(1) + np.uint8(178) * disc(0)),
@@ -340,10 +344,13 @@ def test_mending_a_smeared_mask_and_a_grey_of_four_channels(cohort, capsys):
     jpeg_mask(cohort)
     rgba = np.dstack([NOISE] * 3 + [np.full((40, 40), 255, np.uint8)])
     Image.fromarray(rgba).save(cohort / "images" / "c2.png")
+    coloured = np.dstack([np.uint8(255) * disc(3)] * 3)
+    Image.fromarray(coloured).save(cohort / "labels" / "c3.png")
     rehash(cohort)
     assert check(cohort, "--mend") == 0
-    assert "2 files mended" in capsys.readouterr().out
+    assert "3 files mended" in capsys.readouterr().out
     entries = read_datalist(cohort).entries("training")
+    assert np.array_equal(np.asarray(Image.open(entries[3]["label"])), coloured[..., 0])
     assert np.array_equal(np.asarray(Image.open(entries[1]["label"])), truth)
     assert np.array_equal(np.asarray(Image.open(entries[2]["image"])), NOISE)
 
