@@ -10,6 +10,7 @@ from pipeline.commands.check import add_check
 
 if TYPE_CHECKING:
     from pipeline.data.cohort import Cohort
+    from pipeline.data.fingerprint import Listed
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -152,6 +153,7 @@ def _splitter(cohort: "Cohort", options: argparse.Namespace) -> Callable[[Sequen
 
 
 def _split(options: argparse.Namespace) -> None:
+    from pipeline.commands.check import cohort_cases
     from pipeline.commands.describe import splits_line
     from pipeline.data.resplit import resplit, write_folds
 
@@ -159,18 +161,21 @@ def _split(options: argparse.Namespace) -> None:
     if options.folds is None:
         resplit(options.folder, sizes=options.sizes, **chosen)
         print(splits_line(options.folder))
-        _warn_of_look_alikes(options.folder)
+        _warn_of_look_alikes(cohort_cases(options.folder))
         return
     if options.sizes:
         raise ValueError("--sizes: folds are of one size; leave --sizes out, or --folds")
+    tested = []
     for folder in write_folds(options.folder, options.folds, **chosen):
         print(splits_line(folder))
+        cases = (case for case in cohort_cases(folder) if case.split == "test")
+        tested += [case._replace(split=f"fold {folder.name}") for case in cases]
+    _warn_of_look_alikes(tested)
 
 
-def _warn_of_look_alikes(folder: Path) -> None:
-    from pipeline.commands.check import cohort_cases
+def _warn_of_look_alikes(cases: Sequence["Listed"]) -> None:
     from pipeline.data.findings import near_duplicates
     from pipeline.data.fingerprint import look
 
-    for each in near_duplicates(look(cohort_cases(folder))):
+    for each in near_duplicates(look(cases)):
         print(each.line())

@@ -4,13 +4,14 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.commands.check import SHOWN, cohort_cases, looked_at, write_check
 from pipeline.commands.data import add_folder, add_shares
 
 if TYPE_CHECKING:
-    from pipeline.data.cohort import SourceCase
+    from pipeline.data.cohort import Cohort, SourceCase
+    from pipeline.data.findings import Finding
     from pipeline.data.fingerprint import CaseFacts, Listed
 
 KINDS = ("mask", "classes", "instances")
@@ -32,7 +33,9 @@ def add_new(parser: argparse.ArgumentParser) -> None:
 
 def _new(options: argparse.Namespace) -> None:
     from pipeline.data.cohorts.folder import folder
+    from pipeline.data.fingerprint import fingerprint
     from pipeline.planning.labels import label_kind
+    from pipeline.planning.plan import check_can_be_planned
 
     _check_is_new(options.bundle)
     chosen = {"patient": options.patient, "groups": options.groups, "pattern": options.pattern}
@@ -40,13 +43,13 @@ def _new(options: argparse.Namespace) -> None:
     facts, found = looked_at([_listed(case) for case in cohort.cases])
     kind = options.kind or label_kind(facts)
     _refuse_errors(found, kind)
+    check_can_be_planned(fingerprint(facts))
     labels = _labels(facts, kind, options.names)
     if kind == "instances":
         cohort = folder(options.images, options.masks, instances=True, **chosen)
     data = options.bundle / "data"
     _write_data(cohort, data, options)
-    mended = _mend(data)
-    facts, found = looked_at(cohort_cases(data))
+    facts, found, mended = _mended(data)
     write_check(facts, found, data / "check")
     _write_bundle(options.bundle, facts, kind, labels, mended)
 
@@ -59,10 +62,11 @@ def _check_is_new(bundle: Path) -> None:
 def _listed(case: "SourceCase") -> "Listed":
     from pipeline.data.fingerprint import Listed
 
-    return Listed(*case.sources, columns=case.columns)
+    image, mask = case.sources
+    return Listed(image, mask, columns=case.columns)
 
 
-def _refuse_errors(found: Sequence[Any], kind: str) -> None:
+def _refuse_errors(found: Sequence["Finding"], kind: str) -> None:
     """Let pass what can be mended in the copies, and the numbers of instances."""
     from pipeline.data.mend import MENDABLE
 
@@ -90,7 +94,7 @@ def _labels(facts: Sequence["CaseFacts"], kind: str, names: Sequence[str] | None
     return dict(zip(names or usual, numbers, strict=True))
 
 
-def _write_data(cohort: Any, data: Path, options: argparse.Namespace) -> None:
+def _write_data(cohort: "Cohort", data: Path, options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from pipeline.data.cohort import write_cohort
@@ -103,15 +107,16 @@ def _write_data(cohort: Any, data: Path, options: argparse.Namespace) -> None:
         write_cohort(cohort, data, split, description, tick=bar.update)
 
 
-def _mend(data: Path) -> int:
+def _mended(data: Path) -> tuple[list["CaseFacts"], list["Finding"], int]:
+    """Look at the cohort, mend what can be mended in it, and count that."""
     from pipeline.data.mend import MENDABLE, mend
 
-    _, found = looked_at(cohort_cases(data))
+    facts, found = looked_at(cohort_cases(data))
     if not any(each.kind in MENDABLE for each in found):
-        return 0
+        return facts, found, 0
     mended = mend(data, found)
     print(f"{mended} files mended in {data}; the originals are as they were")
-    return mended
+    return *looked_at(cohort_cases(data)), mended
 
 
 def _write_bundle(

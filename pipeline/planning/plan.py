@@ -96,8 +96,9 @@ def plan(found: Fingerprint, machine: Machine, kind: str, labels: Mapping[str, i
         labels: name of each label, and its number in the masks.
 
     Raises:
-        ValueError: flat images and volumes in one cohort, or channels that are no image.
+        ValueError: see :func:`check_can_be_planned`.
     """
+    check_can_be_planned(found)
     dims = _dimensions(found)
     features = _features(found, machine)
     multiple = 2 ** (len(features.value) - 1)
@@ -120,22 +121,31 @@ def plan(found: Fingerprint, machine: Machine, kind: str, labels: Mapping[str, i
     )
 
 
-def _dimensions(found: Fingerprint) -> Choice:
+def check_can_be_planned(found: Fingerprint) -> None:
+    """Refuse a cohort that no one network fits.
+
+    Raises:
+        ValueError: flat images and volumes in one cohort, or channels that are no image.
+    """
     (dims, count), *others = found["dimensions"].items()
     if others:
         raise ValueError(
             f"{count} images of {dims} dimensions and {others[0][1]} of {others[0][0]}; expected "
             "one kind; make a bundle of each"
         )
-    dims = int(dims)
+    channels = set(map(int, found["channels"]))
+    if not channels <= {1, 3, 4}:
+        raise ValueError(f"images of {max(channels)} channels; expected grey, RGB or RGBA")
+
+
+def _dimensions(found: Fingerprint) -> Choice:
+    (dims,) = map(int, found["dimensions"])
     what = "flat images" if dims == 2 else "volumes; slices beside a slice tell what it shows"
     return Choice(dims, f"{found['cases']} {what}")
 
 
 def _channels(found: Fingerprint) -> Choice:
     channels = set(map(int, found["channels"]))
-    if not channels <= {1, 3, 4}:
-        raise ValueError(f"images of {max(channels)} channels; expected grey, RGB or RGBA")
     if channels == {1}:
         return Choice(1, "all images are grey")
     grey = found["grey_in_colour"]

@@ -151,14 +151,17 @@ class TrackTraining:
         tracking: the run.
         validator: the engine whose metrics stand beside the trainer's.
         folder: whose files become artefacts when training ends: best model, its record, overlays.
-        dataset_dir: of the cohort; what ``unet-school data check`` wrote there is recorded too.
+        dataset_dir: of the cohort, or of a fold in it; what ``unet-school data check`` wrote there
+            is recorded too.
     """
 
     def __init__(
         self, tracking: Tracking, validator: Engine, folder: str, dataset_dir: str
     ) -> None:
         self.tracking, self.validator, self.folder = tracking, validator, Path(folder)
-        self.check = Path(dataset_dir) / "check"
+        data = Path(dataset_dir).resolve()
+        cohort = data.parents[1] if data.parent.name == "folds" else data
+        self.check = cohort / "check"
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after all other handlers."""

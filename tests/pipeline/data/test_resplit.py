@@ -7,6 +7,7 @@ from PIL import Image
 
 from pipeline import cli
 from pipeline.data import read_datalist
+from pipeline.data.datalist import write_datalist
 
 SPLITS = ("training", "validation", "test")
 
@@ -103,3 +104,19 @@ def test_one_patients_images_in_two_groups_are_refused(cohort, capsys):
     (cohort / "datalist.json").write_text(json.dumps(content))
     assert run("split", cohort, "--by", "ward") == 1
     assert "of the same patient as" in capsys.readouterr().err
+
+
+def test_look_alikes_in_two_folds_are_named(cohort, capsys):
+    assert run("split", cohort, "--folds", 4) == 0
+    assert "looks almost like" not in capsys.readouterr().out
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 250, (40, 40))
+    for name in ("p00_0", "p07_14"):
+        changed = scene + rng.integers(0, 3, scene.shape)
+        Image.fromarray(changed.astype(np.uint8)).save(cohort / "images" / f"{name}.png")
+    content = content_of(cohort)
+    write_datalist(cohort, {split: content.pop(split) for split in SPLITS}, **content)
+    assert run("split", cohort, "--folds", 4) == 0
+    told = capsys.readouterr().out
+    assert told.count("looks almost like") == 1
+    assert "p07_14.png: in fold" in told

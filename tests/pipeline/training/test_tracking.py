@@ -45,11 +45,13 @@ def test_a_finished_run_has_parameters_tags_curves_and_files(start, runs, tmp_pa
     assert (tmp_path / "mlruns" / "artifacts").is_dir()
 
 
-def test_the_check_of_the_data_is_recorded(start, runs, phantom, tmp_path):
+@pytest.mark.parametrize("trained_on", [".", "folds/0"])
+def test_the_check_of_the_data_is_recorded(start, runs, phantom, tmp_path, trained_on):
     cohort = tmp_path / "cohort"
     shutil.copytree(phantom, cohort)
     assert cli.main(["data", "check", str(cohort)]) == 0
-    start(dataset_dir=str(cohort)).run()
+    assert cli.main(["data", "split", str(cohort), "--folds", "3"]) == 0
+    start(dataset_dir=str(cohort / trained_on)).run()
     client, (run,) = runs()
     files = {file.path for file in client.list_artifacts(run.info.run_id, "data")}
     assert files == {"data/fingerprint.json", "data/findings.txt", "data/contact_sheet.png"}

@@ -1,0 +1,190 @@
+"""Bundles planned from real images train, evaluate and infer as they were written."""
+
+import json
+import shutil
+from importlib.metadata import version
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+from monai.bundle import ConfigWorkflow, verify_net_in_out
+from PIL import Image
+
+from pipeline import cli
+
+SHORT = {"max_epochs": 1, "val_interval": 1, "steps_per_epoch": 2, "threads": 1}
+DATA_SETS = {
+    "hippocampus": (("imagesTr", "labelsTr"), ["--names", "anterior", "posterior"]),
+    "dsb2018": (("images", "labels"), ["--names", "nucleus"]),
+    "pancreas_ct": (("images", "masks"), ["--patient", r"^PANCREAS_(\d+)"]),
+}
+
+
+def few(source, target, kinds, count=6):
+    """Copy every tenth image with its mask."""
+    names = [path.name for path in sorted((source / kinds[0]).glob("[!.]*"))][::10][:count]
+    for kind, to in zip(kinds, ("images", "masks"), strict=True):
+        (target / to).mkdir(parents=True)
+        for name in names:
+            shutil.copy(source / kind / name, target / to)
+    return target
+
+
+def new(bundle, source, *more):
+    folders = ["--images", str(source / "images"), "--masks", str(source / "masks")]
+    return cli.main(["new", str(bundle), *folders, *more])
+
+
+def run(bundle, run_id, *overlays, **overrides):
+    files = [str(bundle / "configs" / name) for name in ("train.yaml", *overlays)]
+    tracking = {"tracking_dir": str(bundle.parent / "mlruns")}
+    workflow = ConfigWorkflow(files, run_id=run_id, **tracking, **SHORT, **overrides)
+    workflow.initialize()
+    workflow.run()
+
+
+@pytest.fixture(scope="module", params=DATA_SETS)
+def made(request, real_data, tmp_path_factory):
+    """A bundle from six real cases, not yet trained, and where they are."""
+    kinds, more = DATA_SETS[request.param]
+    root = tmp_path_factory.mktemp(request.param)
+    source = few(real_data / request.param, root / "source", kinds)
+    bundle = root / request.param
+    assert new(bundle, source, *more) == 0
+    return bundle, source
+
+
+def test_it_trains_evaluates_and_infers_without_an_edit(made):
+    bundle, source = made
+    run(bundle, "training")
+    run(bundle, "evaluating", "evaluate.yaml", output_dir=str(bundle / "eval"))
+    found = json.loads((bundle / "eval" / "summary.json").read_text())
+    assert found["test"]["dice"]["n"] >= 1
+    out = bundle / "predictions"
+    images = str(source / "images")
+    run(bundle, "inferring", "inference.yaml", image_dir=images, output_dir=str(out))
+    report = json.loads((out / "run_report.json").read_text())
+    assert report["images"] == 6
+
+
+def test_it_passes_what_monai_verifies(made):
+    bundle, _ = made
+    config, meta = bundle / "configs" / "train.yaml", bundle / "configs" / "metadata.json"
+    workflow = ConfigWorkflow(str(config), workflow_type="train", meta_file=str(meta))
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    verify_net_in_out("network_def", meta_file=str(meta), config_file=str(config))
+    content = json.loads(meta.read_text())
+    assert content["monai_version"] == version("monai")
+    needed = ("task", "description", "authors", "copyright", "network_data_format", "changelog")
+    assert all(key in content for key in needed)
+    assert all((bundle / name).is_file() for name in ("LICENSE", "docs/README.md"))
+
+
+def test_every_planned_value_has_its_reason_above_it(made):
+    bundle, _ = made
+    lines = (bundle / "configs" / "train.yaml").read_text().splitlines()
+    planned = ("batch_size:", "patch:", "window:", "cache_rate:", "labels:", "loss:")
+    inside = ("  spatial_dims:", "  in_channels:", "  features:")
+    for i, line in enumerate(lines):
+        if line.startswith((*planned, *inside)):
+            assert lines[i - 1].strip().startswith("# "), line
+    assert max(map(len, lines)) < 200
+
+
+def test_the_engines_are_those_of_the_bundles_by_hand(made, bundle):
+    """What is not planned must not drift from what is maintained."""
+    ours = yaml.safe_load((bundle.parents[1] / "nuclei" / "configs" / "train.yaml").read_text())
+    theirs = yaml.safe_load((made[0] / "configs" / "train.yaml").read_text())
+    for key in ("initialize", "optimizer", "lr_scheduler", "training", "run"):
+        assert theirs[key] == ours[key]
+    for part in ("sampler", "dataloader", "handlers", "key_metric", "inferer"):
+        assert theirs["train"][part] == ours["train"][part]
+    assert theirs["validate"]["evaluator"] == ours["validate"]["evaluator"]
+    assert theirs["validate"]["handlers"] == ours["validate"]["handlers"]
+    mine = dict(theirs["train"]["trainer"])
+    weighted = {"iteration_update": ours["train"]["trainer"]["iteration_update"]}
+    assert mine | weighted == ours["train"]["trainer"]
+
+
+@pytest.fixture
+def squares(tmp_path):
+    """Six grey images of noise with a bright square each, and their masks."""
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (tmp_path / "source" / kind).mkdir(parents=True)
+    for i in range(6):
+        mask = np.zeros((64, 64), np.uint8)
+        mask[10 + i : 50, 12 : 40 + i] = 255
+        noise = rng.integers(0, 100, (64, 64)).astype(np.uint8)
+        for kind, pixels in (("images", noise + mask // 2), ("masks", mask)):
+            Image.fromarray(pixels).save(tmp_path / "source" / kind / f"c{i}.png")
+    return tmp_path / "source"
+
+
+def test_volumes_that_lie_in_other_ways_come_back_as_they_lay(tmp_path):
+    rng = np.random.default_rng(0)
+    turns = [np.diag([1.0, 1, 2, 1]), np.diag([-1.0, -1, 3, 1]), np.eye(4)[[2, 1, 0, 3]]]
+    for kind in ("images", "masks"):
+        (tmp_path / "source" / kind).mkdir(parents=True)
+    for i in range(6):
+        mask = np.zeros((20, 24, 18), np.uint8)
+        mask[4 : 10 + i, 5:15, 6:12] = 1
+        image = mask * 100.0 + rng.normal(0, 10, mask.shape)
+        for kind, voxels in (("images", image.astype(np.float32)), ("masks", mask)):
+            nib.save(
+                nib.Nifti1Image(voxels, turns[i % 3]),
+                tmp_path / "source" / kind / f"v{i}.nii.gz",
+            )
+    bundle = tmp_path / "turned"
+    assert new(bundle, tmp_path / "source") == 0
+    assert "Spacingd" in (bundle / "configs" / "train.yaml").read_text()
+    run(bundle, "training")
+    out, images = tmp_path / "out", tmp_path / "source" / "images"
+    run(bundle, "inferring", "inference.yaml", image_dir=str(images), output_dir=str(out))
+    for path in images.iterdir():
+        image, mask = nib.load(path), nib.load(out / "mask" / path.name)
+        assert mask.shape == image.shape
+        np.testing.assert_allclose(mask.affine, image.affine, atol=1e-4)
+
+
+def test_numbers_of_classes_are_named_or_counted(squares, tmp_path, capsys):
+    for i, path in enumerate(sorted((squares / "masks").iterdir())):
+        classes = np.asarray(Image.open(path)) // 255
+        classes[20:30, 20 : 25 + i] = 4
+        Image.fromarray(classes).save(path)
+    assert new(tmp_path / "two", squares) == 0
+    config = yaml.safe_load((tmp_path / "two" / "configs" / "train.yaml").read_text())
+    assert config["labels"] == {"label_1": 1, "label_4": 4}
+    assert new(tmp_path / "three", squares, "--names", "liver") == 1
+    assert "--names: found 1, expected 2, for the numbers 1, 4" in capsys.readouterr().err
+    assert not (tmp_path / "three").exists()
+
+
+def test_nothing_is_written_when_something_is_wrong(squares, tmp_path, capsys):
+    Image.fromarray(np.zeros((64, 60), np.uint8)).save(squares / "masks" / "c3.png")
+    assert new(tmp_path / "mine", squares) == 1
+    told = capsys.readouterr()
+    assert f"{squares}/masks/c3.png: size 64 x 60, its image 64 x 64" in told.out
+    assert told.err == (
+        "error: 1 errors in the images and masks; nothing was written; mend what is named above\n"
+    )
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_bundle_is_not_overwritten(squares, tmp_path, capsys):
+    assert new(tmp_path / "mine", squares) == 0
+    before = (tmp_path / "mine" / "configs" / "train.yaml").stat().st_mtime_ns
+    assert new(tmp_path / "mine", squares) == 1
+    assert "there is a bundle already; give another folder" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "configs" / "train.yaml").stat().st_mtime_ns == before
+
+
+def test_flat_images_and_volumes_together(squares, tmp_path, capsys):
+    for kind in ("images", "masks"):
+        volume = nib.Nifti1Image(np.arange(4096, dtype=np.uint8).reshape(16, 16, 16) % 2, np.eye(4))
+        nib.save(volume, squares / kind / "v.nii.gz")
+    assert new(tmp_path / "mine", squares) == 1
+    assert "of 2 dimensions and 1 of 3; expected one kind" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
