@@ -22,6 +22,8 @@ class BCEDiceLoss(nn.Module):
     Args:
         bce_weight: the paper's 1/2.
         smooth: s; an empty mask met by an empty prediction costs nothing.
+        batch_dice: take the sums over all images of the batch, not each image's. A patch without
+            foreground then counts by what is predicted in it, not as a miss whatever is.
 
     Shapes:
         Logits and target ``(B, C, *spatial)``, the target in [0, 1]; weight ``(B, 1, *spatial)``
@@ -37,11 +39,13 @@ class BCEDiceLoss(nn.Module):
         tensor(0.8466)
     """
 
-    def __init__(self, bce_weight: float = 0.5, smooth: float = 1e-5) -> None:
+    def __init__(
+        self, bce_weight: float = 0.5, smooth: float = 1e-5, batch_dice: bool = False
+    ) -> None:
         super().__init__()
         self.bce_weight = bce_weight
         self.bce = PixelWeightedBCELoss()
-        self.dice = DiceLoss(sigmoid=True, smooth_nr=smooth, smooth_dr=smooth)
+        self.dice = DiceLoss(sigmoid=True, smooth_nr=smooth, smooth_dr=smooth, batch=batch_dice)
 
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Loss of logits against 0 and 1."""
