@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pipeline.commands.compare import add_compare
+from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
 from pipeline.commands.new import add_new
 from pipeline.mistakes import mistake_of, wants_traceback
@@ -11,7 +13,7 @@ from pipeline.mistakes import mistake_of, wants_traceback
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one line on standard error and exit code 1."""
-    options = _parser().parse_args(arguments)
+    options = _options(list(sys.argv[1:] if arguments is None else arguments))
     try:
         options.command(options)
     except KeyboardInterrupt:
@@ -26,6 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _options(arguments: list[str]) -> argparse.Namespace:
+    """Parse a command; what stands after ``--`` is for the bundle runs that it starts."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments[:at])
+    if arguments[at + 1 :]:
+        if not hasattr(options, "overrides"):
+            parser.error("-- …: this command starts no bundle run to hand arguments to")
+        options.overrides = arguments[at + 1 :]
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="unet-school",
@@ -34,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     rooms = parser.add_subparsers(required=True, metavar="ROOM")
     add_data(rooms.add_parser("data", help="make, prepare, split and check a cohort"))
+    add_compare(rooms.add_parser("compare", help="compare evaluated runs case by case"))
+    add_crossval(rooms.add_parser("crossval", help="train and evaluate a bundle on every fold"))
     add_new(rooms.add_parser("new", help="plan a bundle from a folder of images and masks"))
     return parser
 

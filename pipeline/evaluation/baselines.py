@@ -1,11 +1,10 @@
 """What is reached without a network: the marks that a result is read against."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-import numpy as np
 import torch
 
-from pipeline.evaluation.overlap import METRICS, Counts, count, iou
+from pipeline.evaluation.overlap import METRICS, Counts, count
 from pipeline.evaluation.threshold import LEVELS, ThresholdCurve
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -23,7 +22,7 @@ def constant_answer(pairs: Iterable[Pair]) -> dict[str, float]:
     for _, truth in pairs:
         inside = int(truth.bool().sum())
         counts.append(Counts(inside, truth.numel() - inside, 0, 0))
-    return {name: sum(metric(c) for c in counts) / len(counts) for name, metric in METRICS.items()}
+    return {name: sum(map(metric, counts)) / len(counts) for name, metric in METRICS.items()}
 
 
 def best_intensity_threshold(
@@ -49,6 +48,30 @@ def best_intensity_threshold(
     return better.best(metric) * (LEVELS - 1), float(better.values(metric).max())
 
 
+def average_mask(masks: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Return the mask that is on where at least half of the masks are.
+
+    Args:
+        masks: of one shape, non-zero is foreground.
+
+    Example:
+        >>> average_mask([torch.tensor([1, 1, 0]), torch.tensor([1, 0, 0])]).tolist()
+        [True, True, False]
+    """
+    return torch.stack([mask.bool().float() for mask in masks]).mean(0) >= 0.5
+
+
+def fixed_answer(answer: torch.Tensor, tested: Sequence[torch.Tensor]) -> dict[str, float]:
+    """Score one mask as the answer to every image, as means over images.
+
+    Example:
+        >>> fixed_answer(torch.tensor([1, 1]), [torch.tensor([1, 0])])["iou"]
+        0.5
+    """
+    counts = [count(answer, truth) for truth in tested]
+    return {name: sum(map(metric, counts)) / len(counts) for name, metric in METRICS.items()}
+
+
 def mean_mask(training: Iterable[torch.Tensor], tested: Iterable[torch.Tensor]) -> float:
     """Score the one mask that is on where at least half of the training masks are.
 
@@ -65,9 +88,7 @@ def mean_mask(training: Iterable[torch.Tensor], tested: Iterable[torch.Tensor]) 
         >>> mean_mask([torch.tensor([1, 1, 0]), torch.tensor([1, 0, 0])], [torch.tensor([1, 0, 0])])
         0.5
     """
-    share = torch.stack([mask.bool().float() for mask in training]).mean(0)
-    mask = share >= 0.5
-    return float(np.mean([iou(count(mask, truth)) for truth in tested]))
+    return fixed_answer(average_mask(training), list(tested))["iou"]
 
 
 def pos_weight(masks: Iterable[torch.Tensor]) -> float:

@@ -2,14 +2,33 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from pipeline.evaluation.distance import surface_distance
 from pipeline.evaluation.instances import CellsOf, instance_scores
-from pipeline.evaluation.overlap import METRICS, count
+from pipeline.evaluation.isbi import isbi_scores
+from pipeline.evaluation.overlap import (
+    FURTHER,
+    METRICS,
+    SOFT,
+    Counts,
+    count,
+    dice,
+    iou,
+    of_background,
+)
+from pipeline.evaluation.statistics import bootstrap_interval
+
+Row = dict[str, Any]
+"""One line of the per-image table."""
+
+OUTCOME = "outcome"
+"""The column that tells of misses; those of several labels are ``outcome_LABEL``."""
 
 
 class Case(NamedTuple):
@@ -20,7 +39,10 @@ class Case(NamedTuple):
         image: ``(*spatial)``, the first channel as the network saw it.
         probability: of each label, ``(K, *spatial)`` in [0, 1].
         truth: ``(K, *spatial)``, non-zero is foreground.
-        cells: ``(H, W)``, a number for each true cell, where they are told apart.
+        cells: ``(*spatial)``, a number for each true cell, where they are told apart.
+        spacing: size of a pixel along each axis, mm, where the format tells it.
+        path: of the image file.
+        columns: what the datalist says of it: patient, sex, age, ….
     """
 
     name: str
@@ -28,6 +50,9 @@ class Case(NamedTuple):
     probability: torch.Tensor
     truth: torch.Tensor
     cells: torch.Tensor | None = None
+    spacing: tuple[float, ...] | None = None
+    path: str = ""
+    columns: Mapping[str, Any] = {}
 
     def true_cells(self) -> torch.Tensor:
         """Return the cells.
@@ -42,70 +67,151 @@ class Case(NamedTuple):
             )
         return self.cells
 
-    def scores(
-        self, threshold: float, find_cells: CellsOf | None = None, labels: Sequence[str] = ()
-    ) -> dict[str, float]:
-        """Return the metrics of the mask at a threshold, and of its cells where they are asked for.
 
-        Args:
-            threshold: at and above which a pixel is foreground.
-            find_cells: finds the predicted cells; the case must have its true ones.
-            labels: their names; of several, each has its metrics beside the means over them.
-        """
-        counts = [
-            count(probability >= threshold, truth)
-            for probability, truth in zip(self.probability, self.truth, strict=True)
-        ]
-        each = {name: list(map(metric, counts)) for name, metric in METRICS.items()}
-        scores = {name: sum(values) / len(values) for name, values in each.items()}
-        if len(counts) > 1:
-            scores |= {
-                f"{name}_{label}": value
-                for name, values in each.items()
-                for label, value in zip(labels, values, strict=True)
-            }
-        if find_cells is not None:
-            predicted = find_cells(self.probability[0].numpy(), threshold)
-            scores |= instance_scores(self.true_cells().numpy(), predicted)
-        return scores
+MasksOf = Callable[[np.ndarray, float], np.ndarray]
+"""Turns the probability map of a label, ``(*spatial)``, into its mask, given the threshold."""
 
 
-def table(
-    cases: Sequence[Case],
-    threshold: float,
-    find_cells: CellsOf | None = None,
-    labels: Sequence[str] = (),
-) -> list[dict[str, Any]]:
-    """Return one row per case: its name and its scores."""
-    return [{"image": case.name, **case.scores(threshold, find_cells, labels)} for case in cases]
+def plain_mask(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """The mask of what is at and above the threshold."""
+    return probability >= threshold
 
 
-def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return mean, standard deviation (n - 1), lowest and highest of each metric over cases.
+class Scoring(NamedTuple):
+    """How cases are scored.
+
+    Attributes:
+        threshold: at and above which a pixel is foreground.
+        find_mask: makes the mask; whatever is done after the threshold is done here.
+        find_cells: finds the predicted cells; the cases must then have their true ones.
+        labels: their names, where there are several.
+        isbi: whether the metrics of the ISBI 2012 challenge are wanted.
+    """
+
+    threshold: float
+    find_mask: MasksOf = plain_mask
+    find_cells: CellsOf | None = None
+    labels: Sequence[str] = ()
+    isbi: bool = False
+
+
+def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:
+    """Return one row for each case: its name, what is known of it, and its scores."""
+    return [{"image": case.name, **case.columns, **scores(case, scoring)} for case in cases]
+
+
+def scores(case: Case, scoring: Scoring) -> Row:
+    """Return the scores of one case.
+
+    Of several labels each has its own, ``dice_LABEL``, beside the means over them.
+    """
+    pairs = list(zip(case.probability, case.truth, strict=True))
+    each = [_label_scores(p, y, scoring, case.spacing) for p, y in pairs]
+    if len(each) == 1:
+        found = each[0]
+    else:
+        numbers = [name for name in each[0] if name != OUTCOME]
+        found = {name: sum(label[name] for label in each) / len(each) for name in numbers}
+        for label, values in zip(scoring.labels, each, strict=True):
+            found |= {f"{name}_{label}": value for name, value in values.items()}
+    if scoring.isbi:
+        mask = scoring.find_mask(case.probability[0].numpy(), scoring.threshold)
+        found |= isbi_scores(mask, case.truth[0].numpy() != 0)
+    if scoring.find_cells is not None:
+        predicted = scoring.find_cells(case.probability[0].numpy(), scoring.threshold)
+        found |= instance_scores(case.true_cells().numpy(), predicted)
+    return found
+
+
+def _label_scores(
+    probability: torch.Tensor,
+    truth: torch.Tensor,
+    scoring: Scoring,
+    spacing: tuple[float, ...] | None,
+) -> Row:
+    mask = torch.from_numpy(scoring.find_mask(probability.numpy(), scoring.threshold))
+    counts = count(mask, truth)
+    unit = "px" if spacing is None else "mm"
+    apart = surface_distance(mask.numpy(), truth.numpy() != 0, spacing)
+    return {
+        **{name: metric(counts) for name, metric in {**METRICS, **FURTHER}.items()},
+        **{name: metric(probability, truth) for name, metric in SOFT.items()},
+        "iou_background": iou(of_background(counts)),
+        "dice_background": dice(of_background(counts)),
+        f"hd95_{unit}": apart.hd95,
+        f"asd_{unit}": apart.asd,
+        "brier": float(((probability.double() - (truth != 0).double()) ** 2).mean()),
+        OUTCOME: apart.outcome,
+    }
+
+
+def score_names(rows: Sequence[Row], columns: Iterable[str]) -> list[str]:
+    """Return the names of the scores: the numbers that are not known beforehand."""
+    known = {"image", *columns}
+    return [
+        name
+        for name, value in rows[0].items()
+        if name not in known and isinstance(value, (int, float))
+    ]
+
+
+def summary(rows: Sequence[Row], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return mean, its 95 % interval over patients, deviation and ends of each score over cases.
 
     Example:
-        >>> rows = [{m: v for m in METRICS} for v in (0.5, 1.0)]
-        >>> summary(rows)["iou"]
-        {'mean': 0.75, 'sd': 0.3536, 'min': 0.5, 'max': 1.0, 'n': 2}
+        >>> rows = [{"image": "a", "iou": 0.5}, {"image": "b", "iou": 1.0}]
+        >>> summary(rows, ["iou"])["iou"]["mean"], summary(rows, ["iou"])["iou"]["n"]
+        (0.75, 2)
     """
-    out = {}
-    for name in [column for column in rows[0] if column != "image"]:
-        values = np.array([row[name] for row in rows])
+    patients = [row.get("patient", i) for i, row in enumerate(rows)]
+    out: dict[str, dict[str, Any]] = {}
+    for name in names:
+        values = np.array([row[name] for row in rows], np.float64)
+        interval = bootstrap_interval(values, patients)
         deviation = values.std(ddof=1) if len(values) > 1 else 0.0
         out[name] = {
-            "mean": round(float(values.mean()), 6),
+            "mean": round(interval.mean, 6),
+            "low": interval.low if interval.low is None else round(interval.low, 6),
+            "high": interval.high if interval.high is None else round(interval.high, 6),
             "sd": round(float(deviation), 4),
             "min": round(float(values.min()), 4),
             "max": round(float(values.max()), 4),
-            "n": len(values),
+            "n": interval.n,
+            "patients": interval.patients,
         }
     return out
+
+
+def outcomes(rows: Sequence[Row]) -> dict[str, int]:
+    """Count what became of each structure: found, missed, invented, or absent from both.
+
+    Example:
+        >>> outcomes([{"outcome": "found"}, {"outcome": "missed"}, {"outcome": "found"}])
+        {'found': 2, 'missed': 1}
+    """
+    told = [row[name] for row in rows for name in row if name.startswith(OUTCOME)]
+    return dict(Counter(told).most_common())
+
+
+def pooled(cases: Sequence[Case], scoring: Scoring) -> dict[str, float]:
+    """Return the metrics of all pixels of all cases (and labels) taken together.
+
+    A large structure counts for more here than a small one; in the means over cases it does not.
+    """
+    totals = np.zeros(4, np.int64)
+    for case in cases:
+        for probability, truth in zip(case.probability, case.truth, strict=True):
+            mask = scoring.find_mask(probability.numpy(), scoring.threshold)
+            totals += np.array(count(torch.from_numpy(mask), truth))
+    counts = Counts(*map(int, totals))
+    return {f"{name}_pooled": metric(counts) for name, metric in {**METRICS, **FURTHER}.items()}
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the rows as comma-separated text with a heading."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    names = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

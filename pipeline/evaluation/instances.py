@@ -14,6 +14,9 @@ CellsOf = Callable[[NDArray[np.floating], float], Label]
 """Finds the cells in a probability map, ``(H, W)``, given the threshold."""
 
 
+AP_IOUS = tuple(0.5 + 0.05 * k for k in range(10))
+
+
 class Matches(NamedTuple):
     """Cells of a prediction against those of the truth.
 
@@ -119,6 +122,27 @@ def panoptic_quality(matches: Matches) -> float:
     return matches.iou_sum / cells if cells else 1.0
 
 
+def average_precision(shared: NDArray[np.int64]) -> float:
+    """Mean of TP / (TP + FP + FN) over the IoUs 0.5, 0.55, …, 0.95; 1 when there are no cells.
+
+    The score of the 2018 Data Science Bowl for one image. (Object detection calls another quantity
+    by this name, an area under a curve over confidences, which a segmentation has none of.)
+
+    Args:
+        shared: as :func:`overlaps` returns it.
+
+    Example:
+        >>> round(average_precision(overlaps(np.array([1] * 10), np.array([1] * 8 + [0] * 2))), 2)
+        0.6
+    """
+    return float(np.mean([_precision(match(shared, iou)) for iou in AP_IOUS]))
+
+
+def _precision(matches: Matches) -> float:
+    cells = matches.tp + matches.fp + matches.fn
+    return matches.tp / cells if cells else 1.0
+
+
 CELL_METRICS = {"f1": f1, "pq": panoptic_quality}
 """What the matches of cells are judged by, higher for better."""
 
@@ -160,9 +184,9 @@ def touching(label: Label) -> int:
 def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
     """Return everything that is told of one image's cells.
 
-    F1 and panoptic quality at IoU 0.5, merges and splits, V_rand (the F-score of the Rand index
-    over pairs of pixels of true cells, Arganda-Carreras et al. 2015; scikit-image returns one minus
-    it), and how many true cells touch another.
+    F1 and panoptic quality at IoU 0.5, average precision from 0.5 to 0.95, merges and splits,
+    V_rand (the F-score of the Rand index over pairs of pixels of true cells, Arganda-Carreras et
+    al. 2015; scikit-image returns one minus it), and how many true cells touch another.
 
     Args:
         truth: ``(H, W)``.
@@ -179,6 +203,7 @@ def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
     empty = shared.shape[0] == 1
     return {
         **{name: metric(matches) for name, metric in CELL_METRICS.items()},
+        "ap": average_precision(shared),
         "v_rand": 1.0 if empty else 1 - adapted_rand_error(truth, prediction)[0],
         "merges": wrong.merges,
         "splits": wrong.splits,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy.ndimage import binary_erosion
 
 MISSED, INVENTED = (64, 120, 255), (255, 120, 0)
 """Blue: true but not predicted. Orange: predicted but not true."""
@@ -25,10 +26,7 @@ def overlay(
     Returns:
         uint8 ``(H, 3 W + 8, 3)``, with white gaps of 4 pixels.
     """
-    if image.ndim == 3:
-        inside = truth.bool().sum((0, 1, 2)) + (probability >= threshold).sum((0, 1, 2))
-        z = int(inside.argmax())
-        image, probability, truth = (each[..., z].mT for each in (image, probability, truth))
+    image, probability, truth = _fullest_slice(image, probability, truth, threshold)
     grey = _bytes(stretched(image))
     predicted = (probability >= threshold).numpy(force=True)
     true = truth.bool().numpy(force=True)
@@ -37,6 +35,46 @@ def overlay(
     errors[(predicted & ~true).any(0)] = INVENTED
     gap = np.full((len(grey), 4, 3), 255, np.uint8)
     return np.hstack([grey, gap, _bytes(probability.amax(0)), gap, errors])
+
+
+def contours(
+    image: torch.Tensor, probability: torch.Tensor, truth: torch.Tensor, threshold: float
+) -> np.ndarray:
+    """Draw the image with the true outline in blue and the predicted one in orange.
+
+    Where both run, the pixel is white.
+
+    Args:
+        image: as in :func:`overlay`, and so are the others.
+        probability: of each label.
+        truth: of each label.
+        threshold: at and above which a pixel is foreground.
+
+    Returns:
+        uint8 ``(H, W, 3)``.
+    """
+    image, probability, truth = _fullest_slice(image, probability, truth, threshold)
+    picture = _bytes(stretched(image))
+    true = _outlines(truth.bool().numpy(force=True))
+    predicted = _outlines((probability >= threshold).numpy(force=True))
+    picture[true], picture[predicted] = MISSED, INVENTED
+    picture[true & predicted] = 255
+    return picture
+
+
+def _outlines(masks: np.ndarray) -> np.ndarray:
+    faces = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
+    return np.any([mask & ~binary_erosion(mask, faces) for mask in masks], axis=0)
+
+
+def _fullest_slice(
+    image: torch.Tensor, probability: torch.Tensor, truth: torch.Tensor, threshold: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    if image.ndim == 2:
+        return image, probability, truth
+    inside = truth.bool().sum((0, 1, 2)) + (probability >= threshold).sum((0, 1, 2))
+    z = int(inside.argmax())
+    return image[..., z].mT, probability[..., z].mT, truth[..., z].mT
 
 
 def stretched(image: torch.Tensor) -> torch.Tensor:

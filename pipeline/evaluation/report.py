@@ -3,12 +3,12 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline.data.files import atomic
 from pipeline.evaluation.cases import Case
 from pipeline.evaluation.overlap import METRICS
-from pipeline.evaluation.overlays import overlay
+from pipeline.evaluation.overlays import contours, overlay
 from pipeline.evaluation.threshold import Curve
 
 History = Mapping[str, Sequence[tuple[int, float]]]
@@ -29,8 +29,9 @@ class Report(NamedTuple):
     """What a report shows.
 
     Attributes:
-        found: the summary: split, threshold, test, baselines, model, versions.
+        found: the summary: what was chosen, test, baselines, groups, model, versions.
         rows: the per-image table.
+        names: of the scores in it.
         cases: the images, in the order of the rows.
         curve: the metric against the threshold on validation.
         history: the training's metrics of every epoch; empty when unknown.
@@ -38,6 +39,7 @@ class Report(NamedTuple):
 
     found: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
+    names: Sequence[str]
     cases: Sequence[Case]
     curve: Curve
     history: History
@@ -45,20 +47,46 @@ class Report(NamedTuple):
 
 def write_report(path: Path, report: Report) -> None:
     """Write the page, pictures and style inside it."""
-    source = files("pipeline.evaluation").joinpath("report.html.jinja").read_text("utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
-        source
-    )
-    page = template.render(
+    page = _template("report.html.jinja").render(
         found=report.found,
         rows=report.rows,
-        metrics=list(report.found["test"]),
+        names=report.names,
+        columns=list(dict.fromkeys(name for case in report.cases for name in case.columns)),
+        metrics=list(METRICS),
         training=_training_curves(report.history) if report.history else None,
         threshold=_threshold_curve(report),
+        calibration=_calibration_curve(report.found["calibration"]),
+        age=_age_curve(report.found) if "age" in report.found else None,
         overlays=_chosen_overlays(report),
     )
     with atomic(path) as temporary:
         temporary.write_text(page, "utf-8")
+
+
+def write_crossval_report(path: Path, found: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Write the page of a cross-validation.
+
+    Args:
+        path: of the page.
+        found: as :func:`pipeline.training.crossval.summarise_folds` returns it, and the bundle.
+        columns: of the groups.
+    """
+    page = _template("crossval.html.jinja").render(
+        found=found,
+        columns=columns,
+        metrics=list(METRICS),
+        age=_age_curve(found) if "age" in found else None,
+    )
+    with atomic(path) as temporary:
+        temporary.write_text(page, "utf-8")
+
+
+def _template(name: str) -> jinja2.Template:
+    loader = jinja2.PackageLoader("pipeline.evaluation", "")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(name)
 
 
 def _training_curves(history: History) -> str:
@@ -88,6 +116,33 @@ def _threshold_curve(report: Report) -> str:
     return _as_svg(figure)
 
 
+def _calibration_curve(curve: Sequence[Sequence[float]]) -> str:
+    """Draw the share of foreground against the predicted probability, and how many pixels each."""
+    predicted, there, pixels = curve
+    figure = Figure(figsize=(4.4, 3.2), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle=":")
+    axes.plot(predicted, there, color=TRAIN, marker="o", markersize=3)
+    axes.set(ylabel="share of foreground", ylim=(0, 1))
+    below.bar(predicted, pixels, width=0.04, color=TRAIN)
+    below.set(xlabel="predicted probability", ylabel="pixels", yscale="log", xlim=(0, 1))
+    axes.grid(alpha=0.25)
+    return _as_svg(figure)
+
+
+def _age_curve(found: Mapping[str, Any]) -> str:
+    """Draw the size of each age and the running mean of the metric."""
+    ages, sizes, means = zip(*found["age"], strict=True)
+    figure = Figure(figsize=(6.4, 2.8), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(ages, sizes, color="0.8")
+    axes.set(xlabel="age", ylabel="images")
+    right = axes.twinx()
+    right.plot(ages, means, color=VALIDATION)
+    right.set_ylabel(f"running mean {found['group_metric']}")
+    return _as_svg(figure)
+
+
 def _as_svg(figure: Figure) -> str:
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "unet-school"}):
@@ -104,15 +159,19 @@ def _chosen_overlays(report: Report) -> list[dict[str, Any]]:
         {
             "title": title,
             "row": report.rows[order[place]],
-            "picture": _picture(report.cases[order[place]], report.found["threshold"]),
+            **_pictures(report.cases[order[place]], report.found["threshold"]),
         }
         for title, place in places.items()
         if title == "worst" or place > 0
     ]
 
 
-def _picture(case: Case, threshold: float) -> str:
+def _pictures(case: Case, threshold: float) -> dict[str, str]:
+    shown = (case.image, case.probability, case.truth, threshold)
+    return {"picture": _as_png(overlay(*shown)), "contours": _as_png(contours(*shown))}
+
+
+def _as_png(pixels: np.ndarray) -> str:
     buffer = io.BytesIO()
-    pixels = overlay(case.image, case.probability, case.truth, threshold)
     Image.fromarray(pixels).save(buffer, format="PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")

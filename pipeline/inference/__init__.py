@@ -3,17 +3,21 @@
 from pipeline.inference.cells import CellFinder
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.folder import find_images, find_volumes
-from pipeline.inference.model import load_network, threshold_of
+from pipeline.inference.masks import MaskFinder
+from pipeline.inference.model import load_network, mask_finder_of, threshold_of, tta_of
 from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.writer import WritePredictions
 
 __all__ = [
     "CellFinder",
     "DihedralInferer",
+    "MaskFinder",
     "OverlapTileInferer",
     "WritePredictions",
     "find_images",
     "find_volumes",
     "load_network",
+    "mask_finder_of",
     "threshold_of",
+    "tta_of",
 ]

@@ -36,10 +36,19 @@ class DihedralInferer(Inferer):
     """
 
     def __init__(self, inferer: Inferer, versions: int = 8) -> None:
-        if not 1 <= versions <= 8:
-            raise ValueError(f"tta_versions {versions}: expected 1 (none) to 8 (all symmetries)")
         self.inferer, self.versions = inferer, versions
         self.dihedral = Dihedral()
+
+    @property
+    def versions(self) -> int:
+        """How many of the symmetries; an evaluation that chooses sets it."""
+        return self._versions
+
+    @versions.setter
+    def versions(self, versions: int) -> None:
+        if not 1 <= versions <= 8:
+            raise ValueError(f"tta_versions {versions}: expected 1 (none) to 8 (all symmetries)")
+        self._versions = versions
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any

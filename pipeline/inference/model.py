@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pipeline.data.files import sha256, write_json
+from pipeline.inference.masks import MaskFinder
 from pipeline.networks.weights import load_weights, read_checkpoint
 
 
@@ -46,10 +47,14 @@ def read_record(model: Path) -> dict[str, Any]:
     return record
 
 
-def store_threshold(model: Path, threshold: float, chosen_by: dict[str, Any]) -> None:
-    """Add the threshold, and what it was chosen by, to the record of a model."""
-    record = read_record(model)
-    write_json(record_path(model), {**record, "threshold": threshold, "threshold_by": chosen_by})
+def store_choices(model: Path, **chosen: Any) -> None:
+    """Add what was chosen on validation to the record of a model: threshold, cleaning, ….
+
+    Raises:
+        FileNotFoundError: the model has no record.
+        ValueError: the record belongs to other weights.
+    """
+    write_json(record_path(model), {**read_record(model), **chosen})
 
 
 def threshold_of(path: str) -> float:
@@ -60,3 +65,23 @@ def threshold_of(path: str) -> float:
         ValueError: the record belongs to other weights.
     """
     return float(read_record(Path(path)).get("threshold", 0.5))
+
+
+def tta_of(path: str) -> int:
+    """Return how many symmetries evaluation chose to average; 8 before that.
+
+    Raises:
+        FileNotFoundError: the model has no record.
+        ValueError: the record belongs to other weights.
+    """
+    return int(read_record(Path(path)).get("tta_versions") or 8)
+
+
+def mask_finder_of(path: str) -> MaskFinder:
+    """Return what evaluation chose to do to the mask; nothing before that.
+
+    Raises:
+        FileNotFoundError: the model has no record.
+        ValueError: the record belongs to other weights.
+    """
+    return MaskFinder(**read_record(Path(path)).get("cleaning", {}))

@@ -17,6 +17,7 @@ from pipeline.data.readers import count_pages, split_page
 from pipeline.inference.cells import CellFinder
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import in_16_bits, save_pages, save_volume
+from pipeline.inference.masks import MaskFinder
 from pipeline.provenance import versions
 
 
@@ -49,6 +50,7 @@ class WritePredictions:
         labels: of a network of several labels, the name of each and its number in the mask; its
             probabilities are then written to ``folder/probability/LABEL/NAME``. Where two labels
             are probable, the more probable one is in the mask.
+        find_mask: makes the mask of a label from its probabilities; by default the threshold alone.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class WritePredictions:
         report: dict[str, Any] | None = None,
         find_cells: CellFinder | None = None,
         labels: Mapping[str, int] | None = None,
+        find_mask: MaskFinder | None = None,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold {threshold}: expected a probability from 0 to 1")
         self.folder, self.threshold = Path(folder), threshold
         self.model, self.report = Path(model), report or {}
         self.find_cells, self.labels = find_cells, labels or {}
+        self.find_mask = find_mask or MaskFinder()
         self.pages: list[np.ndarray] = []
         self.written: list[dict[str, Any]] = []
 
@@ -94,7 +98,8 @@ class WritePredictions:
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = np.stack(self.pages, axis=1), []
-        arrays = self._arrays(pages)
+        masks = np.stack([self._masks(pages[:, i]) for i in range(pages.shape[1])], axis=1)
+        arrays = self._arrays(pages, masks)
         told = {"pages": pages.shape[1]}
         if self.find_cells is not None:
             numbered = [self.find_cells(page, self.threshold) for page in pages[0]]
@@ -103,7 +108,7 @@ class WritePredictions:
         self._write(path, written_name(path), arrays, partial(save_pages, source=path), told)
 
     def _write_volume(self, path: Path, probability: np.ndarray, affine: np.ndarray) -> None:
-        arrays = self._arrays(probability)
+        arrays = self._arrays(probability, self._masks(probability))
         told: dict[str, Any] = {"voxels": list(probability.shape[1:])}
         if self.find_cells is not None:
             numbered = self.find_cells(probability[0], self.threshold)
@@ -112,18 +117,22 @@ class WritePredictions:
         save = partial(save_volume, affine=affine)
         self._write(path, written_volume(path), arrays, save, told)
 
-    def _arrays(self, probability: np.ndarray) -> dict[str, np.ndarray]:
-        """What is written of the probabilities of each label, ``(K, ...)``."""
+    def _masks(self, probability: np.ndarray) -> np.ndarray:
+        """The mask of each label of one page or volume, ``(K, *spatial)``."""
+        return np.stack([self.find_mask(each, self.threshold) for each in probability])
+
+    def _arrays(self, probability: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
+        """What is written of the probabilities and masks of each label, ``(K, ...)``."""
         if len(probability) != max(1, len(self.labels)):
             raise ValueError(
                 f"labels: found {len(self.labels)} names for {len(probability)} maps of the "
                 "network; give one for each of several"
             )
         if not self.labels:
-            return {"probability": probability[0], "mask": probability[0] >= self.threshold}
+            return {"probability": probability[0], "mask": masks[0]}
         numbers = np.array(list(self.labels.values()), np.uint8)
-        found = probability.max(0) >= self.threshold
-        mask = np.where(found, numbers[probability.argmax(0)], np.uint8(0))
+        most_probable = np.where(masks, probability, -1).argmax(0)
+        mask = np.where(masks.any(axis=0), numbers[most_probable], np.uint8(0))
         maps = zip(self.labels, probability, strict=True)
         return {**{f"probability/{name}": each for name, each in maps}, "mask": mask}
 

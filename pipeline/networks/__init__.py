@@ -4,6 +4,7 @@ All return raw logits. In evaluation a network returns one tensor of the image's
 with deep supervision a list of such tensors, the most refined head first.
 """
 
+from pipeline.networks.ensemble import Ensemble
 from pipeline.networks.feature_maps import feature_maps
 from pipeline.networks.heads import GuidedOutput, logit_of_mean, most_refined
 from pipeline.networks.presets import (
@@ -18,6 +19,7 @@ from pipeline.networks.unet_3_plus import UNet3Plus
 from pipeline.networks.unet_plus_plus import UNetPlusPlus
 
 __all__ = [
+    "Ensemble",
     "GuidedOutput",
     "UNet",
     "UNet3Plus",

@@ -3,6 +3,7 @@
 from pipeline.mistakes import one_line_mistakes
 from pipeline.training.check_config import check_config
 from pipeline.training.checkpoints import KeepBest, KeepLast
+from pipeline.training.choose import Choices
 from pipeline.training.data import datalist_sha256, load_split
 from pipeline.training.evaluate import evaluate
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
@@ -11,13 +12,16 @@ from pipeline.training.progress import Progress
 from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.run_name import unique_run_name
 from pipeline.training.stop_on_nan import StopOnNan
+from pipeline.training.summarise import Groups
 from pipeline.training.tracking import Tracking, TrackTraining, training_run
 from pipeline.training.weight_map import weighted_iteration
 from pipeline.training.workflow import bundle_root
 
 __all__ = [
     "BestOverlays",
+    "Choices",
     "EvaluationLoss",
+    "Groups",
     "KeepBest",
     "KeepLast",
     "Progress",

@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 
 from pipeline.data.files import atomic, sha256, write_json
 from pipeline.networks.weights import load_weights, read_checkpoint
+from pipeline.training.data import image_hashes
 from pipeline.training.tracking import LAST, Tracking
 
 MODEL, RECORD = "model.pt", "model.json"
@@ -60,6 +61,8 @@ class KeepBest:
         publish_to: the bundle's ``models`` folder.
         tracking: the run, whose id ``model.json`` holds.
         record: what else ``model.json`` says: bundle, datalist, ….
+        dataset_dir: of the cohort; ``model.json`` holds the hashes of its training images, by which
+            an evaluation refuses them as test images.
         patience: epochs without a better validation after which training stops; 0 for never.
     """
 
@@ -72,10 +75,12 @@ class KeepBest:
         publish_to: str,
         tracking: Tracking,
         record: Mapping[str, Any],
+        dataset_dir: str,
         patience: int = 0,
     ) -> None:
         self.network, self.validator = network, validator
         self.metric, self.patience, self.record = metric, patience, record
+        self.trained_on = sorted(image_hashes(dataset_dir, "training"))
         self.tracking = tracking
         self.folder, self.publish_to = Path(folder), Path(publish_to)
 
@@ -114,6 +119,7 @@ class KeepBest:
                 "epoch": epoch,
                 f"val_{self.metric}": value,
                 "sha256": sha256(self.folder / MODEL),
+                "trained_on": self.trained_on,
             },
         )
 

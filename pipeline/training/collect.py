@@ -1,5 +1,6 @@
 """Running an evaluator and keeping what it says of each image."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,21 @@ CELLS = "instances"
 """The key under which an entry holds the numbers of its true cells, where they are told apart."""
 
 
-def collect_cases(evaluator: Evaluator) -> list[Case]:
-    """Run an evaluator over its data and return one case for each image."""
+def collect_cases(
+    evaluator: Evaluator, columns: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Case]:
+    """Run an evaluator over its data and return one case for each image.
+
+    Args:
+        evaluator: its output holds image, logits and label.
+        columns: what is known of each case, by the path of its image.
+    """
     cases: list[Case] = []
 
     def add(engine: Engine) -> None:
-        cases.extend(map(_case, engine.state.output, engine.state.batch))
+        for output, entry in zip(engine.state.output, engine.state.batch, strict=True):
+            case = _case(output, entry)
+            cases.append(case._replace(columns=(columns or {}).get(case.path, {})))
 
     with evaluator.add_event_handler(Events.ITERATION_COMPLETED, add):
         evaluator.run()
@@ -27,11 +37,14 @@ def collect_cases(evaluator: Evaluator) -> list[Case]:
 
 
 def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
-    name = Path(output["image"].meta["filename_or_obj"]).name
+    path = output["image"].meta["filename_or_obj"]
     image, logits, truth = (_plain(output[key]) for key in ("image", "pred", "label"))
     cells = entry.get(CELLS)  # a path still, where the config does not load them
     cells = _plain(cells)[0].long() if isinstance(cells, torch.Tensor) else None
-    return Case(name, image[0], logits.float().sigmoid(), truth, cells)
+    pixels = output["image"].pixdim.tolist() if image.ndim == 4 else None
+    spacing = tuple(map(float, pixels)) if pixels else None  # a flat image's format tells none
+    probability = logits.float().sigmoid()
+    return Case(Path(path).name, image[0], probability, truth, cells, spacing, path)
 
 
 def _plain(image: Any) -> torch.Tensor:

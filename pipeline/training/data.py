@@ -1,12 +1,17 @@
 """The part of a datalist that an engine works on."""
 
+from pathlib import Path
 from typing import Any
 
 from pipeline.data import read_datalist
+from pipeline.data.datalist import FILE_KEYS
 
 
 def load_split(dataset_dir: str, split: str) -> list[dict[str, Any]]:
-    """Return the entries of one split of a prepared cohort, every file checked by its hash.
+    """Return the files of one split of a prepared cohort, each checked by its hash.
+
+    What else is known of a case stays behind: training has no use for it, and a missing value would
+    stop a batch.
 
     Args:
         dataset_dir: folder with ``datalist.json``.
@@ -16,7 +21,37 @@ def load_split(dataset_dir: str, split: str) -> list[dict[str, Any]]:
         FileNotFoundError: no such folder, no datalist in it, or a listed file is gone.
         ValueError: an empty split, or a file that changed since it was hashed.
     """
-    return read_datalist(dataset_dir).entries(split)
+    return [
+        {key: entry[key] for key in FILE_KEYS if key in entry}
+        for entry in read_datalist(dataset_dir).entries(split)
+    ]
+
+
+def columns_of(dataset_dir: str, split: str) -> dict[str, dict[str, Any]]:
+    """Return what is known of each case of a split beside its files, by the path of its image.
+
+    Raises:
+        FileNotFoundError: no such folder, or no datalist in it.
+    """
+    datalist = read_datalist(dataset_dir)
+    return {
+        str(datalist.path.parent / entry["image"]): {
+            key: value
+            for key, value in entry.items()
+            if key not in FILE_KEYS and not key.endswith("_sha256")
+        }
+        for entry in datalist.content.get(split, ())
+    }
+
+
+def image_hashes(dataset_dir: str, split: str) -> dict[str, str]:
+    """Return the hash of each image of a split, with its file's name.
+
+    Raises:
+        FileNotFoundError: no such folder, or no datalist in it.
+    """
+    entries = read_datalist(dataset_dir).content.get(split, ())
+    return {entry["image_sha256"]: Path(entry["image"]).name for entry in entries}
 
 
 def datalist_sha256(dataset_dir: str) -> str:

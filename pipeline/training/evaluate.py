@@ -1,6 +1,6 @@
-"""The evaluation run: threshold on validation, numbers on test, a report, all in MLflow."""
+"""The evaluation run: choices on validation, numbers on test, a report, all in MLflow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +8,17 @@ from monai.engines import Evaluator
 from PIL import Image
 
 from pipeline.data.files import atomic, write_json
-from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
-from pipeline.evaluation.cases import Case, as_csv, summary, table
-from pipeline.evaluation.instances import CELL_METRICS, CellsOf, per_hundred_touching
+from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, score_names, table
+from pipeline.evaluation.instances import CellsOf
 from pipeline.evaluation.overlap import METRICS
-from pipeline.evaluation.overlays import overlay, stretched
+from pipeline.evaluation.overlays import overlay
 from pipeline.evaluation.report import Report, write_report
-from pipeline.evaluation.threshold import CellCurve, Curve, ThresholdCurve
-from pipeline.inference.model import read_record, store_threshold
+from pipeline.inference.model import read_record, store_choices
 from pipeline.provenance import versions
+from pipeline.training.choose import Choices, Chosen, choose, told
 from pipeline.training.collect import collect_cases
+from pipeline.training.data import columns_of, image_hashes
+from pipeline.training.summarise import Groups, baselines, grouped, scored
 from pipeline.training.tracking import Tracking
 
 
@@ -27,106 +28,132 @@ def evaluate(
     tracking: Tracking,
     model: str,
     folder: str,
-    threshold_metric: str = "accuracy",
-    threshold: float | None = None,
+    dataset_dir: str,
+    choices: Choices,
     find_cells: CellsOf | None = None,
     labels: Sequence[str] = (),
+    groups: Groups | None = None,
+    isbi: bool = False,
 ) -> None:
-    """Choose the threshold on validation, score the test split, and write what was found.
+    """Choose on validation, score the test split, and write what was found.
 
-    Writes ``cases.csv`` (one row an image), ``summary.json``, ``overlays/`` and ``report.html`` to
-    ``folder``, stores the threshold beside the model, and records all of it in a child of the
-    MLflow run that trained the model.
+    Writes ``cases.csv`` (one row an image), ``cases.json``, ``summary.json``, ``overlays/`` and
+    ``report.html`` to ``folder``, stores what was chosen beside the model, and records all of it in
+    a child of the MLflow run that trained the model.
 
     Args:
-        validator: over the validation split; its cases choose the threshold.
+        validator: over the validation split; its cases choose.
         tester: over the test split.
         tracking: the run of this evaluation.
         model: the weights that both engines use.
         folder: where to write.
-        threshold_metric: what the threshold is chosen by: ``iou``, ``dice`` or ``accuracy`` of
-            pixels, ``f1`` or ``pq`` of cells.
-        threshold: a given one, which is then neither searched nor stored.
+        dataset_dir: of the cohort.
+        choices: what is chosen on validation, and by which metric.
         find_cells: finds the predicted cells, which are then compared with the true ones.
         labels: names of the network's labels, where it has several.
+        groups: by what the cases are grouped, if at all.
+        isbi: whether the metrics of the ISBI 2012 challenge are wanted.
 
     Raises:
-        ValueError: an unknown metric, or cells to find where none are labelled.
+        ValueError: a test image that the model was trained on, an unknown metric, cells to find
+            where none are labelled, or a group column that cannot group.
     """
-    known = (*METRICS, *CELL_METRICS) if find_cells else tuple(METRICS)
-    if threshold_metric not in known:
-        raise ValueError(f"threshold_metric {threshold_metric}: expected one of {', '.join(known)}")
     with tracking.recorded():
-        curve = _curve(collect_cases(validator), threshold_metric, find_cells)
-        chosen = curve.best(threshold_metric) if threshold is None else threshold
-        cases = collect_cases(tester)
-        rows = table(cases, chosen, find_cells, labels)
-        source = f"chosen by {threshold_metric} on validation" if threshold is None else "given"
+        refuse_trained_on(Path(model), dataset_dir)
+        chosen = choose(validator, choices, find_cells)
+        cases = collect_cases(tester, columns_of(dataset_dir, "test"))
+        scoring = Scoring(chosen.threshold, chosen.find_mask, find_cells, labels, isbi)
+        rows = table(cases, scoring)
+        names = score_names(rows, {name for case in cases for name in case.columns})
         found = {
-            "threshold": chosen,
-            "threshold_source": source,
-            "threshold_metric": threshold_metric,
-            **_summary(cases, rows, model),
+            **_told(choices, chosen),
+            **scored(cases, rows, names, scoring),
+            "baselines": baselines(cases, dataset_dir),
+            **grouped(rows, groups or Groups()),
+            "model": {"path": model, **_provenance(Path(model))},
+            "versions": versions(),
         }
-        _write(Path(folder), cases, rows, found, chosen)
-        if threshold is None:
-            store_threshold(
-                Path(model), chosen, {"metric": threshold_metric, "split": "validation"}
-            )
+        _write(Path(folder), cases, rows, found, scoring)
+        if choices.threshold is None:
+            _store(Path(model), choices, chosen)
         history = tracking.history(found["model"].get("mlflow_run_id"))
-        write_report(Path(folder) / "report.html", Report(found, rows, cases, curve, history))
+        report = Report(found, rows, names, cases, chosen.curve, history)
+        write_report(Path(folder) / "report.html", report)
         _record(tracking, Path(folder), found)
         print(_short_table(found, Path(folder), tracking))
 
 
-def _curve(cases: list[Case], metric: str, find_cells: CellsOf | None) -> Curve:
-    if find_cells is None or metric in METRICS:
-        pixels = ThresholdCurve()
-        for case in cases:
-            for probability, truth in zip(case.probability, case.truth, strict=True):
-                pixels.add(probability, truth)
-        return pixels
-    cells = CellCurve(find_cells)
-    for case in cases:
-        cells.add(case.probability[0], case.true_cells())
-    return cells
+def refuse_trained_on(model: Path, dataset_dir: str) -> None:
+    """Refuse test images that the model has seen in training, whatever their name.
+
+    Raises:
+        ValueError: there is one, or the model's record does not tell what it was trained on.
+    """
+    seen = read_record(model).get("trained_on")
+    if seen is None:
+        raise ValueError(
+            f"{model}: its record does not tell what it was trained on; train it again"
+        )
+    for digest, name in image_hashes(dataset_dir, "test").items():
+        if digest in seen:
+            raise ValueError(
+                f"{name}: of the test split, and the model was trained on it; evaluate on images "
+                "that it never saw, or train on this split"
+            )
 
 
-def _summary(cases: list[Case], rows: list[dict[str, Any]], model: str) -> dict[str, Any]:
-    # no threshold notices that a normalised image is stretched
-    pairs = [(255 * stretched(case.image), truth) for case in cases for truth in case.truth]
-    _, intensity = best_intensity_threshold(pairs)
+def _told(choices: Choices, chosen: Chosen) -> dict[str, Any]:
+    given = choices.threshold is not None
     return {
         "split": "test",
-        "test": summary(rows),
-        "test_pooled": per_hundred_touching(rows) if "touching" in rows[0] else {},
-        "baselines": {
-            "all foreground": constant_answer(pairs),
-            "best intensity threshold, chosen on test": {"accuracy": intensity},
-        },
-        "model": {"path": model, **read_record(Path(model))},
-        "versions": versions(),
+        "threshold": chosen.threshold,
+        "threshold_source": "given" if given else f"chosen by {choices.metric} on validation",
+        "threshold_metric": choices.metric,
+        "tta_versions": chosen.tta_versions,
+        "cleaning": told(chosen.find_mask),
+        "tried_on_validation": chosen.tried,
     }
+
+
+def _provenance(model: Path) -> dict[str, Any]:
+    record = read_record(model)
+    trained_on = record.pop("trained_on")
+    return {**record, "trained_on": f"{len(trained_on)} images"}
 
 
 def _write(
     folder: Path,
-    cases: list[Case],
-    rows: list[dict[str, Any]],
-    found: dict[str, Any],
-    threshold: float,
+    cases: Sequence[Case],
+    rows: Sequence[Row],
+    found: Mapping[str, Any],
+    scoring: Scoring,
 ) -> None:
     for case in cases:
-        picture = overlay(case.image, case.probability, case.truth, threshold)
+        picture = overlay(case.image, case.probability, case.truth, scoring.threshold)
         with atomic(folder / "overlays" / f"{Path(case.name).stem}.png") as temporary:
             Image.fromarray(picture).save(temporary)
     with atomic(folder / "cases.csv") as temporary:
         temporary.write_text(as_csv(rows), "utf-8")
+    write_json(folder / "cases.json", rows)
     write_json(folder / "summary.json", found)
 
 
-def _record(tracking: Tracking, folder: Path, found: dict[str, Any]) -> None:
-    tracking.log_metrics({f"test_{name}": row["mean"] for name, row in found["test"].items()})
+def _store(model: Path, choices: Choices, chosen: Chosen) -> None:
+    store_choices(
+        model,
+        threshold=chosen.threshold,
+        threshold_by={"metric": choices.metric, "split": "validation"},
+        tta_versions=chosen.tta_versions,
+        cleaning=chosen.find_mask.settings(),
+    )
+
+
+def _record(tracking: Tracking, folder: Path, found: Mapping[str, Any]) -> None:
+    for name, row in found["test"].items():
+        ends = (
+            {f"test_{name}_{end}": row[end] for end in ("low", "high")} if name in METRICS else {}
+        )
+        tracking.log_metrics({f"test_{name}": row["mean"], **ends})
     tracking.log_metrics({f"test_{name}": value for name, value in found["test_pooled"].items()})
     tracking.log_metrics({"threshold": found["threshold"]})
     for path in sorted(folder.rglob("*")):
@@ -135,19 +162,46 @@ def _record(tracking: Tracking, folder: Path, found: dict[str, Any]) -> None:
             tracking.log_artifact(path, None if inside == Path() else str(inside))
 
 
-def _short_table(found: dict[str, Any], folder: Path, tracking: Tracking) -> str:
+def _short_table(found: Mapping[str, Any], folder: Path, tracking: Tracking) -> str:
     first = next(iter(found["test"].values()))
     threshold = f"{found['threshold']:.3f}, {found['threshold_source']}"
     lines = [f"test, {first['n']} images, threshold {threshold}"]
     lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
-    means = {name: row["mean"] for name, row in found["test"].items()}
-    for title, values in {"this model": means, **found["baselines"]}.items():
+    shown = {"this model": {name: row["mean"] for name, row in found["test"].items()}}
+    for end in ("low", "high"):
+        ends = {name: row[end] for name, row in found["test"].items() if row[end] is not None}
+        shown[f"  95 % interval over patients, {end}"] = ends
+    for title, values in {**shown, **found["baselines"]}.items():
         cells = (f"{values[name]:10.4f}" if name in values else f"{'':10}" for name in METRICS)
         lines.append(f"{title:<42}" + "".join(cells))
-    if found["test_pooled"]:
-        told = [f"{name} {means[name]:.4f}" for name in ("f1", "pq", "v_rand")]
-        told += [f"{k.replace('_', ' ')} {v:.1f}" for k, v in found["test_pooled"].items()]
-        lines.append("cells       " + ", ".join(told))
+    lines += _further_lines(found, shown["this model"])
     lines.append(f"report      {folder / 'report.html'}")
     lines.append(f"MLflow run  {tracking.run_name} in experiment {tracking.experiment}")
     return "\n".join(lines)
+
+
+def _further_lines(found: Mapping[str, Any], means: Mapping[str, float]) -> list[str]:
+    lines = [
+        f"mask        {found['cleaning']} done to it" if found["cleaning"] != "nothing" else ""
+    ]
+    misses = {name: n for name, n in found["outcomes"].items() if name != "found"}
+    lines.append(
+        "outcomes    " + ", ".join(f"{n} {name}" for name, n in misses.items()) if misses else ""
+    )
+    if "merges_per_100_touching" in found["test_pooled"]:
+        cells = [f"{name} {means[name]:.4f}" for name in ("f1", "pq", "v_rand")]
+        cells += [
+            f"{name.replace('_', ' ')} {value:.1f}"
+            for name, value in found["test_pooled"].items()
+            if "touching" in name
+        ]
+        lines.append("cells       " + ", ".join(cells))
+    if "isbi_best_threshold_on_test" in found:
+        names = ("v_rand_thinned", "v_info_thinned", "rand_error", "pixel_error", "warping_error")
+        lines.append("ISBI        " + ", ".join(f"{name} {means[name]:.4g}" for name in names))
+    for gap in found.get("gaps", ()):
+        lines.append(
+            f"groups      {gap['column']} {gap['first']} / {gap['second']}: "
+            f"{gap['difference']:+.4f} {found['group_metric']}, {gap['verdict']}"
+        )
+    return [line for line in lines if line]

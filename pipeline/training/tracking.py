@@ -30,6 +30,24 @@ LAST = "last.pt"
 """The file to resume from; too large and too short-lived for an artefact."""
 
 
+def connect(root: Path, experiment: str) -> tuple[MlflowClient, str]:
+    """Open the tracking store in a folder, made if absent, and return the id of an experiment.
+
+    The environment variable ``MLFLOW_TRACKING_URI`` names another store.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    # MLflow creates its tables without a lock; two first runs at a time would collide
+    with FileLock(root / ".lock"):
+        uri = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root / DATABASE}")
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(experiment)
+        if found is not None:
+            return client, str(found.experiment_id)
+        artifacts = (root / "artifacts" / experiment).as_uri()
+        local = "MLFLOW_TRACKING_URI" not in os.environ
+        return client, str(client.create_experiment(experiment, artifacts if local else None))
+
+
 class Tracking:
     """One MLflow run for one execution.
 
@@ -63,12 +81,7 @@ class Tracking:
     def start(self) -> str:
         """Open the run, once, with its parameters, tags and executed config; return its id."""
         if self.run_id is None:
-            self.root.mkdir(parents=True, exist_ok=True)
-            # MLflow creates its tables without a lock; two first runs at a time would collide
-            with FileLock(self.root / ".lock"):
-                uri = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{self.root / DATABASE}")
-                self.client = MlflowClient(tracking_uri=uri)
-                experiment = self._experiment_id()
+            self.client, experiment = connect(self.root, self.experiment)
             self.run_id = self.client.create_run(experiment, run_name=self.run_name).info.run_id
             parameters = flat_parameters(self.workflow.parser)
             self.client.log_batch(
@@ -124,15 +137,6 @@ class Tracking:
             ]
             for name in names
         }
-
-    def _experiment_id(self) -> str:
-        found = self.client.get_experiment_by_name(self.experiment)
-        if found is not None:
-            return str(found.experiment_id)
-        artifacts = (self.root / "artifacts" / self.experiment).as_uri()
-        local = "MLFLOW_TRACKING_URI" not in os.environ
-        created = self.client.create_experiment(self.experiment, artifacts if local else None)
-        return str(created)
 
     def _all_tags(self) -> dict[str, Any]:
         files = Path(self.workflow.config_root_path)

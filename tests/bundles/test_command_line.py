@@ -38,6 +38,8 @@ def test_an_interruption_ends_the_run_and_can_be_resumed(command, tmp_path):
     process = subprocess.Popen(
         [*command, "--max_epochs", "5000"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
+        # a shell that starts the tests in the background has its children ignore interruptions
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("models/*/last.pt")) and time.monotonic() < deadline:

@@ -1,18 +1,24 @@
 import csv
 import json
 import re
+import shutil
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
+from scipy.ndimage import binary_fill_holes, label
 
+from pipeline import cli
+from pipeline.data.datalist import write_datalist
 from pipeline.mistakes import mistake_of
 
 
 @pytest.fixture
 def evaluate(run_bundle, site, phantom):
     def evaluate(**overrides):
-        overrides = {"tta_versions": 1, "output_dir": str(site / "eval"), **overrides}
-        run_bundle(site, "evaluating", ["evaluate.yaml"], dataset_dir=str(phantom), **overrides)
+        usual = {"tta_versions": 1, "output_dir": str(site / "eval"), "dataset_dir": str(phantom)}
+        run_bundle(site, "evaluating", ["evaluate.yaml"], **{**usual, **overrides})
         return json.loads((site / "eval" / "summary.json").read_text())
 
     return evaluate
@@ -31,12 +37,19 @@ def failing(evaluate):
 def test_what_an_evaluation_writes(evaluate, site):
     found = evaluate()
     assert {p.name for p in (site / "eval").iterdir()} == {
-        "cases.csv", "summary.json", "overlays", "report.html",
+        "cases.csv", "cases.json", "summary.json", "overlays", "report.html",
     }  # fmt: skip
     rows = list(csv.DictReader((site / "eval" / "cases.csv").open()))
     assert len(rows) == found["test"]["iou"]["n"] == 1
     assert float(rows[0]["iou"]) == pytest.approx(found["test"]["iou"]["mean"], abs=1e-6)
     assert found["baselines"]["all foreground"]["accuracy"] < 1
+    assert found["baselines"]["mean of the training masks"]["accuracy"] < 1
+    assert sum(found["outcomes"].values()) == 1
+    assert {"v_rand_thinned", "rand_error", "pixel_error", "warping_error"} <= set(rows[0])
+    assert found["isbi_best_threshold_on_test"]["v_rand_thinned"]["threshold"] in [
+        k / 10 for k in range(11)
+    ]
+    json.dumps(found, allow_nan=False)
 
 
 def test_the_threshold_is_stored_with_the_model(evaluate, site):
@@ -67,7 +80,66 @@ def test_the_report_is_one_file_that_needs_no_network(evaluate, site):
     page = (site / "eval" / "report.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:|#)', page) == []
     assert "cells_" in page
-    assert page.count("<svg") == 2  # training curves and threshold curve
+    assert page.count("<svg") == 3  # training curves, threshold curve and calibration
+
+
+def test_what_is_chosen_on_validation_is_stored_and_used_by_inference(
+    evaluate, run_bundle, site, phantom
+):
+    found = evaluate(tta_versions=None)
+    record = json.loads((site / "models" / "model.json").read_text())
+    assert set(found["tried_on_validation"]) == {"test-time augmentation", "cleaning"}
+    assert record["tta_versions"] == found["tta_versions"]
+    assert found["tta_versions"] in (1, 8)
+    record["cleaning"] = {"smallest": 0, "largest_alone": True, "fill_holes": True}
+    (site / "models" / "model.json").write_text(json.dumps(record))
+    out = site / "out"
+    run_bundle(site, "inferring", ["inference.yaml"], dataset_dir=str(phantom), output_dir=str(out))
+    report = json.loads((out / "run_report.json").read_text())
+    assert report["tta_versions"] == found["tta_versions"]
+    for path in (out / "mask").iterdir():
+        mask = np.asarray(Image.open(path)) > 0
+        assert label(mask)[1] <= 1
+        assert (binary_fill_holes(mask) == mask).all()
+
+
+def test_a_test_image_that_was_trained_on_is_refused_under_any_name(
+    failing, site, phantom, tmp_path
+):
+    cohort = tmp_path / "renamed"
+    shutil.copytree(phantom, cohort)
+    content = json.loads((cohort / "datalist.json").read_text())
+    entry = content["training"].pop()
+    (cohort / entry["image"]).rename(cohort / "images" / "other_name.png")
+    content["test"] = [{**entry, "image": "images/other_name.png"}]
+    (cohort / "datalist.json").write_text(json.dumps(content))
+    line = failing(dataset_dir=str(cohort))
+    assert line.startswith("other_name.png: of the test split, and the model was trained on it")
+    assert not (site / "eval").exists()
+
+
+def test_groups_that_cannot_be_compared(failing):
+    assert "group column 'sex': no image has it" in failing(group_columns=["sex"])
+
+
+def test_groups_of_a_cohort(evaluate, site, phantom, tmp_path):
+    cohort = tmp_path / "grouped"
+    shutil.copytree(phantom, cohort)
+    content = json.loads((cohort / "datalist.json").read_text())
+    tested = content["test"] + content["validation"]
+    for i, entry in enumerate(tested):
+        entry |= {"patient": f"p{i}", "sex": "fm"[i], "age": 30 + i}
+    validated = [content["training"].pop()]
+    splits = {"training": content["training"], "validation": validated, "test": tested}
+    write_datalist(cohort, splits)
+    found = evaluate(dataset_dir=str(cohort), group_columns=["sex"], age_column="age")
+    assert [row.get("sex") for row in found["groups"]] == ["f", "m", None]
+    assert [row["n"] for row in found["groups"]] == [1, 1, 2]
+    assert found["gaps"][0]["verdict"] == "too few to judge"
+    assert len(found["age"]) == 2
+    page = (site / "eval" / "report.html").read_text()
+    assert "too few to judge" in page
+    assert "sex f" in page
 
 
 def test_mistakes(failing, site):
@@ -89,3 +161,27 @@ def test_a_record_of_other_weights(failing, site):
     (run_folder / "model.json").write_text(json.dumps({**record, "sha256": "0" * 64}))
     line = failing(model=str(run_folder / "model.pt"))
     assert "belongs to other weights than model.pt" in line
+
+
+def test_two_evaluations_are_compared_case_by_case(evaluate, site, capsys):
+    evaluate(threshold=0.3)
+    evaluate(threshold=0.7, output_dir=str(site / "other"))
+    tables = [json.loads((site / name / "cases.json").read_text()) for name in ("other", "eval")]
+    capsys.readouterr()
+    arguments = ["--tracking", str(site / "mlruns"), "--metric", "iou", "--out", str(site / "out")]
+    assert cli.main(["compare", "bundle=membranes", *arguments]) == 0
+    expected = tables[1][0]["iou"] - tables[0][0]["iou"]
+    assert f"iou {expected:+.4f}" in capsys.readouterr().out
+    (row,) = csv.DictReader((site / "out" / "comparison.csv").open())
+    assert float(row["difference in iou"]) == pytest.approx(expected, abs=1e-6)
+    client = MlflowClient(f"sqlite:///{site / 'mlruns' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("membranes").experiment_id
+    (run,) = client.search_runs([experiment], "tags.run = 'compare'")
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert files == {"comparison.csv", "comparison.png"}
+    training = json.loads((site / "models" / "model.json").read_text())["mlflow_run_id"]
+    assert cli.main(["compare", training, *arguments]) == 0  # its evaluations are its children
+    assert cli.main(["compare", "nothing", *arguments]) == 1
+    assert "nothing: no finished evaluation of this name" in capsys.readouterr().err
+    assert cli.main(["compare", "a", "b", "--tracking", str(site / "none")]) == 1
+    assert "no such tracking store" in capsys.readouterr().err

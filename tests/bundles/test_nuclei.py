@@ -45,9 +45,7 @@ def run(run_bundle, bundle, tmp_path_factory, cohort):
 def test_an_evaluation_tells_of_cells(run, tmp_path):
     run("evaluating", ["evaluate.yaml"], output_dir=str(tmp_path), tta_versions=1)
     (row,) = csv.DictReader((tmp_path / "cases.csv").open())
-    assert set(row) == {
-        "image", "iou", "dice", "accuracy", "f1", "pq", "v_rand", "merges", "splits", "touching",
-    }  # fmt: skip
+    assert {"iou", "f1", "pq", "ap", "v_rand", "merges", "splits", "touching"} <= set(row)
     found = json.loads((tmp_path / "summary.json").read_text())
     assert found["test"]["f1"]["n"] == 1
     assert "touching" in (tmp_path / "report.html").read_text()

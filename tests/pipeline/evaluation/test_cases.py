@@ -1,9 +1,24 @@
+import csv
+import io
+import json
 import statistics
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import confusion_matrix, jaccard_score, precision_score, recall_score
 
-from pipeline.evaluation.cases import Case, as_csv, summary, table
+from pipeline.evaluation.cases import (
+    Case,
+    Scoring,
+    as_csv,
+    outcomes,
+    pooled,
+    score_names,
+    summary,
+    table,
+)
+from pipeline.inference import CellFinder, MaskFinder
 
 
 def case(name, probability, truth):
@@ -13,34 +28,125 @@ def case(name, probability, truth):
 CASES = [case("a.png", [0.9, 0.9, 0.1, 0.1], [1, 0, 0, 0]), case("b.png", [0.9] * 4, [1] * 4)]
 
 
+@pytest.fixture
+def noisy():
+    rng = np.random.default_rng(0)
+    truth = rng.random((1, 20, 30)) < 0.4
+    probability = np.clip(0.3 + 0.4 * truth + rng.normal(0, 0.25, truth.shape), 0, 1)
+    columns = {"patient": "p1", "sex": "f"}
+    return Case(
+        "n.png",
+        torch.zeros(20, 30),
+        torch.tensor(probability),
+        torch.tensor(truth),
+        columns=columns,
+    )
+
+
 def test_rows_at_a_threshold():
-    assert table(CASES, 0.5)[0] == {"image": "a.png", "iou": 0.5, "dice": 2 / 3, "accuracy": 0.75}
-    assert table(CASES, 0.95)[1]["iou"] == 0
+    row = table(CASES, Scoring(0.5))[0]
+    assert (row["image"], row["iou"], row["dice"], row["accuracy"]) == ("a.png", 0.5, 2 / 3, 0.75)
+    assert table(CASES, Scoring(0.95))[1]["iou"] == 0
+
+
+def test_scores_against_scikit_learn(noisy):
+    (row,) = table([noisy], Scoring(0.5))
+    y = noisy.truth.numpy().ravel()
+    p = noisy.probability.numpy().ravel() >= 0.5
+    tn, fp, _, _ = confusion_matrix(y, p).ravel()
+    assert row["sensitivity"] == pytest.approx(recall_score(y, p))
+    assert row["precision"] == pytest.approx(precision_score(y, p))
+    assert row["specificity"] == pytest.approx(tn / (tn + fp))
+    assert row["iou_background"] == pytest.approx(jaccard_score(~y, ~p))
+    soft = noisy.probability.numpy().ravel()
+    both = (soft * y).sum()
+    assert row["soft_iou"] == pytest.approx(both / (soft.sum() + y.sum() - both))
+    assert row["soft_dice"] == pytest.approx(2 * both / (soft.sum() + y.sum()))
+    assert row["brier"] == pytest.approx(((soft - y) ** 2).mean())
+
+
+def test_what_is_known_of_a_case_is_in_its_row_and_no_score(noisy):
+    rows = table([noisy], Scoring(0.5))
+    assert (rows[0]["patient"], rows[0]["sex"]) == ("p1", "f")
+    names = score_names(rows, noisy.columns)
+    assert {"iou", "hd95_px"} <= set(names)
+    assert not {"image", "patient", "sex", "outcome"} & set(names)
+
+
+def test_distances_are_in_millimetres_where_the_spacing_is_known(noisy):
+    spaced = noisy._replace(spacing=(2.0, 2.0))
+    (pixels,), (millimetres,) = (table([case], Scoring(0.5)) for case in (noisy, spaced))
+    assert millimetres["hd95_mm"] == pytest.approx(2 * pixels["hd95_px"])
+
+
+def test_a_miss_is_counted_and_costs_the_diagonal():
+    truth = torch.tensor([[[1, 1, 0, 0]]])
+    missed = Case("m.png", torch.zeros(1, 4), torch.zeros(1, 1, 4), truth)
+    rows = table([*CASES, missed], Scoring(0.5))
+    assert outcomes(rows) == {"found": 2, "missed": 1}
+    assert rows[2]["hd95_px"] == pytest.approx(17**0.5)
+    assert rows[2]["dice"] == 0
+    # of the first case one pixel is invented beside one found: the 95th percentile of 0 and 1
+    mean = summary(rows, ["hd95_px"])["hd95_px"]["mean"]
+    assert mean == pytest.approx((0.95 + 0 + 17**0.5) / 3, abs=1e-6)
+
+
+def test_pooled_counts_pixels_and_the_mean_counts_images():
+    large = Case("l.png", torch.zeros(1, 8), torch.full((1, 1, 8), 0.9), torch.ones(1, 1, 8))
+    cases = [CASES[0], large]
+    scoring = Scoring(0.5)
+    assert pooled(cases, scoring)["iou_pooled"] == pytest.approx(9 / 10)
+    rows = table(cases, scoring)
+    assert summary(rows, ["iou"])["iou"]["mean"] == pytest.approx((0.5 + 1) / 2)
 
 
 def test_summary_against_the_statistics_module():
-    rows = table(CASES, 0.5)
+    rows = table(CASES, Scoring(0.5))
     values = [row["iou"] for row in rows]
-    found = summary(rows)["iou"]
+    found = summary(rows, ["iou"])["iou"]
     assert found["mean"] == pytest.approx(statistics.mean(values))
     assert found["sd"] == pytest.approx(statistics.stdev(values), abs=1e-4)
-    assert (found["min"], found["max"], found["n"]) == (0.5, 1.0, 2)
+    assert (found["min"], found["max"], found["n"], found["patients"]) == (0.5, 1.0, 2, 2)
+    assert found["low"] <= found["mean"] <= found["high"]
 
 
-def test_one_case_has_no_spread():
-    assert summary(table(CASES[:1], 0.5))["iou"]["sd"] == 0
+def test_one_patient_has_no_interval_and_the_table_is_json():
+    rows = [{**row, "patient": "a"} for row in table(CASES, Scoring(0.5))]
+    found = summary(rows, ["iou"])["iou"]
+    assert (found["low"], found["patients"]) == (None, 1)
+    json.dumps(found, allow_nan=False)
+    json.dumps(rows, allow_nan=False)
 
 
 def test_csv_has_a_heading_and_a_line_each():
-    lines = as_csv(table(CASES, 0.5)).splitlines()
-    assert lines[0] == "image,iou,dice,accuracy"
-    assert lines[2] == "b.png,1.0,1.0,1.0"
+    text = as_csv(table(CASES, Scoring(0.5)))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["image"] for row in rows] == ["a.png", "b.png"]
+    assert float(rows[1]["iou"]) == 1
 
 
 def test_several_labels_each_and_as_their_mean():
     truth = torch.tensor([[[1, 1, 0, 0]], [[0, 0, 1, 1]]])
     probability = torch.tensor([[[0.9, 0.9, 0.1, 0.1]], [[0.1, 0.1, 0.9, 0.1]]])
-    (row,) = table([Case("a.png", truth[0], probability, truth)], 0.5, labels=["front", "back"])
+    case = Case("a.png", truth[0], probability, truth)
+    (row,) = table([case], Scoring(0.5, labels=["front", "back"]))
     assert (row["iou_front"], row["iou_back"]) == (1, 0.5)
     assert row["iou"] == 0.75
-    assert list(row)[:6] == ["image", "iou", "dice", "accuracy", "iou_front", "iou_back"]
+    assert outcomes([row]) == {"found": 2}
+
+
+def test_cleaning_is_done_before_scoring(noisy):
+    plain = table([noisy], Scoring(0.5))[0]
+    clean = table([noisy], Scoring(0.5, MaskFinder(smallest=600)))[0]
+    assert clean["outcome"] == "missed"
+    assert plain["outcome"] == "found"
+
+
+def test_cells_and_the_challenges_metrics_where_they_are_asked_for(noisy):
+    with pytest.raises(ValueError, match=r"n\.png: no instance labels to compare cells with"):
+        table([noisy], Scoring(0.5, find_cells=CellFinder()))
+    (row,) = table(
+        [noisy._replace(cells=noisy.truth[0].long())],
+        Scoring(0.5, find_cells=CellFinder(), isbi=True),
+    )
+    assert {"f1", "pq", "ap", "merges", "v_rand_thinned", "warping_error"} <= set(row)

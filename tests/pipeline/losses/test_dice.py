@@ -36,7 +36,9 @@ def test_bce_and_dice():
     expected = BCE / 2 + 1 - (1.5 / 2 + 2 / 3) / 2
     assert BCEDiceLoss(smooth=0.0)(LOGITS, TARGET).item() == pytest.approx(expected)
     together = BCE / 2 + 1 - 2 * 1.75 / 5
-    assert BCEDiceLoss(smooth=0.0, batch_dice=True)(LOGITS, TARGET).item() == pytest.approx(together)
+    assert BCEDiceLoss(smooth=0.0, batch_dice=True)(LOGITS, TARGET).item() == pytest.approx(
+        together
+    )
     expected = 2 * BCE + 1 - (2.5 / 3 + 3 / 4) / 2
     assert BCEDiceLoss(bce_weight=2.0, smooth=1.0)(LOGITS, TARGET).item() == pytest.approx(expected)
 

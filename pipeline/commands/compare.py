@@ -1,0 +1,76 @@
+"""``unet-school compare``: runs against each other, case by case."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.comparison import Comparison
+
+
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        help="evaluations or trainings, by name, id, or tag (bundle=membranes); the first is the "
+        "one that the others are compared with",
+    )
+    parser.add_argument("--metric", default="dice", help="of the per-image table (dice)")
+    parser.add_argument(
+        "--tracking",
+        type=Path,
+        default=Path("mlruns"),
+        help="folder of the tracking store (mlruns)",
+    )
+    parser.add_argument("--out", type=Path, help="a folder for the table and the plot, too")
+    parser.set_defaults(command=_compare)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from pipeline.evaluation.comparison import compare
+    from pipeline.training.runs import cases_of, evaluations, open_store
+
+    client = open_store(options.tracking)
+    runs = [run for name in options.runs for run in evaluations(client, name)]
+    tables = {run.info.run_name: cases_of(client, run) for run in runs}
+    found = compare(tables, options.metric)
+    for each in found:
+        print(_line(each, options.metric))
+    name = _record(client, runs, found, options)
+    print(f"MLflow run  {name}")
+
+
+def _line(found: "Comparison", metric: str) -> str:
+    difference = found.difference
+    ends = "" if difference.low is None else f" ({difference.low:+.4f} to {difference.high:+.4f})"
+    return (
+        f"{found.second} less {found.first}: {metric} {difference.mean:+.4f}{ends}, "
+        f"p = {found.p:.3g}, better in {found.better} and worse in {found.worse} of "
+        f"{difference.n} cases of {difference.patients} patients"
+    )
+
+
+def _record(
+    client: Any, runs: list[Any], found: list["Comparison"], options: argparse.Namespace
+) -> str:
+    import tempfile
+
+    from pipeline.data.files import atomic
+    from pipeline.evaluation.cases import as_csv
+    from pipeline.evaluation.comparison import comparison_plot, comparison_table
+    from pipeline.training.run_name import unique_run_name
+    from pipeline.training.runs import record_run
+
+    name = f"compare_{unique_run_name()}"
+    tags = {"run": "compare", "compared": ", ".join(run.info.run_name for run in runs)}
+    metrics = {f"difference_{i}": each.difference.mean for i, each in enumerate(found, start=1)}
+    with tempfile.TemporaryDirectory() as temporary_folder:
+        folder = options.out or Path(temporary_folder)
+        with atomic(folder / "comparison.csv") as path:
+            path.write_text(as_csv(comparison_table(found, options.metric)), "utf-8")
+        with atomic(folder / "comparison.png") as path:
+            comparison_plot(found, options.metric).savefig(path, dpi=120)
+        files = [folder / "comparison.csv", folder / "comparison.png"]
+        record_run(client, runs[0].info.experiment_id, name, tags, metrics, files)
+    return name

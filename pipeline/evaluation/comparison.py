@@ -1,0 +1,132 @@
+"""Whether one model is better than another: case by case, on the same cases."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import wilcoxon
+
+from pipeline.evaluation.statistics import Interval, bootstrap_interval, holm
+
+Row = Mapping[str, Any]
+
+
+class Comparison(NamedTuple):
+    """Two runs on the same cases.
+
+    Attributes:
+        first: name of one run.
+        second: name of the other.
+        difference: mean of second less first, with its 95 % interval over patients.
+        p: of the Wilcoxon signed-rank test, corrected for the number of comparisons.
+        better: cases that are better in the second.
+        worse: cases that are worse in the second.
+        differences: of each case, in the order of the first run's.
+    """
+
+    first: str
+    second: str
+    difference: Interval
+    p: float
+    better: int
+    worse: int
+    differences: tuple[float, ...]
+
+
+def compare(runs: Mapping[str, Sequence[Row]], metric: str) -> list[Comparison]:
+    """Compare every later run with the first one.
+
+    Cases are matched by the image's name. Paired differences say more than two means: cases differ
+    far more from each other than runs do on one case.
+
+    Args:
+        runs: the per-image table of each run, by its name.
+        metric: name of a score; where a higher one is worse, read the signs the other way.
+
+    Raises:
+        ValueError: fewer than two runs, a metric that a run lacks, or runs on other cases.
+
+    Example:
+        >>> first = [{"image": str(i), "dice": 0.8} for i in range(20)]
+        >>> second = [{"image": str(i), "dice": 0.8 + 0.001 * i} for i in range(20)]
+        >>> (found,) = compare({"a": first, "b": second}, "dice")
+        >>> round(found.difference.mean, 4), found.better, found.worse, found.p < 0.001
+        (0.0095, 19, 0, True)
+    """
+    if len(runs) < 2:
+        raise ValueError(f"found {len(runs)} run; expected two or more to compare")
+    (name, rows), *others = runs.items()
+    found = [_compare(name, rows, other, its, metric) for other, its in others]
+    corrected = holm([each.p for each in found])
+    return [each._replace(p=p) for each, p in zip(found, corrected, strict=True)]
+
+
+def _compare(
+    first: str, rows: Sequence[Row], second: str, others: Sequence[Row], metric: str
+) -> Comparison:
+    by_image = {row["image"]: row for row in others}
+    missing = {row["image"] for row in rows} ^ set(by_image)
+    if missing:
+        raise ValueError(
+            f"{first} and {second}: {len(missing)} cases are not in both, as {min(missing)}; "
+            "compare runs on one test split"
+        )
+    pairs = [(row, by_image[row["image"]]) for row in rows]
+    for name, row in ((first, pairs[0][0]), (second, pairs[0][1])):
+        if not isinstance(row.get(metric), (int, float)):
+            numbers = ", ".join(key for key, value in row.items() if isinstance(value, float))
+            raise ValueError(f"{name}: has no '{metric}'; it has {numbers}")
+    differences = np.array([other[metric] - row[metric] for row, other in pairs])
+    patients = [row.get("patient", i) for i, row in enumerate(rows)]
+    p = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    return Comparison(
+        first,
+        second,
+        bootstrap_interval(differences, patients),
+        p,
+        int((differences > 0).sum()),
+        int((differences < 0).sum()),
+        tuple(differences.tolist()),
+    )
+
+
+def comparison_table(found: Sequence[Comparison], metric: str) -> list[dict[str, Any]]:
+    """Return a row for each comparison, ready for a table."""
+    return [
+        {
+            "run": each.second,
+            "against": each.first,
+            f"difference in {metric}": round(each.difference.mean, 6),
+            "low": each.difference.low,
+            "high": each.difference.high,
+            "p (Wilcoxon, Holm)": round(each.p, 6),
+            "better": each.better,
+            "worse": each.worse,
+            "cases": each.difference.n,
+            "patients": each.difference.patients,
+        }
+        for each in found
+    ]
+
+
+def comparison_plot(found: Sequence[Comparison], metric: str) -> Figure:
+    """Draw the differences of all cases, a row for each comparison, with the mean's interval."""
+    figure = Figure(figsize=(7, 1.2 + 0.7 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    spread = np.random.default_rng(0)
+    for row, each in enumerate(found):
+        heights = row + spread.uniform(-0.18, 0.18, len(each.differences))
+        axes.scatter(each.differences, heights, s=9, alpha=0.5, color="#3a6ea5")
+        axes.plot(each.difference.mean, row, marker="D", color="#c8553d")
+        if each.difference.low is not None and each.difference.high is not None:
+            ends = [each.difference.low, each.difference.high]
+            axes.plot(ends, [row, row], color="#c8553d", linewidth=2)
+    axes.axvline(0, color="0.4", linestyle=":")
+    axes.set_yticks(range(len(found)), [each.second for each in found])
+    axes.set(
+        xlabel=f"{metric} less that of {found[0].first}, case by case",
+        ylim=(len(found) - 0.4, -0.6),
+    )
+    axes.grid(axis="x", alpha=0.25)
+    return figure

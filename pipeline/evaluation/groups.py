@@ -1,0 +1,188 @@
+"""Whether a model serves every group alike: means by group, gaps with a test, a curve over age."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.evaluation.statistics import Interval, bootstrap_interval, holm, permutation_test
+
+Row = Mapping[str, Any]
+"""One image: its scores, ``patient``, and its group columns."""
+
+FEWEST = 10
+"""Patients below which a group is too small to be judged."""
+SIGNIFICANT = 0.05
+
+
+class Group(NamedTuple):
+    """The images of one group.
+
+    Attributes:
+        values: of the group columns, by name; a column that is left out stands for all its values.
+        interval: mean of the metric, its 95 % interval, images and patients.
+        enough: whether there are patients enough to judge by.
+    """
+
+    values: Mapping[str, Any]
+    interval: Interval
+    enough: bool
+
+
+class Gap(NamedTuple):
+    """The difference between two values of a column.
+
+    Attributes:
+        column: of the groups.
+        first: one value.
+        second: the other.
+        difference: mean of the first less that of the second.
+        p: probability of a gap as large by chance, corrected for the number of gaps; None where a
+            group is too small to be judged.
+    """
+
+    column: str
+    first: Any
+    second: Any
+    difference: float
+    p: float | None
+
+    def verdict(self) -> str:
+        """Say it in words."""
+        if self.p is None:
+            return "too few to judge"
+        return "differ" if self.p < SIGNIFICANT else "no difference shown"
+
+
+def group_table(rows: Sequence[Row], columns: Sequence[str], metric: str) -> list[Group]:
+    """Return the groups, from single columns to all combinations, and all images last.
+
+    A mean over several groups is taken over their images, so that larger groups weigh more, as in
+    the table of "A look into U-Net" (its Table 3).
+
+    Args:
+        rows: the per-image table with ``patient`` and the group columns.
+        columns: by which to group, one or more.
+        metric: name of a score.
+
+    Raises:
+        ValueError: a column that an image lacks, or that has one value.
+
+    Example:
+        >>> rows = [{"iou": 0.8, "sex": "f"}, {"iou": 0.9, "sex": "f"}, {"iou": 0.6, "sex": "m"}]
+        >>> [(dict(g.values), round(g.interval.mean, 3)) for g in group_table(rows, ["sex"], "iou")]
+        [({'sex': 'f'}, 0.85), ({'sex': 'm'}, 0.6), ({}, 0.767)]
+    """
+    check_columns(rows, columns)
+    groups = []
+    for size in range(len(columns), -1, -1):
+        for chosen in itertools.combinations(columns, size):
+            members: dict[tuple[Hashable, ...], list[Row]] = defaultdict(list)
+            for row in rows:
+                members[tuple(row[name] for name in chosen)].append(row)
+            for key in sorted(members, key=str):
+                values = dict(zip(chosen, key, strict=True))
+                groups.append(_group(values, members[key], metric))
+    return groups
+
+
+def gaps(rows: Sequence[Row], columns: Sequence[str], metric: str) -> list[Gap]:
+    """Compare each two values of each column, by a permutation test over patients.
+
+    Raises:
+        ValueError: a column that an image lacks, or that has one value.
+
+    Example:
+        >>> rows = [{"iou": 0.5 + i / 100, "patient": i, "sex": "fm"[i % 2]} for i in range(40)]
+        >>> gaps(rows, ["sex"], "iou")[0].verdict()
+        'no difference shown'
+    """
+    check_columns(rows, columns)
+    found = []
+    for column in columns:
+        values = sorted({row[column] for row in rows}, key=str)
+        for first, second in itertools.combinations(values, 2):
+            one, other = (
+                _patient_means([row for row in rows if row[column] == value], metric)
+                for value in (first, second)
+            )
+            enough = min(len(one), len(other)) >= FEWEST
+            p = permutation_test(one, other) if enough else None
+            found.append(Gap(column, first, second, float(np.mean(one) - np.mean(other)), p))
+    corrected = iter(holm([gap.p for gap in found if gap.p is not None]))
+    return [gap if gap.p is None else gap._replace(p=next(corrected)) for gap in found]
+
+
+def running_mean(
+    rows: Sequence[Row], column: str, metric: str, window: float
+) -> list[tuple[float, int, float]]:
+    """Return the mean of a metric along a number such as age.
+
+    Args:
+        rows: the per-image table.
+        column: of numbers.
+        metric: name of a score.
+        window: total width; a row belongs where it is at most half of it away.
+
+    Returns:
+        For each value that occurs, in rising order: the value, the images that have it, and the
+        mean over the window around it.
+
+    Raises:
+        ValueError: a column that an image lacks, that has one value, or text in it.
+
+    Example:
+        >>> rows = [{"iou": 0.8, "age": 30}, {"iou": 0.6, "age": 31}, {"iou": 0.5, "age": 60}]
+        >>> running_mean(rows, "age", "iou", window=10)
+        [(30.0, 1, 0.7), (31.0, 1, 0.7), (60.0, 1, 0.5)]
+    """
+    check_columns(rows, [column])
+    try:
+        ages = np.array([float(row[column]) for row in rows])
+    except ValueError as error:
+        raise ValueError(f"group column '{column}': {error}; expected numbers") from None
+    scores = np.array([row[metric] for row in rows], np.float64)
+    near = np.abs(ages[:, None] - np.unique(ages)) <= window / 2
+    means = (scores[:, None] * near).sum(0) / near.sum(0)
+    counts = (ages[:, None] == np.unique(ages)).sum(0)
+    return [
+        (float(age), int(n), round(float(mean), 12))
+        for age, n, mean in zip(np.unique(ages), counts, means, strict=True)
+    ]
+
+
+def check_columns(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Refuse group columns that cannot group.
+
+    Raises:
+        ValueError: a column that an image lacks, or that has one value.
+    """
+    for name in columns:
+        lacking = [row for row in rows if row.get(name) is None]
+        if len(lacking) == len(rows):
+            known = sorted({key for row in rows for key in row})
+            raise ValueError(f"group column '{name}': no image has it; columns: {', '.join(known)}")
+        if lacking:
+            raise ValueError(
+                f"group column '{name}': {len(lacking)} of {len(rows)} images lack it, as "
+                f"{lacking[0].get('image', 'the first')}; fill it in, or leave the column out"
+            )
+        if len({row[name] for row in rows}) == 1:
+            raise ValueError(
+                f"group column '{name}': every image has '{rows[0][name]}'; nothing to compare"
+            )
+
+
+def _group(values: Mapping[str, Any], rows: Sequence[Row], metric: str) -> Group:
+    patients = [row.get("patient", i) for i, row in enumerate(rows)]
+    interval = bootstrap_interval([row[metric] for row in rows], patients)
+    return Group(values, interval, interval.patients >= FEWEST)
+
+
+def _patient_means(rows: Sequence[Row], metric: str) -> list[float]:
+    values: dict[Hashable, list[float]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        values[row.get("patient", i)].append(row[metric])
+    return [float(np.mean(each)) for each in values.values()]

@@ -1,0 +1,135 @@
+"""How much a mean over patients can be believed, and whether a difference can."""
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean and where it may lie.
+
+    Attributes:
+        mean: over the values.
+        low: end of the interval; None of a single patient, who says nothing of others.
+        high: other end.
+        n: values.
+        patients: independent ones.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    patients: int
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    patients: Sequence[Hashable] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean with its 95 % interval, by the bootstrap over patients.
+
+    Patients, not images, are drawn with replacement, since images of one patient are no independent
+    evidence; the ends are the 2.5 and 97.5 percentiles of the means of ``resamples`` draws (Efron's
+    percentile interval). With few patients it is too narrow: 5 give about 80 % in truth.
+
+    Args:
+        values: one for each image; no NaN.
+        patients: whose image each is; None: each image is a patient.
+        resamples: draws.
+        seed: of the draws; the same gives the same interval.
+
+    Raises:
+        ValueError: no value, a NaN, or another number of patients.
+
+    Example:
+        >>> bootstrap_interval([0.8, 0.8, 0.8])
+        Interval(mean=0.8, low=0.8, high=0.8, n=3, patients=3)
+    """
+    sums, counts = _by_patient(values, patients)
+    n, mean = int(counts.sum()), float(sums.sum() / counts.sum())
+    if len(sums) < 2:
+        return Interval(mean, None, None, n, len(sums))
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, len(sums), (resamples, len(sums)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return Interval(round(mean, 12), round(float(low), 12), round(float(high), 12), n, len(sums))
+
+
+def permutation_test(
+    first: ArrayLike, second: ArrayLike, resamples: int = 10_000, seed: int = 0
+) -> float:
+    """Return the probability of a gap between two means as large by chance.
+
+    The group labels are shuffled; the value is (1 + shuffles with a gap as large) / (1 + shuffles),
+    which is never 0 (Phipson and Smyth 2010). Two-sided.
+
+    Args:
+        first: values of one group, one for each patient.
+        second: of the other.
+        resamples: shuffles.
+        seed: of the shuffles.
+
+    Raises:
+        ValueError: a group without a value.
+
+    Example:
+        >>> permutation_test([0.9, 0.8], [0.9, 0.8])
+        1.0
+    """
+    one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if not len(one) or not len(other):
+        raise ValueError("a group without a value; expected at least one in each")
+    together = np.concatenate([one, other])
+    gap = abs(one.mean() - other.mean())
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permuted(np.broadcast_to(together, (resamples, len(together))), axis=1)
+    head = shuffled[:, : len(one)].sum(1)
+    gaps = np.abs(head / len(one) - (together.sum() - head) / len(other))
+    return float((1 + (gaps >= gap - 1e-12).sum()) / (1 + resamples))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct probabilities for having asked several questions (Holm 1979).
+
+    The k-th smallest of m is multiplied by m - k + 1; none may fall below a smaller one's.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values)
+    m, highest = len(p_values), 0.0
+    out = [0.0] * m
+    for k, i in enumerate(order):
+        highest = max(highest, min(1.0, (m - k) * p_values[i]))
+        out[i] = round(highest, 12)
+    return out
+
+
+def _by_patient(
+    values: ArrayLike, patients: Sequence[Hashable] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum and number of each patient's values."""
+    array = np.asarray(values, np.float64)
+    if not len(array):
+        raise ValueError("no value to take a mean of; expected at least one")
+    if np.isnan(array).any():
+        raise ValueError(f"{int(np.isnan(array).sum())} of {len(array)} values are NaN")
+    if patients is None:
+        return array, np.ones(len(array))
+    if len(patients) != len(array):
+        raise ValueError(
+            f"found {len(patients)} patients for {len(array)} values; expected as many"
+        )
+    place = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
+    index = [place[patient] for patient in patients]
+    return np.bincount(index, array).astype(np.float64), np.bincount(index).astype(np.float64)

@@ -1,0 +1,145 @@
+"""The warping error: what is left when a mask is bent, without tearing, towards another."""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+from scipy.ndimage import label as connected_components
+
+Mask = NDArray[np.bool_]
+
+AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+ANY_NEIGHBOUR = np.ones((3, 3), bool)
+
+
+class Warping(NamedTuple):
+    """What cannot be bent away.
+
+    Attributes:
+        error: share of the pixels that still differ.
+        splits: boundaries that the prediction invents inside a segment.
+        mergers: boundaries that the prediction loses between two segments.
+    """
+
+    error: float
+    splits: int
+    mergers: int
+
+
+def warping(truth: Mask, prediction: Mask) -> Warping:
+    """Bend the truth towards the prediction and look at what remains.
+
+    A pixel may change where that neither splits nor joins, neither opens nor closes anything (a
+    simple point, with face-connected segments and corner-connected borders); pixels that differ
+    change, until none can (Jain et al., CVPR 2010, with any distance allowed). What remains is a
+    difference of topology: membranes with a gap, cells cut in two. Where a border lies costs
+    nothing.
+
+    Each connected remainder is then tried by itself: where it opens a border between k segments it
+    is k - 1 mergers; where it cuts a segment into k pieces, k - 1 splits.
+
+    Args:
+        truth: ``(H, W)``, true inside segments.
+        prediction: the same.
+
+    Raises:
+        ValueError: different shapes, or not two axes.
+
+    Example:
+        >>> truth = np.ones((5, 7), bool)
+        >>> truth[:, 3] = False                 # two cells and the membrane between them
+        >>> moved = np.roll(truth, 1, axis=1)
+        >>> moved[:, 0] = True
+        >>> warping(truth, moved)
+        Warping(error=0.0, splits=0, mergers=0)
+        >>> moved[2] = True                     # a gap in it
+        >>> warping(truth, moved).mergers
+        1
+    """
+    if truth.shape != prediction.shape or truth.ndim != 2:
+        raise ValueError(
+            f"prediction of shape {prediction.shape}, truth of {truth.shape}; expected two axes "
+            "and one shape"
+        )
+    target = prediction.astype(bool)
+    bent = warped(truth, target)
+    opened, closed = target & ~bent, bent & ~target
+    error = float((opened | closed).mean())
+    return Warping(error, _splits(bent, closed), _mergers(bent, opened))
+
+
+def warped(truth: Mask, prediction: Mask) -> Mask:
+    """Return the truth, bent towards the prediction as far as its topology allows.
+
+    Beyond the image lies border.
+    """
+    width = truth.shape[1] + 2
+    label = np.pad(truth.astype(np.uint8), 1).ravel()
+    target = np.pad(prediction.astype(np.uint8), 1).ravel()
+    offsets = [row * width + column for row, column in AROUND]
+    pending = np.flatnonzero(label != target)
+    simple = _simple_points()
+    while True:
+        before = len(pending)
+        # pixels of one class are no neighbours: changing them at a time is changing them in turn
+        for parity in range(4):
+            some = pending[(pending // width % 2) * 2 + pending % width % 2 == parity]
+            code = np.zeros(len(some), np.uint8)
+            for bit, offset in enumerate(offsets):
+                code |= label[some + offset] << np.uint8(bit)
+            label[some[simple[code]]] ^= 1
+        pending = pending[label[pending] != target[pending]]
+        if len(pending) == before:
+            return label.reshape(-1, width)[1:-1, 1:-1].astype(bool)
+
+
+@cache
+def _simple_points() -> NDArray[np.bool_]:
+    """For each of the 256 surroundings, whether the pixel in it can change freely.
+
+    It can when one face-connected piece of segment touches it by a face, and one corner-connected
+    piece of border touches it at all.
+    """
+    table = np.zeros(256, bool)
+    for code in range(256):
+        inside = np.zeros((3, 3), bool)
+        for bit, (row, column) in enumerate(AROUND):
+            inside[1 + row, 1 + column] = code >> bit & 1
+        outside = ~inside
+        outside[1, 1] = False
+        pieces, _ = connected_components(inside)
+        touching = {pieces[0, 1], pieces[1, 0], pieces[1, 2], pieces[2, 1]} - {0}
+        _, borders = connected_components(outside, ANY_NEIGHBOUR)
+        table[code] = len(touching) == 1 and borders == 1
+    return table
+
+
+def _mergers(bent: Mask, opened: Mask) -> int:
+    """For each piece of border that is opened, the segments it touches beyond the first."""
+    segments, _ = connected_components(np.pad(bent, 1))
+    pieces, count = connected_components(np.pad(opened, 1))
+    touched: set[tuple[int, int]] = set()
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        beside = np.roll(segments, step, axis)
+        where = (pieces > 0) & (beside > 0)
+        touched |= set(zip(pieces[where].tolist(), beside[where].tolist(), strict=True))
+    by_piece = np.bincount([piece for piece, _ in touched], minlength=count + 1)
+    return int(np.maximum(by_piece[1:] - 1, 0).sum())
+
+
+def _splits(bent: Mask, closed: Mask) -> int:
+    """For each piece of segment that is closed, the parts its segment falls into beyond one."""
+    segments, _ = connected_components(bent)
+    pieces, _ = connected_components(closed, ANY_NEIGHBOUR)
+    boxes = find_objects(segments)
+    splits = 0
+    for number, box in enumerate(find_objects(pieces), start=1):
+        piece = pieces[box] == number
+        for segment in np.unique(segments[box][piece]):
+            inside = boxes[segment - 1]
+            whole = segments[inside] == segment
+            parts = connected_components(whole & (pieces[inside] != number))[1]
+            splits += max(0, parts - 1)
+    return splits

@@ -1,0 +1,41 @@
+"""Several networks as one: the mean of their probabilities."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from pipeline.networks.heads import logit_of_mean
+
+
+class Ensemble(nn.Module):
+    """The mean probability of several networks, given back as logits.
+
+    It stands wherever one of them would: it is evaluated, inferred with and packed like any model.
+    For inference; to train it would train the members against their mean.
+
+    Args:
+        members: networks of one kind, each with logits of a sigmoid.
+
+    Shapes:
+        As its members: images to logits.
+
+    Raises:
+        ValueError: no member.
+
+    Example:
+        >>> import torch
+        >>> sure, unsure = nn.Identity(), nn.Threshold(9.0, 0.0)  # the second says one half
+        >>> mean = Ensemble([sure, unsure])(torch.tensor([0.9]).logit())
+        >>> round(mean.sigmoid().item(), 3)
+        0.7
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not members:
+            raise ValueError("Ensemble members: found none, expected one network or more")
+        self.members = nn.ModuleList(members)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of the mean probability."""
+        return logit_of_mean([member(image) for member in self.members], softmax=False)

@@ -1,0 +1,177 @@
+"""What an evaluation chooses on the validation split, so that the test split decides nothing."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from monai.engines import Evaluator
+
+from pipeline.evaluation.cases import Case, MasksOf
+from pipeline.evaluation.instances import CELL_METRICS, CellsOf
+from pipeline.evaluation.overlap import METRICS, count_arrays
+from pipeline.evaluation.threshold import CellCurve, Curve, ThresholdCurve
+from pipeline.inference.dihedral import DihedralInferer
+from pipeline.inference.masks import MaskFinder, candidates
+from pipeline.training.collect import collect_cases
+
+VERSIONS = (1, 8)
+"""Numbers of symmetries that are tried in test-time augmentation."""
+WORTH = 1e-3
+"""What a choice must add to the metric on validation to be taken over the simpler one."""
+
+
+class Choices(NamedTuple):
+    """What is to be chosen, and by what.
+
+    Attributes:
+        metric: ``iou``, ``dice`` or ``accuracy`` of pixels, ``f1`` or ``pq`` of cells.
+        threshold: a given one, or None to choose it.
+        tta: the inferer of validation and test, where the images allow test-time augmentation.
+        tta_versions: how many symmetries it averages, or None to choose.
+        clean: whether to choose what is done to the mask; else nothing is done.
+    """
+
+    metric: str
+    threshold: float | None = None
+    tta: DihedralInferer | None = None
+    tta_versions: int | None = None
+    clean: bool = True
+
+
+class Chosen(NamedTuple):
+    """What was chosen.
+
+    Attributes:
+        threshold: at and above which a pixel is foreground.
+        tta_versions: symmetries averaged; None where there is no choice.
+        find_mask: makes the mask.
+        curve: the metric against the threshold, on validation.
+        tried: each alternative with the metric it had on validation.
+    """
+
+    threshold: float
+    tta_versions: int | None
+    find_mask: MaskFinder
+    curve: Curve
+    tried: dict[str, dict[str, float]]
+
+
+def choose(validator: Evaluator, choices: Choices, find_cells: CellsOf | None = None) -> Chosen:
+    """Choose on the validation split: first test-time augmentation, then threshold, then cleaning.
+
+    Each is compared at its own best threshold. A costlier alternative must add
+    :data:`WORTH` to be taken.
+
+    Args:
+        validator: runs over the validation split.
+        choices: what is to be chosen.
+        find_cells: finds the predicted cells, for the metrics of cells.
+
+    Raises:
+        ValueError: an unknown metric, or cells to find where none are labelled.
+    """
+    check_metric(choices.metric, find_cells)
+    tried: dict[str, dict[str, float]] = {}
+    cases, versions = _choose_tta(validator, choices, find_cells, tried)
+    curve = curve_of(cases, choices.metric, find_cells)
+    threshold = curve.best(choices.metric) if choices.threshold is None else choices.threshold
+    find_mask = MaskFinder()
+    if choices.clean and choices.metric in METRICS:
+        find_mask = _choose_cleaning(cases, choices.metric, threshold, tried)
+    return Chosen(threshold, versions, find_mask, curve, tried)
+
+
+def check_metric(metric: str, find_cells: CellsOf | None) -> None:
+    """Refuse a metric that cannot be computed.
+
+    Raises:
+        ValueError: it is unknown, or one of cells where no cells are found.
+    """
+    known = (*METRICS, *CELL_METRICS) if find_cells else tuple(METRICS)
+    if metric not in known:
+        raise ValueError(f"threshold_metric {metric}: expected one of {', '.join(known)}")
+
+
+def curve_of(cases: Sequence[Case], metric: str, find_cells: CellsOf | None) -> Curve:
+    """Return the metric against the threshold."""
+    if find_cells is None or metric in METRICS:
+        pixels = ThresholdCurve()
+        for case in cases:
+            for probability, truth in zip(case.probability, case.truth, strict=True):
+                pixels.add(probability, truth)
+        return pixels
+    cells = CellCurve(find_cells)
+    for case in cases:
+        cells.add(case.probability[0], case.true_cells())
+    return cells
+
+
+def _choose_tta(
+    validator: Evaluator,
+    choices: Choices,
+    find_cells: CellsOf | None,
+    tried: dict[str, dict[str, float]],
+) -> tuple[list[Case], int | None]:
+    if choices.tta is None:
+        return collect_cases(validator), None
+    if choices.tta_versions is not None:
+        choices.tta.versions = choices.tta_versions
+        return collect_cases(validator), choices.tta_versions
+    found: dict[int, tuple[float, list[Case]]] = {}
+    for versions in VERSIONS:
+        choices.tta.versions = versions
+        cases = collect_cases(validator)
+        values = curve_of(cases, choices.metric, find_cells).values(choices.metric)
+        found[versions] = (float(values.max()), cases)
+    best = _worth_it({versions: value for versions, (value, _) in found.items()})
+    tried["test-time augmentation"] = {
+        f"{versions} versions": round(value, 6) for versions, (value, _) in found.items()
+    }
+    choices.tta.versions = best
+    return found[best][1], best
+
+
+def _choose_cleaning(
+    cases: Sequence[Case], metric: str, threshold: float, tried: dict[str, dict[str, float]]
+) -> MaskFinder:
+    truths = [label.numpy() != 0 for case in cases for label in case.truth]
+    finders = list(candidates(truths))
+    values = {i: _mean_of(cases, metric, threshold, finder) for i, finder in enumerate(finders)}
+    tried["cleaning"] = {told(finder): round(values[i], 6) for i, finder in enumerate(finders)}
+    return finders[_worth_it(values)]
+
+
+def told(finder: MaskFinder) -> str:
+    """Say in words what is done to a mask.
+
+    Example:
+        >>> told(MaskFinder(smallest=18, fill_holes=True))
+        'components of 18 pixels or more, holes filled'
+    """
+    parts = []
+    if finder.smallest > 1:
+        parts.append(f"components of {finder.smallest} pixels or more")
+    if finder.largest_alone:
+        parts.append("largest component alone")
+    if finder.fill_holes:
+        parts.append("holes filled")
+    return ", ".join(parts) or "nothing"
+
+
+def _worth_it(values: dict[Any, float]) -> Any:
+    """The key of the best value; the first, unless another adds enough."""
+    first, *others = values
+    best = max(others, key=lambda key: values[key], default=first)
+    return best if values[best] >= values[first] + WORTH else first
+
+
+def _mean_of(cases: Sequence[Case], metric: str, threshold: float, find_mask: MasksOf) -> float:
+    return float(
+        np.mean(
+            [
+                METRICS[metric](count_arrays(find_mask(p.numpy(), threshold), y.numpy() != 0))
+                for case in cases
+                for p, y in zip(case.probability, case.truth, strict=True)
+            ]
+        )
+    )

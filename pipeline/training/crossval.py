@@ -1,0 +1,196 @@
+"""Cross-validation: a model for each fold, each case predicted by the model that never saw it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+from monai.bundle import ConfigParser
+
+from pipeline.data.files import atomic, sha256, write_json
+from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summary
+from pipeline.inference.model import read_record, record_path
+from pipeline.networks.weights import read_checkpoint
+from pipeline.training.checkpoints import MODEL, write_tensors
+from pipeline.training.data import columns_of
+from pipeline.training.runs import CASES
+from pipeline.training.summarise import Groups, grouped
+from pipeline.training.tracking import LAST
+
+
+class Folds(NamedTuple):
+    """What is cross-validated, and where.
+
+    Attributes:
+        configs: ``train.yaml`` and the overlays of an experiment.
+        evaluate: the evaluation's overlay.
+        data: the folders of the folds.
+        out: where models, evaluations and the summary go.
+        tracking: folder of the tracking store.
+        parent: id of the run that the folds' runs belong to.
+        overrides: further arguments of every bundle run, a key and a value in turn.
+    """
+
+    configs: Sequence[Path]
+    evaluate: Path
+    data: Sequence[Path]
+    out: Path
+    tracking: Path
+    parent: str
+    overrides: Sequence[str] = ()
+
+
+def run_folds(folds: Folds) -> list[Row]:
+    """Train and evaluate every fold that is not done, and return all out-of-fold rows.
+
+    A fold that was interrupted in training goes on from its last whole epoch.
+
+    Raises:
+        ValueError: a bundle run failed; its own message stands above.
+    """
+    rows: list[Row] = []
+    for number, data in enumerate(folds.data):
+        folder = folds.out / f"fold_{number}"
+        print(f"fold {number + 1} of {len(folds.data)}: {folder}", flush=True)
+        if not (folder / MODEL).is_file():
+            _bundle_run(folds, "training", data, folder, _resumed(folder))
+        if not (folder / "eval" / CASES).is_file():
+            out = ["--output_dir", str(folder / "eval")]
+            _bundle_run(folds, "evaluating", data, folder, out)
+        found = json.loads((folder / "eval" / CASES).read_text("utf-8"))
+        rows += [{**row, "fold": number} for row in found]
+    return rows
+
+
+def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
+    """Put the out-of-fold rows together, and write ``cases.csv``, ``cases.json``, ``summary.json``.
+
+    Each case was predicted by one model that never saw it, at the threshold of that model's own
+    validation. Models of several folds share training cases, so the interval over patients tells of
+    patients, not of another training.
+
+    Raises:
+        ValueError: a group column that cannot group.
+    """
+    known = {
+        "fold",
+        *(
+            name
+            for data in folds.data
+            for each in columns_of(str(data), "test").values()
+            for name in each
+        ),
+    }
+    names = score_names(rows, known)
+    each_fold = [[row for row in rows if row["fold"] == i] for i in range(len(folds.data))]
+    found = {
+        "split": "out of fold",
+        "folds": len(folds.data),
+        "test": summary(rows, names),
+        "outcomes": outcomes(rows),
+        "by_fold": [
+            {name: round(float(np.mean([row[name] for row in some])), 6) for name in names}
+            | {"n": len(some)}
+            for some in each_fold
+        ],
+        **grouped(rows, groups),
+    }
+    with atomic(folds.out / "cases.csv") as temporary:
+        temporary.write_text(as_csv(rows), "utf-8")
+    write_json(folds.out / CASES, rows)
+    write_json(folds.out / "summary.json", found)
+    return found
+
+
+def write_ensemble(folds: Folds) -> Path:
+    """Write the folds' networks as one model, and the overlay by which it is run.
+
+    Its record holds the union of what the folds trained on, so that no image of the cohort is
+    taken for a test image; its threshold is the mean of theirs, and its cleaning that of most.
+    """
+    folder = folds.out / "ensemble"
+    models = [folds.out / f"fold_{i}" / MODEL for i in range(len(folds.data))]
+    states = [read_checkpoint(model) for model in models]
+    members = {
+        f"members.{i}.{key}": value
+        for i, state in enumerate(states)
+        for key, value in state.items()
+    }
+    write_tensors(folder / MODEL, members)
+    records = [read_record(model) for model in models]
+    cleanings = [json.dumps(record.get("cleaning", {}), sort_keys=True) for record in records]
+    write_json(
+        record_path(folder / MODEL),
+        {
+            "bundle": records[0]["bundle"],
+            "run_name": folds.out.name,
+            "mlflow_run_id": folds.parent,
+            "sha256": sha256(folder / MODEL),
+            "members_sha256": [record["sha256"] for record in records],
+            "trained_on": sorted({digest for record in records for digest in record["trained_on"]}),
+            "threshold": float(np.mean([record.get("threshold", 0.5) for record in records])),
+            "threshold_by": {"mean of": "the folds' thresholds"},
+            "tta_versions": max(record.get("tta_versions") or 0 for record in records) or None,
+            "cleaning": json.loads(max(cleanings, key=cleanings.count)),
+        },
+    )
+    return _write_overlay(folds, folder)
+
+
+def _write_overlay(folds: Folds, folder: Path) -> Path:
+    members = [_network(folds)] * len(folds.data)
+    overlay = {
+        "models_dir": str(folder.resolve()),
+        "network_def": {"_target_": "pipeline.networks.Ensemble", "members": members},
+    }
+    path = folder / "ensemble.yaml"
+    with atomic(path) as temporary:
+        temporary.write_text(
+            "# Overlay on train.yaml: the mean probability of the folds' networks.\n"
+            + yaml.dump(overlay, Dumper=_WithoutAliases, sort_keys=False),
+            "utf-8",
+        )
+    return path
+
+
+def _network(folds: Folds) -> dict[str, Any]:
+    """The definition of a fold's network, as config files and overrides have it."""
+    parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in folds.configs]))
+    for key, value in zip(folds.overrides[::2], folds.overrides[1::2], strict=True):
+        if key.startswith("--network_def"):
+            parser[key.removeprefix("--")] = yaml.safe_load(value)
+    network: dict[str, Any] = parser["network_def"]
+    return network
+
+
+class _WithoutAliases(yaml.SafeDumper):
+    """MONAI reads each member by itself; YAML's aliases would make them one."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _resumed(folder: Path) -> list[str]:
+    """The arguments that go on with the newest unfinished training in a folder, if there is one."""
+    last = sorted(folder.glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
+    return ["--resume", str(last[-1].resolve())] if last else []
+
+
+def _bundle_run(folds: Folds, run: str, data: Path, folder: Path, more: Sequence[str]) -> None:
+    files = [*folds.configs, folds.evaluate] if run == "evaluating" else folds.configs
+    settings: Mapping[str, Any] = {
+        "config_file": [str(path.resolve()) for path in files],
+        "dataset_dir": data.resolve(),
+        "models_dir": folder.resolve(),
+        "tracking_dir": folds.tracking.resolve(),
+        **({"tracking#parent": folds.parent} if run == "training" else {}),
+    }
+    arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
+    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", run, *arguments]
+    done = subprocess.run([*command, *more, *folds.overrides], check=False)
+    if done.returncode:
+        raise ValueError(f"{folder}: {run} stopped; mend what it says above, and run this again")

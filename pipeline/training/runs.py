@@ -1,0 +1,105 @@
+"""Finding runs of the tracking store, and reading what they left."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from pipeline.training.tracking import DATABASE
+
+CASES = "cases.json"
+EVALUATED = ("evaluating", "crossval")
+"""Kinds of runs that leave a per-image table."""
+
+
+def open_store(root: Path) -> MlflowClient:
+    """Open the tracking store in a folder, or the one that ``MLFLOW_TRACKING_URI`` names.
+
+    Raises:
+        FileNotFoundError: there is no store in the folder.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if uri is None:
+        path = root.resolve() / DATABASE
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such tracking store; give --tracking the folder of {DATABASE}"
+            )
+        uri = f"sqlite:///{path}"
+    return MlflowClient(tracking_uri=uri)
+
+
+def evaluations(client: MlflowClient, name: str) -> list[Run]:
+    """Find the evaluations that a name stands for, the newest first.
+
+    Args:
+        client: of the store.
+        name: id or name of an evaluation, or of the training that it belongs to; or a tag, as
+            ``bundle=membranes``, which stands for all that bear it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    tag, equals, value = name.partition("=")
+    if equals:
+        found = _search(client, f"tags.`{tag}` = '{value}'")
+    else:
+        meant = _search(client, f"attributes.run_id = '{name}'")
+        meant = meant or _search(client, f"attributes.run_name = '{name}'")
+        children = (
+            _search(client, f"tags.`mlflow.parentRunId` = '{run.info.run_id}'") for run in meant
+        )
+        found = meant + [child for each in children for child in each]
+    done = [
+        run
+        for run in found
+        if run.data.tags.get("run") in EVALUATED and run.info.status == "FINISHED"
+    ]
+    if not done:
+        raise ValueError(
+            f"{name}: no finished evaluation of this name; give the name or id of an evaluation or "
+            "of its training, as the MLflow UI shows it"
+        )
+    return done
+
+
+def _search(client: MlflowClient, condition: str) -> list[Run]:
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    return list(client.search_runs(experiments, condition))
+
+
+def cases_of(client: MlflowClient, run: Run) -> list[dict[str, Any]]:
+    """Read the per-image table that an evaluation recorded.
+
+    Raises:
+        ValueError: it recorded none.
+    """
+    if CASES not in {file.path for file in client.list_artifacts(run.info.run_id)}:
+        raise ValueError(f"{run.info.run_name}: recorded no {CASES}; evaluate the model again")
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(run.info.run_id, CASES, folder)
+        rows: list[dict[str, Any]] = json.loads(Path(path).read_text("utf-8"))
+    return rows
+
+
+def record_run(
+    client: MlflowClient,
+    experiment_id: str,
+    name: str,
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float],
+    files: Sequence[Path],
+) -> str:
+    """Record something that was computed from other runs as a run of its own; return its id."""
+    run = client.create_run(experiment_id, run_name=name, tags=dict(tags))
+    for key, value in metrics.items():
+        client.log_metric(run.info.run_id, key, value)
+    for path in files:
+        client.log_artifact(run.info.run_id, str(path))
+    client.set_terminated(run.info.run_id, "FINISHED")
+    return str(run.info.run_id)

@@ -1,0 +1,114 @@
+"""What an evaluation tells of its cases together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from pipeline.data.facts import read_pixels
+from pipeline.evaluation.baselines import (
+    average_mask,
+    best_intensity_threshold,
+    constant_answer,
+    fixed_answer,
+)
+from pipeline.evaluation.calibration import Calibration
+from pipeline.evaluation.cases import Case, Row, Scoring, outcomes, pooled, summary
+from pipeline.evaluation.groups import gaps, group_table, running_mean
+from pipeline.evaluation.instances import per_hundred_touching
+from pipeline.evaluation.isbi import IsbiCurve
+from pipeline.evaluation.overlays import stretched
+from pipeline.training.data import load_split
+
+AGE_WINDOW = 10.0
+"""Years over which the curve over age is averaged."""
+
+
+class Groups(NamedTuple):
+    """By what the test cases are grouped.
+
+    Attributes:
+        columns: of the datalist, as ``sex`` and ``finding``.
+        age: a column of numbers along which a curve is drawn.
+        metric: what is compared.
+    """
+
+    columns: Sequence[str] = ()
+    age: str | None = None
+    metric: str = "iou"
+
+
+def scored(
+    cases: Sequence[Case],
+    rows: Sequence[Row],
+    names: Sequence[str],
+    scoring: Scoring,
+) -> dict[str, Any]:
+    """Put the scores together: means with intervals, pooled values, misses, calibration."""
+    calibration = Calibration()
+    for case in cases:
+        calibration.add(case.probability, case.truth)
+    together = pooled(cases, scoring) | {"ece": calibration.ece()}
+    if scoring.find_cells is not None:
+        together |= per_hundred_touching(rows)
+    found = {
+        "test": summary(rows, names),
+        "test_pooled": together,
+        "outcomes": outcomes(rows),
+        "calibration": calibration.curve().tolist(),
+    }
+    if scoring.isbi:
+        curve = IsbiCurve()
+        for case in cases:
+            curve.add(case.probability[0].numpy(), case.truth[0].numpy() != 0)
+        found["isbi_best_threshold_on_test"] = curve.best()
+    return found
+
+
+def baselines(cases: Sequence[Case], dataset_dir: str) -> dict[str, dict[str, float]]:
+    """Score what needs no network on the same cases."""
+    # no threshold notices that a normalised image is stretched
+    pairs = [(255 * stretched(case.image), truth) for case in cases for truth in case.truth]
+    _, intensity = best_intensity_threshold(pairs)
+    found = {"all foreground": constant_answer(pairs)}
+    mean = _mean_training_mask(cases, dataset_dir)
+    if mean is not None:
+        found["mean of the training masks"] = fixed_answer(mean, [truth for _, truth in pairs])
+    found["best intensity threshold, chosen on test"] = {"accuracy": intensity}
+    return found
+
+
+def _mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor | None:
+    """One mask for all, where there is one label and all images are of one size."""
+    shapes = {tuple(case.truth.shape) for case in cases}
+    if len(shapes) > 1 or len(cases[0].truth) > 1:
+        return None
+    masks = [
+        torch.from_numpy(read_pixels(Path(entry["label"])).array != 0)
+        for entry in load_split(dataset_dir, "training")
+    ]
+    if {tuple(mask.shape) for mask in masks} != {tuple(cases[0].truth.shape[1:])}:
+        return None
+    return average_mask(masks)
+
+
+def grouped(rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
+    """Compare groups of cases, and draw the metric along age.
+
+    Raises:
+        ValueError: a column that an image lacks, or that has one value.
+    """
+    found: dict[str, Any] = {"group_metric": groups.metric}
+    if groups.columns:
+        found["groups"] = [
+            {**each.values, **each.interval._asdict(), "enough": each.enough}
+            for each in group_table(rows, groups.columns, groups.metric)
+        ]
+        found["gaps"] = [
+            {**gap._asdict(), "verdict": gap.verdict()}
+            for gap in gaps(rows, groups.columns, groups.metric)
+        ]
+    if groups.age is not None:
+        found["age"] = running_mean(rows, groups.age, groups.metric, AGE_WINDOW)
+    return found

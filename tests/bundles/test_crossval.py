@@ -1,0 +1,123 @@
+"""Three folds of six phantoms, as a user starts them."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from pipeline import cli
+from pipeline.data.phantom import write_cells
+from pipeline.networks.weights import read_checkpoint
+
+
+@pytest.fixture(scope="module")
+def done(bundle, small, tmp_path_factory):
+    root = tmp_path_factory.mktemp("crossval")
+    write_cells(root / "data", count=6, size=64, seed=5)
+    content = json.loads((root / "data" / "datalist.json").read_text())
+    for split in ("training", "validation", "test"):
+        for entry in content[split]:
+            entry["stain"] = "ab"[int(entry["image"][-5]) % 2]
+    (root / "data" / "datalist.json").write_text(json.dumps(content))
+    assert call(root, bundle, small) == 0
+    return root
+
+
+def call(root, bundle, small, folds=3):
+    overrides = [part for key, value in small.items() for part in (f"--{key}", str(value))]
+    return cli.main(
+        [
+            "crossval", str(bundle.parent), "--dataset-dir", str(root / "data"),
+            "--folds", str(folds), "--out", str(root / "out"), "--groups", "stain",
+            "--tracking", str(root / "mlruns"), "--", *overrides,
+        ]
+    )  # fmt: skip
+
+
+def runs_of(root):
+    client = MlflowClient(f"sqlite:///{root / 'mlruns' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("membranes").experiment_id
+    return client, client.search_runs([experiment])
+
+
+def test_every_case_is_predicted_once_by_a_model_that_never_saw_it(done):
+    rows = list(csv.DictReader((done / "out" / "cases.csv").open()))
+    assert len({row["image"] for row in rows}) == len(rows) == 6
+    for row in rows:
+        data = json.loads((done / "data" / "folds" / row["fold"] / "datalist.json").read_text())
+        assert row["image"] in {entry["image"].rpartition("/")[2] for entry in data["test"]}
+    found = json.loads((done / "out" / "summary.json").read_text())
+    assert (found["folds"], found["test"]["iou"]["n"]) == (3, 6)
+    mean = sum(float(row["iou"]) for row in rows) / 6
+    assert found["test"]["iou"]["mean"] == pytest.approx(mean, abs=1e-6)
+    assert [group["n"] for group in found["groups"]] == [3, 3, 6]
+
+
+def test_a_parent_run_with_children(done):
+    client, runs = runs_of(done)
+    (parent,) = (run for run in runs if run.data.tags["run"] == "crossval")
+    children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == 3
+    assert parent.info.status == "FINISHED"
+    files = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert files == {"cases.csv", "cases.json", "summary.json", "report.html"}
+    assert "cross-validation" in (done / "out" / "report.html").read_text()
+
+
+def test_what_is_done_is_not_done_again(done, bundle, small, capfd):
+    weights = (done / "out" / "fold_1" / "model.pt").stat().st_mtime_ns
+    shutil.rmtree(done / "out" / "fold_2" / "eval")
+    assert call(done, bundle, small) == 0
+    told = capfd.readouterr().out
+    assert told.count("chosen by accuracy on validation") == 1  # one evaluation
+    assert (done / "out" / "fold_1" / "model.pt").stat().st_mtime_ns == weights
+    assert len(runs_of(done)[1]) == 1 + 3 + 4
+    assert call(done, bundle, small, folds=4) == 1
+    assert "was begun with folds 3, found 4" in capfd.readouterr().err
+
+
+def test_the_ensemble_is_a_model_like_any_other(done, bundle, small):
+    from monai.bundle import ConfigWorkflow
+
+    from pipeline.mistakes import mistake_of
+
+    ensemble = done / "out" / "ensemble"
+    files = [
+        str(bundle / "train.yaml"),
+        str(ensemble / "ensemble.yaml"),
+        str(bundle / "evaluate.yaml"),
+    ]
+    narrow = {key: value for key, value in small.items() if key != "network_def#features"}
+    more = {"tracking_dir": str(done / "mlruns"), "output_dir": str(done / "eval"), **narrow}
+
+    def evaluate(data):
+        workflow = ConfigWorkflow(files, run_id="evaluating", dataset_dir=str(data), **more)
+        workflow.initialize()
+        workflow.run()
+        return workflow.parser.get_parsed_content("network")
+
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
+        evaluate(done / "data")
+    assert "the model was trained on it" in mistake_of(caught.value)
+
+    write_cells(done / "new", count=5, size=64, seed=6)
+    network = evaluate(done / "new")
+    found = json.loads((done / "eval" / "summary.json").read_text())
+    assert found["test"]["iou"]["n"] == 1
+    image = torch.rand(1, 1, 64, 64)
+    members = []
+    for i, member in enumerate(network.members):
+        member.load_state_dict(read_checkpoint(done / "out" / f"fold_{i}" / "model.pt"))
+        members.append(member.eval()(image).sigmoid())
+    torch.testing.assert_close(network.eval()(image).sigmoid(), torch.stack(members).mean(0))
+
+
+def test_mistakes(bundle, tmp_path, capsys):
+    half = ["crossval", str(bundle.parent), "--out", str(tmp_path / "out"), "--", "--max_epochs"]
+    assert cli.main(half) == 1
+    assert "after --: found 1 words, expected a key and a value in turn" in capsys.readouterr().err
+    assert cli.main(["crossval", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert "train.yaml: no such file; give a bundle's folder" in capsys.readouterr().err

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from scipy.stats import wilcoxon
+
+from pipeline.evaluation.comparison import compare, comparison_plot, comparison_table
+
+
+def run(shift=0.0, seed=0, count=30):
+    cases = np.random.default_rng(0).uniform(0.5, 0.95, count)
+    noise = np.random.default_rng(seed).normal(0, 0.01, count)
+    return [
+        {"image": f"{i}.png", "patient": f"p{i // 2}", "dice": float(value + shift + extra)}
+        for i, (value, extra) in enumerate(zip(cases, noise, strict=True))
+    ]
+
+
+def test_small_differences_between_runs_are_seen_through_large_ones_between_cases():
+    (found,) = compare({"a": run(), "b": run(0.01, seed=1)}, "dice")
+    assert found.difference.low < 0.01 < found.difference.high
+    assert found.difference.low > 0
+    assert found.p < 0.01
+    assert found.difference.patients == 15
+
+
+def test_the_p_value_is_wilcoxons():
+    first, second = run(), run(0.004, seed=2)
+    (found,) = compare({"a": first, "b": second}, "dice")
+    differences = [b["dice"] - a["dice"] for a, b in zip(first, second, strict=True)]
+    assert found.p == pytest.approx(wilcoxon(differences).pvalue)
+    assert found.differences == pytest.approx(differences)
+
+
+def test_the_order_of_cases_means_nothing_and_equal_runs_do_not_differ():
+    (found,) = compare({"a": run(), "b": run()[::-1]}, "dice")
+    assert (found.difference.mean, found.p, found.better, found.worse) == (0, 1, 0, 0)
+
+
+def test_several_runs_are_compared_with_the_first_and_corrected():
+    runs = {"a": run(), "b": run(0.004, seed=2), "c": run(0.02, seed=3)}
+    alone = compare({"a": runs["a"], "b": runs["b"]}, "dice")[0].p
+    found = compare(runs, "dice")
+    assert [(each.first, each.second) for each in found] == [("a", "b"), ("a", "c")]
+    assert found[0].p >= alone
+    rows = comparison_table(found, "dice")
+    assert [row["run"] for row in rows] == ["b", "c"]
+    assert len(comparison_plot(found, "dice").axes[0].get_yticks()) == 2
+
+
+@pytest.mark.parametrize(
+    ("runs", "metric", "message"),
+    [
+        ({"a": run()}, "dice", "found 1 run; expected two"),
+        ({"a": run(), "b": run()[1:]}, "dice", r"1 cases are not in both, as 0\.png"),
+        ({"a": run(), "b": run()}, "roc", "a: has no 'roc'; it has dice"),
+    ],
+)
+def test_mistakes(runs, metric, message):
+    with pytest.raises(ValueError, match=message):
+        compare(runs, metric)

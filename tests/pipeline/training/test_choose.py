@@ -1,0 +1,104 @@
+"""What is chosen on validation, with an evaluator whose probabilities are given."""
+
+import pytest
+import torch
+from monai.data import DataLoader, MetaTensor
+from monai.engines import SupervisedEvaluator
+from monai.inferers import SimpleInferer
+
+from pipeline.evaluation.overlap import count as counted
+from pipeline.evaluation.overlap import dice
+from pipeline.inference import CellFinder, DihedralInferer
+from pipeline.training.choose import Choices, choose
+
+
+class Given(torch.nn.Module):
+    """The image is the probability, with a slope added that turning averages away."""
+
+    def __init__(self, better_turned=False):
+        super().__init__()
+        self.nothing = torch.nn.Parameter(torch.zeros(1))
+        self.better_turned = better_turned
+
+    def forward(self, image):
+        noise = torch.linspace(-0.3, 0.3, image.shape[-1]).expand_as(image)
+        wrong = noise if self.better_turned else 0 * noise
+        return (image + wrong).clamp(0.01, 0.99).logit()
+
+
+def square(size=24):
+    truth = torch.zeros(1, size, size)
+    truth[:, 6:18, 6:18] = 1
+    return truth
+
+
+def validator(probability, truth, better_turned=False):
+    item = {
+        "image": MetaTensor(probability, meta={"filename_or_obj": "a.png"}),
+        "label": MetaTensor(truth),
+    }
+    return SupervisedEvaluator(
+        device="cpu",
+        val_data_loader=DataLoader([item], batch_size=1),
+        network=Given(better_turned),
+        inferer=DihedralInferer(SimpleInferer()),
+    )
+
+
+def chosen(probability, truth=None, better_turned=False, **more):
+    truth = square() if truth is None else truth
+    engine = validator(probability, truth, better_turned)
+    return choose(engine, Choices(**{"metric": "dice", "tta": engine.inferer, **more}))
+
+
+def test_the_threshold_of_the_best_metric():
+    found = chosen(0.2 + 0.3 * square())
+    assert 0.2 < found.threshold <= 0.5
+    assert found.find_mask.settings() == {
+        "smallest": 0,
+        "largest_alone": False,
+        "fill_holes": False,
+    }
+
+
+def test_a_given_threshold_stays():
+    assert chosen(0.2 + 0.3 * square(), threshold=0.9).threshold == 0.9
+
+
+@pytest.mark.parametrize(("better_turned", "versions"), [(False, 1), (True, 8)])
+def test_symmetries_are_averaged_where_that_is_worth_it(better_turned, versions):
+    found = chosen(0.4 + 0.2 * square(), better_turned=better_turned)
+    assert found.tta_versions == versions
+    tried = found.tried["test-time augmentation"]
+    assert (tried["8 versions"] > tried["1 versions"] + 1e-3) == better_turned
+
+
+def test_a_given_number_of_symmetries_is_set():
+    engine = validator(square(), square())
+    choose(engine, Choices("dice", tta=engine.inferer, tta_versions=4))
+    assert engine.inferer.versions == 4
+
+
+def test_specks_go_where_that_is_better():
+    probability = 0.1 + 0.8 * square()
+    probability[0, 1, 1:4] = probability[0, 21, 2:5] = 0.9
+    found = chosen(probability)
+    assert found.find_mask.settings()["smallest"] == 72  # half of the square
+    assert chosen(probability, clean=False).find_mask.settings()["smallest"] == 0
+    mask = torch.from_numpy(found.find_mask(probability[0].numpy(), found.threshold))
+    assert dice(counted(mask, square()[0])) == 1
+
+
+def test_holes_are_filled_where_that_is_better():
+    probability = 0.1 + 0.8 * square()
+    probability[0, 10:12, 10:12] = 0.05
+    assert chosen(probability).find_mask.settings()["fill_holes"]
+
+
+def test_an_unknown_metric():
+    for metric in ("roc", "f1"):
+        with pytest.raises(ValueError, match="expected one of iou, dice, accuracy"):
+            chosen(square(), metric=metric)
+    engine = validator(square(), square())
+    with pytest.raises(ValueError, match="no instance labels"):
+        choose(engine, Choices("f1"), CellFinder())
