@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from pipeline.evaluation.checks import flat_pair
+
 BINS = 15
 
 
@@ -36,15 +38,8 @@ class Calibration:
         Raises:
             ValueError: another shape, or a value outside [0, 1] or NaN.
         """
-        if probability.shape != truth.shape:
-            raise ValueError(
-                f"probabilities of shape {tuple(probability.shape)}, truth of "
-                f"{tuple(truth.shape)}; expected one shape"
-            )
-        p = probability.numpy(force=True).ravel().astype(np.float64)
-        y = (truth.numpy(force=True).ravel() != 0).astype(np.float64)
-        if len(p) and not (p.min() >= 0 and p.max() <= 1):
-            raise ValueError("a probability outside [0, 1]; expected a sigmoid's output")
+        values, foreground = flat_pair(probability, truth)
+        p, y = values.astype(np.float64), foreground.astype(np.float64)
         bins = np.minimum((p * BINS).astype(int), BINS - 1)
         self.pixels += np.bincount(bins, minlength=BINS)
         self.probability += np.bincount(bins, p, BINS)

@@ -14,7 +14,7 @@ CellsOf = Callable[[NDArray[np.floating], float], Label]
 """Finds the cells in a probability map, ``(H, W)``, given the threshold."""
 
 
-AP_IOUS = tuple(0.5 + 0.05 * k for k in range(10))
+IOUS = tuple(0.5 + 0.05 * k for k in range(10))
 
 
 class Matches(NamedTuple):
@@ -122,23 +122,31 @@ def panoptic_quality(matches: Matches) -> float:
     return matches.iou_sum / cells if cells else 1.0
 
 
-def average_precision(shared: NDArray[np.int64]) -> float:
-    """Mean of TP / (TP + FP + FN) over the IoUs 0.5, 0.55, …, 0.95; 1 when there are no cells.
-
-    The score of the 2018 Data Science Bowl for one image. (Object detection calls another quantity
-    by this name, an area under a curve over confidences, which a segmentation has none of.)
+def over_ious(shared: NDArray[np.int64], metric: Callable[[Matches], float]) -> float:
+    """Mean of a metric of matches over the IoUs 0.5, 0.55, …, 0.95.
 
     Args:
         shared: as :func:`overlaps` returns it.
+        metric: :func:`precision_of_cells` gives the score of the 2018 Data Science Bowl.
 
     Example:
-        >>> round(average_precision(overlaps(np.array([1] * 10), np.array([1] * 8 + [0] * 2))), 2)
+        >>> shared = overlaps(np.array([1] * 10), np.array([1] * 8 + [0] * 2))  # an IoU of 0.8
+        >>> round(over_ious(shared, precision_of_cells), 2)
         0.6
     """
-    return float(np.mean([_precision(match(shared, iou)) for iou in AP_IOUS]))
+    return float(np.mean([metric(match(shared, iou)) for iou in IOUS]))
 
 
-def _precision(matches: Matches) -> float:
+def precision_of_cells(matches: Matches) -> float:
+    """TP / (TP + FP + FN); 1 when there are no cells at all.
+
+    The field calls its mean over IoUs average precision. (Object detection calls another quantity
+    so, an area under a curve over confidences, which a segmentation has none of.)
+
+    Example:
+        >>> round(precision_of_cells(Matches(tp=1, fp=1, fn=1, iou_sum=0.9)), 3)
+        0.333
+    """
     cells = matches.tp + matches.fp + matches.fn
     return matches.tp / cells if cells else 1.0
 
@@ -184,7 +192,7 @@ def touching(label: Label) -> int:
 def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
     """Return everything that is told of one image's cells.
 
-    F1 and panoptic quality at IoU 0.5, average precision from 0.5 to 0.95, merges and splits,
+    F1 and panoptic quality at IoU 0.5, average precision and F1 from 0.5 to 0.95, merges, splits,
     V_rand (the F-score of the Rand index over pairs of pixels of true cells, Arganda-Carreras et
     al. 2015; scikit-image returns one minus it), and how many true cells touch another.
 
@@ -203,7 +211,8 @@ def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
     empty = shared.shape[0] == 1
     return {
         **{name: metric(matches) for name, metric in CELL_METRICS.items()},
-        "ap": average_precision(shared),
+        "ap": over_ious(shared, precision_of_cells),
+        "f1_over_ious": over_ious(shared, f1),
         "v_rand": 1.0 if empty else 1 - adapted_rand_error(truth, prediction)[0],
         "merges": wrong.merges,
         "splits": wrong.splits,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
 
+from pipeline.evaluation.checks import check_probability
 from pipeline.evaluation.overlap import accuracy, count_arrays, dice
 from pipeline.evaluation.rand import agreement, thinned
 from pipeline.evaluation.warping import warping
@@ -98,8 +99,7 @@ class IsbiCurve:
         Raises:
             ValueError: different shapes, or a probability outside [0, 1] or NaN.
         """
-        if not (probability.min() >= 0 and probability.max() <= 1):
-            raise ValueError("a probability outside [0, 1]; expected a sigmoid's output")
+        check_probability(probability)
         # a tenth in float32 can lie below its float64, and 0.3 is to be at and above 0.3
         near = probability.astype(np.float64) + 1e-7
         self.rows.append([isbi_scores(near >= threshold, truth) for threshold in THRESHOLDS])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from pipeline.evaluation.checks import flat_pair
 from pipeline.evaluation.instances import CELL_METRICS, CellsOf, match, overlaps
 from pipeline.evaluation.overlap import METRICS, Counts
 
@@ -68,14 +69,7 @@ class ThresholdCurve(Curve):
         Raises:
             ValueError: another shape, or a value outside [0, 1] or NaN.
         """
-        if probability.shape != truth.shape:
-            raise ValueError(
-                f"probabilities of shape {tuple(probability.shape)}, truth of "
-                f"{tuple(truth.shape)}; expected one shape"
-            )
-        values, true = probability.numpy(force=True).ravel(), truth.numpy(force=True).ravel() != 0
-        if len(values) and not (values.min() >= 0 and values.max() <= 1):
-            raise ValueError("a probability outside [0, 1]; expected a sigmoid's output")
+        values, true = flat_pair(probability, truth)
         # float64: in float32, 102/255 * 255 falls just below 102
         levels = (values * np.float64(LEVELS - 1) + 1e-6).astype(np.uint8)
         both = np.bincount(levels + LEVELS * true, minlength=2 * LEVELS)

@@ -4,7 +4,13 @@ from pipeline.inference.cells import CellFinder
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.folder import find_images, find_volumes
 from pipeline.inference.masks import MaskFinder
-from pipeline.inference.model import load_network, mask_finder_of, threshold_of, tta_of
+from pipeline.inference.model import (
+    cell_finder_of,
+    load_network,
+    mask_finder_of,
+    threshold_of,
+    tta_of,
+)
 from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.writer import WritePredictions
 
@@ -14,6 +20,7 @@ __all__ = [
     "MaskFinder",
     "OverlapTileInferer",
     "WritePredictions",
+    "cell_finder_of",
     "find_images",
     "find_volumes",
     "load_network",

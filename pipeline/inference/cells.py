@@ -33,6 +33,10 @@ class CellFinder:
             raise ValueError(f"smallest: found {smallest}, expected 0 or more pixels")
         self.floor, self.smallest = floor, smallest
 
+    def settings(self) -> dict[str, float]:
+        """Return the arguments that make another one like it."""
+        return {"floor": self.floor, "smallest": self.smallest}
+
     def __call__(self, probability: NDArray[np.floating], threshold: float) -> NDArray[np.int32]:
         """Return the number of each pixel's cell, from 1, and 0 outside.
 

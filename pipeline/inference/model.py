@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pipeline.data.files import sha256, write_json
+from pipeline.inference.cells import CellFinder
 from pipeline.inference.masks import MaskFinder
 from pipeline.networks.weights import load_weights, read_checkpoint
 
@@ -85,3 +86,14 @@ def mask_finder_of(path: str) -> MaskFinder:
         ValueError: the record belongs to other weights.
     """
     return MaskFinder(**read_record(Path(path)).get("cleaning", {}))
+
+
+def cell_finder_of(path: str, usual: CellFinder) -> CellFinder:
+    """Return how evaluation chose to tell cells apart; as usual before that.
+
+    Raises:
+        FileNotFoundError: the model has no record.
+        ValueError: the record belongs to other weights.
+    """
+    chosen = read_record(Path(path)).get("cells")
+    return CellFinder(**chosen) if chosen else usual

@@ -7,15 +7,18 @@ import numpy as np
 from monai.engines import Evaluator
 
 from pipeline.evaluation.cases import Case, MasksOf
-from pipeline.evaluation.instances import CELL_METRICS, CellsOf
+from pipeline.evaluation.instances import CELL_METRICS, CellsOf, match, overlaps
 from pipeline.evaluation.overlap import METRICS, count_arrays
 from pipeline.evaluation.threshold import CellCurve, Curve, ThresholdCurve
+from pipeline.inference.cells import CellFinder
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.masks import MaskFinder, candidates
 from pipeline.training.collect import collect_cases
 
 VERSIONS = (1, 8)
 """Numbers of symmetries that are tried in test-time augmentation."""
+FLOORS = (0.3, 0.5, 0.7)
+"""Probabilities at which a cell may end, which are tried."""
 WORTH = 1e-3
 """What a choice must add to the metric on validation to be taken over the simpler one."""
 
@@ -45,6 +48,7 @@ class Chosen(NamedTuple):
         threshold: at and above which a pixel is foreground.
         tta_versions: symmetries averaged; None where there is no choice.
         find_mask: makes the mask.
+        find_cells: finds the cells, where they are told apart.
         curve: the metric against the threshold, on validation.
         tried: each alternative with the metric it had on validation.
     """
@@ -52,12 +56,16 @@ class Chosen(NamedTuple):
     threshold: float
     tta_versions: int | None
     find_mask: MaskFinder
+    find_cells: CellFinder | None
     curve: Curve
     tried: dict[str, dict[str, float]]
 
 
-def choose(validator: Evaluator, choices: Choices, find_cells: CellsOf | None = None) -> Chosen:
+def choose(validator: Evaluator, choices: Choices, find_cells: CellFinder | None = None) -> Chosen:
     """Choose on the validation split: first test-time augmentation, then threshold, then cleaning.
+
+    What is cleaned is the mask, or, where the metric is one of cells, the cells: at which
+    probability they end.
 
     Each is compared at its own best threshold. A costlier alternative must add
     :data:`WORTH` to be taken.
@@ -78,7 +86,9 @@ def choose(validator: Evaluator, choices: Choices, find_cells: CellsOf | None = 
     find_mask = MaskFinder()
     if choices.clean and choices.metric in METRICS:
         find_mask = _choose_cleaning(cases, choices.metric, threshold, tried)
-    return Chosen(threshold, versions, find_mask, curve, tried)
+    elif choices.clean and find_cells is not None:
+        find_cells = _choose_floor(cases, choices.metric, threshold, find_cells, tried)
+    return Chosen(threshold, versions, find_mask, find_cells, curve, tried)
 
 
 def check_metric(metric: str, find_cells: CellsOf | None) -> None:
@@ -139,6 +149,26 @@ def _choose_cleaning(
     values = {i: _mean_of(cases, metric, threshold, finder) for i, finder in enumerate(finders)}
     tried["cleaning"] = {told(finder): round(values[i], 6) for i, finder in enumerate(finders)}
     return finders[_worth_it(values)]
+
+
+def _choose_floor(
+    cases: Sequence[Case],
+    metric: str,
+    threshold: float,
+    find_cells: CellFinder,
+    tried: dict[str, dict[str, float]],
+) -> CellFinder:
+    values = {}
+    for floor in dict.fromkeys((find_cells.floor, *FLOORS)):
+        finder = CellFinder(floor, find_cells.smallest)
+        scores = [
+            CELL_METRICS[metric](match(overlaps(case.true_cells().numpy(), found)))
+            for case in cases
+            for found in [finder(case.probability[0].numpy(), threshold)]
+        ]
+        values[floor] = float(np.mean(scores))
+    tried["cells end at"] = {f"probability {floor:g}": round(v, 6) for floor, v in values.items()}
+    return CellFinder(_worth_it(values), find_cells.smallest)
 
 
 def told(finder: MaskFinder) -> str:

@@ -23,6 +23,9 @@ def collect_cases(
     Args:
         evaluator: its output holds image, logits and label.
         columns: what is known of each case, by the path of its image.
+
+    Raises:
+        ValueError: no image has any foreground; every score would be of empty masks.
     """
     cases: list[Case] = []
 
@@ -33,6 +36,11 @@ def collect_cases(
 
     with evaluator.add_event_handler(Events.ITERATION_COMPLETED, add):
         evaluator.run()
+    if not any(bool(case.truth.any()) for case in cases):
+        raise ValueError(
+            f"{cases[0].name} and {len(cases) - 1} more: no foreground in any mask, so there is "
+            "nothing to score; are these the right masks?"
+        )
     return cases
 
 

@@ -1,5 +1,7 @@
 """The evaluation run: choices on validation, numbers on test, a report, all in MLflow."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,12 @@ from PIL import Image
 
 from pipeline.data.files import atomic, write_json
 from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, score_names, table
-from pipeline.evaluation.instances import CellsOf
 from pipeline.evaluation.overlap import METRICS
 from pipeline.evaluation.overlays import overlay
 from pipeline.evaluation.report import Report, write_report
+from pipeline.inference.cells import CellFinder
 from pipeline.inference.model import read_record, store_choices
-from pipeline.provenance import versions
+from pipeline.provenance import git_commit, versions
 from pipeline.training.choose import Choices, Chosen, choose, told
 from pipeline.training.collect import collect_cases
 from pipeline.training.data import columns_of, image_hashes
@@ -30,7 +32,7 @@ def evaluate(
     folder: str,
     dataset_dir: str,
     choices: Choices,
-    find_cells: CellsOf | None = None,
+    find_cells: CellFinder | None = None,
     labels: Sequence[str] = (),
     groups: Groups | None = None,
     isbi: bool = False,
@@ -62,7 +64,7 @@ def evaluate(
         refuse_trained_on(Path(model), dataset_dir)
         chosen = choose(validator, choices, find_cells)
         cases = collect_cases(tester, columns_of(dataset_dir, "test"))
-        scoring = Scoring(chosen.threshold, chosen.find_mask, find_cells, labels, isbi)
+        scoring = Scoring(chosen.threshold, chosen.find_mask, chosen.find_cells, labels, isbi)
         rows = table(cases, scoring)
         names = score_names(rows, {name for case in cases for name in case.columns})
         found = {
@@ -71,6 +73,7 @@ def evaluate(
             "baselines": baselines(cases, dataset_dir),
             **grouped(rows, groups or Groups()),
             "model": {"path": model, **_provenance(Path(model))},
+            "evaluation": _executed(tracking, tester),
             "versions": versions(),
         }
         _write(Path(folder), cases, rows, found, scoring)
@@ -121,6 +124,18 @@ def _provenance(model: Path) -> dict[str, Any]:
     return {**record, "trained_on": f"{len(trained_on)} images"}
 
 
+def _executed(tracking: Tracking, tester: Evaluator) -> dict[str, Any]:
+    """By which code and config, and where, the evaluation was made."""
+    parser = tracking.workflow.parser
+    text = json.dumps(parser.config, sort_keys=True, default=str)
+    return {
+        "code": git_commit(Path(__file__).parent),
+        "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "seed": parser.get("seed"),
+        "device": str(tester.state.device),
+    }
+
+
 def _write(
     folder: Path,
     cases: Sequence[Case],
@@ -145,16 +160,15 @@ def _store(model: Path, choices: Choices, chosen: Chosen) -> None:
         threshold_by={"metric": choices.metric, "split": "validation"},
         tta_versions=chosen.tta_versions,
         cleaning=chosen.find_mask.settings(),
+        **({"cells": chosen.find_cells.settings()} if chosen.find_cells else {}),
     )
 
 
 def _record(tracking: Tracking, folder: Path, found: Mapping[str, Any]) -> None:
-    for name, row in found["test"].items():
-        ends = (
-            {f"test_{name}_{end}": row[end] for end in ("low", "high")} if name in METRICS else {}
-        )
-        tracking.log_metrics({f"test_{name}": row["mean"], **ends})
-    tracking.log_metrics({f"test_{name}": value for name, value in found["test_pooled"].items()})
+    test = found["test"]
+    ends = {f"{name}_{end}": test[name][end] for name in METRICS for end in ("low", "high")}
+    values = {**{name: row["mean"] for name, row in test.items()}, **ends, **found["test_pooled"]}
+    tracking.log_metrics({f"test_{name}": value for name, value in values.items()})
     tracking.log_metrics({"threshold": found["threshold"]})
     for path in sorted(folder.rglob("*")):
         if path.is_file():

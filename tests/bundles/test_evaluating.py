@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import binary_fill_holes, label
 
 from pipeline import cli
-from pipeline.data.datalist import write_datalist
+from pipeline.data.datalist import SPLITS, write_datalist
 from pipeline.mistakes import mistake_of
 
 
@@ -116,6 +116,18 @@ def test_a_test_image_that_was_trained_on_is_refused_under_any_name(
     line = failing(dataset_dir=str(cohort))
     assert line.startswith("other_name.png: of the test split, and the model was trained on it")
     assert not (site / "eval").exists()
+
+
+def test_a_split_without_any_foreground(failing, phantom, tmp_path):
+    cohort = tmp_path / "empty"
+    shutil.copytree(phantom, cohort)
+    content = json.loads((cohort / "datalist.json").read_text())
+    for entry in content["test"]:
+        Image.fromarray(np.zeros((64, 64), np.uint8)).save(cohort / entry["label"])
+    write_datalist(cohort, {split: content.pop(split) for split in SPLITS}, **content)
+    assert "no foreground in any mask, so there is nothing to score" in failing(
+        dataset_dir=str(cohort)
+    )
 
 
 def test_groups_that_cannot_be_compared(failing):

@@ -95,6 +95,24 @@ def test_holes_are_filled_where_that_is_better():
     assert chosen(probability).find_mask.settings()["fill_holes"]
 
 
+def test_where_cells_end_is_chosen_by_the_metric_of_cells():
+    truth = square()
+    probability = 0.05 + 0.4 * truth
+    probability[0, 9:15, 9:15] = 0.95
+    item = {
+        "image": MetaTensor(probability, meta={"filename_or_obj": "a.png"}),
+        "label": MetaTensor(truth),
+        "instances": MetaTensor(truth),
+    }
+    engine = SupervisedEvaluator(
+        device="cpu", val_data_loader=DataLoader([item], batch_size=1), network=Given()
+    )
+    found = choose(engine, Choices("pq", threshold=0.9), CellFinder(0.5, 2))
+    assert found.find_cells.settings() == {"floor": 0.3, "smallest": 2}
+    assert set(found.tried["cells end at"]) == {f"probability {p}" for p in (0.5, 0.3, 0.7)}
+    assert choose(engine, Choices("pq", 0.9, clean=False), CellFinder()).find_cells.floor == 0.5
+
+
 def test_an_unknown_metric():
     for metric in ("roc", "f1"):
         with pytest.raises(ValueError, match="expected one of iou, dice, accuracy"):

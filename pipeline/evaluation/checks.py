@@ -1,0 +1,33 @@
+"""What a score refuses, each in one line."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+def flat_pair(
+    probability: torch.Tensor, truth: torch.Tensor
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+    """Return the probabilities and the foreground of an image, pixel after pixel.
+
+    Raises:
+        ValueError: different shapes, or a value outside [0, 1] or NaN.
+    """
+    if probability.shape != truth.shape:
+        raise ValueError(
+            f"probabilities of shape {tuple(probability.shape)}, truth of "
+            f"{tuple(truth.shape)}; expected one shape"
+        )
+    values = probability.numpy(force=True).ravel()
+    check_probability(values)
+    return values, truth.numpy(force=True).ravel() != 0
+
+
+def check_probability(values: NDArray[np.floating]) -> None:
+    """Refuse what is no probability.
+
+    Raises:
+        ValueError: a value outside [0, 1], or NaN.
+    """
+    if values.size and not (values.min() >= 0 and values.max() <= 1):
+        raise ValueError("a probability outside [0, 1]; expected a sigmoid's output")

@@ -1,0 +1,105 @@
+"""The report, as Chromium shows it: nothing fails, nothing is cut off."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.evaluation.calibration import Calibration
+from pipeline.evaluation.cases import Case, Scoring, outcomes, pooled, score_names, summary, table
+from pipeline.evaluation.groups import gaps, group_table, running_mean
+from pipeline.evaluation.isbi import IsbiCurve
+from pipeline.evaluation.report import Report, write_report
+from pipeline.evaluation.threshold import ThresholdCurve
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FRAMED = """<!doctype html><iframe id="page" width="{width}" height="900" srcdoc="{page}"></iframe>
+<script>addEventListener("load", () => {{
+  const page = document.getElementById("page").contentDocument, box = document.createElement("pre");
+  box.id = "seen";
+  box.textContent = JSON.stringify({{
+    width: page.documentElement.clientWidth, needed: page.documentElement.scrollWidth,
+    broken: [...page.images].filter(i => !i.naturalWidth).length,
+    pictures: page.images.length, drawings: page.querySelectorAll("svg").length,
+  }});
+  document.body.append(box);
+}})</script>"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    cases = []
+    for i in range(24):
+        truth = np.zeros((1, 40, 60))
+        truth[0, 5 : 30 + i % 5, 8 : 40 + i % 7] = 1
+        probability = np.clip(0.2 + 0.6 * truth + rng.normal(0, 0.1, truth.shape), 0, 1)
+        columns = {"patient": f"p{i}", "sex": "fm"[i % 2], "age": 30 + i}
+        image = torch.tensor(rng.normal(size=(40, 60)))
+        tensors = torch.tensor(probability), torch.tensor(truth)
+        cases.append(Case(f"a_rather_long_name_{i}.png", image, *tensors, columns=columns))
+    scoring = Scoring(0.5, isbi=True)
+    rows = table(cases, scoring)
+    names = score_names(rows, {"patient", "sex", "age"})
+    calibration, curve, isbi = Calibration(), ThresholdCurve(), IsbiCurve()
+    for case in cases[:4]:
+        calibration.add(case.probability, case.truth)
+        curve.add(case.probability, case.truth)
+        isbi.add(case.probability[0].numpy(), case.truth[0].numpy() != 0)
+    found = {
+        "split": "test", "threshold": 0.5, "threshold_source": "chosen by iou on validation",
+        "threshold_metric": "iou", "tta_versions": 8, "cleaning": "holes filled",
+        "tried_on_validation": {"cleaning": {"nothing": 0.9, "holes filled": 0.92}},
+        "test": summary(rows, names), "test_pooled": pooled(cases, scoring) | {"ece": 0.01},
+        "outcomes": outcomes(rows), "calibration": calibration.curve().tolist(),
+        "isbi_best_threshold_on_test": isbi.best(), "group_metric": "iou",
+        "baselines": {"all foreground": {"iou": 0.3, "dice": 0.5, "accuracy": 0.3}},
+        "groups": [
+            {**group.values, **group.interval._asdict(), "enough": group.enough}
+            for group in group_table(rows, ["sex"], "iou")
+        ],
+        "gaps": [{**gap._asdict(), "verdict": gap.verdict()} for gap in gaps(rows, ["sex"], "iou")],
+        "age": running_mean(rows, "age", "iou", 10),
+        "model": {"bundle": "lungs", "sha256": "0123456789abcdef" * 4},
+        "evaluation": {"code": "none"}, "versions": {"python": "3.11"},
+    }  # fmt: skip
+    history = {"train_loss": [(1, 0.9), (2, 0.5)], "val_iou": [(2, 0.8)]}
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(path, Report(found, rows, names, cases, curve, history))
+    return path
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on this machine")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_loads_whole_and_fits(page, tmp_path, width):
+    framed = tmp_path / "framed.html"
+    text = html.escape(page.read_text("utf-8"))
+    framed.write_text(FRAMED.format(width=width, page=text), "utf-8")
+    done = subprocess.run(
+        [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000",
+            "--virtual-time-budget=5000", "--dump-dom", framed.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr
+    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout)[1]))
+    assert seen["broken"] == 0
+    assert (seen["pictures"], seen["drawings"]) == (6, 4)
+    assert width - 20 <= seen["width"] <= width  # beside a scroll bar
+    assert seen["needed"] <= seen["width"]
+
+
+def test_it_needs_no_network(page):
+    text = page.read_text("utf-8")
+    assert re.findall(r'(?:src|href)="(?!data:|#)', text) == []
+    assert "url(http" not in text
+    assert "<script" not in text
