@@ -51,7 +51,8 @@ def _crossval(options: argparse.Namespace) -> None:
         raise
     found = summarise_folds(folds, rows, Groups(options.groups, options.age, options.metric))
     found["bundle"] = options.bundle.resolve().name
-    write_crossval_report(folds.out / "report.html", found, options.groups)
+    known = "patient" in rows[0]
+    write_crossval_report(folds.out / "report.html", found, options.groups, known)
     overlay = write_ensemble(folds)
     _record(folds, found)
     for name in ("iou", "dice", "accuracy"):

@@ -15,10 +15,9 @@ from pipeline.evaluation.warping import warping
 THRESHOLDS = np.arange(11) / 10
 """Those of the challenge."""
 
-HIGHER_IS_BETTER = {
+HIGHER_IS_BETTER = {  # of the scores that have a best threshold of their own
     "v_rand_thinned": True, "v_info_thinned": True, "v_rand": True, "v_info": True,
     "rand_error": False, "pixel_error": False, "pixel_error_f": False, "warping_error": False,
-    "warping_splits": False, "warping_mergers": False,
 }  # fmt: skip
 
 
@@ -36,9 +35,10 @@ def isbi_scores(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, 
     pixel_error         1 - accuracy, at one threshold; unet-isbi-mane-mittal's .0828 is this
     pixel_error_f       1 - F-score of the insides' pixels; the first U-Net's .0611 is this, at the
                         best threshold
-    warping_error       share of the pixels that no bending brings together
+    warping_error       splits and mergers for each pixel, after bending the truth to the prediction
     warping_splits      cells cut in two, and
     warping_mergers     cells run together, both after bending
+    warping_remaining   share of the pixels that no bending brings together (Jain et al. 2010)
     ==================  ==========================================================================
 
     Args:
@@ -72,6 +72,7 @@ def isbi_scores(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, 
         "warping_error": bent.error,
         "warping_splits": bent.splits,
         "warping_mergers": bent.mergers,
+        "warping_remaining": bent.remaining,
     }
 
 

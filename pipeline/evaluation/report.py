@@ -51,6 +51,7 @@ def write_report(path: Path, report: Report) -> None:
         found=report.found,
         rows=report.rows,
         names=report.names,
+        patients_known="patient" in report.rows[0],
         columns=list(dict.fromkeys(name for case in report.cases for name in case.columns)),
         metrics=list(METRICS),
         training=_training_curves(report.history) if report.history else None,
@@ -63,17 +64,21 @@ def write_report(path: Path, report: Report) -> None:
         temporary.write_text(page, "utf-8")
 
 
-def write_crossval_report(path: Path, found: Mapping[str, Any], columns: Sequence[str]) -> None:
+def write_crossval_report(
+    path: Path, found: Mapping[str, Any], columns: Sequence[str], patients_known: bool
+) -> None:
     """Write the page of a cross-validation.
 
     Args:
         path: of the page.
         found: as :func:`pipeline.training.crossval.summarise_folds` returns it, and the bundle.
         columns: of the groups.
+        patients_known: whether the cohort tells them.
     """
     page = _template("crossval.html.jinja").render(
         found=found,
         columns=columns,
+        patients_known=patients_known,
         metrics=list(METRICS),
         age=_age_curve(found) if "age" in found else None,
     )

@@ -72,13 +72,13 @@ LABELS = st.one_of(
 ).filter(lambda cells: len(np.unique(cells[cells > 0])) != 1)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(LABELS, st.sampled_from([1.0, 5.0]))
 def test_any_label_agrees_with_one_distance_map_per_cell(cells, sigma):
     check(cells, sigma=sigma)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(LABELS, st.data())
 def test_any_spacing_agrees_too(cells, data):
     sizes = st.floats(0.3, 4)

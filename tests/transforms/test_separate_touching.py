@@ -76,7 +76,7 @@ LABELS = arrays.arrays(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(LABELS, st.integers(1, 3))
 def test_no_cell_of_any_label_vanishes_or_grows(label, width):
     found = SeparateTouching(width)(label)
