@@ -33,7 +33,7 @@ def _compare(options: argparse.Namespace) -> None:
 
     client = open_store(options.tracking)
     runs = [run for name in options.runs for run in evaluations(client, name)]
-    tables = {run.info.run_name: cases_of(client, run) for run in runs}
+    tables = {f"{run.info.run_name} ({run.info.run_id[:6]})": cases_of(client, run) for run in runs}
     found = compare(tables, options.metric)
     for each in found:
         print(_line(each, options.metric))
@@ -46,8 +46,8 @@ def _line(found: "Comparison", metric: str) -> str:
     ends = "" if difference.low is None else f" ({difference.low:+.4f} to {difference.high:+.4f})"
     return (
         f"{found.second} less {found.first}: {metric} {difference.mean:+.4f}{ends}, "
-        f"p = {found.p:.3g}, better in {found.better} and worse in {found.worse} of "
-        f"{difference.n} cases of {difference.patients} patients"
+        f"p = {found.p:.3g} over {difference.patients} patients, higher in {found.higher} and "
+        f"lower in {found.lower} of {difference.n} cases"
     )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
     from pipeline.training.crossval import Folds
 
 
@@ -44,29 +46,35 @@ def _crossval(options: argparse.Namespace) -> None:
     if not (configs / "train.yaml").is_file():
         raise FileNotFoundError(f"{configs / 'train.yaml'}: no such file; give a bundle's folder")
     folds = _folds(options)
+    client = open_store(folds.tracking)
     try:
         rows = run_folds(folds)
-    except BaseException:
-        open_store(folds.tracking).set_terminated(folds.parent, "FAILED")
+        found = summarise_folds(folds, rows, Groups(options.groups, options.age, options.metric))
+        found["bundle"] = options.bundle.resolve().name
+        known = "patient" in rows[0]
+        write_crossval_report(folds.out / "report.html", found, options.groups, known)
+        overlay = write_ensemble(folds)
+    except BaseException as error:
+        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        client.set_terminated(folds.parent, "KILLED" if interrupted else "FAILED")
         raise
-    found = summarise_folds(folds, rows, Groups(options.groups, options.age, options.metric))
-    found["bundle"] = options.bundle.resolve().name
-    known = "patient" in rows[0]
-    write_crossval_report(folds.out / "report.html", found, options.groups, known)
-    overlay = write_ensemble(folds)
-    _record(folds, found)
+    _record(client, folds, found)
     for name in ("iou", "dice", "accuracy"):
         row = found["test"][name]
         ends = "" if row["low"] is None else f" ({row['low']:.4f} to {row['high']:.4f})"
         print(f"out of fold, {row['n']} images: {name} {row['mean']:.4f}{ends}")
     print(f"report      {folds.out / 'report.html'}")
-    print(f"ensemble    --config_file \"['{configs}/train.yaml','{overlay}','{configs}/…yaml']\"")
+    files = ",".join(f"'{path}'" for path in (*folds.configs, overlay, f"{configs}/…yaml"))
+    print(f'ensemble    --config_file "[{files}]"')
 
 
 def _folds(options: argparse.Namespace) -> "Folds":
     """Make the folds, or find those of an interrupted call, and the run they belong to."""
+    from pipeline.data.datalist import SPLITS, read_datalist
     from pipeline.data.files import write_json
     from pipeline.data.resplit import write_folds
+    from pipeline.evaluation.groups import check_columns
+    from pipeline.provenance import git_commit
     from pipeline.training.crossval import Folds
     from pipeline.training.run_name import unique_run_name
     from pipeline.training.tracking import connect
@@ -82,12 +90,25 @@ def _folds(options: argparse.Namespace) -> "Folds":
     if state.is_file():
         begun = json.loads(state.read_text("utf-8"))
         parent = _same(begun, chosen, state)
-        folders = [data / "folds" / str(i) for i in range(options.folds)]
+        folders = [options.out / "folds" / str(i) for i in range(options.folds)]
     else:
+        datalist = read_datalist(data)
+        entries = [entry for split in SPLITS for entry in datalist.content.get(split, ())]
+        check_columns(entries, [*options.groups, *([options.age] if options.age else [])])
         group = {"group": None, "strata": options.stratify, "seed": options.seed}
-        folders = write_folds(data, options.folds, **group)
-        client, experiment = connect(tracking.resolve(), options.bundle.resolve().name)
-        tags = {"run": "crossval", "folds": str(options.folds)}
+        # beside the models: folds in the cohort may be made anew for something else
+        into = (options.out / "folds").resolve()
+        write_folds(data.resolve(), options.folds, **group, into=into)
+        folders = [options.out / "folds" / str(i) for i in range(options.folds)]
+        bundle = options.bundle.resolve().name
+        client, experiment = connect(tracking.resolve(), bundle)
+        tags = {
+            "run": "crossval",
+            "bundle": bundle,
+            "folds": str(options.folds),
+            "datalist_sha256": datalist.sha256,
+            "git_commit": git_commit(options.bundle),
+        }
         name = f"crossval_{unique_run_name()}"
         parent = client.create_run(experiment, run_name=name, tags=tags).info.run_id
         write_json(state, {"parent": parent, **chosen})
@@ -98,6 +119,7 @@ def _folds(options: argparse.Namespace) -> "Folds":
         options.out,
         tracking,
         parent,
+        options.metric,
         options.overrides,
     )
 
@@ -113,12 +135,11 @@ def _same(begun: Mapping[str, Any], chosen: Mapping[str, Any], state: Path) -> s
     return str(begun["parent"])
 
 
-def _record(folds: "Folds", found: Mapping[str, Any]) -> None:
-    from pipeline.training.runs import open_store
+def _record(client: "MlflowClient", folds: "Folds", found: Mapping[str, Any]) -> None:
+    from pipeline.training.runs import CASES
 
-    client = open_store(folds.tracking)
     for name, row in found["test"].items():
         client.log_metric(folds.parent, f"test_{name}", row["mean"])
-    for name in ("cases.csv", "cases.json", "summary.json", "report.html"):
+    for name in ("cases.csv", CASES, "summary.json", "report.html"):
         client.log_artifact(folds.parent, str(folds.out / name))
     client.set_terminated(folds.parent, "FINISHED")

@@ -1,6 +1,8 @@
 """``unet-school new``: from a folder of images and masks to a bundle that trains."""
 
 import argparse
+import re
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,8 +15,7 @@ if TYPE_CHECKING:
     from pipeline.data.cohort import Cohort, SourceCase
     from pipeline.data.findings import Finding
     from pipeline.data.fingerprint import CaseFacts, Listed
-
-KINDS = ("mask", "classes", "instances")
+    from pipeline.planning.plan import Plan
 
 
 def add_new(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,9 @@ def add_new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="a new folder, as bundles/mine")
     add_folder(parser)
     parser.add_argument(
-        "--kind", choices=KINDS, help="what the masks' numbers mean (told from the masks)"
+        "--kind",
+        choices=["mask", "classes", "instances"],
+        help="what the masks' numbers mean (told from the masks)",
     )
     parser.add_argument(
         "--names", nargs="+", metavar="NAME", help="of the labels, in the order of their numbers"
@@ -34,7 +37,7 @@ def add_new(parser: argparse.ArgumentParser) -> None:
 def _new(options: argparse.Namespace) -> None:
     from pipeline.data.cohorts.folder import folder
     from pipeline.data.fingerprint import fingerprint
-    from pipeline.planning.labels import label_kind
+    from pipeline.planning.labels import check_kind, label_kind
     from pipeline.planning.plan import check_can_be_planned
 
     _check_is_new(options.bundle)
@@ -43,20 +46,28 @@ def _new(options: argparse.Namespace) -> None:
     facts, found = looked_at([_listed(case) for case in cohort.cases])
     kind = options.kind or label_kind(facts)
     _refuse_errors(found, kind)
+    check_kind(facts, kind)
     check_can_be_planned(fingerprint(facts))
     labels = _labels(facts, kind, options.names)
     if kind == "instances":
         cohort = folder(options.images, options.masks, instances=True, **chosen)
-    data = options.bundle / "data"
-    _write_data(cohort, data, options)
-    facts, found, mended = _mended(data)
-    write_check(facts, found, data / "check")
-    _write_bundle(options.bundle, facts, kind, labels, mended)
+    # made beside the bundle, which appears when it is whole
+    partial = options.bundle.with_name(f".{options.bundle.name}.partial")
+    shutil.rmtree(partial / "data", ignore_errors=True)
+    _write_data(cohort, partial / "data", options)
+    facts, found, mended = _mended(partial / "data")
+    _refuse_errors(found, kind)
+    write_check(facts, found, partial / "data" / "check")
+    planned = _write_bundle(partial, options.bundle, facts, kind, labels, mended)
+    partial.rename(options.bundle)
+    _tell(planned, options.bundle)
 
 
 def _check_is_new(bundle: Path) -> None:
-    if any((bundle / name).exists() for name in ("configs", "data")):
+    if bundle.exists() and any(bundle.iterdir()):
         raise FileExistsError(f"{bundle}: there is a bundle already; give another folder")
+    if bundle.exists():
+        bundle.rmdir()
 
 
 def _listed(case: "SourceCase") -> "Listed":
@@ -67,16 +78,23 @@ def _listed(case: "SourceCase") -> "Listed":
 
 
 def _refuse_errors(found: Sequence["Finding"], kind: str) -> None:
-    """Let pass what can be mended in the copies, and the numbers of instances."""
+    """Let pass what can be mended in the copies, and the numbers of instances.
+
+    Equal images are an error, not a warning: the split, yet to come, may part them.
+    """
     from pipeline.data.mend import MENDABLE
 
     fine = {*MENDABLE, *(["values"] if kind == "instances" else [])}
-    errors = [each for each in found if each.level == "error" and each.kind not in fine]
+    errors = [
+        each
+        for each in found
+        if (each.level == "error" or each.kind == "duplicate") and each.kind not in fine
+    ]
     for each in errors[:SHOWN]:
         print(each.line())
     if errors:
         raise ValueError(
-            f"{len(errors)} errors in the images and masks; nothing was written; mend what is "
+            f"{len(errors)} errors in the images and masks, so no bundle was made; mend what is "
             "named above"
         )
 
@@ -91,6 +109,11 @@ def _labels(facts: Sequence["CaseFacts"], kind: str, names: Sequence[str] | None
             f"--names: found {len(names)}, expected {len(numbers)}, for the numbers "
             f"{', '.join(map(str, numbers))} of the masks"
         )
+    for name in names or ():
+        if not re.fullmatch(r"[\w -]+", name) or list(names or ()).count(name) > 1:
+            raise ValueError(
+                f"--names {name}: expected names of letters, digits, - and _, each once"
+            )
     return dict(zip(names or usual, numbers, strict=True))
 
 
@@ -120,18 +143,29 @@ def _mended(data: Path) -> tuple[list["CaseFacts"], list["Finding"], int]:
 
 
 def _write_bundle(
-    bundle: Path, facts: Sequence["CaseFacts"], kind: str, labels: dict[str, int], mended: int
-) -> None:
+    folder: Path,
+    bundle: Path,
+    facts: Sequence["CaseFacts"],
+    kind: str,
+    labels: dict[str, int],
+    mended: int,
+) -> "Plan":
     from pipeline.data.fingerprint import fingerprint
     from pipeline.data.readers import suffix_of
-    from pipeline.planning.bundle import choices, write_bundle
+    from pipeline.planning.bundle import write_bundle
     from pipeline.planning.machine import machine_at_hand
     from pipeline.planning.plan import plan
 
     found = fingerprint(facts)
     data_type = suffix_of(facts[0].image_path).lstrip(".")
     planned = plan(found, machine_at_hand(), kind, labels)
-    write_bundle(bundle, planned, found, data_type, mended)
+    write_bundle(folder, bundle, planned, found, data_type, mended)
+    return planned
+
+
+def _tell(planned: "Plan", bundle: Path) -> None:
+    from pipeline.planning.bundle import choices
+
     print()
     for name, choice in choices(planned).items():
         print(f"{name.replace('_', ' '):14} {choice.value!s:22} {choice.reason}")

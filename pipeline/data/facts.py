@@ -2,10 +2,12 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,6 +19,8 @@ MOST_VALUES = 32
 """Values of a mask that are listed; with more it is no mask."""
 SMEARED = 0.9
 """Share of a mask's pixels near 0 or 255, from which on the other values are JPEG's."""
+LEAST_SMEARED = 4
+"""Values between 0 and 255 from which on they are JPEG's; fewer are classes."""
 THUMBNAIL = 32
 """Side of the small picture by which near-duplicates are found."""
 FLAT = {*TIFF, *DICOM}
@@ -49,9 +53,10 @@ class ImageFacts(NamedTuple):
     """What an image is.
 
     Attributes:
-        size: pixels along each axis.
+        size: pixels along each axis; of a volume left to right, back to front, bottom to top,
+            however it is stored.
         channels: values a pixel.
-        spacing: of the pixels, mm; empty where the format does not say.
+        spacing: of the pixels, mm, in the same order; empty where the format does not say.
         dtype: number format.
         percentiles: 0.5, 50 and 99.5 % of the finite values, all channels together.
         mean: of the finite values.
@@ -126,9 +131,9 @@ def image_facts(pixels: Pixels) -> ImageFacts:
     if not finite.size:
         finite = np.zeros(1, array.dtype)
     return ImageFacts(
-        tuple(map(int, pixels.size)),
+        _in_space(pixels, pixels.size),
         pixels.channels,
-        _spacing(pixels),
+        _in_space(pixels, _spacing(pixels)),
         str(array.dtype),
         tuple(float(value) for value in np.percentile(finite, PERCENTILES)),
         float(finite.mean(dtype=np.float64)),
@@ -145,7 +150,7 @@ def mask_facts(pixels: Pixels) -> MaskFacts:
     array = pixels.array
     plane = array[..., 0] if pixels.channels > 1 else array
     return MaskFacts(
-        tuple(map(int, pixels.size)),
+        _in_space(pixels, pixels.size),
         tuple(float(value) for value in _values(plane.ravel())),
         float(np.count_nonzero(plane) / max(1, plane.size)),
         _smeared(plane),
@@ -164,9 +169,11 @@ def _smeared(plane: NDArray[Any]) -> bool:
     if plane.dtype != np.uint8:
         return False
     counts = np.bincount(plane.ravel(), minlength=256)
-    between = counts[1:255].sum() > 0
+    between = np.count_nonzero(counts[1:255])
     ends = counts[:32].sum() + counts[-32:].sum()
-    return bool(between and counts[-32:].sum() > 0 and ends >= SMEARED * plane.size)
+    return bool(
+        between >= LEAST_SMEARED and counts[-32:].sum() > 0 and ends >= SMEARED * plane.size
+    )
 
 
 def thumbnail(pixels: Pixels) -> NDArray[np.float32]:
@@ -190,6 +197,14 @@ def _spacing(pixels: Pixels) -> tuple[float, ...]:
     if pixels.affine is None:
         return ()
     return tuple(round(float(v), 4) for v in np.linalg.norm(pixels.affine[:3, :3], axis=0))
+
+
+def _in_space(pixels: Pixels, each_axis: Sequence[float]) -> tuple[Any, ...]:
+    """Put a volume's numbers into the order left to right, back to front, bottom to top."""
+    if pixels.affine is None:
+        return tuple(each_axis)
+    places = io_orientation(pixels.affine)[:, 0]
+    return tuple(each_axis[i] for i in np.argsort(places))
 
 
 def _values(flat: NDArray[Any]) -> NDArray[Any]:

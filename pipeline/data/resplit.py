@@ -46,11 +46,20 @@ def write_folds(
     group: str | None = None,
     strata: Sequence[str] = (),
     seed: int = 0,
+    into: Path | None = None,
 ) -> list[Path]:
     """Write ``folds/0/datalist.json`` and so on; over all folds each case is tested once.
 
     Fold i tests part i, validates on the next part, and trains on all others. Train on one with
     ``--dataset_dir COHORT/folds/0``.
+
+    Args:
+        folder: of the cohort, whose files the folds share.
+        folds: how many.
+        group: the column whose equal values stay together; by default the patient, where known.
+        strata: columns to spread evenly.
+        seed: of the draw.
+        into: where the folds are written; by default ``folds`` in the cohort.
 
     Returns:
         The folders of the folds.
@@ -65,10 +74,11 @@ def write_folds(
     parts = grouped_split(*groups_and_strata(entries, group, strata), [1] * folds, seed)
     said = {**description, "seed": seed, "split": "folds", "folds": folds, "group": group}
     said["strata"] = list(strata)
-    shutil.rmtree(folder / "folds", ignore_errors=True)  # of another partition
+    root = into or folder / "folds"
+    shutil.rmtree(root, ignore_errors=True)  # of another partition
     out = []
     for fold in range(folds):
-        target = folder / "folds" / str(fold)
+        target = root / str(fold)
         target.mkdir(parents=True)
         validation = (fold + 1) % folds
         training = [part for i, part in enumerate(parts) if i not in (fold, validation)]

@@ -3,15 +3,17 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.evaluation.distance import surface_distance
 from pipeline.evaluation.instances import CellsOf, instance_scores
 from pipeline.evaluation.isbi import isbi_scores
+from pipeline.evaluation.masks import MasksOf, label_masks, plain_mask
 from pipeline.evaluation.overlap import (
     FURTHER,
     METRICS,
@@ -22,7 +24,8 @@ from pipeline.evaluation.overlap import (
     iou,
     of_background,
 )
-from pipeline.evaluation.statistics import bootstrap_interval
+from pipeline.evaluation.shared import Label
+from pipeline.evaluation.statistics import bootstrap_interval, patients_of
 
 Row = dict[str, Any]
 """One line of the per-image table."""
@@ -68,15 +71,6 @@ class Case(NamedTuple):
         return self.cells
 
 
-MasksOf = Callable[[np.ndarray, float], np.ndarray]
-"""Turns the probability map of a label, ``(*spatial)``, into its mask, given the threshold."""
-
-
-def plain_mask(probability: np.ndarray, threshold: float) -> np.ndarray:
-    """The mask of what is at and above the threshold."""
-    return probability >= threshold
-
-
 class Scoring(NamedTuple):
     """How cases are scored.
 
@@ -94,10 +88,31 @@ class Scoring(NamedTuple):
     labels: Sequence[str] = ()
     isbi: bool = False
 
+    def cells_of(self, case: Case) -> Label | None:
+        """Return the predicted cells, where they are told apart."""
+        if self.find_cells is None:
+            return None
+        return self.find_cells(case.probability[0].numpy(), self.threshold)
+
+    def masks_of(self, case: Case, cells: Label | None) -> NDArray[np.bool_]:
+        """Return the predicted mask of each label; where cells are told apart, that of them."""
+        if cells is not None:
+            return cells[None] > 0
+        return label_masks(case.probability.numpy(), self.threshold, self.find_mask)
+
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:
     """Return one row for each case: its name, what is known of it, and its scores."""
-    return [{"image": case.name, **case.columns, **scores(case, scoring)} for case in cases]
+    return [_row(case, scores(case, scoring)) for case in cases]
+
+
+def _row(case: Case, found: Row) -> Row:
+    taken = sorted(set(case.columns) & {"image", "fold", *found})
+    if taken:
+        raise ValueError(
+            f"column '{taken[0]}' of the datalist: a score has this name; rename the column"
+        )
+    return {"image": case.name, **case.columns, **found}
 
 
 def scores(case: Case, scoring: Scoring) -> Row:
@@ -105,8 +120,10 @@ def scores(case: Case, scoring: Scoring) -> Row:
 
     Of several labels each has its own, ``dice_LABEL``, beside the means over them.
     """
-    pairs = list(zip(case.probability, case.truth, strict=True))
-    each = [_label_scores(p, y, scoring, case.spacing) for p, y in pairs]
+    cells = scoring.cells_of(case)
+    masks = scoring.masks_of(case, cells)
+    triples = zip(masks, case.probability, case.truth, strict=True)
+    each = [_label_scores(*triple, case.spacing) for triple in triples]
     if len(each) == 1:
         found = each[0]
     else:
@@ -115,24 +132,21 @@ def scores(case: Case, scoring: Scoring) -> Row:
         for label, values in zip(scoring.labels, each, strict=True):
             found |= {f"{name}_{label}": value for name, value in values.items()}
     if scoring.isbi:
-        mask = scoring.find_mask(case.probability[0].numpy(), scoring.threshold)
-        found |= isbi_scores(mask, case.truth[0].numpy() != 0)
-    if scoring.find_cells is not None:
-        predicted = scoring.find_cells(case.probability[0].numpy(), scoring.threshold)
-        found |= instance_scores(case.true_cells().numpy(), predicted)
+        found |= isbi_scores(masks[0], case.truth[0].numpy() != 0)
+    if cells is not None:
+        found |= instance_scores(case.true_cells().numpy(), cells)
     return found
 
 
 def _label_scores(
+    mask: NDArray[np.bool_],
     probability: torch.Tensor,
     truth: torch.Tensor,
-    scoring: Scoring,
     spacing: tuple[float, ...] | None,
 ) -> Row:
-    mask = torch.from_numpy(scoring.find_mask(probability.numpy(), scoring.threshold))
-    counts = count(mask, truth)
+    counts = count(torch.from_numpy(mask), truth)
     unit = "px" if spacing is None else "mm"
-    apart = surface_distance(mask.numpy(), truth.numpy() != 0, spacing)
+    apart = surface_distance(mask, truth.numpy() != 0, spacing)
     return {
         **{name: metric(counts) for name, metric in {**METRICS, **FURTHER}.items()},
         **{name: metric(probability, truth) for name, metric in SOFT.items()},
@@ -163,7 +177,7 @@ def summary(rows: Sequence[Row], names: Sequence[str]) -> dict[str, dict[str, An
         >>> summary(rows, ["iou"])["iou"]["mean"], summary(rows, ["iou"])["iou"]["n"]
         (0.75, 2)
     """
-    patients = [row.get("patient", i) for i, row in enumerate(rows)]
+    patients = patients_of(rows)
     out: dict[str, dict[str, Any]] = {}
     for name in names:
         values = np.array([row[name] for row in rows], np.float64)
@@ -189,8 +203,9 @@ def outcomes(rows: Sequence[Row]) -> dict[str, int]:
         >>> outcomes([{"outcome": "found"}, {"outcome": "missed"}, {"outcome": "found"}])
         {'found': 2, 'missed': 1}
     """
-    told = [row[name] for row in rows for name in row if name.startswith(OUTCOME)]
-    return dict(Counter(told).most_common())
+    of_labels = [name for name in rows[0] if name.startswith(f"{OUTCOME}_")]
+    names = [OUTCOME] if OUTCOME in rows[0] else of_labels
+    return dict(Counter(row[name] for row in rows for name in names).most_common())
 
 
 def pooled(cases: Sequence[Case], scoring: Scoring) -> dict[str, float]:
@@ -200,8 +215,9 @@ def pooled(cases: Sequence[Case], scoring: Scoring) -> dict[str, float]:
     """
     totals = np.zeros(4, np.int64)
     for case in cases:
-        for probability, truth in zip(case.probability, case.truth, strict=True):
-            mask = scoring.find_mask(probability.numpy(), scoring.threshold)
+        for mask, truth in zip(
+            scoring.masks_of(case, scoring.cells_of(case)), case.truth, strict=True
+        ):
             totals += np.array(count(torch.from_numpy(mask), truth))
     counts = Counts(*map(int, totals))
     return {f"{name}_pooled": metric(counts) for name, metric in {**METRICS, **FURTHER}.items()}

@@ -1,13 +1,14 @@
 """Whether one model is better than another: case by case, on the same cases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from pipeline.evaluation.statistics import Interval, bootstrap_interval, holm
+from pipeline.evaluation.statistics import Interval, bootstrap_interval, holm, patients_of
 
 Row = Mapping[str, Any]
 
@@ -19,9 +20,10 @@ class Comparison(NamedTuple):
         first: name of one run.
         second: name of the other.
         difference: mean of second less first, with its 95 % interval over patients.
-        p: of the Wilcoxon signed-rank test, corrected for the number of comparisons.
-        better: cases that are better in the second.
-        worse: cases that are worse in the second.
+        p: of the Wilcoxon signed-rank test on the patients' mean differences, corrected for the
+            number of comparisons.
+        higher: cases with a higher value in the second.
+        lower: cases with a lower value in the second.
         differences: of each case, in the order of the first run's.
     """
 
@@ -29,8 +31,8 @@ class Comparison(NamedTuple):
     second: str
     difference: Interval
     p: float
-    better: int
-    worse: int
+    higher: int
+    lower: int
     differences: tuple[float, ...]
 
 
@@ -42,7 +44,7 @@ def compare(runs: Mapping[str, Sequence[Row]], metric: str) -> list[Comparison]:
 
     Args:
         runs: the per-image table of each run, by its name.
-        metric: name of a score; where a higher one is worse, read the signs the other way.
+        metric: name of a score.
 
     Raises:
         ValueError: fewer than two runs, a metric that a run lacks, or runs on other cases.
@@ -51,7 +53,7 @@ def compare(runs: Mapping[str, Sequence[Row]], metric: str) -> list[Comparison]:
         >>> first = [{"image": str(i), "dice": 0.8} for i in range(20)]
         >>> second = [{"image": str(i), "dice": 0.8 + 0.001 * i} for i in range(20)]
         >>> (found,) = compare({"a": first, "b": second}, "dice")
-        >>> round(found.difference.mean, 4), found.better, found.worse, found.p < 0.001
+        >>> round(found.difference.mean, 4), found.higher, found.lower, found.p < 0.001
         (0.0095, 19, 0, True)
     """
     if len(runs) < 2:
@@ -78,8 +80,9 @@ def _compare(
             numbers = ", ".join(key for key, value in row.items() if isinstance(value, float))
             raise ValueError(f"{name}: has no '{metric}'; it has {numbers}")
     differences = np.array([other[metric] - row[metric] for row, other in pairs])
-    patients = [row.get("patient", i) for i, row in enumerate(rows)]
-    p = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    patients = patients_of(rows)
+    per_patient = _means(differences, patients)
+    p = float(wilcoxon(per_patient).pvalue) if per_patient.any() else 1.0
     return Comparison(
         first,
         second,
@@ -89,6 +92,14 @@ def _compare(
         int((differences < 0).sum()),
         tuple(differences.tolist()),
     )
+
+
+def _means(differences: NDArray[np.float64], patients: Sequence[Hashable]) -> NDArray[np.float64]:
+    """The mean difference of each patient; images of one are no independent evidence."""
+    place = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
+    index = [place[patient] for patient in patients]
+    sums: NDArray[np.float64] = np.bincount(index, differences) / np.bincount(index)
+    return sums
 
 
 def comparison_table(found: Sequence[Comparison], metric: str) -> list[dict[str, Any]]:
@@ -101,8 +112,8 @@ def comparison_table(found: Sequence[Comparison], metric: str) -> list[dict[str,
             "low": each.difference.low,
             "high": each.difference.high,
             "p (Wilcoxon, Holm)": round(each.p, 6),
-            "better": each.better,
-            "worse": each.worse,
+            "higher in": each.higher,
+            "lower in": each.lower,
             "cases": each.difference.n,
             "patients": each.difference.patients,
         }

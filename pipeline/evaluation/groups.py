@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.evaluation.statistics import Interval, bootstrap_interval, holm, permutation_test
+from pipeline.evaluation.statistics import (
+    Interval,
+    bootstrap_interval,
+    holm,
+    patients_of,
+    permutation_test,
+    sign_flip_test,
+)
 
 Row = Mapping[str, Any]
 """One image: its scores, ``patient``, and its group columns."""
@@ -89,7 +96,10 @@ def group_table(rows: Sequence[Row], columns: Sequence[str], metric: str) -> lis
 
 
 def gaps(rows: Sequence[Row], columns: Sequence[str], metric: str) -> list[Gap]:
-    """Compare each two values of each column, by a permutation test over patients.
+    """Compare each two values of each column, by a permutation test over patients' means.
+
+    Where patients have images of both values (a left and a right eye, say), each is compared with
+    itself, and those without both are left out.
 
     Raises:
         ValueError: a column that an image lacks, or that has one value.
@@ -108,9 +118,7 @@ def gaps(rows: Sequence[Row], columns: Sequence[str], metric: str) -> list[Gap]:
                 _patient_means([row for row in rows if row[column] == value], metric)
                 for value in (first, second)
             )
-            enough = min(len(one), len(other)) >= FEWEST
-            p = permutation_test(one, other) if enough else None
-            found.append(Gap(column, first, second, float(np.mean(one) - np.mean(other)), p))
+            found.append(Gap(column, first, second, *_tested(one, other)))
     corrected = iter(holm([gap.p for gap in found if gap.p is not None]))
     return [gap if gap.p is None else gap._replace(p=next(corrected)) for gap in found]
 
@@ -153,6 +161,17 @@ def running_mean(
     ]
 
 
+def check_metric(rows: Sequence[Row], metric: str) -> None:
+    """Refuse to compare by what is no score.
+
+    Raises:
+        ValueError: the rows have no such number.
+    """
+    if not isinstance(rows[0].get(metric), (int, float)):
+        known = ", ".join(name for name, value in rows[0].items() if isinstance(value, float))
+        raise ValueError(f"metric '{metric}': not in the table of cases; it has {known}")
+
+
 def check_columns(rows: Sequence[Row], columns: Sequence[str]) -> None:
     """Refuse group columns that cannot group.
 
@@ -176,13 +195,26 @@ def check_columns(rows: Sequence[Row], columns: Sequence[str]) -> None:
 
 
 def _group(values: Mapping[str, Any], rows: Sequence[Row], metric: str) -> Group:
-    patients = [row.get("patient", i) for i, row in enumerate(rows)]
-    interval = bootstrap_interval([row[metric] for row in rows], patients)
+    interval = bootstrap_interval([row[metric] for row in rows], patients_of(rows))
     return Group(values, interval, interval.patients >= FEWEST)
 
 
-def _patient_means(rows: Sequence[Row], metric: str) -> list[float]:
+def _patient_means(rows: Sequence[Row], metric: str) -> dict[Hashable, float]:
     values: dict[Hashable, list[float]] = defaultdict(list)
     for i, row in enumerate(rows):
-        values[row.get("patient", i)].append(row[metric])
-    return [float(np.mean(each)) for each in values.values()]
+        alone = ("alone", row.get("image", i))
+        values[alone if row.get("patient") is None else row["patient"]].append(row[metric])
+    return {patient: float(np.mean(each)) for patient, each in values.items()}
+
+
+def _tested(
+    one: Mapping[Hashable, float], other: Mapping[Hashable, float]
+) -> tuple[float, float | None]:
+    """The difference of the patients' means, and its probability by chance."""
+    both = [one[patient] - other[patient] for patient in one if patient in other]
+    if both:
+        return float(np.mean(both)), sign_flip_test(both) if len(both) >= FEWEST else None
+    first, second = list(one.values()), list(other.values())
+    enough = min(len(first), len(second)) >= FEWEST
+    p = permutation_test(first, second) if enough else None
+    return float(np.mean(first) - np.mean(second)), p

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
-from skimage.metrics import adapted_rand_error
 
-Label = NDArray[np.integer]
+from pipeline.evaluation.rand import agreement
+from pipeline.evaluation.shared import Label, overlaps
 
 CellsOf = Callable[[NDArray[np.floating], float], Label]
 """Finds the cells in a probability map, ``(H, W)``, given the threshold."""
@@ -43,35 +43,6 @@ class Confusions(NamedTuple):
 
     merges: int
     splits: int
-
-
-def overlaps(truth: Label, prediction: Label) -> NDArray[np.int64]:
-    """Count the pixels that each true cell (row) shares with each predicted cell (column).
-
-    Row 0 and column 0 are the backgrounds; cells stand in the order of their numbers.
-
-    Args:
-        truth: whole numbers, 0 for background, of any shape.
-        prediction: the same, of the same shape.
-
-    Raises:
-        ValueError: different shapes, or numbers that are not whole or are negative.
-
-    Example:
-        >>> overlaps(np.array([0, 7, 7, 9]), np.array([0, 3, 3, 3]))
-        array([[1, 0],
-               [0, 2],
-               [0, 1]])
-    """
-    if truth.shape != prediction.shape:
-        raise ValueError(
-            f"prediction of shape {prediction.shape}, truth of {truth.shape}; expected one shape"
-        )
-    rows, columns = (_consecutive(label) for label in (truth, prediction))
-    width = int(columns.max(initial=0)) + 1
-    height = int(rows.max(initial=0)) + 1
-    pairs = np.bincount(rows.ravel() * width + columns.ravel(), minlength=height * width)
-    return pairs.reshape(height, width)
 
 
 def match(shared: NDArray[np.int64], iou: float = 0.5) -> Matches:
@@ -193,8 +164,7 @@ def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
     """Return everything that is told of one image's cells.
 
     F1 and panoptic quality at IoU 0.5, average precision and F1 from 0.5 to 0.95, merges, splits,
-    V_rand (the F-score of the Rand index over pairs of pixels of true cells, Arganda-Carreras et
-    al. 2015; scikit-image returns one minus it), and how many true cells touch another.
+    V_rand (:func:`pipeline.evaluation.rand.agreement`), and how many true cells touch another.
 
     Args:
         truth: ``(H, W)``.
@@ -208,12 +178,11 @@ def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
     """
     shared = overlaps(truth, prediction)
     matches, wrong = match(shared), confusions(shared)
-    empty = shared.shape[0] == 1
     return {
         **{name: metric(matches) for name, metric in CELL_METRICS.items()},
         "ap": over_ious(shared, precision_of_cells),
         "f1_over_ious": over_ious(shared, f1),
-        "v_rand": 1.0 if empty else 1 - adapted_rand_error(truth, prediction)[0],
+        "v_rand": agreement(truth, prediction).v_rand,
         "merges": wrong.merges,
         "splits": wrong.splits,
         "touching": touching(truth),
@@ -234,10 +203,3 @@ def per_hundred_touching(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def _beyond_one(taken: NDArray[np.int64]) -> int:
     return int(np.maximum(taken - 1, 0).sum())
-
-
-def _consecutive(label: Label) -> Label:
-    if not np.issubdtype(label.dtype, np.integer) or label.min(initial=0) < 0:
-        raise ValueError(f"label of {label.dtype}: expected whole numbers, 0 for background")
-    numbers, places = np.unique(label, return_inverse=True)
-    return places.reshape(label.shape) + int(len(numbers) > 0 and numbers[0] > 0)

@@ -9,7 +9,7 @@ MISSED, INVENTED = (64, 120, 255), (255, 120, 0)
 
 
 def overlay(
-    image: torch.Tensor, probability: torch.Tensor, truth: torch.Tensor, threshold: float
+    image: torch.Tensor, probability: torch.Tensor, truth: torch.Tensor, masks: torch.Tensor
 ) -> np.ndarray:
     """Draw the image, the probability map, and the image with its errors, side by side.
 
@@ -21,14 +21,14 @@ def overlay(
         probability: of each label, ``(K, H, W)`` or ``(K, X, Y, Z)``, in [0, 1]; the highest of a
             pixel is drawn.
         truth: of the same shape, non-zero is foreground; a pixel is wrong where any label is.
-        threshold: at and above which a pixel is foreground.
+        masks: of the prediction, of the same shape.
 
     Returns:
         uint8 ``(H, 3 W + 8, 3)``, with white gaps of 4 pixels.
     """
-    image, probability, truth = _fullest_slice(image, probability, truth, threshold)
+    image, probability, truth, masks = _fullest_slice(image, probability, truth, masks)
     grey = _bytes(stretched(image))
-    predicted = (probability >= threshold).numpy(force=True)
+    predicted = masks.bool().numpy(force=True)
     true = truth.bool().numpy(force=True)
     errors = grey // 2 + 64
     errors[(true & ~predicted).any(0)] = MISSED
@@ -37,26 +37,22 @@ def overlay(
     return np.hstack([grey, gap, _bytes(probability.amax(0)), gap, errors])
 
 
-def contours(
-    image: torch.Tensor, probability: torch.Tensor, truth: torch.Tensor, threshold: float
-) -> np.ndarray:
+def contours(image: torch.Tensor, truth: torch.Tensor, masks: torch.Tensor) -> np.ndarray:
     """Draw the image with the true outline in blue and the predicted one in orange.
 
     Where both run, the pixel is white.
 
     Args:
-        image: as in :func:`overlay`, and so are the others.
-        probability: of each label.
+        image: as in :func:`overlay`.
         truth: of each label.
-        threshold: at and above which a pixel is foreground.
+        masks: of the prediction, of the same shape.
 
     Returns:
         uint8 ``(H, W, 3)``.
     """
-    image, probability, truth = _fullest_slice(image, probability, truth, threshold)
+    image, _, truth, masks = _fullest_slice(image, truth, truth, masks)
     picture = _bytes(stretched(image))
-    true = _outlines(truth.bool().numpy(force=True))
-    predicted = _outlines((probability >= threshold).numpy(force=True))
+    true, predicted = (_outlines(each.bool().numpy(force=True)) for each in (truth, masks))
     picture[true], picture[predicted] = MISSED, INVENTED
     picture[true & predicted] = 255
     return picture
@@ -68,13 +64,15 @@ def _outlines(masks: np.ndarray) -> np.ndarray:
 
 
 def _fullest_slice(
-    image: torch.Tensor, probability: torch.Tensor, truth: torch.Tensor, threshold: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    if image.ndim == 2:
-        return image, probability, truth
-    inside = truth.bool().sum((0, 1, 2)) + (probability >= threshold).sum((0, 1, 2))
-    z = int(inside.argmax())
-    return image[..., z].mT, probability[..., z].mT, truth[..., z].mT
+    image: torch.Tensor, *of_labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The slice that holds most of truth and prediction, the last two."""
+    if image.ndim == 3:
+        inside = sum(each.bool().sum((0, 1, 2)) for each in of_labels[1:])
+        z = int(torch.as_tensor(inside).argmax())
+        image, of_labels = image[..., z].mT, tuple(each[..., z].mT for each in of_labels)
+    probability, truth, masks = of_labels
+    return image, probability, truth, masks
 
 
 def stretched(image: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from pipeline.evaluation.instances import Label, overlaps
+from pipeline.evaluation.shared import Label, overlaps
 
 
 class Agreement(NamedTuple):

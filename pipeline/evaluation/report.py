@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import jinja2
 import matplotlib
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from pipeline.data.files import atomic
-from pipeline.evaluation.cases import Case
+from pipeline.evaluation.cases import Case, Scoring
 from pipeline.evaluation.overlap import METRICS
 from pipeline.evaluation.overlays import contours, overlay
 from pipeline.evaluation.threshold import Curve
@@ -35,6 +36,7 @@ class Report(NamedTuple):
         cases: the images, in the order of the rows.
         curve: the metric against the threshold on validation.
         history: the training's metrics of every epoch; empty when unknown.
+        scoring: how the cases were scored.
     """
 
     found: Mapping[str, Any]
@@ -43,6 +45,7 @@ class Report(NamedTuple):
     cases: Sequence[Case]
     curve: Curve
     history: History
+    scoring: Scoring
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -159,21 +162,24 @@ def _chosen_overlays(report: Report) -> list[dict[str, Any]]:
     """Choose the worst, the median and the best case by the first metric, each once."""
     metric = next(iter(METRICS))
     order = sorted(range(len(report.rows)), key=lambda i: report.rows[i][metric])
-    places = {"worst": 0, "median": len(order) // 2, "best": len(order) - 1}
+    places = {"worst": 0, "best": len(order) - 1, "median": len(order) // 2}
+    shown = {place: title for title, place in reversed(places.items())}  # each case once
     return [
         {
             "title": title,
             "row": report.rows[order[place]],
-            **_pictures(report.cases[order[place]], report.found["threshold"]),
+            **_pictures(report.cases[order[place]], report.scoring),
         }
-        for title, place in places.items()
-        if title == "worst" or place > 0
+        for place, title in sorted(shown.items())
     ]
 
 
-def _pictures(case: Case, threshold: float) -> dict[str, str]:
-    shown = (case.image, case.probability, case.truth, threshold)
-    return {"picture": _as_png(overlay(*shown)), "contours": _as_png(contours(*shown))}
+def _pictures(case: Case, scoring: Scoring) -> dict[str, str]:
+    masks = torch.from_numpy(scoring.masks_of(case, scoring.cells_of(case)))
+    return {
+        "picture": _as_png(overlay(case.image, case.probability, case.truth, masks)),
+        "contours": _as_png(contours(case.image, case.truth, masks)),
+    }
 
 
 def _as_png(pixels: np.ndarray) -> str:

@@ -1,7 +1,7 @@
 """How much a mean over patients can be believed, and whether a difference can."""
 
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,6 +62,41 @@ def bootstrap_interval(
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return Interval(round(mean, 12), round(float(low), 12), round(float(high), 12), n, len(sums))
+
+
+def patients_of(rows: Sequence[Mapping[str, Any]]) -> list[Hashable]:
+    """Return the patient of each row; where none is known, each row is one of its own.
+
+    Example:
+        >>> patients_of([{"patient": "a"}, {"patient": None}, {}])
+        ['a', 1, 2]
+    """
+    return [i if row.get("patient") is None else row["patient"] for i, row in enumerate(rows)]
+
+
+def sign_flip_test(differences: ArrayLike, resamples: int = 10_000, seed: int = 0) -> float:
+    """Return the probability of a mean difference as far from 0 by chance, of paired values.
+
+    The signs are flipped at random; the value is counted as in :func:`permutation_test`.
+
+    Args:
+        differences: one for each patient.
+        resamples: flips.
+        seed: of the flips.
+
+    Raises:
+        ValueError: no difference.
+
+    Example:
+        >>> sign_flip_test([0.1, -0.1])
+        1.0
+    """
+    values = np.asarray(differences, np.float64)
+    if not len(values):
+        raise ValueError("no difference to test; expected at least one")
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (resamples, len(values)))
+    far = np.abs((signs * values).mean(1)) >= abs(values.mean()) - 1e-12
+    return float((1 + far.sum()) / (1 + resamples))
 
 
 def permutation_test(

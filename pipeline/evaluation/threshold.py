@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from pipeline.evaluation.checks import flat_pair
-from pipeline.evaluation.instances import CELL_METRICS, CellsOf, match, overlaps
+from pipeline.evaluation.instances import CELL_METRICS, CellsOf, match
 from pipeline.evaluation.overlap import METRICS, Counts
+from pipeline.evaluation.shared import overlaps
 
 LEVELS = 256
 """Thresholds tried: 0/255 to 255/255, the scale of an 8-bit picture."""

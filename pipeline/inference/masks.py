@@ -67,7 +67,7 @@ class MaskFinder:
         }
 
 
-def candidates(truths: Sequence[NDArray[np.bool_]]) -> Iterator[MaskFinder]:
+def candidates(truths: Sequence[NDArray[np.bool_]], specks: bool = True) -> Iterator[MaskFinder]:
     """Yield what is worth trying on a data set, the one that does nothing first.
 
     Specks are sought below half of the smallest true component (of those above the 2nd percentile
@@ -75,13 +75,14 @@ def candidates(truths: Sequence[NDArray[np.bool_]]) -> Iterator[MaskFinder]:
 
     Args:
         truths: masks of validation images, ``(*spatial)`` each.
+        specks: whether to try leaving out small components.
     """
     sizes = [
         size for truth in truths for size in np.bincount(connected_components(truth)[0].ravel())[1:]
     ]
     speck = int(np.percentile(sizes, 2) / 2) if sizes else 0
     kinds: list[Mapping[str, Any]] = [{}]
-    kinds += [{"smallest": speck}] if speck > 1 else []
+    kinds += [{"smallest": speck}] if specks and speck > 1 else []
     kinds += [{"largest_alone": True}]
     for fill, kind in itertools.product((False, True), kinds):
         yield MaskFinder(**kind, fill_holes=fill)

@@ -14,6 +14,7 @@ from monai.utils import convert_to_tensor
 
 from pipeline.data.files import atomic, sha256, write_json
 from pipeline.data.readers import count_pages, split_page
+from pipeline.evaluation.masks import label_masks
 from pipeline.inference.cells import CellFinder
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import in_16_bits, save_pages, save_volume
@@ -98,28 +99,31 @@ class WritePredictions:
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = np.stack(self.pages, axis=1), []
-        masks = np.stack([self._masks(pages[:, i]) for i in range(pages.shape[1])], axis=1)
-        arrays = self._arrays(pages, masks)
+        found = [self._masks_and_cells(pages[:, i]) for i in range(pages.shape[1])]
+        arrays = self._arrays(pages, np.stack([masks for masks, _ in found], axis=1))
         told = {"pages": pages.shape[1]}
-        if self.find_cells is not None:
-            numbered = [self.find_cells(page, self.threshold) for page in pages[0]]
+        numbered = [cells for _, cells in found if cells is not None]
+        if numbered:
             arrays["cells"] = in_16_bits(np.stack(numbered), path)
             told["cells"] = sum(int(page.max()) for page in numbered)
         self._write(path, written_name(path), arrays, partial(save_pages, source=path), told)
 
     def _write_volume(self, path: Path, probability: np.ndarray, affine: np.ndarray) -> None:
-        arrays = self._arrays(probability, self._masks(probability))
+        masks, cells = self._masks_and_cells(probability)
+        arrays = self._arrays(probability, masks)
         told: dict[str, Any] = {"voxels": list(probability.shape[1:])}
-        if self.find_cells is not None:
-            numbered = self.find_cells(probability[0], self.threshold)
-            arrays["cells"] = in_16_bits(numbered, path)
-            told["cells"] = int(numbered.max())
+        if cells is not None:
+            arrays["cells"] = in_16_bits(cells, path)
+            told["cells"] = int(cells.max())
         save = partial(save_volume, affine=affine)
         self._write(path, written_volume(path), arrays, save, told)
 
-    def _masks(self, probability: np.ndarray) -> np.ndarray:
-        """The mask of each label of one page or volume, ``(K, *spatial)``."""
-        return np.stack([self.find_mask(each, self.threshold) for each in probability])
+    def _masks_and_cells(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The mask of each label of one page or volume, ``(K, *spatial)``, and its cells."""
+        if self.find_cells is None:
+            return label_masks(probability, self.threshold, self.find_mask), None
+        cells = self.find_cells(probability[0], self.threshold)
+        return cells[None] > 0, cells
 
     def _arrays(self, probability: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
         """What is written of the probabilities and masks of each label, ``(K, ...)``."""
@@ -131,8 +135,7 @@ class WritePredictions:
         if not self.labels:
             return {"probability": probability[0], "mask": masks[0]}
         numbers = np.array(list(self.labels.values()), np.uint8)
-        most_probable = np.where(masks, probability, -1).argmax(0)
-        mask = np.where(masks.any(axis=0), numbers[most_probable], np.uint8(0))
+        mask = np.where(masks.any(axis=0), numbers[masks.argmax(0)], np.uint8(0))
         maps = zip(self.labels, probability, strict=True)
         return {**{f"probability/{name}": each for name, each in maps}, "mask": mask}
 
@@ -167,6 +170,8 @@ class WritePredictions:
                 "model": str(self.model),
                 "model_sha256": sha256(self.model),
                 "threshold": self.threshold,
+                "cleaning": self.find_mask.settings(),
+                **({"cells": self.find_cells.settings()} if self.find_cells else {}),
                 **self.report,
                 "device": str(engine.state.device),
                 "versions": versions(),

@@ -29,17 +29,20 @@ REQUIRED = ("unet-school", "pytorch-ignite", "mlflow", "nibabel", "simpleitk", "
 COMMENT_WIDTH = 100
 
 
-def write_bundle(folder: Path, plan: Plan, found: Fingerprint, data_type: str, mended: int) -> None:
+def write_bundle(
+    folder: Path, bundle: Path, plan: Plan, found: Fingerprint, data_type: str, mended: int
+) -> None:
     """Write the bundle's files to ``folder``, beside the cohort in its ``data``.
 
     Args:
-        folder: of the bundle; its name is the bundle's.
+        folder: where to write.
+        bundle: where the bundle will be; its name is the bundle's.
         plan: what to write.
         found: the fingerprint that was planned from.
         data_type: format of the images, as ``png``.
         mended: masks and images of the cohort that were mended.
     """
-    content = _content(folder, plan, found, data_type, mended)
+    content = _content(bundle, plan, found, data_type, mended)
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
         undefined=jinja2.StrictUndefined,
@@ -78,14 +81,14 @@ def _template(name: str) -> str:
 
 
 def _content(
-    folder: Path, plan: Plan, found: Fingerprint, data_type: str, mended: int
+    bundle: Path, plan: Plan, found: Fingerprint, data_type: str, mended: int
 ) -> Mapping[str, Any]:
-    name, labels = folder.resolve().name, list(plan.labels.value)
+    name, labels = bundle.resolve().name, list(plan.labels.value)
     volumes = plan.spatial_dims.value == 3
     return {
         "name": name,
         "title": name.replace("_", " ").capitalize(),
-        "configs": f"{folder}/configs",
+        "configs": f"{bundle}/configs",
         "plan": plan,
         "choices": choices(plan).items(),
         "cases": found["cases"],
@@ -95,6 +98,7 @@ def _content(
         else "",
         "volumes": volumes,
         "weighted": plan.loss.value == "weighted_bce",
+        "drawn_around_classes": plan.kind == "classes" and plan.crop.value == "foreground",
         # the symmetries of the square are those of flat images
         "tta": 8 if plan.symmetric.value and not volumes else 1,
         "ct_window": [found["intensity_percentiles"][key][1] for key in ("0.5", "99.5")],

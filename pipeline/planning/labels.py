@@ -7,8 +7,6 @@ from pipeline.data.facts import MOST_VALUES
 from pipeline.data.fingerprint import CaseFacts
 
 MASK, CLASSES, INSTANCES = "mask", "classes", "instances"
-KINDS = (MASK, CLASSES, INSTANCES)
-
 USUAL = 0.5
 """Share of the masks in which every class is expected to occur; numbers of instances are not."""
 
@@ -16,9 +14,9 @@ USUAL = 0.5
 def label_kind(facts: Sequence[CaseFacts]) -> str:
     """Tell masks of one structure, maps of classes, and numbered instances apart.
 
-    Two values are a mask. Several are classes when each of them occurs in half of the masks or
-    more: instances are numbered 1, 2, 3, … as far as each image has them, so that high numbers are
-    rare.
+    Masks of 0 and 1, or 0 and 255, are a mask. Others are classes when each of their values occurs
+    in half of the masks or more: instances are numbered 1, 2, 3, … as far as each image has them,
+    so that high numbers are rare.
 
     Example:
         >>> from pathlib import Path
@@ -36,13 +34,34 @@ def label_kind(facts: Sequence[CaseFacts]) -> str:
     masks = [case.mask for case in facts if case.mask]
     if any(mask.smeared for mask in masks):
         return MASK
-    counts = Counter(value for mask in masks for value in mask.values if value)
-    if len(counts) <= 1:
+    if all(_is_mask(mask.values) for mask in masks):
         return MASK
+    counts = Counter(value for mask in masks for value in mask.values if value)
     many = any(len(mask.values) > MOST_VALUES for mask in masks)
     marked = sum(any(mask.values) for mask in masks)
     rare = min(counts.values()) < USUAL * marked
     return INSTANCES if many or rare else CLASSES
+
+
+def _is_mask(values: Sequence[float]) -> bool:
+    """Tell whether a mask alone has no other values than 0 and 1, or 0 and 255."""
+    return set(values) <= {0, 1} or set(values) <= {0, 255}
+
+
+def check_kind(facts: Sequence[CaseFacts], kind: str) -> None:
+    """Refuse masks that are not of the kind they are said to be.
+
+    Raises:
+        ValueError: a mask of one structure has more values, or another than 1 or 255.
+    """
+    for case in facts:
+        smeared = case.mask is not None and case.mask.smeared
+        if kind == MASK and case.mask and not smeared and not _is_mask(case.mask.values):
+            found = ", ".join(f"{value:g}" for value in case.mask.values[:5])
+            raise ValueError(
+                f"{case.label_path}: the values {found}; expected 0 and 1, or 0 and 255; give "
+                "--kind classes or --kind instances"
+            )
 
 
 def class_numbers(facts: Sequence[CaseFacts]) -> list[int]:

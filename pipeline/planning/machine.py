@@ -1,8 +1,8 @@
 """What the machine at hand can hold."""
 
-import os
 from typing import NamedTuple
 
+import psutil
 import torch
 
 
@@ -22,4 +22,4 @@ def machine_at_hand() -> Machine:
     """Look at the graphics card, or at the computer's own memory."""
     if torch.cuda.is_available():
         return Machine("cuda", torch.cuda.mem_get_info()[0])
-    return Machine("cpu", os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return Machine("cpu", psutil.virtual_memory().available)

@@ -102,7 +102,8 @@ def plan(found: Fingerprint, machine: Machine, kind: str, labels: Mapping[str, i
     dims = _dimensions(found)
     features = _features(found, machine)
     multiple = 2 ** (len(features.value) - 1)
-    patch = _patch(found, machine, multiple, features.value[0])
+    most = _most_pixels(machine, dims.value, features.value[0])
+    patch = _patch(found, machine, multiple, most)
     return Plan(
         dims,
         _channels(found),
@@ -110,7 +111,7 @@ def plan(found: Fingerprint, machine: Machine, kind: str, labels: Mapping[str, i
         _spacing(found),
         features,
         patch,
-        _window(found, patch.value, multiple),
+        _window(found, patch.value, multiple, most),
         _batch(patch.value, machine, features.value[0]),
         _crop(found, patch.value),
         _loss(found, kind, len(labels)),
@@ -125,7 +126,8 @@ def check_can_be_planned(found: Fingerprint) -> None:
     """Refuse a cohort that no one network fits.
 
     Raises:
-        ValueError: flat images and volumes in one cohort, or channels that are no image.
+        ValueError: flat images and volumes in one cohort, channels that are no image, or colour of
+            more than 8 bits.
     """
     (dims, count), *others = found["dimensions"].items()
     if others:
@@ -134,8 +136,12 @@ def check_can_be_planned(found: Fingerprint) -> None:
             "one kind; make a bundle of each"
         )
     channels = set(map(int, found["channels"]))
-    if not channels <= {1, 3, 4}:
+    if not channels <= {1, 2, 3, 4}:
         raise ValueError(f"images of {max(channels)} channels; expected grey, RGB or RGBA")
+    if max(channels) > 2 and set(found["dtypes"]) != {"uint8"}:
+        raise ValueError(
+            f"colour images of {', '.join(sorted(found['dtypes']))}; expected 8 bits; convert them"
+        )
 
 
 def _dimensions(found: Fingerprint) -> Choice:
@@ -197,14 +203,17 @@ def _features(found: Fingerprint, machine: Machine) -> Choice:
     )
 
 
-def _patch(found: Fingerprint, machine: Machine, multiple: int, first: int) -> Choice:
+def _patch(found: Fingerprint, machine: Machine, multiple: int, most: int) -> Choice:
     sides = [middle for _, middle, _ in found["size_range"]]
     longest = LONGEST_SIDE[machine.device, len(sides)]
     patch = [min(longest, _nearest(side, multiple)) for side in sides]
-    most = _most_pixels(machine, len(sides), first)
+    square = len(sides) == 2 and found["likeness"] < ALIKE  # a turned patch must fit a batch
+    if square:
+        patch = [min(patch)] * 2
     least = LEAST_BATCH[len(sides)]
     while least * math.prod(patch) > most and max(patch) > multiple:
-        patch[patch.index(max(patch))] -= multiple
+        widest = patch.index(max(patch))
+        patch = [side - multiple * (square or i == widest) for i, side in enumerate(patch)]
     told = " x ".join(f"{side:g}" for side in sides)
     return Choice(
         patch, f"of a median {told} image, in multiples of {multiple} (the poolings), at most "
@@ -212,10 +221,13 @@ def _patch(found: Fingerprint, machine: Machine, multiple: int, first: int) -> C
     )  # fmt: skip
 
 
-def _window(found: Fingerprint, patch: Sequence[int], multiple: int) -> Choice:
+def _window(found: Fingerprint, patch: Sequence[int], multiple: int, most: int) -> Choice:
     widest = [high for _, _, high in found["size_range"]]
-    most = WIDEST if len(patch) == 2 else 2 * max(patch)
-    window = [min(most, math.ceil(side / multiple) * multiple) for side in widest]
+    longest = WIDEST if len(patch) == 2 else 2 * max(patch)
+    window = [min(longest, math.ceil(side / multiple) * multiple) for side in widest]
+    # without gradients a pixel takes about a quarter of what it takes in training
+    while math.prod(window) > 4 * most and max(window) > multiple:
+        window[window.index(max(window))] -= multiple
     told = " x ".join(f"{side:g}" for side in widest)
     return Choice(window, f"the largest image is {told}; a larger window has fewer seams")
 
@@ -257,11 +269,13 @@ def _loss(found: Fingerprint, kind: str, labels: int) -> Choice:
             "weighted_bce", f"{touching} of {instances} instances touch another: the gaps between "
             "them weigh most, or they are predicted as one",
         )  # fmt: skip
-    if share < FEW or labels > 1:
+    if share < FEW:
         return Choice(
             "bce_dice", f"a median mask covers {share:.1%}: Dice counts a small structure as much "
             "as a large background",
         )  # fmt: skip
+    if labels > 1:
+        return Choice("bce_dice", f"{labels} labels: Dice counts a small one as much as a large")
     return Choice("bce", f"a median mask covers {share:.1%}: the classes are balanced enough")
 
 
@@ -288,9 +302,9 @@ def _cache(found: Fingerprint, machine: Machine) -> Choice:
 
 def _labels(labels: Mapping[str, int], kind: str) -> Choice:
     reason = {
-        "mask": "the masks have one value beside 0",
-        "classes": "each number occurs in half of the masks or more: classes, not instances",
-        "instances": "the numbers differ from image to image: instances of one kind",
+        "mask": "the masks are of one structure",
+        "classes": "the numbers of the masks are classes, not instances",
+        "instances": "the numbers of the masks tell instances of one kind apart",
     }[kind]
     return Choice(dict(labels), reason)
 

@@ -61,8 +61,8 @@ class KeepBest:
         publish_to: the bundle's ``models`` folder.
         tracking: the run, whose id ``model.json`` holds.
         record: what else ``model.json`` says: bundle, datalist, ….
-        dataset_dir: of the cohort; ``model.json`` holds the hashes of its training images, by which
-            an evaluation refuses them as test images.
+        dataset_dir: of the cohort; ``model.json`` holds the hashes of its training and validation
+            images, by which an evaluation refuses them as test images.
         patience: epochs without a better validation after which training stops; 0 for never.
     """
 
@@ -81,6 +81,7 @@ class KeepBest:
         self.network, self.validator = network, validator
         self.metric, self.patience, self.record = metric, patience, record
         self.trained_on = sorted(image_hashes(dataset_dir, "training"))
+        self.chosen_on = sorted(image_hashes(dataset_dir, "validation"))
         self.tracking = tracking
         self.folder, self.publish_to = Path(folder), Path(publish_to)
 
@@ -120,6 +121,7 @@ class KeepBest:
                 f"val_{self.metric}": value,
                 "sha256": sha256(self.folder / MODEL),
                 "trained_on": self.trained_on,
+                "chosen_on": self.chosen_on,
             },
         )
 
@@ -145,14 +147,21 @@ class KeepLast:
         folder: of this run alone; the file is ``last.pt``.
         state: what makes up the training: network, optimiser, scheduler, ….
         seed: of the run; a resumed run must have the same.
+        datalist: hash of the cohort's datalist; a resumed run must have the same, since the record
+            of the model tells what it was trained on.
         resume: ``last.pt`` of an interrupted run, or ``None`` to start afresh.
     """
 
     def __init__(
-        self, folder: str, state: Mapping[str, Stateful], seed: int, resume: str | None = None
+        self,
+        folder: str,
+        state: Mapping[str, Stateful],
+        seed: int,
+        datalist: str,
+        resume: str | None = None,
     ) -> None:
         self.path = Path(folder) / LAST
-        self.state, self.seed, self.resume = state, seed, resume
+        self.state, self.seed, self.datalist, self.resume = state, seed, datalist, resume
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after every handler whose state it saves."""
@@ -162,19 +171,24 @@ class KeepLast:
 
     def _save(self, engine: Engine) -> None:
         content = {name: part.state_dict() for name, part in self.state.items()}
-        content["random"] = {"seed": self.seed}
+        content["run"] = {"seed": self.seed, "datalist": self.datalist}
         content["trainer"] = {name: getattr(engine.state, name) for name in TRAINER_STATE}
         write_tensors(self.path, content)
 
     def _load(self, engine: Engine) -> None:
         path = Path(str(self.resume))
         content = read_checkpoint(path)
-        if set(content) != {*self.state, "random", "trainer"}:
+        if set(content) != {*self.state, "run", "trainer"}:
             raise ValueError(f"{path}: not a {LAST} of this bundle; give one to --resume")
-        if content["random"]["seed"] != self.seed:
+        if content["run"]["seed"] != self.seed:
             raise ValueError(
-                f"{path}: was trained with --seed {content['random']['seed']}, not {self.seed}; "
+                f"{path}: was trained with --seed {content['run']['seed']}, not {self.seed}; "
                 "resume with the same seed"
+            )
+        if content["run"]["datalist"] != self.datalist:
+            raise ValueError(
+                f"{path}: was trained on another cohort or split; resume with the same "
+                "--dataset_dir, as it was then"
             )
         if content["trainer"]["epoch"] >= engine.state.max_epochs:
             raise ValueError(

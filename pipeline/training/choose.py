@@ -7,8 +7,9 @@ import numpy as np
 from monai.engines import Evaluator
 
 from pipeline.evaluation.cases import Case, MasksOf
-from pipeline.evaluation.instances import CELL_METRICS, CellsOf, match, overlaps
+from pipeline.evaluation.instances import CELL_METRICS, CellsOf, match
 from pipeline.evaluation.overlap import METRICS, count_arrays
+from pipeline.evaluation.shared import overlaps
 from pipeline.evaluation.threshold import CellCurve, Curve, ThresholdCurve
 from pipeline.inference.cells import CellFinder
 from pipeline.inference.dihedral import DihedralInferer
@@ -79,6 +80,8 @@ def choose(validator: Evaluator, choices: Choices, find_cells: CellFinder | None
         ValueError: an unknown metric, or cells to find where none are labelled.
     """
     check_metric(choices.metric, find_cells)
+    if choices.threshold is not None and not 0 <= choices.threshold <= 1:
+        raise ValueError(f"threshold {choices.threshold}: expected a probability from 0 to 1")
     tried: dict[str, dict[str, float]] = {}
     cases, versions = _choose_tta(validator, choices, find_cells, tried)
     curve = curve_of(cases, choices.metric, find_cells)
@@ -145,7 +148,8 @@ def _choose_cleaning(
     cases: Sequence[Case], metric: str, threshold: float, tried: dict[str, dict[str, float]]
 ) -> MaskFinder:
     truths = [label.numpy() != 0 for case in cases for label in case.truth]
-    finders = list(candidates(truths))
+    # volumes may be resampled: a number of voxels here is another in the file's own
+    finders = list(candidates(truths, specks=cases[0].spacing is None))
     values = {i: _mean_of(cases, metric, threshold, finder) for i, finder in enumerate(finders)}
     tried["cleaning"] = {told(finder): round(values[i], 6) for i, finder in enumerate(finders)}
     return finders[_worth_it(values)]

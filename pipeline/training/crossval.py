@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser
 
 from pipeline.data.files import atomic, sha256, write_json
 from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summary
+from pipeline.evaluation.groups import check_metric
 from pipeline.inference.model import read_record, record_path
 from pipeline.networks.weights import read_checkpoint
 from pipeline.training.checkpoints import MODEL, write_tensors
@@ -32,6 +33,7 @@ class Folds(NamedTuple):
         out: where models, evaluations and the summary go.
         tracking: folder of the tracking store.
         parent: id of the run that the folds' runs belong to.
+        metric: by which groups are compared.
         overrides: further arguments of every bundle run, a key and a value in turn.
     """
 
@@ -41,6 +43,7 @@ class Folds(NamedTuple):
     out: Path
     tracking: Path
     parent: str
+    metric: str = "iou"
     overrides: Sequence[str] = ()
 
 
@@ -50,7 +53,7 @@ def run_folds(folds: Folds) -> list[Row]:
     A fold that was interrupted in training goes on from its last whole epoch.
 
     Raises:
-        ValueError: a bundle run failed; its own message stands above.
+        ValueError: a bundle run failed, its own message stands above; or there is no such metric.
     """
     rows: list[Row] = []
     for number, data in enumerate(folds.data):
@@ -63,6 +66,7 @@ def run_folds(folds: Folds) -> list[Row]:
             _bundle_run(folds, "evaluating", data, folder, out)
         found = json.loads((folder / "eval" / CASES).read_text("utf-8"))
         rows += [{**row, "fold": number} for row in found]
+        check_metric(rows, folds.metric)
     return rows
 
 
@@ -86,6 +90,8 @@ def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> dict[s
         ),
     }
     names = score_names(rows, known)
+    if len({row["image"] for row in rows}) < len(rows):
+        raise ValueError(f"{folds.out}: a case was tested twice; its folds changed; begin anew")
     each_fold = [[row for row in rows if row["fold"] == i] for i in range(len(folds.data))]
     found = {
         "split": "out of fold",
@@ -122,7 +128,6 @@ def write_ensemble(folds: Folds) -> Path:
     }
     write_tensors(folder / MODEL, members)
     records = [read_record(model) for model in models]
-    cleanings = [json.dumps(record.get("cleaning", {}), sort_keys=True) for record in records]
     write_json(
         record_path(folder / MODEL),
         {
@@ -132,25 +137,41 @@ def write_ensemble(folds: Folds) -> Path:
             "sha256": sha256(folder / MODEL),
             "members_sha256": [record["sha256"] for record in records],
             "trained_on": sorted({digest for record in records for digest in record["trained_on"]}),
-            "threshold": float(np.mean([record.get("threshold", 0.5) for record in records])),
+            "chosen_on": [],  # by nothing but what the folds trained on
+            "threshold": float(np.mean([record["threshold"] for record in records])),
             "threshold_by": {"mean of": "the folds' thresholds"},
             "tta_versions": max(record.get("tta_versions") or 0 for record in records) or None,
-            "cleaning": json.loads(max(cleanings, key=cleanings.count)),
+            "cleaning": _usual([record["cleaning"] for record in records]),
+            **({"cells": _usual([r["cells"] for r in records])} if "cells" in records[0] else {}),
         },
     )
     return _write_overlay(folds, folder)
 
 
+def _usual(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What most of the folds chose."""
+    texts = [json.dumps(each, sort_keys=True) for each in settings]
+    chosen: dict[str, Any] = json.loads(max(texts, key=texts.count))
+    return chosen
+
+
 def _write_overlay(folds: Folds, folder: Path) -> Path:
     members = [_network(folds)] * len(folds.data)
+    overrides = {
+        key.removeprefix("--"): yaml.safe_load(value)
+        for key, value in _pairs(folds.overrides)
+        if not key.startswith("--network_def")
+    }
     overlay = {
+        **overrides,
         "models_dir": str(folder.resolve()),
         "network_def": {"_target_": "pipeline.networks.Ensemble", "members": members},
     }
     path = folder / "ensemble.yaml"
     with atomic(path) as temporary:
         temporary.write_text(
-            "# Overlay on train.yaml: the mean probability of the folds' networks.\n"
+            "# Overlay: the mean probability of the folds' networks. It follows\n"
+            + "".join(f"#   {path}\n" for path in folds.configs)
             + yaml.dump(overlay, Dumper=_WithoutAliases, sort_keys=False),
             "utf-8",
         )
@@ -160,11 +181,15 @@ def _write_overlay(folds: Folds, folder: Path) -> Path:
 def _network(folds: Folds) -> dict[str, Any]:
     """The definition of a fold's network, as config files and overrides have it."""
     parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in folds.configs]))
-    for key, value in zip(folds.overrides[::2], folds.overrides[1::2], strict=True):
+    for key, value in _pairs(folds.overrides):
         if key.startswith("--network_def"):
             parser[key.removeprefix("--")] = yaml.safe_load(value)
     network: dict[str, Any] = parser["network_def"]
     return network
+
+
+def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
+    return zip(overrides[::2], overrides[1::2], strict=True)
 
 
 class _WithoutAliases(yaml.SafeDumper):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.engines import Evaluator
 from PIL import Image
 
@@ -20,6 +21,7 @@ from pipeline.provenance import git_commit, versions
 from pipeline.training.choose import Choices, Chosen, choose, told
 from pipeline.training.collect import collect_cases
 from pipeline.training.data import columns_of, image_hashes
+from pipeline.training.runs import CASES
 from pipeline.training.summarise import Groups, baselines, grouped, scored
 from pipeline.training.tracking import Tracking
 
@@ -77,32 +79,31 @@ def evaluate(
             "versions": versions(),
         }
         _write(Path(folder), cases, rows, found, scoring)
-        if choices.threshold is None:
-            _store(Path(model), choices, chosen)
+        _store(Path(model), choices, chosen)
         history = tracking.history(found["model"].get("mlflow_run_id"))
-        report = Report(found, rows, names, cases, chosen.curve, history)
+        report = Report(found, rows, names, cases, chosen.curve, history, scoring)
         write_report(Path(folder) / "report.html", report)
         _record(tracking, Path(folder), found)
         print(_short_table(found, Path(folder), tracking))
 
 
 def refuse_trained_on(model: Path, dataset_dir: str) -> None:
-    """Refuse test images that the model has seen in training, whatever their name.
+    """Refuse test images that the model was trained or chosen by, whatever their name.
 
     Raises:
         ValueError: there is one, or the model's record does not tell what it was trained on.
     """
-    seen = read_record(model).get("trained_on")
-    if seen is None:
-        raise ValueError(
-            f"{model}: its record does not tell what it was trained on; train it again"
-        )
-    for digest, name in image_hashes(dataset_dir, "test").items():
-        if digest in seen:
-            raise ValueError(
-                f"{name}: of the test split, and the model was trained on it; evaluate on images "
-                "that it never saw, or train on this split"
-            )
+    record = read_record(model)
+    for key, told_so in (("trained_on", "trained on it"), ("chosen_on", "chosen by it")):
+        if key not in record:
+            raise ValueError(f"{model}: its record does not tell '{key}'; train it again")
+        seen = set(record[key])
+        for digest, name in image_hashes(dataset_dir, "test").items():
+            if digest in seen:
+                raise ValueError(
+                    f"{name}: of the test split, and the model was {told_so}; evaluate on images "
+                    "that it never saw, or train on this split"
+                )
 
 
 def _told(choices: Choices, chosen: Chosen) -> dict[str, Any]:
@@ -120,8 +121,8 @@ def _told(choices: Choices, chosen: Chosen) -> dict[str, Any]:
 
 def _provenance(model: Path) -> dict[str, Any]:
     record = read_record(model)
-    trained_on = record.pop("trained_on")
-    return {**record, "trained_on": f"{len(trained_on)} images"}
+    counts = {key: f"{len(record.pop(key))} images" for key in ("trained_on", "chosen_on")}
+    return {**record, **counts}
 
 
 def _executed(tracking: Tracking, tester: Evaluator) -> dict[str, Any]:
@@ -144,20 +145,22 @@ def _write(
     scoring: Scoring,
 ) -> None:
     for case in cases:
-        picture = overlay(case.image, case.probability, case.truth, scoring.threshold)
+        masks = torch.from_numpy(scoring.masks_of(case, scoring.cells_of(case)))
+        picture = overlay(case.image, case.probability, case.truth, masks)
         with atomic(folder / "overlays" / f"{Path(case.name).stem}.png") as temporary:
             Image.fromarray(picture).save(temporary)
     with atomic(folder / "cases.csv") as temporary:
         temporary.write_text(as_csv(rows), "utf-8")
-    write_json(folder / "cases.json", rows)
+    write_json(folder / CASES, rows)
     write_json(folder / "summary.json", found)
 
 
 def _store(model: Path, choices: Choices, chosen: Chosen) -> None:
+    by = {"metric": choices.metric, "split": "validation"}
+    threshold = {"threshold": chosen.threshold, "threshold_by": by}
     store_choices(
         model,
-        threshold=chosen.threshold,
-        threshold_by={"metric": choices.metric, "split": "validation"},
+        **(threshold if choices.threshold is None else {}),
         tta_versions=chosen.tta_versions,
         cleaning=chosen.find_mask.settings(),
         **({"cells": chosen.find_cells.settings()} if chosen.find_cells else {}),

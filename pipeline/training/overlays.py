@@ -44,4 +44,5 @@ class BestOverlays:
             return
         for i, (image, probability, truth) in enumerate(self.seen):
             with atomic(self.folder / f"overlay_{i}.png") as temporary:
-                Image.fromarray(overlay(image, probability, truth, 0.5)).save(temporary)
+                picture = overlay(image, probability, truth, probability >= 0.5)
+                Image.fromarray(picture).save(temporary)

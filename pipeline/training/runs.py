@@ -45,8 +45,11 @@ def evaluations(client: MlflowClient, name: str) -> list[Run]:
     Raises:
         ValueError: there is none.
     """
+    if set(name) & set("'\"`"):
+        raise ValueError(f"{name}: expected a name without quotes; give the run's id")
     tag, equals, value = name.partition("=")
-    if equals:
+    found = _search(client, f"attributes.run_name = '{name}'")
+    if equals and not found:
         found = _search(client, f"tags.`{tag}` = '{value}'")
     else:
         meant = _search(client, f"attributes.run_id = '{name}'")

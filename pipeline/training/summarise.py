@@ -15,7 +15,7 @@ from pipeline.evaluation.baselines import (
 )
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.cases import Case, Row, Scoring, outcomes, pooled, summary
-from pipeline.evaluation.groups import gaps, group_table, running_mean
+from pipeline.evaluation.groups import check_metric, gaps, group_table, running_mean
 from pipeline.evaluation.instances import per_hundred_touching
 from pipeline.evaluation.isbi import IsbiCurve
 from pipeline.evaluation.overlays import stretched
@@ -49,7 +49,8 @@ def scored(
     calibration = Calibration()
     for case in cases:
         calibration.add(case.probability, case.truth)
-    together = pooled(cases, scoring) | {"ece": calibration.ece()}
+    together = pooled(cases, scoring)
+    together |= {"ece_pooled": calibration.ece(), "brier_pooled": calibration.brier()}
     if scoring.find_cells is not None:
         together |= per_hundred_touching(rows)
     found = {
@@ -80,10 +81,10 @@ def baselines(cases: Sequence[Case], dataset_dir: str) -> dict[str, dict[str, fl
 
 
 def _mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor | None:
-    """One mask for all, where there is one label and all images are of one size."""
+    """One mask for all, where there is one label and all images are flat and of one size."""
     shapes = {tuple(case.truth.shape) for case in cases}
-    if len(shapes) > 1 or len(cases[0].truth) > 1:
-        return None
+    if len(shapes) > 1 or len(cases[0].truth) > 1 or cases[0].truth.ndim > 3:
+        return None  # volumes may be stored in other axes than they are scored in
     masks = [
         torch.from_numpy(read_pixels(Path(entry["label"])).array != 0)
         for entry in load_split(dataset_dir, "training")
@@ -99,7 +100,13 @@ def grouped(rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
     Raises:
         ValueError: a column that an image lacks, or that has one value.
     """
+    if isinstance(groups.columns, str):
+        raise ValueError(
+            f"group_columns: found '{groups.columns}', expected a list, as [sex, finding]"
+        )
     found: dict[str, Any] = {"group_metric": groups.metric}
+    if groups.columns or groups.age is not None:
+        check_metric(rows, groups.metric)
     if groups.columns:
         found["groups"] = [
             {**each.values, **each.interval._asdict(), "enough": each.enough}

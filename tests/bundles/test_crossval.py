@@ -47,7 +47,7 @@ def test_every_case_is_predicted_once_by_a_model_that_never_saw_it(done):
     rows = list(csv.DictReader((done / "out" / "cases.csv").open()))
     assert len({row["image"] for row in rows}) == len(rows) == 6
     for row in rows:
-        data = json.loads((done / "data" / "folds" / row["fold"] / "datalist.json").read_text())
+        data = json.loads((done / "out" / "folds" / row["fold"] / "datalist.json").read_text())
         assert row["image"] in {entry["image"].rpartition("/")[2] for entry in data["test"]}
     found = json.loads((done / "out" / "summary.json").read_text())
     assert (found["folds"], found["test"]["iou"]["n"]) == (3, 6)
@@ -113,6 +113,12 @@ def test_the_ensemble_is_a_model_like_any_other(done, bundle, small):
         member.load_state_dict(read_checkpoint(done / "out" / f"fold_{i}" / "model.pt"))
         members.append(member.eval()(image).sigmoid())
     torch.testing.assert_close(network.eval()(image).sigmoid(), torch.stack(members).mean(0))
+
+
+def test_groups_that_are_not_known_stop_before_anything_is_trained(done, bundle, tmp_path, capsys):
+    arguments = ["--dataset-dir", str(done / "data"), "--out", str(tmp_path), "--groups", "colour"]
+    assert cli.main(["crossval", str(bundle.parent), *arguments]) == 1
+    assert "group column 'colour': no image has it" in capsys.readouterr().err
 
 
 def test_mistakes(bundle, tmp_path, capsys):

@@ -123,6 +123,31 @@ def squares(tmp_path):
     return tmp_path / "source"
 
 
+def test_volumes_stored_in_other_axes_are_planned_as_they_lie(tmp_path):
+    """Sagittal slices: the thick axis, left to right, is stored last."""
+    rng = np.random.default_rng(0)
+    affine = np.array([[0, 0, 3.0, 0], [0.5, 0, 0, 0], [0, 0.5, 0, 0], [0, 0, 0, 1]])
+    for kind in ("images", "masks"):
+        (tmp_path / "source" / kind).mkdir(parents=True)
+    for i in range(6):
+        mask = np.zeros((40, 36, 10), np.uint8)
+        mask[10:30, 10:25, 3:7] = 1
+        image = (mask * 100 + rng.normal(0, 10, mask.shape)).astype(np.float32)
+        thick = affine @ np.diag([1, 1, 1 + i % 2 / 3, 1])
+        for kind, voxels in (("images", image), ("masks", mask)):
+            path = tmp_path / "source" / kind / f"v{i}.nii.gz"
+            nib.save(nib.Nifti1Image(voxels, thick), path)
+    bundle = tmp_path / "sagittal"
+    assert new(bundle, tmp_path / "source") == 0
+    files = str(bundle / "configs" / "train.yaml")
+    workflow = ConfigWorkflow(files, workflow_type="train")
+    workflow.initialize()
+    assert workflow.parser["patch"][0] < workflow.parser["patch"][1]
+    for item in workflow.parser.get_parsed_content("validate#dataset"):
+        assert item["image"].shape[2:] == (40, 36)
+        assert item["image"].pixdim.tolist() == pytest.approx([3.5, 0.5, 0.5])
+
+
 def test_volumes_that_lie_in_other_ways_come_back_as_they_lay(tmp_path):
     rng = np.random.default_rng(0)
     turns = [np.diag([1.0, 1, 2, 1]), np.diag([-1.0, -1, 3, 1]), np.eye(4)[[2, 1, 0, 3]]]
@@ -168,9 +193,102 @@ def test_nothing_is_written_when_something_is_wrong(squares, tmp_path, capsys):
     told = capsys.readouterr()
     assert f"{squares}/masks/c3.png: size 64 x 60, its image 64 x 64" in told.out
     assert told.err == (
-        "error: 1 errors in the images and masks; nothing was written; mend what is named above\n"
+        "error: 1 errors in the images and masks, so no bundle was made; mend what is named above\n"
     )
     assert not (tmp_path / "mine").exists()
+
+
+def test_one_image_under_two_names_is_refused(squares, tmp_path, capsys):
+    for kind in ("images", "masks"):
+        path = squares / kind / "c0.png"
+        Image.open(path).save(squares / kind / "again.png", compress_level=1)
+    assert new(tmp_path / "mine", squares) == 1
+    assert "c0.png: the same pixels as again.png" in capsys.readouterr().out
+    assert not (tmp_path / "mine").exists()
+
+
+def marked(source, change):
+    """Change every mask of a folder, given its number and its pixels."""
+    for i, path in enumerate(sorted((source / "masks").iterdir())):
+        Image.fromarray(change(i, np.asarray(Image.open(path)))).save(path)
+
+
+def labels_of(bundle):
+    return yaml.safe_load((bundle / "configs" / "train.yaml").read_text())["labels"]
+
+
+def test_classes_of_0_128_and_255_are_not_smeared(squares, tmp_path):
+    def change(i, mask):
+        mask = mask.copy()
+        mask[20:24, 20:24] = 128
+        return mask
+
+    marked(squares, change)
+    assert new(tmp_path / "mine", squares, "--names", "cup", "disc") == 0
+    assert labels_of(tmp_path / "mine") == {"cup": 128, "disc": 255}
+
+
+def test_masks_of_1_and_of_255_in_one_folder_are_one_structure(squares, tmp_path):
+    marked(squares, lambda i, mask: mask // 255 if i % 2 else mask)
+    assert new(tmp_path / "mine", squares) == 0
+    assert labels_of(tmp_path / "mine") == {"foreground": 1}
+
+
+def test_masks_of_another_number_are_a_class_and_can_be_trained(squares, tmp_path):
+    marked(squares, lambda i, mask: mask // 255 * np.uint8(2))
+    assert new(tmp_path / "mine", squares, "--names", "liver") == 0
+    assert labels_of(tmp_path / "mine") == {"liver": 2}
+    run(tmp_path / "mine", "training")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--kind", "mask"], "c0.png: the values 0, 1, 2; expected 0 and 1, or 0 and 255"),
+        (["--names", "lung", "lung"], "--names lung: expected names of letters"),
+        (["--names", "HER2+", "lung"], "--names HER2+: expected names of letters"),
+    ],
+)
+def test_what_is_said_of_labels_must_fit(squares, tmp_path, capsys, more, message):
+    def change(i, mask):
+        mask = mask // 255
+        mask[20:30, 20:30] = 2
+        return mask
+
+    marked(squares, change)
+    assert new(tmp_path / "mine", squares, *more) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+
+
+def test_small_classes_one_of_them_missing_in_an_image_train(squares, tmp_path):
+    def change(i, mask):
+        small = np.zeros((64, 64), np.uint8)
+        small[20:24, 20:24], small[40:43, 30:33] = 1, 2 * (i > 0)
+        return small if i != 1 else np.zeros_like(small)
+
+    rng = np.random.default_rng(1)
+    for path in sorted((squares / "images").iterdir()):
+        Image.fromarray(rng.integers(0, 255, (200, 300)).astype(np.uint8)).save(path)
+    marked(squares, lambda i, mask: np.pad(change(i, mask), ((0, 136), (0, 236))))
+    assert new(tmp_path / "mine", squares) == 0
+    config = (tmp_path / "mine" / "configs" / "train.yaml").read_text()
+    assert "RandCropByPosNegLabeld" in config
+    assert "label_key: inside" in config
+    run(tmp_path / "mine", "training", patch=[32, 32], steps_per_epoch=12)
+
+
+def test_an_interrupted_call_leaves_nothing_in_the_way(squares, tmp_path, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr("pipeline.planning.bundle.write_bundle", interrupt)
+        assert new(tmp_path / "mine", squares) == 130
+    assert not (tmp_path / "mine").exists()
+    assert new(tmp_path / "mine", squares) == 0
+    assert not (tmp_path / ".mine.partial").exists()
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_a_bundle_is_not_overwritten(squares, tmp_path, capsys):

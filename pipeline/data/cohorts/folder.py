@@ -90,7 +90,7 @@ def _groups(path: Path) -> dict[str, Columns]:
 def _value(text: str) -> str | float | None:
     """A number where it is one; missing where nothing or a question mark stands."""
     stripped = text.strip()
-    if stripped in ("", "?", "NA", "nan"):
+    if stripped.lower() in ("", "?", "na", "nan"):
         return None
     try:
         return float(stripped) if "." in stripped else int(stripped)

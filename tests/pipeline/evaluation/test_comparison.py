@@ -25,14 +25,28 @@ def test_small_differences_between_runs_are_seen_through_large_ones_between_case
 def test_the_p_value_is_wilcoxons():
     first, second = run(), run(0.004, seed=2)
     (found,) = compare({"a": first, "b": second}, "dice")
-    differences = [b["dice"] - a["dice"] for a, b in zip(first, second, strict=True)]
-    assert found.p == pytest.approx(wilcoxon(differences).pvalue)
+    differences = np.array([b["dice"] - a["dice"] for a, b in zip(first, second, strict=True)])
+    assert found.p == pytest.approx(wilcoxon(differences.reshape(-1, 2).mean(1)).pvalue)
     assert found.differences == pytest.approx(differences)
+
+
+def test_many_images_of_few_patients_are_no_evidence():
+    """Six patients differ at random, each with twenty images: chance must not look like more."""
+    seen = 0
+    for trial in range(60):
+        rng = np.random.default_rng(trial)
+        shifts = rng.normal(0, 0.05, 6)
+        first = [{"image": str(i), "patient": i % 6, "dice": 0.8} for i in range(120)]
+        second = [
+            {**row, "dice": 0.8 + shifts[row["patient"]] + rng.normal(0, 0.01)} for row in first
+        ]
+        seen += compare({"a": first, "b": second}, "dice")[0].p < 0.05
+    assert seen <= 8
 
 
 def test_the_order_of_cases_means_nothing_and_equal_runs_do_not_differ():
     (found,) = compare({"a": run(), "b": run()[::-1]}, "dice")
-    assert (found.difference.mean, found.p, found.better, found.worse) == (0, 1, 0, 0)
+    assert (found.difference.mean, found.p, found.higher, found.lower) == (0, 1, 0, 0)
 
 
 def test_several_runs_are_compared_with_the_first_and_corrected():

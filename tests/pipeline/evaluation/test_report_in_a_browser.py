@@ -57,7 +57,7 @@ def page(tmp_path_factory):
         "split": "test", "threshold": 0.5, "threshold_source": "chosen by iou on validation",
         "threshold_metric": "iou", "tta_versions": 8, "cleaning": "holes filled",
         "tried_on_validation": {"cleaning": {"nothing": 0.9, "holes filled": 0.92}},
-        "test": summary(rows, names), "test_pooled": pooled(cases, scoring) | {"ece": 0.01},
+        "test": summary(rows, names), "test_pooled": pooled(cases, scoring) | {"ece_pooled": 0.01},
         "outcomes": outcomes(rows), "calibration": calibration.curve().tolist(),
         "isbi_best_threshold_on_test": isbi.best(), "group_metric": "iou",
         "baselines": {"all foreground": {"iou": 0.3, "dice": 0.5, "accuracy": 0.3}},
@@ -72,7 +72,7 @@ def page(tmp_path_factory):
     }  # fmt: skip
     history = {"train_loss": [(1, 0.9), (2, 0.5)], "val_iou": [(2, 0.8)]}
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(path, Report(found, rows, names, cases, curve, history))
+    write_report(path, Report(found, rows, names, cases, curve, history, scoring))
     return path
 
 

@@ -14,6 +14,7 @@ GREY = {
     "dimensions": {2: 100},
     "size_range": [[512, 512, 512], [512, 512, 512]],
     "channels": {1: 100},
+    "dtypes": {"uint8": 100},
     "grey_in_colour": 0,
     "spacing_mm": [],
     "intensity_percentiles": {"0.5": [0, 2, 9], "50": [40, 90, 120], "99.5": [180, 220, 255]},
@@ -118,12 +119,23 @@ def test_the_gaps_between_instances_that_touch(touching, loss):
     assert value("loss", kind="instances", **found) == loss
 
 
+def test_a_window_fits_the_memory():
+    card = Machine("cuda", 8_000_000_000)
+    sides = [[400] * 3, [400] * 3, [200] * 3]
+    found = planned(card, base=VOLUMES, size_range=sides)
+    voxels = found.window.value[0] * found.window.value[1] * found.window.value[2]
+    assert voxels * 32 * 100 / 4 <= 8e9 / 2
+
+
 def test_several_classes_count_alike():
     assert value("loss", kind="classes", labels={"a": 1, "b": 2}) == "bce_dice"
 
 
 def test_micrographs_may_be_turned():
     assert value("symmetric", likeness=0.02) is True
+    oblong = [[520] * 3, [150] * 3]
+    assert value("patch", likeness=0.02, size_range=oblong) == [144, 144]  # turned, it still fits
+    assert value("patch", likeness=0.7, size_range=oblong) == [256, 144]
 
 
 def test_what_memory_cannot_hold_is_not_cached():
@@ -136,6 +148,7 @@ def test_what_memory_cannot_hold_is_not_cached():
     [
         ({"dimensions": {2: 90, 3: 10}}, "90 images of 2 dimensions and 10 of 3; expected one"),
         ({"channels": {5: 100}}, "images of 5 channels; expected grey, RGB or RGBA"),
+        ({"channels": {3: 100}, "dtypes": {"uint16": 100}}, "colour images of uint16; expected 8"),
     ],
 )
 def test_mistakes(found, message):

@@ -1,0 +1,39 @@
+"""From the probabilities of the labels to their masks."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+MasksOf = Callable[[NDArray[np.floating], float], NDArray[np.bool_]]
+"""Turns the probability map of a label, ``(*spatial)``, into its mask, given the threshold."""
+
+
+def plain_mask(probability: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
+    """The mask of what is at and above the threshold."""
+    return probability >= threshold
+
+
+def label_masks(
+    probability: NDArray[np.floating], threshold: float, find_mask: MasksOf = plain_mask
+) -> NDArray[np.bool_]:
+    """Return the mask of each label; of several, a pixel belongs to the most probable one.
+
+    What is scored and what is written are these masks.
+
+    Args:
+        probability: of each label, ``(K, *spatial)``.
+        threshold: at and above which a pixel is foreground.
+        find_mask: makes the mask of one label.
+
+    Example:
+        >>> probability = np.array([[[0.9, 0.6, 0.2]], [[0.8, 0.7, 0.1]]])
+        >>> label_masks(probability, 0.5).astype(int).tolist()
+        [[[1, 0, 0]], [[0, 1, 0]]]
+    """
+    masks = np.stack([find_mask(each, threshold) for each in probability])
+    if len(masks) > 1:
+        winner = np.where(masks, probability, -1).argmax(0)
+        numbers = np.arange(len(masks)).reshape(-1, *[1] * winner.ndim)
+        masks &= numbers == winner
+    return masks
