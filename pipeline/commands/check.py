@@ -25,13 +25,15 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from pipeline.data.datalist import read_datalist
     from pipeline.data.mend import mend
 
-    facts, found = looked_at(cohort_cases(options.folder))
+    classes = list(read_datalist(options.folder).content.get("labels", {}).values())
+    facts, found = looked_at(cohort_cases(options.folder), classes)
     if options.mend:
         count = mend(options.folder, found)
         print(f"{count} files mended")
-        facts, found = looked_at(cohort_cases(options.folder))
+        facts, found = looked_at(cohort_cases(options.folder), classes)
     write_check(facts, found, options.folder / "check")
     errors = sum(each.level == "error" for each in found)
     if errors:
@@ -69,8 +71,10 @@ def cohort_cases(folder: Path) -> list["Listed"]:
     ]
 
 
-def looked_at(cases: Sequence["Listed"]) -> tuple[list["CaseFacts"], list["Finding"]]:
-    """Look at every case, with a bar, and find what is wrong."""
+def looked_at(
+    cases: Sequence["Listed"], classes: Sequence[int] = ()
+) -> tuple[list["CaseFacts"], list["Finding"]]:
+    """Look at every case, with a bar, and find what is wrong; masks may have these numbers."""
     from tqdm import tqdm
 
     from pipeline.data.findings import findings
@@ -78,7 +82,7 @@ def looked_at(cases: Sequence["Listed"]) -> tuple[list["CaseFacts"], list["Findi
 
     with tqdm(total=len(cases), unit="case", disable=None) as bar:
         facts = look(cases, bar.update)
-    return facts, findings(facts)
+    return facts, findings(facts, classes)
 
 
 def write_check(facts: Sequence["CaseFacts"], found: Sequence["Finding"], out: Path) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,8 +54,8 @@ def _new(options: argparse.Namespace) -> None:
     # made beside the bundle, which appears when it is whole
     partial = options.bundle.with_name(f".{options.bundle.name}.partial")
     shutil.rmtree(partial / "data", ignore_errors=True)
-    _write_data(cohort, partial / "data", options)
-    facts, found, mended = _mended(partial / "data")
+    _write_data(cohort, partial / "data", options, labels)
+    facts, found, mended = _mended(partial / "data", list(labels.values()))
     _refuse_errors(found, kind)
     write_check(facts, found, partial / "data" / "check")
     planned = _write_bundle(partial, options.bundle, facts, kind, labels, mended)
@@ -78,13 +78,13 @@ def _listed(case: "SourceCase") -> "Listed":
 
 
 def _refuse_errors(found: Sequence["Finding"], kind: str) -> None:
-    """Let pass what can be mended in the copies, and the numbers of instances.
+    """Let pass what can be mended in the copies, and the numbers of classes and instances.
 
     Equal images are an error, not a warning: the split, yet to come, may part them.
     """
     from pipeline.data.mend import MENDABLE
 
-    fine = {*MENDABLE, *(["values"] if kind == "instances" else [])}
+    fine = {*MENDABLE, *(["values"] if kind != "mask" else [])}
     errors = [
         each
         for each in found
@@ -117,7 +117,9 @@ def _labels(facts: Sequence["CaseFacts"], kind: str, names: Sequence[str] | None
     return dict(zip(names or usual, numbers, strict=True))
 
 
-def _write_data(cohort: "Cohort", data: Path, options: argparse.Namespace) -> None:
+def _write_data(
+    cohort: "Cohort", data: Path, options: argparse.Namespace, labels: Mapping[str, int]
+) -> None:
     from tqdm import tqdm
 
     from pipeline.data.cohort import write_cohort
@@ -125,21 +127,21 @@ def _write_data(cohort: "Cohort", data: Path, options: argparse.Namespace) -> No
 
     chosen = {"strata": cohort.strata, "sizes": options.sizes, "seed": options.seed}
     split = partial(split_columns, group=cohort.group, **chosen)
-    description = {"seed": options.seed, "split": "random"}
+    description = {"seed": options.seed, "split": "random", "labels": dict(labels)}
     with tqdm(total=len(cohort.cases), unit="image", disable=None) as bar:
         write_cohort(cohort, data, split, description, tick=bar.update)
 
 
-def _mended(data: Path) -> tuple[list["CaseFacts"], list["Finding"], int]:
+def _mended(data: Path, classes: Sequence[int]) -> tuple[list["CaseFacts"], list["Finding"], int]:
     """Look at the cohort, mend what can be mended in it, and count that."""
     from pipeline.data.mend import MENDABLE, mend
 
-    facts, found = looked_at(cohort_cases(data))
+    facts, found = looked_at(cohort_cases(data), classes)
     if not any(each.kind in MENDABLE for each in found):
         return facts, found, 0
     mended = mend(data, found)
     print(f"{mended} files mended in {data}; the originals are as they were")
-    return *looked_at(cohort_cases(data)), mended
+    return *looked_at(cohort_cases(data), classes), mended
 
 
 def _write_bundle(

@@ -42,9 +42,20 @@ class Finding(NamedTuple):
 Check = Callable[[CaseFacts], Iterator[Finding]]
 
 
-def findings(facts: Sequence[CaseFacts]) -> list[Finding]:
-    """Find every defect of a cohort, errors first, in the order of the checks."""
+def findings(facts: Sequence[CaseFacts], classes: Sequence[int] = ()) -> list[Finding]:
+    """Find every defect of a cohort, errors first, in the order of the checks.
+
+    Args:
+        facts: of each case.
+        classes: numbers that a mask may have beside 0, whatever they are.
+    """
     found = [finding for check in EACH for case in facts for finding in check(case)]
+    known = {
+        str(case.label_path)
+        for case in facts
+        if case.mask and set(case.mask.values) <= {0, *classes}
+    }
+    found = [each for each in found if each.kind != "values" or each.file not in known]
     found += [*leaking_patients(facts), *duplicates(facts), *near_duplicates(facts)]
     found += missing(facts)
     return sorted(found, key=lambda finding: finding.level != ERROR)

@@ -11,6 +11,7 @@ from scipy.ndimage import binary_fill_holes, label
 
 from pipeline import cli
 from pipeline.data.datalist import SPLITS, write_datalist
+from pipeline.data.phantom import write_cells
 from pipeline.mistakes import mistake_of
 
 
@@ -134,15 +135,14 @@ def test_groups_that_cannot_be_compared(failing):
     assert "group column 'sex': no image has it" in failing(group_columns=["sex"])
 
 
-def test_groups_of_a_cohort(evaluate, site, phantom, tmp_path):
+def test_groups_of_a_cohort(evaluate, site, tmp_path):
     cohort = tmp_path / "grouped"
-    shutil.copytree(phantom, cohort)
+    write_cells(cohort, count=6, size=64, seed=9)
     content = json.loads((cohort / "datalist.json").read_text())
-    tested = content["test"] + content["validation"]
+    tested = content["test"] + [content["training"].pop()]
     for i, entry in enumerate(tested):
         entry |= {"patient": f"p{i}", "sex": "fm"[i], "age": 30 + i}
-    validated = [content["training"].pop()]
-    splits = {"training": content["training"], "validation": validated, "test": tested}
+    splits = {**{split: content[split] for split in SPLITS}, "test": tested}
     write_datalist(cohort, splits)
     found = evaluate(dataset_dir=str(cohort), group_columns=["sex"], age_column="age")
     assert [row.get("sex") for row in found["groups"]] == ["f", "m", None]

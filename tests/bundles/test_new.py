@@ -39,7 +39,8 @@ def new(bundle, source, *more):
 def run(bundle, run_id, *overlays, **overrides):
     files = [str(bundle / "configs" / name) for name in ("train.yaml", *overlays)]
     tracking = {"tracking_dir": str(bundle.parent / "mlruns")}
-    workflow = ConfigWorkflow(files, run_id=run_id, **tracking, **SHORT, **overrides)
+    settings = {**tracking, **SHORT, **overrides}
+    workflow = ConfigWorkflow(files, run_id=run_id, **settings)
     workflow.initialize()
     workflow.run()
 
@@ -140,7 +141,7 @@ def test_volumes_stored_in_other_axes_are_planned_as_they_lie(tmp_path):
     bundle = tmp_path / "sagittal"
     assert new(bundle, tmp_path / "source") == 0
     files = str(bundle / "configs" / "train.yaml")
-    workflow = ConfigWorkflow(files, workflow_type="train")
+    workflow = ConfigWorkflow(files, workflow_type="train", dataset_dir=str(bundle / "data"))
     workflow.initialize()
     assert workflow.parser["patch"][0] < workflow.parser["patch"][1]
     for item in workflow.parser.get_parsed_content("validate#dataset"):
@@ -226,6 +227,7 @@ def test_classes_of_0_128_and_255_are_not_smeared(squares, tmp_path):
     marked(squares, change)
     assert new(tmp_path / "mine", squares, "--names", "cup", "disc") == 0
     assert labels_of(tmp_path / "mine") == {"cup": 128, "disc": 255}
+    assert cli.main(["data", "check", str(tmp_path / "mine" / "data")]) == 0
 
 
 def test_masks_of_1_and_of_255_in_one_folder_are_one_structure(squares, tmp_path):
@@ -269,8 +271,8 @@ def test_small_classes_one_of_them_missing_in_an_image_train(squares, tmp_path):
 
     rng = np.random.default_rng(1)
     for path in sorted((squares / "images").iterdir()):
-        Image.fromarray(rng.integers(0, 255, (200, 300)).astype(np.uint8)).save(path)
-    marked(squares, lambda i, mask: np.pad(change(i, mask), ((0, 136), (0, 236))))
+        Image.fromarray(rng.integers(0, 255, (400, 400)).astype(np.uint8)).save(path)
+    marked(squares, lambda i, mask: np.pad(change(i, mask), ((0, 336), (0, 336))))
     assert new(tmp_path / "mine", squares) == 0
     config = (tmp_path / "mine" / "configs" / "train.yaml").read_text()
     assert "RandCropByPosNegLabeld" in config
