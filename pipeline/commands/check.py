@@ -35,6 +35,7 @@ def _check(options: argparse.Namespace) -> None:
         print(f"{count} files mended")
         facts, found = looked_at(cohort_cases(options.folder), classes)
     write_check(facts, found, options.folder / "check")
+    print(f"written to {options.folder / 'check'}")
     errors = sum(each.level == "error" for each in found)
     if errors:
         raise ValueError(
@@ -104,7 +105,6 @@ def write_check(facts: Sequence["CaseFacts"], found: Sequence["Finding"], out: P
     if not found:
         print("nothing wrong was found")
     contact_sheet(facts, out / "contact_sheet.png")
-    print(f"written to {out}: fingerprint.json, findings.txt, contact_sheet.png")
 
 
 def _told(value: Any) -> str:

@@ -57,7 +57,10 @@ def _new(options: argparse.Namespace) -> None:
     _write_data(cohort, partial / "data", options, labels)
     facts, found, mended = _mended(partial / "data", list(labels.values()))
     _refuse_errors(found, kind)
-    write_check(facts, found, partial / "data" / "check")
+    moved = [
+        each._replace(file=each.file.replace(str(partial), str(options.bundle))) for each in found
+    ]
+    write_check(facts, moved, partial / "data" / "check")
     planned = _write_bundle(partial, options.bundle, facts, kind, labels, mended)
     partial.rename(options.bundle)
     _tell(planned, options.bundle)

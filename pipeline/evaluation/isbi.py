@@ -80,7 +80,7 @@ class IsbiCurve:
     """The scores of a stack against the threshold, as means over slices.
 
     The challenge takes the best threshold of the mean over all slices, on the very slices that it
-    scores; :meth:`best` does that and is optimistic. :meth:`at` takes a threshold chosen elsewhere.
+    scores; :meth:`best` does that and is optimistic.
 
     Example:
         >>> truth = np.ones((4, 9), bool)

@@ -119,6 +119,15 @@ def test_a_test_image_that_was_trained_on_is_refused_under_any_name(
     assert not (site / "eval").exists()
 
 
+def test_an_image_that_chose_the_model_is_no_test_image(failing, phantom, tmp_path):
+    cohort = tmp_path / "swapped"
+    shutil.copytree(phantom, cohort)
+    content = json.loads((cohort / "datalist.json").read_text())
+    content["test"], content["validation"] = content["validation"], content["test"]
+    (cohort / "datalist.json").write_text(json.dumps(content))
+    assert "of the test split, and the model was chosen by it" in failing(dataset_dir=str(cohort))
+
+
 def test_a_split_without_any_foreground(failing, phantom, tmp_path):
     cohort = tmp_path / "empty"
     shutil.copytree(phantom, cohort)
@@ -195,5 +204,7 @@ def test_two_evaluations_are_compared_case_by_case(evaluate, site, capsys):
     assert cli.main(["compare", training, *arguments]) == 0  # its evaluations are its children
     assert cli.main(["compare", "nothing", *arguments]) == 1
     assert "nothing: no finished evaluation of this name" in capsys.readouterr().err
+    assert cli.main(["compare", "it's", *arguments]) == 1
+    assert "expected a name without quotes" in capsys.readouterr().err
     assert cli.main(["compare", "a", "b", "--tracking", str(site / "none")]) == 1
     assert "no such tracking store" in capsys.readouterr().err

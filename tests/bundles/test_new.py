@@ -3,6 +3,7 @@
 import json
 import shutil
 from importlib.metadata import version
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -234,6 +235,15 @@ def test_masks_of_1_and_of_255_in_one_folder_are_one_structure(squares, tmp_path
     marked(squares, lambda i, mask: mask // 255 if i % 2 else mask)
     assert new(tmp_path / "mine", squares) == 0
     assert labels_of(tmp_path / "mine") == {"foreground": 1}
+
+
+def test_findings_name_the_files_where_they_are(squares, tmp_path):
+    marked(squares, lambda i, mask: mask * np.uint8(i > 0))
+    assert new(tmp_path / "mine", squares) == 0
+    told = (tmp_path / "mine" / "data" / "check" / "findings.txt").read_text()
+    file = told.removeprefix("warning: ").partition(": ")[0]
+    assert told.endswith("an empty mask; keep it if nothing is there\n")
+    assert Path(file).is_file()
 
 
 def test_masks_of_another_number_are_a_class_and_can_be_trained(squares, tmp_path):

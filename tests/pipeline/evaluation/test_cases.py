@@ -150,3 +150,24 @@ def test_cells_and_the_challenges_metrics_where_they_are_asked_for(noisy):
         Scoring(0.5, find_cells=CellFinder(), isbi=True),
     )
     assert {"f1", "pq", "ap", "merges", "v_rand_thinned", "warping_error"} <= set(row)
+
+
+def test_a_pixel_of_two_labels_is_scored_as_the_more_probable_one():
+    truth = torch.tensor([[[1, 0, 0]], [[0, 1, 0]]])
+    probability = torch.tensor([[[0.9, 0.6, 0.1]], [[0.7, 0.8, 0.1]]])
+    (row,) = table([Case("a.png", truth[0], probability, truth)], Scoring(0.5, labels=["a", "b"]))
+    assert (row["iou_a"], row["iou_b"]) == (1, 1)
+
+
+def test_where_cells_are_told_apart_the_mask_is_theirs(noisy):
+    cells = noisy._replace(cells=noisy.truth[0].long())
+    scoring = Scoring(0.9, find_cells=CellFinder(floor=0.3))
+    (row,) = table([cells], scoring)
+    grown = CellFinder(floor=0.3)(noisy.probability[0].numpy(), 0.9) > 0
+    assert row["accuracy"] == pytest.approx((grown == noisy.truth[0].numpy()).mean())
+
+
+@pytest.mark.parametrize("column", ["dice", "outcome", "fold"])
+def test_a_column_with_the_name_of_a_score_is_refused(noisy, column):
+    with pytest.raises(ValueError, match=f"column '{column}' of the datalist: a score has this"):
+        table([noisy._replace(columns={column: 1})], Scoring(0.5))

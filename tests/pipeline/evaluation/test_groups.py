@@ -96,3 +96,19 @@ def test_an_image_without_its_group_and_an_age_in_words():
         ValueError, match="'age': could not convert string to float: 'old'; expected numbers"
     ):
         running_mean(some, "age", "iou", 5)
+
+
+def test_a_column_that_varies_within_patients_is_compared_within_them():
+    """A left and a right eye each: patients differ far more than their eyes do."""
+    rng = np.random.default_rng(0)
+    some = []
+    for i in range(20):
+        level = rng.uniform(0.5, 0.95)
+        for side, gap in (("left", 0.0), ("right", 0.02)):
+            value = level + gap + rng.normal(0, 0.005)
+            some.append({"image": f"{i}{side}", "patient": i, "side": side, "iou": value})
+    (found,) = gaps(some, ["side"], "iou")
+    assert found.verdict() == "differ"
+    assert found.difference == pytest.approx(-0.02, abs=0.005)
+    (found,) = gaps(some[:18], ["side"], "iou")  # nine patients
+    assert found.verdict() == "too few to judge"

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.evaluation.statistics import bootstrap_interval, holm, permutation_test
+from pipeline.evaluation.statistics import (
+    bootstrap_interval,
+    holm,
+    permutation_test,
+    sign_flip_test,
+)
 
 
 def test_an_interval_is_near_the_normal_one_for_many_patients():
@@ -87,3 +92,13 @@ def test_mistakes(values, patients, message):
         bootstrap_interval(values, patients)
     with pytest.raises(ValueError, match="a group without a value"):
         permutation_test([], [1.0])
+
+
+def test_signs_are_flipped_as_in_scipys_paired_test():
+    differences = np.random.default_rng(6).normal(0.3, 1, 10)
+    exact = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", alternative="two-sided"
+    ).pvalue
+    assert sign_flip_test(differences) == pytest.approx(exact, abs=0.015)
+    with pytest.raises(ValueError, match="no difference"):
+        sign_flip_test([])

@@ -73,6 +73,11 @@ def test_symmetries_are_averaged_where_that_is_worth_it(better_turned, versions)
     assert (tried["8 versions"] > tried["1 versions"] + 1e-3) == better_turned
 
 
+def test_a_given_threshold_must_be_a_probability():
+    with pytest.raises(ValueError, match=r"threshold 1\.5: expected a probability"):
+        chosen(square(), threshold=1.5)
+
+
 def test_a_given_number_of_symmetries_is_set():
     engine = validator(square(), square())
     choose(engine, Choices("dice", tta=engine.inferer, tta_versions=4))

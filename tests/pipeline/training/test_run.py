@@ -5,6 +5,7 @@ import pytest
 import torch
 from ignite.engine import Events
 
+from pipeline.data.phantom import write_cells
 from pipeline.mistakes import mistake_of
 from pipeline.networks.weights import read_checkpoint
 
@@ -119,6 +120,10 @@ def test_resuming_with_another_seed_network_or_file(start, tmp_path):
     last = str(train(start(seed=1)) / "last.pt")
     assert "was trained with --seed 1, not 2" in failing(start, seed=2, resume=last, max_epochs=3)
     assert "has all 2 epochs" in failing(start, seed=1, resume=last)
+    write_cells(tmp_path / "other", count=5, size=64, seed=8)
+    data = {"dataset_dir": str(tmp_path / "other")}
+    line = failing(start, seed=1, resume=last, max_epochs=3, **data)
+    assert "was trained on another cohort or split" in line
     other = {"network_def__features": [4, 4, 8, 8, 16, 4]}
     line = failing(start, seed=1, resume=last, max_epochs=3, **other)
     assert "weights of another network" in line
