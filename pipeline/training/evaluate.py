@@ -198,9 +198,7 @@ def _short_table(found: Mapping[str, Any], folder: Path, tracking: Tracking) -> 
 
 
 def _further_lines(found: Mapping[str, Any], means: Mapping[str, float]) -> list[str]:
-    lines = [
-        f"mask        {found['cleaning']} done to it" if found["cleaning"] != "nothing" else ""
-    ]
+    lines = [f"mask        cleaned: {found['cleaning']}" if found["cleaning"] != "nothing" else ""]
     misses = {name: n for name, n in found["outcomes"].items() if name != "found"}
     lines.append(
         "outcomes    " + ", ".join(f"{n} {name}" for name, n in misses.items()) if misses else ""
