@@ -46,7 +46,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def cohort_cases(folder: Path) -> list["Listed"]:
     """List the cases of a cohort's datalist."""
-    from pipeline.data.datalist import FILE_KEYS, SPLITS, read_datalist
+    from pipeline.data.datalist import FILE_KEYS, SPLITS, columns_of_entry, read_datalist
     from pipeline.data.fingerprint import Listed
 
     datalist = read_datalist(folder)
@@ -56,11 +56,7 @@ def cohort_cases(folder: Path) -> list["Listed"]:
             datalist.path.parent / entry["label"],
             datalist.path.parent / entry["instances"] if "instances" in entry else None,
             split,
-            {
-                key: value
-                for key, value in entry.items()
-                if key not in FILE_KEYS and not key.endswith("_sha256")
-            },
+            columns_of_entry(entry),
             {
                 datalist.path.parent / entry[key]: entry[f"{key}_sha256"]
                 for key in FILE_KEYS

@@ -90,7 +90,6 @@ def _folds(options: argparse.Namespace) -> "Folds":
     if state.is_file():
         begun = json.loads(state.read_text("utf-8"))
         parent = _same(begun, chosen, state)
-        folders = [options.out / "folds" / str(i) for i in range(options.folds)]
     else:
         datalist = read_datalist(data)
         entries = [entry for split in SPLITS for entry in datalist.content.get(split, ())]
@@ -99,7 +98,6 @@ def _folds(options: argparse.Namespace) -> "Folds":
         # beside the models: folds in the cohort may be made anew for something else
         into = (options.out / "folds").resolve()
         write_folds(data.resolve(), options.folds, **group, into=into)
-        folders = [options.out / "folds" / str(i) for i in range(options.folds)]
         bundle = options.bundle.resolve().name
         client, experiment = connect(tracking.resolve(), bundle)
         tags = {
@@ -115,7 +113,7 @@ def _folds(options: argparse.Namespace) -> "Folds":
     return Folds(
         [options.bundle / "configs" / "train.yaml", *options.overlay],
         options.bundle / "configs" / "evaluate.yaml",
-        folders,
+        [options.out / "folds" / str(i) for i in range(options.folds)],
         options.out,
         tracking,
         parent,

@@ -80,6 +80,20 @@ class Datalist(NamedTuple):
         return path
 
 
+def columns_of_entry(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what an entry says beside its files and their hashes: patient, sex, ….
+
+    Example:
+        >>> columns_of_entry({"image": "a.png", "image_sha256": "0f", "sex": "female"})
+        {'sex': 'female'}
+    """
+    return {
+        key: value
+        for key, value in entry.items()
+        if key not in FILE_KEYS and not key.endswith("_sha256")
+    }
+
+
 def read_datalist(folder: Path | str) -> Datalist:
     """Read ``datalist.json`` in ``folder``.
 

@@ -22,7 +22,7 @@ def constant_answer(pairs: Iterable[Pair]) -> dict[str, float]:
     for _, truth in pairs:
         inside = int(truth.bool().sum())
         counts.append(Counts(inside, truth.numel() - inside, 0, 0))
-    return {name: sum(map(metric, counts)) / len(counts) for name, metric in METRICS.items()}
+    return _means(counts)
 
 
 def best_intensity_threshold(
@@ -68,8 +68,7 @@ def fixed_answer(answer: torch.Tensor, tested: Sequence[torch.Tensor]) -> dict[s
         >>> fixed_answer(torch.tensor([1, 1]), [torch.tensor([1, 0])])["iou"]
         0.5
     """
-    counts = [count(answer, truth) for truth in tested]
-    return {name: sum(map(metric, counts)) / len(counts) for name, metric in METRICS.items()}
+    return _means([count(answer, truth) for truth in tested])
 
 
 def mean_mask(training: Iterable[torch.Tensor], tested: Iterable[torch.Tensor]) -> float:
@@ -101,3 +100,7 @@ def pos_weight(masks: Iterable[torch.Tensor]) -> float:
     pairs = [(int(mask.bool().sum()), mask.numel()) for mask in masks]
     inside = sum(foreground for foreground, _ in pairs)
     return (sum(pixels for _, pixels in pairs) - inside) / inside if inside else float("inf")
+
+
+def _means(counts: Sequence[Counts]) -> dict[str, float]:
+    return {name: sum(map(metric, counts)) / len(counts) for name, metric in METRICS.items()}

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.evaluation.distance import surface_distance
-from pipeline.evaluation.instances import CellsOf, instance_scores
+from pipeline.evaluation.instances import instance_scores
 from pipeline.evaluation.isbi import isbi_scores
-from pipeline.evaluation.masks import MasksOf, label_masks, plain_mask
+from pipeline.evaluation.masks import CellsOf, MasksOf, masks_and_cells, plain_mask
 from pipeline.evaluation.overlap import (
     FURTHER,
     METRICS,
@@ -88,17 +88,11 @@ class Scoring(NamedTuple):
     labels: Sequence[str] = ()
     isbi: bool = False
 
-    def cells_of(self, case: Case) -> Label | None:
-        """Return the predicted cells, where they are told apart."""
-        if self.find_cells is None:
-            return None
-        return self.find_cells(case.probability[0].numpy(), self.threshold)
-
-    def masks_of(self, case: Case, cells: Label | None) -> NDArray[np.bool_]:
-        """Return the predicted mask of each label; where cells are told apart, that of them."""
-        if cells is not None:
-            return cells[None] > 0
-        return label_masks(case.probability.numpy(), self.threshold, self.find_mask)
+    def found_in(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
+        """Return the predicted mask of each label, and the cells, where they are told apart."""
+        return masks_and_cells(
+            case.probability.numpy(), self.threshold, self.find_mask, self.find_cells
+        )
 
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:
@@ -120,8 +114,7 @@ def scores(case: Case, scoring: Scoring) -> Row:
 
     Of several labels each has its own, ``dice_LABEL``, beside the means over them.
     """
-    cells = scoring.cells_of(case)
-    masks = scoring.masks_of(case, cells)
+    masks, cells = scoring.found_in(case)
     triples = zip(masks, case.probability, case.truth, strict=True)
     each = [_label_scores(*triple, case.spacing) for triple in triples]
     if len(each) == 1:
@@ -215,9 +208,8 @@ def pooled(cases: Sequence[Case], scoring: Scoring) -> dict[str, float]:
     """
     totals = np.zeros(4, np.int64)
     for case in cases:
-        for mask, truth in zip(
-            scoring.masks_of(case, scoring.cells_of(case)), case.truth, strict=True
-        ):
+        masks, _ = scoring.found_in(case)
+        for mask, truth in zip(masks, case.truth, strict=True):
             totals += np.array(count(torch.from_numpy(mask), truth))
     counts = Counts(*map(int, totals))
     return {f"{name}_pooled": metric(counts) for name, metric in {**METRICS, **FURTHER}.items()}

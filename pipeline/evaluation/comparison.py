@@ -1,14 +1,19 @@
 """Whether one model is better than another: case by case, on the same cases."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from pipeline.evaluation.statistics import Interval, bootstrap_interval, holm, patients_of
+from pipeline.evaluation.statistics import (
+    Interval,
+    bootstrap_interval,
+    by_patient,
+    holm,
+    patients_of,
+)
 
 Row = Mapping[str, Any]
 
@@ -81,7 +86,8 @@ def _compare(
             raise ValueError(f"{name}: has no '{metric}'; it has {numbers}")
     differences = np.array([other[metric] - row[metric] for row, other in pairs])
     patients = patients_of(rows)
-    per_patient = _means(differences, patients)
+    sums, counts = by_patient(differences, patients)
+    per_patient = sums / counts  # images of one patient are no independent evidence
     p = float(wilcoxon(per_patient).pvalue) if per_patient.any() else 1.0
     return Comparison(
         first,
@@ -92,14 +98,6 @@ def _compare(
         int((differences < 0).sum()),
         tuple(differences.tolist()),
     )
-
-
-def _means(differences: NDArray[np.float64], patients: Sequence[Hashable]) -> NDArray[np.float64]:
-    """The mean difference of each patient; images of one are no independent evidence."""
-    place = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
-    index = [place[patient] for patient in patients]
-    sums: NDArray[np.float64] = np.bincount(index, differences) / np.bincount(index)
-    return sums
 
 
 def comparison_table(found: Sequence[Comparison], metric: str) -> list[dict[str, Any]]:

@@ -10,10 +10,6 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from pipeline.evaluation.rand import agreement
 from pipeline.evaluation.shared import Label, overlaps
 
-CellsOf = Callable[[NDArray[np.floating], float], Label]
-"""Finds the cells in a probability map, ``(H, W)``, given the threshold."""
-
-
 IOUS = tuple(0.5 + 0.05 * k for k in range(10))
 
 

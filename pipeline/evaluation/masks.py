@@ -5,6 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluation.shared import Label
+
+CellsOf = Callable[[NDArray[np.floating], float], Label]
+"""Finds the cells in a probability map, ``(*spatial)``, given the threshold."""
+
 MasksOf = Callable[[NDArray[np.floating], float], NDArray[np.bool_]]
 """Turns the probability map of a label, ``(*spatial)``, into its mask, given the threshold."""
 
@@ -37,3 +42,19 @@ def label_masks(
         numbers = np.arange(len(masks)).reshape(-1, *[1] * winner.ndim)
         masks &= numbers == winner
     return masks
+
+
+def masks_and_cells(
+    probability: NDArray[np.floating],
+    threshold: float,
+    find_mask: MasksOf,
+    find_cells: CellsOf | None,
+) -> tuple[NDArray[np.bool_], Label | None]:
+    """Return the mask of each label, and the cells of the first where they are told apart.
+
+    The mask is then that of the cells.
+    """
+    if find_cells is None:
+        return label_masks(probability, threshold, find_mask), None
+    cells = find_cells(probability[0], threshold)
+    return cells[None] > 0, cells

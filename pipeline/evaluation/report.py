@@ -175,7 +175,7 @@ def _chosen_overlays(report: Report) -> list[dict[str, Any]]:
 
 
 def _pictures(case: Case, scoring: Scoring) -> dict[str, str]:
-    masks = torch.from_numpy(scoring.masks_of(case, scoring.cells_of(case)))
+    masks = torch.from_numpy(scoring.found_in(case)[0])
     return {
         "picture": _as_png(overlay(case.image, case.probability, case.truth, masks)),
         "contours": _as_png(contours(case.image, case.truth, masks)),

@@ -53,7 +53,7 @@ def bootstrap_interval(
         >>> bootstrap_interval([0.8, 0.8, 0.8])
         Interval(mean=0.8, low=0.8, high=0.8, n=3, patients=3)
     """
-    sums, counts = _by_patient(values, patients)
+    sums, counts = by_patient(values, patients)
     n, mean = int(counts.sum()), float(sums.sum() / counts.sum())
     if len(sums) < 2:
         return Interval(mean, None, None, n, len(sums))
@@ -150,10 +150,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return out
 
 
-def _by_patient(
+def by_patient(
     values: ArrayLike, patients: Sequence[Hashable] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum and number of each patient's values."""
+    """Return the sum and the number of each patient's values, in the order of first appearance.
+
+    Args:
+        values: one for each image; no NaN.
+        patients: whose image each is; None: each image is a patient.
+
+    Raises:
+        ValueError: no value, a NaN, or another number of patients.
+    """
     array = np.asarray(values, np.float64)
     if not len(array):
         raise ValueError("no value to take a mean of; expected at least one")

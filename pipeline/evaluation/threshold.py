@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from pipeline.evaluation.checks import flat_pair
-from pipeline.evaluation.instances import CELL_METRICS, CellsOf, match
+from pipeline.evaluation.instances import CELL_METRICS, match
+from pipeline.evaluation.masks import CellsOf
 from pipeline.evaluation.overlap import METRICS, Counts
 from pipeline.evaluation.shared import overlaps
 

@@ -14,7 +14,7 @@ from monai.utils import convert_to_tensor
 
 from pipeline.data.files import atomic, sha256, write_json
 from pipeline.data.readers import count_pages, split_page
-from pipeline.evaluation.masks import label_masks
+from pipeline.evaluation.masks import masks_and_cells
 from pipeline.inference.cells import CellFinder
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import in_16_bits, save_pages, save_volume
@@ -120,10 +120,7 @@ class WritePredictions:
 
     def _masks_and_cells(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """The mask of each label of one page or volume, ``(K, *spatial)``, and its cells."""
-        if self.find_cells is None:
-            return label_masks(probability, self.threshold, self.find_mask), None
-        cells = self.find_cells(probability[0], self.threshold)
-        return cells[None] > 0, cells
+        return masks_and_cells(probability, self.threshold, self.find_mask, self.find_cells)
 
     def _arrays(self, probability: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
         """What is written of the probabilities and masks of each label, ``(K, ...)``."""

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from monai.engines import Evaluator
 
-from pipeline.evaluation.cases import Case, MasksOf
-from pipeline.evaluation.instances import CELL_METRICS, CellsOf, match
+from pipeline.evaluation.cases import Case
+from pipeline.evaluation.instances import CELL_METRICS, match
+from pipeline.evaluation.masks import CellsOf, MasksOf
 from pipeline.evaluation.overlap import METRICS, count_arrays
 from pipeline.evaluation.shared import overlaps
 from pipeline.evaluation.threshold import CellCurve, Curve, ThresholdCurve

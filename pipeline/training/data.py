@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data import read_datalist
-from pipeline.data.datalist import FILE_KEYS
+from pipeline.data.datalist import FILE_KEYS, columns_of_entry
 
 
 def load_split(dataset_dir: str, split: str) -> list[dict[str, Any]]:
@@ -35,11 +35,7 @@ def columns_of(dataset_dir: str, split: str) -> dict[str, dict[str, Any]]:
     """
     datalist = read_datalist(dataset_dir)
     return {
-        str(datalist.path.parent / entry["image"]): {
-            key: value
-            for key, value in entry.items()
-            if key not in FILE_KEYS and not key.endswith("_sha256")
-        }
+        str(datalist.path.parent / entry["image"]): columns_of_entry(entry)
         for entry in datalist.content.get(split, ())
     }
 

@@ -145,7 +145,7 @@ def _write(
     scoring: Scoring,
 ) -> None:
     for case in cases:
-        masks = torch.from_numpy(scoring.masks_of(case, scoring.cells_of(case)))
+        masks = torch.from_numpy(scoring.found_in(case)[0])
         picture = overlay(case.image, case.probability, case.truth, masks)
         with atomic(folder / "overlays" / f"{Path(case.name).stem}.png") as temporary:
             Image.fromarray(picture).save(temporary)

@@ -10,7 +10,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipeline.training.tracking import DATABASE
+from pipeline.training.tracking import DATABASE, store_uri
 
 CASES = "cases.json"
 EVALUATED = ("evaluating", "crossval")
@@ -23,15 +23,12 @@ def open_store(root: Path) -> MlflowClient:
     Raises:
         FileNotFoundError: there is no store in the folder.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if uri is None:
-        path = root.resolve() / DATABASE
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such tracking store; give --tracking the folder of {DATABASE}"
-            )
-        uri = f"sqlite:///{path}"
-    return MlflowClient(tracking_uri=uri)
+    path = root.resolve() / DATABASE
+    if "MLFLOW_TRACKING_URI" not in os.environ and not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such tracking store; give --tracking the folder of {DATABASE}"
+        )
+    return MlflowClient(tracking_uri=store_uri(root.resolve()))
 
 
 def evaluations(client: MlflowClient, name: str) -> list[Run]:
@@ -48,16 +45,12 @@ def evaluations(client: MlflowClient, name: str) -> list[Run]:
     if set(name) & set("'\"`"):
         raise ValueError(f"{name}: expected a name without quotes; give the run's id")
     tag, equals, value = name.partition("=")
-    found = _search(client, f"attributes.run_name = '{name}'")
+    found = _search(client, f"attributes.run_id = '{name}'")
+    found = found or _search(client, f"attributes.run_name = '{name}'")
+    for run in tuple(found):
+        found += _search(client, f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
     if equals and not found:
         found = _search(client, f"tags.`{tag}` = '{value}'")
-    else:
-        meant = _search(client, f"attributes.run_id = '{name}'")
-        meant = meant or _search(client, f"attributes.run_name = '{name}'")
-        children = (
-            _search(client, f"tags.`mlflow.parentRunId` = '{run.info.run_id}'") for run in meant
-        )
-        found = meant + [child for each in children for child in each]
     done = [
         run
         for run in found

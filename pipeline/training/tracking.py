@@ -30,6 +30,11 @@ LAST = "last.pt"
 """The file to resume from; too large and too short-lived for an artefact."""
 
 
+def store_uri(root: Path) -> str:
+    """Return where the tracking store is: in a folder, unless ``MLFLOW_TRACKING_URI`` says."""
+    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root / DATABASE}")
+
+
 def connect(root: Path, experiment: str) -> tuple[MlflowClient, str]:
     """Open the tracking store in a folder, made if absent, and return the id of an experiment.
 
@@ -38,8 +43,7 @@ def connect(root: Path, experiment: str) -> tuple[MlflowClient, str]:
     root.mkdir(parents=True, exist_ok=True)
     # MLflow creates its tables without a lock; two first runs at a time would collide
     with FileLock(root / ".lock"):
-        uri = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root / DATABASE}")
-        client = MlflowClient(tracking_uri=uri)
+        client = MlflowClient(tracking_uri=store_uri(root))
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return client, str(found.experiment_id)
