@@ -23,12 +23,15 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         default=Path("mlruns"),
         help="folder of the tracking store (mlruns)",
     )
+    parser.add_argument(
+        "--groups", nargs="+", default=[], metavar="COLUMN", help="compare within each group too"
+    )
     parser.add_argument("--out", type=Path, help="a folder for the table and the plot, too")
     parser.set_defaults(command=_compare)
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from pipeline.evaluation.comparison import compare
+    from pipeline.evaluation.comparison import compare, compare_groups
     from pipeline.training.runs import cases_of, evaluations, open_store
 
     client = open_store(options.tracking)
@@ -37,7 +40,10 @@ def _compare(options: argparse.Namespace) -> None:
     found = compare(tables, options.metric)
     for each in found:
         print(_line(each, options.metric))
-    name = _record(client, runs, found, options)
+    groups = compare_groups(tables, options.groups, options.metric) if options.groups else []
+    for group, each in groups:
+        print(f"  {group}: {_line(each, options.metric)}")
+    name = _record(client, runs, found, groups, options)
     print(f"MLflow run  {name}")
 
 
@@ -52,7 +58,11 @@ def _line(found: "Comparison", metric: str) -> str:
 
 
 def _record(
-    client: Any, runs: list[Any], found: list["Comparison"], options: argparse.Namespace
+    client: Any,
+    runs: list[Any],
+    found: list["Comparison"],
+    groups: list[tuple[str, "Comparison"]],
+    options: argparse.Namespace,
 ) -> str:
     import tempfile
 
@@ -68,7 +78,7 @@ def _record(
     with tempfile.TemporaryDirectory() as temporary_folder:
         folder = options.out or Path(temporary_folder)
         with atomic(folder / "comparison.csv") as path:
-            path.write_text(as_csv(comparison_table(found, options.metric)), "utf-8")
+            path.write_text(as_csv(comparison_table(found, options.metric, groups)), "utf-8")
         with atomic(folder / "comparison.png") as path:
             comparison_plot(found, options.metric).savefig(path, dpi=120)
         files = [folder / "comparison.csv", folder / "comparison.png"]

@@ -1,5 +1,7 @@
 """Whether one model is better than another: case by case, on the same cases."""
 
+import itertools
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -7,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
+from pipeline.evaluation.groups import check_columns
 from pipeline.evaluation.statistics import (
     Interval,
     bootstrap_interval,
@@ -61,12 +64,65 @@ def compare(runs: Mapping[str, Sequence[Row]], metric: str) -> list[Comparison]:
         >>> round(found.difference.mean, 4), found.higher, found.lower, found.p < 0.001
         (0.0095, 19, 0, True)
     """
-    if len(runs) < 2:
-        raise ValueError(f"found {len(runs)} run; expected two or more to compare")
-    (name, rows), *others = runs.items()
+    (name, rows), *others = _at_least_two(runs).items()
     found = [_compare(name, rows, other, its, metric) for other, its in others]
     corrected = holm([each.p for each in found])
     return [each._replace(p=p) for each, p in zip(found, corrected, strict=True)]
+
+
+def compare_groups(
+    runs: Mapping[str, Sequence[Row]], columns: Sequence[str], metric: str
+) -> list[tuple[str, Comparison]]:
+    """Compare every later run with the first one within each group.
+
+    It tells what a change did to those whom it was made for: balanced training to the smaller
+    groups, say. The probabilities are corrected for all comparisons together.
+
+    Args:
+        runs: the per-image table of each run, by its name.
+        columns: of groups; each value of each is one, and so is each combination.
+        metric: name of a score.
+
+    Returns:
+        The group in words, and the comparison, from single columns to all combinations.
+
+    Raises:
+        ValueError: as :func:`compare`, or a column that cannot group.
+
+    Example:
+        >>> rows = [{"image": str(i), "dice": 0.8, "sex": "fm"[i % 2]} for i in range(20)]
+        >>> better = [{**row, "dice": 0.8 + (row["sex"] == "f") * 0.05} for row in rows]
+        >>> found = compare_groups({"a": rows, "b": better}, ["sex"], "dice")
+        >>> [(group, round(each.difference.mean, 3)) for group, each in found]
+        [('sex f', 0.05), ('sex m', 0.0)]
+    """
+    (name, rows), *others = _at_least_two(runs).items()
+    check_columns(rows, columns)
+    found: list[tuple[str, Comparison]] = []
+    for other, its in others:
+        for group, members in _groups(rows, columns):
+            images = {row["image"] for row in members}
+            theirs = [row for row in its if row["image"] in images]
+            found.append((group, _compare(name, members, other, theirs, metric)))
+    corrected = holm([each.p for _, each in found])
+    return [(group, each._replace(p=p)) for (group, each), p in zip(found, corrected, strict=True)]
+
+
+def _groups(rows: Sequence[Row], columns: Sequence[str]) -> list[tuple[str, list[Row]]]:
+    found: list[tuple[str, list[Row]]] = []
+    for size in range(1, len(columns) + 1):
+        for chosen in itertools.combinations(columns, size):
+            members: dict[str, list[Row]] = defaultdict(list)
+            for row in rows:
+                members[", ".join(f"{name} {row[name]}" for name in chosen)].append(row)
+            found += sorted(members.items())
+    return found
+
+
+def _at_least_two(runs: Mapping[str, Sequence[Row]]) -> Mapping[str, Sequence[Row]]:
+    if len(runs) < 2:
+        raise ValueError(f"found {len(runs)} run; expected two or more to compare")
+    return runs
 
 
 def _compare(
@@ -100,10 +156,13 @@ def _compare(
     )
 
 
-def comparison_table(found: Sequence[Comparison], metric: str) -> list[dict[str, Any]]:
-    """Return a row for each comparison, ready for a table."""
+def comparison_table(
+    found: Sequence[Comparison], metric: str, groups: Sequence[tuple[str, Comparison]] = ()
+) -> list[dict[str, Any]]:
+    """Return a row for each comparison, ready for a table: all cases first, then the groups."""
     return [
         {
+            "cases of": of,
             "run": each.second,
             "against": each.first,
             f"difference in {metric}": round(each.difference.mean, 6),
@@ -115,7 +174,7 @@ def comparison_table(found: Sequence[Comparison], metric: str) -> list[dict[str,
             "cases": each.difference.n,
             "patients": each.difference.patients,
         }
-        for each in found
+        for of, each in [*(("all", each) for each in found), *groups]
     ]
 
 

@@ -5,7 +5,12 @@ with deep supervision a list of such tensors, the most refined head first.
 """
 
 from pipeline.networks.ensemble import Ensemble
-from pipeline.networks.feature_maps import feature_maps
+from pipeline.networks.feature_maps import (
+    bottleneck_of,
+    check_feature_names,
+    feature_maps,
+    feature_modules,
+)
 from pipeline.networks.heads import GuidedOutput, logit_of_mean, most_refined
 from pipeline.networks.presets import (
     andersen_unet,
@@ -25,7 +30,10 @@ __all__ = [
     "UNet3Plus",
     "UNetPlusPlus",
     "andersen_unet",
+    "bottleneck_of",
+    "check_feature_names",
     "feature_maps",
+    "feature_modules",
     "logit_of_mean",
     "magicians_unet",
     "mane_mittal_unet",

@@ -21,6 +21,7 @@ TEMPLATES = {
     "configs/metadata.json": "metadata.json.jinja",
     "configs/inference.yaml": "inference.yaml.jinja",
     "configs/evaluate.yaml": "evaluate.yaml.jinja",
+    "configs/explain.yaml": "explain.yaml.jinja",
     "configs/train.yaml": "train.yaml.jinja",
 }
 """The files of a bundle; ``train.yaml``, which makes it one, last."""
@@ -97,6 +98,8 @@ def _content(
         if mended
         else "",
         "volumes": volumes,
+        # few enough regions that an explanation takes minutes
+        "occlusion_size": min(plan.patch.value) // 4 if volumes else 16,
         "weighted": plan.loss.value == "weighted_bce",
         "drawn_around_classes": plan.kind == "classes" and plan.crop.value == "foreground",
         # the symmetries of the square are those of flat images

@@ -4,8 +4,11 @@ from pipeline.mistakes import one_line_mistakes
 from pipeline.training.check_config import check_config
 from pipeline.training.checkpoints import KeepBest, KeepLast
 from pipeline.training.choose import Choices
-from pipeline.training.data import datalist_sha256, load_split
+from pipeline.training.data import balanced_weights, datalist_sha256, load_split
 from pipeline.training.evaluate import evaluate
+from pipeline.training.explain import explain
+from pipeline.training.explain_cases import Cases
+from pipeline.training.explain_latent import Latent
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
 from pipeline.training.progress import Progress
@@ -19,21 +22,25 @@ from pipeline.training.workflow import bundle_root
 
 __all__ = [
     "BestOverlays",
+    "Cases",
     "Choices",
     "EvaluationLoss",
     "Groups",
     "KeepBest",
     "KeepLast",
+    "Latent",
     "Progress",
     "SeedEachEpoch",
     "StopOnNan",
     "TrackTraining",
     "Tracking",
     "TrainingLoss",
+    "balanced_weights",
     "bundle_root",
     "check_config",
     "datalist_sha256",
     "evaluate",
+    "explain",
     "image_metrics",
     "load_split",
     "one_line_mistakes",

@@ -1,10 +1,13 @@
 """The part of a datalist that an engine works on."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.data import read_datalist
 from pipeline.data.datalist import FILE_KEYS, columns_of_entry
+from pipeline.evaluation.groups import check_columns
 
 
 def load_split(dataset_dir: str, split: str) -> list[dict[str, Any]]:
@@ -53,3 +56,23 @@ def image_hashes(dataset_dir: str, split: str) -> dict[str, str]:
 def datalist_sha256(dataset_dir: str) -> str:
     """Return the hash of a cohort's datalist, which names the cohort and its split."""
     return read_datalist(dataset_dir).sha256
+
+
+def balanced_weights(dataset_dir: str, columns: Sequence[str]) -> list[float]:
+    """Return how often each training case is to be drawn so that all groups are drawn alike.
+
+    For :class:`torch.utils.data.WeightedRandomSampler`: a case of a group of n gets 1 / n.
+
+    Args:
+        dataset_dir: of the cohort.
+        columns: of groups; each combination of their values is one.
+
+    Raises:
+        FileNotFoundError: no such folder, or no datalist in it.
+        ValueError: a column that a case lacks, or that has one value.
+    """
+    rows = [columns_of_entry(entry) for entry in read_datalist(dataset_dir).content["training"]]
+    check_columns(rows, columns)
+    groups = [tuple(row[name] for name in columns) for row in rows]
+    sizes = Counter(groups)
+    return [1 / sizes[group] for group in groups]

@@ -10,9 +10,11 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipeline.training.tracking import DATABASE, store_uri
+from pipeline.inference.model import read_record
+from pipeline.training.tracking import DATABASE, Tracking, store_uri
 
 CASES = "cases.json"
+REPORT = "report.html"
 EVALUATED = ("evaluating", "crossval")
 """Kinds of runs that leave a per-image table."""
 
@@ -81,6 +83,44 @@ def cases_of(client: MlflowClient, run: Run) -> list[dict[str, Any]]:
         path = client.download_artifacts(run.info.run_id, CASES, folder)
         rows: list[dict[str, Any]] = json.loads(Path(path).read_text("utf-8"))
     return rows
+
+
+def evaluated(
+    tracking: Tracking, model: str, folder: str | None
+) -> tuple[list[dict[str, Any]], str]:
+    """Return the per-image table of a model's evaluation, and its report.
+
+    Args:
+        tracking: the run that asks; its store is searched.
+        model: the weights.
+        folder: where the evaluation was written; None: the newest of this model in the store.
+
+    Raises:
+        FileNotFoundError: the folder holds none.
+        ValueError: the store holds no finished evaluation of this model.
+    """
+    if folder is not None:
+        return _read_evaluation(Path(folder))
+    record = read_record(Path(model))
+    try:
+        run = evaluations(tracking.client, str(record.get("mlflow_run_id")))[0]
+    except ValueError:
+        raise ValueError(
+            f"{model}: no finished evaluation of it in the tracking store; evaluate it first, or "
+            "give the folder of its evaluation: --evaluation DIR"
+        ) from None
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in (CASES, REPORT):
+            tracking.client.download_artifacts(run.info.run_id, name, temporary)
+        return _read_evaluation(Path(temporary))
+
+
+def _read_evaluation(folder: Path) -> tuple[list[dict[str, Any]], str]:
+    for name in (CASES, REPORT):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name}: no such file; give an evaluation's folder")
+    rows: list[dict[str, Any]] = json.loads((folder / CASES).read_text("utf-8"))
+    return rows, (folder / REPORT).read_text("utf-8")
 
 
 def record_run(

@@ -39,9 +39,15 @@ def test_an_experiment_trains_and_stands_beside_the_default(name, run_bundle, si
     run_bundle(site, "evaluating", [overlay, "evaluate.yaml"], **data, **output)
     assert json.loads((site / "eval" / "summary.json").read_text())["test"]["iou"]["n"] == 1
 
-    evaluation, experiment, default = finished_runs(site)
+    tiled = {"explain_inferer": "@window_inferer"} if name == "ronneberger" else {}
+    explanation = {"output_dir": str(site / "why"), "occlusion_size": 32, "clusters": 2, **tiled}
+    run_bundle(site, "explaining", [overlay, "explain.yaml"], **data, **explanation)
+    assert json.loads((site / "why" / "explanation.json").read_text())["cases"]
+
+    explanation, evaluation, experiment, default = finished_runs(site)
     assert experiment.data.metrics.keys() == default.data.metrics.keys()
-    assert evaluation.data.tags["mlflow.parentRunId"] == experiment.info.run_id
+    for child in (evaluation, explanation):
+        assert child.data.tags["mlflow.parentRunId"] == experiment.info.run_id
     same_network = experiment.data.params["network_def"] == default.data.params["network_def"]
     assert same_network == (name in SAME_NETWORK)
 

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from pipeline.evaluation.comparison import compare, comparison_plot, comparison_table
+from pipeline.evaluation.comparison import (
+    compare,
+    compare_groups,
+    comparison_plot,
+    comparison_table,
+)
 
 
 def run(shift=0.0, seed=0, count=30):
@@ -71,3 +76,34 @@ def test_several_runs_are_compared_with_the_first_and_corrected():
 def test_mistakes(runs, metric, message):
     with pytest.raises(ValueError, match=message):
         compare(runs, metric)
+
+
+def test_groups_are_compared_pair_by_pair():
+    """The second run is better on women alone; each combination of columns is a group."""
+
+    def known(rows, better=0.0):
+        return [
+            {**row, "sex": "fm"[i % 2], "finding": "xy"[i // 15], "dice": row["dice"] + shift}
+            for i, row in enumerate(rows)
+            for shift in [better * (i % 2 == 0)]
+        ]
+
+    runs = {"a": known(run()), "b": known(run(), 0.05)}
+    found = dict(compare_groups(runs, ["sex", "finding"], "dice"))
+    assert set(found) == {
+        "sex f", "sex m", "finding x", "finding y",
+        "sex f, finding x", "sex f, finding y", "sex m, finding x", "sex m, finding y",
+    }  # fmt: skip
+    assert found["sex f"].difference.mean == pytest.approx(0.05)
+    assert found["sex m"].difference.mean == 0
+    assert found["sex f, finding x"].difference.n == 8
+    assert found["sex m"].p == 1
+    rows = comparison_table([], "dice", list(found.items()))
+    assert [row["cases of"] for row in rows] == list(found)
+
+
+def test_comparing_groups_needs_a_column_that_groups():
+    with pytest.raises(ValueError, match="group column 'sex': no image has it"):
+        compare_groups({"a": run(), "b": run()}, ["sex"], "dice")
+    with pytest.raises(ValueError, match="found 1 run; expected two or more"):
+        compare_groups({"a": run()}, ["sex"], "dice")

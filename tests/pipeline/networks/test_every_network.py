@@ -56,6 +56,7 @@ NETWORKS = {
     "unet, linear, instance norm": Case(
         UNet, {"features": (2, 3, 4), "upsample": "linear", "norm": "instance", "act": "elu"}, 2
     ),
+    "unet, folded": Case(UNet, {"features": (2, 3, 4), "fold": 2, "out_channels": 2}, 3),
     "unet, 3D": Case(UNet, UNET_3D | {"upsample": "linear"}, 2),
     "andersen": Case(andersen_unet, {}),
     "magicians": Case(magicians_unet, {}, 5),
@@ -73,7 +74,7 @@ NETWORKS = {
         UNet3Plus, {"spatial_dims": 3, "features": NARROW, "skip_channels": 1} | DEEP, heads=5
     ),
 }
-EXPORTED = ("unet, batch norm, 3 classes", "unet++, deep", "unet 3+")
+EXPORTED = ("unet, batch norm, 3 classes", "unet, folded", "unet++, deep", "unet 3+")
 
 
 @pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys())

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from monai.networks.nets import BasicUNet
+from torch import nn
 
-from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus, feature_maps
+from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus, bottleneck_of, feature_maps
 
 UNET_NAMES = (
     *("encoder1", "encoder2", "encoder3", "encoder4", "bottleneck"),
@@ -72,3 +74,39 @@ def test_an_image_of_another_shape_is_refused_in_one_line(network, shape):
     with pytest.raises(ValueError, match=f"^{type(network).__name__} image: .*{expected}") as error:
         network(torch.zeros(shape))
     assert "\n" not in str(error.value)
+
+
+def test_a_basic_unet_has_the_names_of_our_unet():
+    network = BasicUNet(2, 1, 1, features=(2, 3, 4, 5, 6, 2), norm="batch")
+    maps = feature_maps(network, torch.randn(1, 1, 32, 32), UNET_NAMES)
+    ours = feature_maps(UNet(2, 1, 1, NARROW), torch.randn(1, 1, 32, 32), UNET_NAMES)
+    same_sides = {name: maps[name].shape[2:] == ours[name].shape[2:] for name in UNET_NAMES}
+    assert all(same_sides.values()), same_sides
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "channels"),
+    [
+        (UNet(2, 1, 1, NARROW), "bottleneck", 5),
+        (UNet3Plus(2, 1, 1, NARROW, skip_channels=2), "bottleneck", 5),
+        (UNetPlusPlus(2, 1, 1, NARROW), "x4_0", 5),
+        (BasicUNet(2, 1, 1, features=(2, 3, 4, 5, 6, 2)), "bottleneck", 5),
+    ],
+)
+def test_what_enters_the_bottleneck_is_pooled_four_times(network, name, channels):
+    assert bottleneck_of(network) == name
+    entering = feature_maps(network, torch.randn(1, 1, 32, 32), [name], inputs=True)[name]
+    assert tuple(entering.shape) == (1, channels, 2, 2)
+
+
+def test_of_another_network_the_bottleneck_has_to_be_named():
+    network = nn.Sequential(nn.Conv2d(1, 1, 3))
+    with pytest.raises(ValueError, match=r"Sequential: which step is its bottleneck .* one of 0"):
+        bottleneck_of(network)
+
+
+def test_a_part_that_does_not_run_is_told():
+    network = nn.Sequential(nn.Conv2d(1, 1, 3))
+    network[0].idle = nn.ReLU()
+    with pytest.raises(ValueError, match=r"'0\.idle' takes no part"):
+        feature_maps(network, torch.zeros(1, 1, 8, 8), ["0.idle"])

@@ -1,0 +1,54 @@
+"""Which images to look at: the best and the worst of each group."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+Row = Mapping[str, Any]
+
+
+class Extreme(NamedTuple):
+    """An image to look at.
+
+    Attributes:
+        image: its name.
+        why: of which groups it is the best or the worst, in words.
+        value: its metric.
+    """
+
+    image: str
+    why: tuple[str, ...]
+    value: float
+
+
+def extremes(rows: Sequence[Row], columns: Sequence[str], metric: str) -> list[Extreme]:
+    """Choose the best and the worst image of every value of every group column.
+
+    "A look into U-Net" explains these of male, female, normal and abnormal (its Figs 5 and 6). One
+    image may stand for several groups, as its worst male and worst normal one does.
+
+    Args:
+        rows: the per-image table of an evaluation.
+        columns: of groups; none: the best and the worst of all.
+        metric: name of a score.
+
+    Returns:
+        Each image once, the worst of each group before its best.
+
+    Example:
+        >>> rows = [{"image": "a", "iou": 0.7, "sex": "male"}, {"image": "b", "iou": 0.9,
+        ...     "sex": "male"}, {"image": "c", "iou": 0.8, "sex": "female"}]
+        >>> [(each.image, each.why) for each in extremes(rows, ["sex"], "iou")]
+        [('c', ('worst female', 'best female')), ('a', ('worst male',)), ('b', ('best male',))]
+    """
+    groups: list[tuple[str, Sequence[Row]]] = [
+        (str(value), [row for row in rows if row[column] == value])
+        for column in columns
+        for value in sorted({row[column] for row in rows}, key=str)
+    ]
+    chosen: dict[str, list[str]] = {}
+    values = {str(row["image"]): float(row[metric]) for row in rows}
+    for name, members in groups or [("of all", rows)]:
+        order = sorted(members, key=lambda row: (row[metric], str(row["image"])))
+        for which, row in (("worst", order[0]), ("best", order[-1])):
+            chosen.setdefault(str(row["image"]), []).append(f"{which} {name}")
+    return [Extreme(image, tuple(why), values[image]) for image, why in chosen.items()]

@@ -1,0 +1,78 @@
+"""The images of a cohort, prepared as the network takes them, by name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from monai.transforms import Compose
+from monai.utils import convert_to_tensor
+
+from pipeline.data.datalist import FILE_KEYS, SPLITS, columns_of_entry, read_datalist
+from pipeline.training.weight_map import WEIGHT
+
+
+class Image(NamedTuple):
+    """An image as a network takes it, and what is known of it.
+
+    Attributes:
+        name: of its file.
+        split: that it belongs to.
+        pixels: ``(C, *spatial)``.
+        truth: ``(K, *spatial)``.
+        weight: of each pixel in the loss, where the config has a weight map.
+        columns: what the datalist says of it beside its files.
+    """
+
+    name: str
+    split: str
+    pixels: torch.Tensor
+    truth: torch.Tensor
+    weight: torch.Tensor | None
+    columns: dict[str, Any]
+
+
+class Images:
+    """All images of a cohort, of every split, each prepared when it is asked for.
+
+    Args:
+        dataset_dir: of the cohort.
+        preprocessing: of an entry: loads image and label.
+
+    Raises:
+        FileNotFoundError: no such folder, or no datalist in it.
+        ValueError: a file changed since it was hashed.
+    """
+
+    def __init__(self, dataset_dir: str, preprocessing: Compose) -> None:
+        datalist = read_datalist(dataset_dir)
+        self.preprocessing = preprocessing
+        self.entries = {
+            Path(entry["image"]).name: (split, entry)
+            for split in SPLITS
+            if datalist.content.get(split)
+            for entry in datalist.entries(split)
+        }
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
+    def __getitem__(self, name: str) -> Image:
+        split, entry = self.entries[name]
+        found = self.preprocessing({key: entry[key] for key in FILE_KEYS if key in entry})
+        pixels, truth = (convert_to_tensor(found[key], track_meta=False) for key in FILE_KEYS[:2])
+        weight = convert_to_tensor(found[WEIGHT], track_meta=False) if WEIGHT in found else None
+        return Image(name, split, pixels, truth, weight, columns_of_entry(entry))
+
+    def __iter__(self) -> Iterator[Image]:
+        return (self[name] for name in self.entries)
+
+    def columns(self) -> list[dict[str, Any]]:
+        """What the datalist says of each image, with its name and split, in the images' order."""
+        return [
+            {"image": name, "split": split, **columns_of_entry(entry)}
+            for name, (split, entry) in self.entries.items()
+        ]

@@ -1,0 +1,124 @@
+import csv
+import json
+import shutil
+
+import pytest
+from mlflow import MlflowClient
+
+from pipeline.explanation.section import BEGIN
+from pipeline.mistakes import mistake_of
+
+QUICK = {"occlusion_size": 32, "clusters": 2}
+
+
+@pytest.fixture
+def explain(run_bundle, site, phantom):
+    def explain(**overrides):
+        usual = {"output_dir": str(site / "why"), "dataset_dir": str(phantom), **QUICK}
+        run_bundle(site, "explaining", ["explain.yaml"], **{**usual, **overrides})
+        return json.loads((site / "why" / "explanation.json").read_text())
+
+    return explain
+
+
+@pytest.fixture
+def evaluated(run_bundle, site, phantom):
+    folder = site / "eval"
+    data = {"dataset_dir": str(phantom), "tta_versions": 1, "output_dir": str(folder)}
+    run_bundle(site, "evaluating", ["evaluate.yaml"], **data)
+    return folder
+
+
+@pytest.fixture
+def failing(explain):
+    def failing(**overrides):
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
+            explain(**overrides)
+        return mistake_of(caught.value)
+
+    return failing
+
+
+def test_what_an_explanation_writes(evaluated, explain, site):
+    found = explain()
+    assert {p.name for p in (site / "why").iterdir()} == {
+        "explanation.json", "report.html",
+        "occlusion.png", "feature_maps.png", "channels.png",
+        "latent.png", "silhouettes.png", "nearest.png",
+        "occlusion.csv", "redundancy.csv", "latent_images.csv",
+    }  # fmt: skip
+    assert found["without_groups"] == "without groups: group_columns is empty"
+    assert [row["why"] for row in found["cases"]] == ["worst of all; best of all"]
+    assert [row["step"] for row in found["redundancy"]][4] == "bottleneck"
+    assert found["latent"]["layer"] == "bottleneck"
+    rows = list(csv.DictReader((site / "why" / "latent_images.csv").open()))
+    assert sorted(row["split"] for row in rows) == ["test", *["training"] * 3, "validation"]
+    page = (site / "why" / "report.html").read_text()
+    assert page.count(BEGIN) == 1
+    assert page.startswith((evaluated / "report.html").read_text()[:2000])
+    assert "http" not in page.partition(BEGIN)[2]
+    json.dumps(found, allow_nan=False)
+
+
+def test_it_is_a_child_of_the_training_run(evaluated, explain, site):
+    found = explain()
+    client = MlflowClient(f"sqlite:///{site / 'mlruns' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("membranes").experiment_id
+    (child,) = client.search_runs([experiment], "tags.run = 'explaining'")
+    (training,) = client.search_runs([experiment], "tags.run = 'training'")
+    assert child.info.status == "FINISHED"
+    assert child.data.tags["mlflow.parentRunId"] == training.info.run_id
+    saliency = found["cases"][0]["agreement_saliency"]
+    assert child.data.metrics["explain_agreement_saliency"] == pytest.approx(saliency)
+    assert "report.html" in {file.path for file in client.list_artifacts(child.info.run_id)}
+
+
+def test_the_same_seed_explains_the_same(evaluated, explain):
+    assert explain()["cases"] == explain()["cases"]
+
+
+def test_the_harm_may_be_measured_without_truth(evaluated, explain):
+    with_truth, without = (explain(against=what)["cases"][0] for what in ("truth", "prediction"))
+    assert without["harm_mean"] > 0
+    assert with_truth["harm_mean"] != without["harm_mean"]
+
+
+def test_an_evaluation_in_a_folder(evaluated, explain, site):
+    shutil.copytree(evaluated, site / "copied")
+    assert explain(evaluation=str(site / "copied"))["cases"]
+
+
+def test_a_column_that_images_lack_is_left_out_and_said(evaluated, explain):
+    found = explain(group_columns=["sex"])
+    assert found["without_groups"] == "without groups by sex: not every image has it"
+    assert found["columns"] == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"clusters": 6}, "clusters: found 5 images for 6 clusters; give fewer: --clusters 2"),
+        ({"occlusion_size": 65}, "occlusion size: found 65 pixels for an image of 64 x 64"),
+        ({"occlusion_fill": "black"}, "occlusion fill: found 'black', expected one of noise"),
+        ({"against": "hope"}, "against: found 'hope', expected truth or prediction"),
+        ({"latent_layer": "latent"}, "found 'latent', expected names of BasicUNet; ask for some"),
+        ({"cam_layer": "x4_0"}, "found 'x4_0', expected names of BasicUNet"),
+        ({"layers": ["encoder9"]}, "found 'encoder9', expected names of BasicUNet"),
+        ({"group_metric": "joy"}, "metric 'joy': not in the table of cases"),
+        ({"evaluation": "/nowhere"}, "/nowhere/cases.json: no such file; give an evaluation's"),
+    ],
+)
+def test_a_mistake_is_one_line(evaluated, failing, overrides, message):
+    found = failing(**overrides)
+    assert message in found
+    assert "\n" not in found
+
+
+def test_a_model_that_was_not_evaluated(failing):
+    assert "no finished evaluation of it in the tracking store; evaluate it first" in failing()
+
+
+def test_without_an_image_of_the_evaluation(evaluated, failing):
+    rows = json.loads((evaluated / "cases.json").read_text())
+    (evaluated / "cases.json").write_text(json.dumps([{**row, "image": "x"} for row in rows]))
+    assert "holds no image of the evaluation" in failing(evaluation=str(evaluated))

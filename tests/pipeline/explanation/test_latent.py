@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from scipy.spatial.distance import pdist
+from sklearn.cluster import KMeans
+
+from pipeline.explanation.latent import agreement, cluster, content, coordinates
+
+
+@pytest.fixture
+def planted():
+    """Two clouds of 12 and 8 latents, far apart in a space of many dimensions."""
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(20, 500)).astype(np.float32)
+    latents[12:] += 3
+    return latents
+
+
+def test_coordinates_keep_every_distance(planted):
+    places = coordinates(planted)
+    assert places.shape == (20, 19)
+    assert np.allclose(pdist(places), pdist(planted), rtol=1e-4)
+    spread = places.std(0)
+    assert (np.diff(spread) <= 1e-9).all(), "the principal axes come first"
+
+
+def test_two_planted_clusters_are_found(planted):
+    found = cluster(coordinates(planted), k=2)
+    assert found.of_image.tolist() == [0] * 12 + [1] * 8
+    assert max(found.silhouettes, key=found.silhouettes.get) == 2
+    assert [len(each) for each in found.nearest] == [12, 8]
+
+
+def test_clusters_are_those_of_the_whole_space(planted):
+    rng = np.random.default_rng(1)
+    planted[5:9] -= rng.normal(size=500).astype(np.float32) * 3
+    whole = KMeans(3, n_init=10, random_state=0).fit_predict(planted)
+    found = cluster(coordinates(planted), k=3).of_image
+    assert len(set(zip(whole.tolist(), found.tolist(), strict=True))) == 3
+
+
+def test_the_nearest_image_is_nearest(planted):
+    found = cluster(coordinates(planted), k=2)
+    centre = planted[:12].mean(0)
+    order = np.linalg.norm(planted[:12] - centre, axis=1).argsort()
+    assert found.nearest[0] == tuple(order)
+
+
+def test_groups_that_are_the_clusters_and_groups_that_are_not(planted):
+    found = cluster(coordinates(planted), k=2)
+    same = agreement(found, ["normal"] * 12 + ["abnormal"] * 8)
+    assert same.ami == pytest.approx(1)
+    assert same.p < 0.01
+    other = agreement(found, ["male", "female"] * 10)
+    assert other.chance_low <= other.ami <= other.chance_high
+    assert other.p > 0.05
+
+
+def test_the_table_counts_every_image_once(planted):
+    found = cluster(coordinates(planted), k=4)
+    table = content(found, [("male", "normal"), ("female", "normal")] * 10)
+    assert sum(map(sum, table.values())) == 20
+    assert [sum(column) for column in zip(*table.values(), strict=True)] == [
+        len(each) for each in found.nearest
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "k", "message"),
+    [(3, 4, "found 3 images for 4 clusters; expected at least"), (5, 1, "clusters: found 1, ex")],
+)
+def test_what_cannot_be_clustered_is_refused(count, k, message):
+    with pytest.raises(ValueError, match=message):
+        cluster(np.zeros((count, 2)), k)

@@ -1,0 +1,111 @@
+import pytest
+import torch
+from torch import nn
+
+from pipeline.explanation.occlusion import (
+    FILLS,
+    Occlusion,
+    change_from,
+    loss_against,
+    occlusion_map,
+)
+
+
+class LooksAt(nn.Module):
+    """Its logits depend on one window of the image alone."""
+
+    def __init__(self, *window):
+        super().__init__()
+        self.window = window
+
+    def forward(self, images):
+        return images + images[(..., *self.window)].mean((-2, -1), keepdim=True)
+
+
+@pytest.fixture
+def image():
+    return torch.randn(1, 20, 20, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_a_network_that_looks_at_one_region_is_found_out(image, fill):
+    image[:, 8:12, 12:16] += 6
+    network = LooksAt(slice(8, 12), slice(12, 16))
+
+    def only_the_window(images):
+        return network(images) - images
+
+    harm = change_from(only_the_window(image[None]))
+    found = occlusion_map(only_the_window, image, harm, Occlusion(4, fill=fill))
+    inside = torch.zeros(20, 20, dtype=torch.bool)
+    inside[8:12, 12:16] = True
+    assert (found[inside] > 0).all()
+    assert (found[~inside] == 0).all()
+
+
+def test_the_loss_against_the_truth_by_hand():
+    image = torch.tensor([[[4.0, -4.0], [-4.0, -4.0]]])
+    truth = (image > 0).float()
+    loss = nn.BCEWithLogitsLoss()
+    found = occlusion_map(
+        lambda x: x, image, loss_against(loss, truth), Occlusion(size=1, fill="mean")
+    )
+    right, hidden = torch.tensor(4.0), image.mean()  # -2 everywhere
+    of_true = nn.functional.softplus(-hidden) - nn.functional.softplus(-right)
+    of_false = nn.functional.softplus(hidden) - nn.functional.softplus(-right)
+    expected = torch.tensor([[of_true, of_false], [of_false, of_false]]) / 4
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_the_batch_changes_nothing(image):
+    network = nn.Conv2d(1, 1, 3, padding=1)
+    harm = change_from(network(image[None]))
+    one, many = (
+        occlusion_map(network, image, harm, Occlusion(6, 4, batch=batch)) for batch in (1, 7)
+    )
+    assert torch.allclose(one, many, atol=1e-6)
+
+
+def test_the_seed_makes_the_noise(image):
+    def found(**settings):
+        return occlusion_map(lambda x: x, image, change_from(image[None]), Occlusion(5, **settings))
+
+    assert torch.equal(found(seed=1), found(seed=1))
+    assert not torch.equal(found(seed=1), found(seed=2))
+    few, many = (
+        (found(seed=1, draws=draws) - found(seed=2, draws=draws)).abs().mean() for draws in (1, 40)
+    )
+    assert many < few / 2
+
+
+def test_every_pixel_is_hidden_where_the_size_does_not_divide_the_side(image):
+    seen = torch.zeros(20, 20)
+
+    def watch(images):
+        nonlocal seen
+        seen = torch.maximum(seen, (images != image).any(0)[0].float())
+        return images
+
+    occlusion_map(watch, image, change_from(image[None]), Occlusion(7, fill="noise"))
+    assert (seen == 1).all()
+
+
+def test_the_image_is_left_as_it_was(image):
+    before = image.clone()
+    occlusion_map(lambda x: x, image, change_from(image[None]), Occlusion(7))
+    assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 21}, "occlusion size: found 21 pixels for an image of 20 x 20; expected at most"),
+        ({"size": 0}, "occlusion size: found 0, expected 1 or more"),
+        ({"draws": 0}, "occlusion draws: found 0"),
+        ({"fill": "black"}, "occlusion fill: found 'black', expected one of noise, mean, blur"),
+        ({"size": 4, "stride": 5}, "occlusion stride: found 5, larger than the size 4"),
+    ],
+)
+def test_what_cannot_be_is_refused(image, settings, message):
+    with pytest.raises(ValueError, match=message):
+        occlusion_map(lambda x: x, image, change_from(image[None]), Occlusion(**settings))

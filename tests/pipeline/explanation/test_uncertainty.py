@@ -1,0 +1,48 @@
+import pytest
+import torch
+from monai.transforms import RandAffined, RandFlipd
+
+from pipeline.explanation.uncertainty import finds_errors, uncertainty
+
+
+@pytest.fixture
+def image():
+    return torch.randn(1, 24, 24, generator=torch.Generator().manual_seed(0))
+
+
+def test_each_version_is_turned_back(image):
+    found = uncertainty(lambda x: x, image, RandFlipd("image", prob=0.5, spatial_axis=1))
+    assert torch.allclose(found.mean, image.sigmoid())
+    assert (found.deviation == 0).all()
+
+
+def test_what_depends_on_the_side_is_uncertain(image):
+    """A predictor that takes the left half of whatever it is shown."""
+    left = (torch.arange(24) < 12).float() * 8 - 4
+    found = uncertainty(
+        lambda x: left.expand_as(x), image, RandFlipd("image", prob=0.5, spatial_axis=1), 20
+    )
+    assert (found.deviation > 0.3).all()
+    assert found.mean.mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_seed_makes_the_versions(image):
+    augmentation = RandAffined("image", prob=1, rotate_range=0.3, padding_mode="border")
+
+    def found(seed):
+        return uncertainty(lambda x: x, image, augmentation, 3, seed).deviation
+
+    assert torch.equal(found(1), found(1))
+    assert not torch.equal(found(1), found(2))
+
+
+def test_fewer_than_two_versions_are_refused(image):
+    with pytest.raises(ValueError, match="uncertainty versions: found 1, expected 2 or more"):
+        uncertainty(lambda x: x, image, RandFlipd("image"), 1)
+
+
+def test_whether_it_finds_the_errors():
+    deviation = torch.tensor([[0.1, 0.4], [0.3, 0.2]])
+    assert finds_errors(deviation, torch.tensor([[0, 1], [1, 0]])) == 1
+    assert finds_errors(deviation, torch.tensor([[1, 0], [0, 1]])) == 0
+    assert finds_errors(deviation, torch.zeros(2, 2)) is None
