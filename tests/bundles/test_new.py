@@ -57,12 +57,15 @@ def made(request, real_data, tmp_path_factory):
     return bundle, source
 
 
-def test_it_trains_evaluates_and_infers_without_an_edit(made):
+def test_it_trains_evaluates_explains_and_infers_without_an_edit(made):
     bundle, source = made
     run(bundle, "training")
     run(bundle, "evaluating", "evaluate.yaml", output_dir=str(bundle / "eval"))
     found = json.loads((bundle / "eval" / "summary.json").read_text())
     assert found["test"]["dice"]["n"] >= 1
+    large = {"occlusion_size": 28, "clusters": 2, "output_dir": str(bundle / "why")}
+    run(bundle, "explaining", "explain.yaml", **large)
+    assert json.loads((bundle / "why" / "explanation.json").read_text())["latent"]["images"] == 6
     out = bundle / "predictions"
     images = str(source / "images")
     run(bundle, "inferring", "inference.yaml", image_dir=images, output_dir=str(out))
