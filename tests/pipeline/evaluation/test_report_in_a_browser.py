@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.cases import Case, Scoring, outcomes, pooled, score_names, summary, table
@@ -16,6 +17,8 @@ from pipeline.evaluation.groups import gaps, group_table, running_mean
 from pipeline.evaluation.isbi import IsbiCurve
 from pipeline.evaluation.report import Report, write_report
 from pipeline.evaluation.threshold import ThresholdCurve
+from pipeline.explanation.maps import Redundancy
+from pipeline.explanation.section import write_with_section
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -76,11 +79,42 @@ def page(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def explained(page, tmp_path_factory):
+    """The same page with the section of an explanation."""
+    folder = tmp_path_factory.mktemp("explained")
+    for name in ("occlusion", "feature_maps", "channels", "latent", "silhouettes", "nearest"):
+        Image.new("RGB", (1600, 400), "teal").save(folder / f"{name}.png")
+    case = {
+        "image": "a_rather_long_name_0.png", "why": "worst male; worst normal", "split": "test",
+        "iou": 0.7, "harm_largest": 0.2, "agreement_saliency": 0.5, "agreement_grad_cam": 0.4,
+        "uncertainty_finds_errors": None,
+    }  # fmt: skip
+    group = {"group": "male / normal", **{f"cluster {k}": k for k in range(1, 5)}}
+    agreement = {"ami": 0.06, "chance_low": -0.01, "chance_high": 0.01, "p": 0.001}
+    found = {
+        "metric": "iou", "columns": ["sex", "finding"], "without_groups": "", "cases": [case] * 3,
+        "occlusion": {
+            "size": 7, "given": "14 pixels of an image of 512", "fill": "noise", "seed": 0,
+            "draws": 1, "against": "truth",
+        },
+        "redundancy": [Redundancy(16, 0, 3, 12)._asdict() | {"step": "encoder1"}],
+        "latent": {
+            "layer": "bottleneck", "images": 24, "clusters": [9, 6, 5, 4],
+            "content": [group | {f"ratio {k}": 0.25 for k in range(1, 5)}],
+            "agreement": [{"groups": "sex x finding", **agreement}],
+        },
+    }  # fmt: skip
+    write_with_section(folder / "report.html", page.read_text("utf-8"), found, folder)
+    return folder / "report.html"
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on this machine")
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_loads_whole_and_fits(page, tmp_path, width):
+@pytest.mark.parametrize(("kind", "pictures"), [("page", 6), ("explained", 12)])
+def test_it_loads_whole_and_fits(request, tmp_path, kind, pictures, width):
     framed = tmp_path / "framed.html"
-    text = html.escape(page.read_text("utf-8"))
+    text = html.escape(request.getfixturevalue(kind).read_text("utf-8"))
     framed.write_text(FRAMED.format(width=width, page=text), "utf-8")
     done = subprocess.run(
         [
@@ -93,13 +127,13 @@ def test_it_loads_whole_and_fits(page, tmp_path, width):
     assert "CONSOLE" not in done.stderr
     seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout)[1]))
     assert seen["broken"] == 0
-    assert (seen["pictures"], seen["drawings"]) == (6, 4)
+    assert (seen["pictures"], seen["drawings"]) == (pictures, 4)
     assert width - 20 <= seen["width"] <= width  # beside a scroll bar
     assert seen["needed"] <= seen["width"]
 
 
-def test_it_needs_no_network(page):
-    text = page.read_text("utf-8")
+def test_it_needs_no_network(explained):
+    text = explained.read_text("utf-8")
     assert re.findall(r'(?:src|href)="(?!data:|#)', text) == []
     assert "url(http" not in text
     assert "<script" not in text
