@@ -31,7 +31,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from pipeline.evaluation.comparison import compare, compare_groups
+    from pipeline.evaluation.comparison import compare, compare_groups, gap_changes
     from pipeline.training.runs import cases_of, evaluations, open_store
 
     client = open_store(options.tracking)
@@ -43,6 +43,14 @@ def _compare(options: argparse.Namespace) -> None:
     groups = compare_groups(tables, options.groups, options.metric) if options.groups else []
     for group, each in groups:
         print(f"  {group}: {_line(each, options.metric)}")
+    (first, rows), *others = tables.items()
+    for second, its in others if options.groups else ():
+        for gap in gap_changes(rows, its, options.groups, options.metric):
+            test = "too few to judge" if gap.p is None else f"p = {gap.p:.3g}"
+            print(
+                f"  gap of {gap.column} {gap.first} to {gap.second}: {gap.difference:+.4f} from "
+                f"{first} to {second}, {test}"
+            )
     name = _record(client, runs, found, groups, options)
     print(f"MLflow run  {name}")
 
@@ -50,9 +58,10 @@ def _compare(options: argparse.Namespace) -> None:
 def _line(found: "Comparison", metric: str) -> str:
     difference = found.difference
     ends = "" if difference.low is None else f" ({difference.low:+.4f} to {difference.high:+.4f})"
+    test = "too few to judge" if found.p is None else f"p = {found.p:.3g}"
     return (
         f"{found.second} less {found.first}: {metric} {difference.mean:+.4f}{ends}, "
-        f"p = {found.p:.3g} over {difference.patients} patients, higher in {found.higher} and "
+        f"{test} over {difference.patients} patients, higher in {found.higher} and "
         f"lower in {found.lower} of {difference.n} cases"
     )
 

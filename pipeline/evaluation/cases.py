@@ -33,6 +33,11 @@ Row = dict[str, Any]
 OUTCOME = "outcome"
 """The column that tells of misses; those of several labels are ``outcome_LABEL``."""
 
+ERRORS = (
+    "hd95", "asd", "brier", "rand_error", "pixel_error", "warping", "merges", "splits"
+)  # fmt: skip
+"""Beginnings of the names of scores that are the better the lower they are."""
+
 
 class Case(NamedTuple):
     """One evaluated image.
@@ -160,6 +165,16 @@ def score_names(rows: Sequence[Row], columns: Iterable[str]) -> list[str]:
         for name, value in rows[0].items()
         if name not in known and isinstance(value, (int, float))
     ]
+
+
+def lower_is_better(name: str) -> bool:
+    """Tell whether a score is an error or a distance.
+
+    Example:
+        >>> lower_is_better("hd95_mm"), lower_is_better("iou")
+        (True, False)
+    """
+    return name.startswith(ERRORS)
 
 
 def summary(rows: Sequence[Row], names: Sequence[str]) -> dict[str, dict[str, Any]]:

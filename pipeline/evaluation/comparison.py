@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
-from pipeline.evaluation.groups import check_columns
+from pipeline.evaluation.groups import FEWEST, Gap, check_columns, gaps
 from pipeline.evaluation.statistics import (
     Interval,
     bootstrap_interval,
@@ -29,7 +29,7 @@ class Comparison(NamedTuple):
         second: name of the other.
         difference: mean of second less first, with its 95 % interval over patients.
         p: of the Wilcoxon signed-rank test on the patients' mean differences, corrected for the
-            number of comparisons.
+            number of comparisons; None where a group is too small to be judged.
         higher: cases with a higher value in the second.
         lower: cases with a lower value in the second.
         differences: of each case, in the order of the first run's.
@@ -38,7 +38,7 @@ class Comparison(NamedTuple):
     first: str
     second: str
     difference: Interval
-    p: float
+    p: float | None
     higher: int
     lower: int
     differences: tuple[float, ...]
@@ -66,8 +66,7 @@ def compare(runs: Mapping[str, Sequence[Row]], metric: str) -> list[Comparison]:
     """
     (name, rows), *others = _at_least_two(runs).items()
     found = [_compare(name, rows, other, its, metric) for other, its in others]
-    corrected = holm([each.p for each in found])
-    return [each._replace(p=p) for each, p in zip(found, corrected, strict=True)]
+    return _corrected(found)
 
 
 def compare_groups(
@@ -76,7 +75,7 @@ def compare_groups(
     """Compare every later run with the first one within each group.
 
     It tells what a change did to those whom it was made for: balanced training to the smaller
-    groups, say. The probabilities are corrected for all comparisons together.
+    groups, say. The probabilities are corrected for all comparisons of groups together.
 
     Args:
         runs: the per-image table of each run, by its name.
@@ -103,9 +102,49 @@ def compare_groups(
         for group, members in _groups(rows, columns):
             images = {row["image"] for row in members}
             theirs = [row for row in its if row["image"] in images]
-            found.append((group, _compare(name, members, other, theirs, metric)))
-    corrected = holm([each.p for _, each in found])
-    return [(group, each._replace(p=p)) for (group, each), p in zip(found, corrected, strict=True)]
+            compared = _compare(name, members, other, theirs, metric)
+            enough = compared.difference.patients >= FEWEST
+            found.append((group, compared if enough else compared._replace(p=None)))
+    judged = _corrected([each for _, each in found])
+    return [(group, each) for (group, _), each in zip(found, judged, strict=True)]
+
+
+def gap_changes(
+    first: Sequence[Row], second: Sequence[Row], columns: Sequence[str], metric: str
+) -> list[Gap]:
+    """Tell whether the gap between two groups is another in the second run than in the first.
+
+    A group that gained and one that did not, each tested by itself, do not show it; the difference
+    of their differences does, by a permutation test over patients, corrected for their number.
+
+    Args:
+        first: the per-image table of one run.
+        second: of the other, on the same cases.
+        columns: of groups.
+        metric: name of a score.
+
+    Returns:
+        For each two values of a column by how much more the first value gained.
+
+    Raises:
+        ValueError: a column that cannot group.
+
+    Example:
+        >>> rows = [{"image": str(i), "dice": 0.8, "sex": "fm"[i % 2]} for i in range(40)]
+        >>> better = [{**row, "dice": 0.8 + (row["sex"] == "f") * 0.05} for row in rows]
+        >>> gap = gap_changes(rows, better, ["sex"], "dice")[0]
+        >>> gap.first, gap.second, round(gap.difference, 3), gap.verdict()
+        ('f', 'm', 0.05, 'differ')
+    """
+    theirs = {row["image"]: row[metric] for row in second}
+    return gaps(
+        [{**row, metric: theirs[row["image"]] - row[metric]} for row in first], columns, metric
+    )
+
+
+def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
+    corrected = iter(holm([each.p for each in found if each.p is not None]))
+    return [each if each.p is None else each._replace(p=next(corrected)) for each in found]
 
 
 def _groups(rows: Sequence[Row], columns: Sequence[str]) -> list[tuple[str, list[Row]]]:
@@ -168,7 +207,7 @@ def comparison_table(
             f"difference in {metric}": round(each.difference.mean, 6),
             "low": each.difference.low,
             "high": each.difference.high,
-            "p (Wilcoxon, Holm)": round(each.p, 6),
+            "p (Wilcoxon, Holm)": "too few to judge" if each.p is None else round(each.p, 6),
             "higher in": each.higher,
             "lower in": each.lower,
             "cases": each.difference.n,

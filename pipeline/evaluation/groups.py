@@ -172,6 +172,16 @@ def check_metric(rows: Sequence[Row], metric: str) -> None:
         raise ValueError(f"metric '{metric}': not in the table of cases; it has {known}")
 
 
+def check_list(key: str, value: object) -> None:
+    """Refuse one word where a list of words belongs; its letters would be taken for them.
+
+    Raises:
+        ValueError: it is one word.
+    """
+    if isinstance(value, str):
+        raise ValueError(f"{key}: found '{value}', expected a list, as [sex, finding]")
+
+
 def check_columns(rows: Sequence[Row], columns: Sequence[str]) -> None:
     """Refuse group columns that cannot group.
 

@@ -87,7 +87,7 @@ def grad_cam(network: nn.Module, image: Tensor, inside: Tensor, layer: nn.Module
     return cam / cam.max().clamp(min=1e-12)
 
 
-def map_agreement(first: Tensor, second: Tensor, cell: int) -> float:
+def map_agreement(first: Tensor, second: Tensor, cell: int) -> float | None:
     """Return Spearman's correlation of two maps over cells as large as the hidden regions.
 
     Args:
@@ -96,7 +96,7 @@ def map_agreement(first: Tensor, second: Tensor, cell: int) -> float:
         cell: side of the cells, in pixels, over which each map is averaged.
 
     Returns:
-        -1 to 1; 0 where a map is constant.
+        -1 to 1; None where a map is constant.
 
     Example:
         >>> rising = torch.arange(16.0).reshape(4, 4)
@@ -109,7 +109,7 @@ def map_agreement(first: Tensor, second: Tensor, cell: int) -> float:
         for each in (first, second)
     ]
     if any(each.min() == each.max() for each in cells):
-        return 0.0
+        return None
     return round(float(spearmanr(*cells).statistic), 12)
 
 

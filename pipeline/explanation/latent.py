@@ -47,8 +47,8 @@ def coordinates(latents: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the images' places in the space that they span, its principal axes first.
 
     N points span at most N - 1 dimensions, so these few coordinates hold every distance between
-    them exactly: clusters, silhouettes and the picture of the first two axes (PCA) are those of the
-    whole space, in a fraction of the time.
+    them, to single precision: clusters, silhouettes and the picture of the first two axes (PCA) are
+    those of the whole space, in a fraction of the time.
 
     Args:
         latents: ``(N, D)``, one flattened latent for each image.
@@ -81,7 +81,7 @@ def cluster(
         tried: the K of the silhouettes; those above N - 1 are left out.
 
     Raises:
-        ValueError: fewer images than clusters, or fewer than two clusters.
+        ValueError: fewer images than clusters, fewer than two clusters, or latents that are alike.
 
     Example:
         >>> two = np.array([[0.0], [0.1], [0.2], [9.0], [9.1]])
@@ -89,13 +89,9 @@ def cluster(
         >>> found.of_image.tolist(), found.nearest[0][0], max(found.silhouettes.values()) > 0.9
         ([0, 0, 0, 1, 1], 1, True)
     """
-    if k < 2:
-        raise ValueError(f"clusters: found {k}, expected 2 or more")
-    if len(places) < k:
-        raise ValueError(
-            f"clusters: found {len(places)} images for {k} clusters; expected at least as many "
-            "images; give more images or fewer clusters"
-        )
+    check_clusters(len(places), k)
+    if len(np.unique(places.round(9), axis=0)) < k:
+        raise ValueError(f"clusters: the latents are alike, too much so for {k} clusters")
     means = KMeans(k, n_init=STARTS, random_state=seed).fit(places)
     by_size = [label for label, _ in Counter(means.labels_.tolist()).most_common()]
     of_image = np.array([by_size.index(label) for label in means.labels_])
@@ -104,16 +100,26 @@ def cluster(
         tuple(int(i) for i in far[:, label].argsort(kind="stable") if of_image[i] == label)
         for label in range(len(by_size))
     )
-    silhouettes = {
-        each: float(
-            silhouette_score(
-                places, KMeans(each, n_init=STARTS, random_state=seed).fit_predict(places)
-            )
-        )
-        for each in tried
-        if each < len(places)
-    }
+    silhouettes = {}
+    for each in (each for each in tried if each < len(places)):
+        labels = KMeans(each, n_init=STARTS, random_state=seed).fit_predict(places)
+        if len(set(labels)) > 1:
+            silhouettes[each] = float(silhouette_score(places, labels))
     return Clusters(of_image, nearest, silhouettes)
+
+
+def check_clusters(images: int, k: int) -> None:
+    """Refuse a number of clusters that cannot be.
+
+    Raises:
+        ValueError: fewer than two, or more than there are images.
+    """
+    if k < 2:
+        raise ValueError(f"clusters: found {k}, expected 2 or more")
+    if images < k:
+        raise ValueError(
+            f"clusters: found {images} images for {k} clusters; give more images or fewer clusters"
+        )
 
 
 def content(clusters: Clusters, groups: Sequence[Hashable]) -> dict[Hashable, list[int]]:
@@ -136,17 +142,30 @@ def content(clusters: Clusters, groups: Sequence[Hashable]) -> dict[Hashable, li
 
 
 def agreement(
-    clusters: Clusters, groups: Sequence[Hashable], resamples: int = 1000, seed: int = 0
+    clusters: Clusters,
+    groups: Sequence[Hashable],
+    patients: Sequence[Hashable] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Agreement:
     """Measure what clusters know of groups, beside what shuffled groups would give.
 
     A table of clusters against groups always shows some pattern; this says whether it is one.
+    Groups are shuffled over patients, since images of one patient lie together whatever their
+    group.
 
     Args:
         clusters: of the images.
         groups: of the same images, in their order.
+        patients: whose image each is; None: each image is a patient.
         resamples: shuffles.
         seed: of the shuffles.
+
+    Returns:
+        The agreement; ``p`` is one-sided: as much or more by chance.
+
+    Raises:
+        ValueError: a patient of several groups.
 
     Example:
         >>> found = Clusters(np.array([0, 1] * 20), ((0,), (1,)), {})
@@ -154,12 +173,17 @@ def agreement(
         >>> round(same.ami, 6), same.p < 0.01, same.chance_high < 0.2
         (1.0, True, True)
     """
+    whose = np.unique([str(p) for p in patients or range(len(groups))], return_inverse=True)[1]
     numbers = np.unique([str(group) for group in groups], return_inverse=True)[1]
+    of_patient = np.zeros(whose.max() + 1, np.int64)
+    of_patient[whose] = numbers
+    if (of_patient[whose] != numbers).any():
+        raise ValueError("groups: a patient has images of several; they cannot be shuffled")
     found = float(adjusted_mutual_info_score(numbers, clusters.of_image))
     rng = np.random.default_rng(seed)
     chance = np.array(
         [
-            adjusted_mutual_info_score(rng.permutation(numbers), clusters.of_image)
+            adjusted_mutual_info_score(rng.permutation(of_patient)[whose], clusters.of_image)
             for _ in range(resamples)
         ]
     )

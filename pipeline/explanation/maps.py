@@ -62,26 +62,37 @@ def shown(flat: Tensor, side: int = SIDE) -> Tensor:
     return torch.from_numpy(resize(pixels, (side, side), order=1, mode="edge"))
 
 
-def correlations(maps: Sequence[Tensor]) -> Tensor:
-    """Return how the channels of a step go together over the pixels of several images.
-
-    Args:
-        maps: one for each image, ``(1, channels, *spatial)``; their sizes may differ.
-
-    Returns:
-        ``(channels, channels)``, Pearson's; 0 where a channel is constant.
+class Correlations:
+    """How the channels of a step go together over the pixels of several images.
 
     Example:
         >>> one = torch.rand(1, 1, 8, 8)
-        >>> correlations([torch.cat([one, -2 * one], 1)]).round(decimals=3).tolist()
+        >>> together = Correlations()
+        >>> together.add(torch.cat([one, -2 * one], 1))
+        >>> together.matrix().round(decimals=3).tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
     """
-    pixels = torch.cat([each[0].flatten(1).double() for each in maps], 1)
-    centred = pixels - pixels.mean(1, keepdim=True)
-    length = centred.norm(dim=1, keepdim=True)
-    constant = length <= 1e-7 * (1 + pixels.abs().amax(1, keepdim=True)) * pixels.shape[1] ** 0.5
-    unit = torch.where(constant, 0.0, centred / length.clamp(min=1e-300))
-    return unit @ unit.mT
+
+    def __init__(self) -> None:
+        self.pixels = 0
+        self.sums: Tensor | float = 0.0
+        self.products: Tensor | float = 0.0
+
+    def add(self, maps: Tensor) -> None:
+        """Take in the step's map of one image, ``(1, channels, *spatial)``; sizes may differ."""
+        channels = maps[0].flatten(1).double()
+        self.pixels += channels.shape[1]
+        self.sums = self.sums + channels.sum(1)
+        self.products = self.products + channels @ channels.mT
+
+    def matrix(self) -> Tensor:
+        """Pearson's correlations ``(channels, channels)``; 0 where a channel is constant."""
+        means = torch.as_tensor(self.sums) / self.pixels
+        covariances = torch.as_tensor(self.products) / self.pixels - means.outer(means)
+        variances = covariances.diagonal()
+        constant = variances <= 1e-12 * (1 + means**2)
+        lengths = torch.where(constant, torch.inf, variances.clamp(min=0).sqrt())
+        return covariances / lengths.outer(lengths)
 
 
 def redundancy(together: Tensor, alike: float = ALIKE) -> Redundancy:
@@ -92,7 +103,7 @@ def redundancy(together: Tensor, alike: float = ALIKE) -> Redundancy:
     third, but not like one another, both stay.
 
     Args:
-        together: of :func:`correlations`.
+        together: of :class:`Correlations`.
         alike: absolute correlation above which two channels are.
 
     Example:
@@ -111,3 +122,31 @@ def redundancy(together: Tensor, alike: float = ALIKE) -> Redundancy:
         else:
             home.append(channel)
     return Redundancy(len(together), int(silent.sum()), pairs, len(families))
+
+
+def narrower(steps: Sequence[tuple[str, Redundancy]]) -> list[int]:
+    """Suggest the channels of each level of a U-Net, the image's own first and the bottleneck last.
+
+    A level needs as many as the richer of its two steps has distinct channels. It is a suggestion
+    for another training, not a network whose channels can go.
+
+    Args:
+        steps: name and redundancy, named ``encoder1``, …, ``bottleneck``, …, ``decoder1``.
+
+    Returns:
+        Nothing for a network whose steps have other names.
+
+    Example:
+        >>> steps = [("encoder1", 4, 4), ("bottleneck", 8, 5), ("decoder1", 4, 2)]
+        >>> narrower([(name, Redundancy(n, 0, 0, left)) for name, n, left in steps])
+        [4, 5]
+    """
+    names = [name for name, _ in steps]
+    if "bottleneck" not in names:
+        return []
+    levels: dict[str, int] = {}
+    for name, each in steps:
+        level = name.removeprefix("encoder").removeprefix("decoder")
+        levels[level] = max(levels.get(level, 1), each.distinct)
+    bottom = levels.pop("bottleneck")
+    return [levels[level] for level in sorted(levels)] + [bottom]

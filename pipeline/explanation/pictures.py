@@ -64,7 +64,8 @@ def _draw(axes: Axes, panel: Panel) -> None:
     if panel.heat is not None:
         heat = shown(panel.heat.float()).numpy(force=True)
         # single bright pixels would darken all others; what helps when hidden stays clear
-        strength = (heat / max(np.quantile(heat, 0.995), 1e-12)).clip(0, 1)
+        full = max(np.quantile(heat, 0.995), heat.max() / 20, 1e-12)
+        strength = (heat / full).clip(0, 1)
         axes.imshow(colormaps["inferno"](strength), alpha=0.75 * strength**0.5)
     axes.set_title(panel.title, fontsize=8)
 

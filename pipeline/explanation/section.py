@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,25 @@ from pipeline.data.files import atomic
 BEGIN, END = "<!-- explanation -->", "<!-- end of explanation -->"
 
 
-def write_with_section(path: Path, page: str, found: Mapping[str, Any], folder: Path) -> None:
+def write_with_section(
+    path: Path, page: str, found: Mapping[str, Any], pictures: Sequence[Path]
+) -> None:
     """Write a report with the section of an explanation at its end; an older section goes.
 
     Args:
         path: of the page.
         page: the evaluation's report.
         found: what was found, as in ``explanation.json``.
-        folder: of the pictures.
+        pictures: files of the pictures that belong to it, each known by its stem.
     """
-    pictures = {each.stem: _embedded(each) for each in sorted(folder.glob("*.png"))}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.explanation", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
-    section = environment.get_template("_section.html.jinja").render(found=found, pictures=pictures)
+    section = environment.get_template("_section.html.jinja").render(
+        found=found, pictures={each.stem: _embedded(each) for each in pictures}
+    )
     with atomic(path) as temporary:
         temporary.write_text(with_section(page, section), "utf-8")
 
@@ -45,6 +48,8 @@ def with_section(page: str, section: str) -> str:
     before, begin, rest = page.partition(BEGIN)
     after = rest.partition(END)[2] if begin else ""
     head, body, tail = (before + after).rpartition("</body>")
+    if not body:
+        head, tail = tail, ""  # a page that was cut off
     return f"{head}{BEGIN}{section}{END}{body}{tail}"
 
 

@@ -45,7 +45,7 @@ def uncertainty(
         seed: of the augmentation.
 
     Raises:
-        ValueError: fewer than two versions.
+        ValueError: fewer than two versions, or an augmentation that changes the image's sides.
 
     Example:
         >>> from monai.transforms import RandFlipd
@@ -74,6 +74,11 @@ def uncertainty(
         torch.manual_seed(seed)  # MONAI's loader seeds the transforms by it
         found: MetaTensor = augmented({"image": MetaTensor(image.cpu())}, versions)
     probabilities = found.as_tensor()
+    if probabilities.shape[2:] != image.shape[1:]:
+        raise ValueError(
+            f"uncertainty: found maps of {tuple(probabilities.shape[2:])} for an image of "
+            f"{tuple(image.shape[1:])}; give an augmentation that keeps the sides, as flips do"
+        )
     deviation = probabilities.std(0, correction=0).amax(0)
     return Uncertainty(deviation, probabilities.mean(0))
 

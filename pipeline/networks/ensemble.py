@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from pipeline.networks.feature_maps import feature_modules
 from pipeline.networks.heads import logit_of_mean
 
 
@@ -39,3 +40,7 @@ class Ensemble(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits of the mean probability."""
         return logit_of_mean([member(image) for member in self.members], softmax=False)
+
+    def feature_modules(self) -> dict[str, nn.Module]:
+        """The steps of the first member, which stands for all in explanations."""
+        return feature_modules(self.members[0])

@@ -1,6 +1,7 @@
 """Intermediate maps by name, for explanation."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from monai.networks.nets import BasicUNet
@@ -99,7 +100,8 @@ def feature_maps(
         Each name with its map ``(B, channels, *spatial)``, in the order asked for.
 
     Raises:
-        ValueError: a name the network does not know, or a part that it did not run.
+        ValueError: a name the network does not know, a part that it did not run, or inputs of
+            several sizes.
 
     Example:
         >>> from pipeline.networks import UNet
@@ -116,9 +118,10 @@ def feature_maps(
     modules = feature_modules(network)
     found: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, entering: tuple[Tensor, ...], output: Tensor) -> None:
-            found[name] = entering[0] if inputs else output
+    def keep(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+        def hook(module: nn.Module, entering: tuple[Any, ...], output: Tensor) -> None:
+            # copied, since an activation in place would write over it
+            found[name] = _together(name, entering) if inputs else output.clone()
 
         return hook
 
@@ -135,3 +138,13 @@ def feature_maps(
     if idle:
         raise ValueError(f"feature_maps names: '{idle[0]}' takes no part in an inference")
     return {name: found[name] for name in names}
+
+
+def _together(name: str, entering: tuple[Any, ...]) -> Tensor:
+    """All maps that enter a step, channel after channel: the skip and the up-sampled one, say."""
+    maps = [each for given in entering for each in (given if isinstance(given, list) else [given])]
+    if len({each.shape[2:] for each in maps}) > 1:
+        raise ValueError(
+            f"feature_maps names: maps of several sizes enter '{name}'; ask for another step"
+        )
+    return torch.cat(maps, 1).clone()

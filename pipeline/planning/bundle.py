@@ -98,8 +98,8 @@ def _content(
         if mended
         else "",
         "volumes": volumes,
-        # few enough regions that an explanation takes minutes
-        "occlusion_size": min(plan.patch.value) // 4 if volumes else 16,
+        # of a volume's window some hundred regions, since each costs the whole window
+        "occlusion_size": max(1, min(plan.window.value) // 5) if volumes else 16,
         "weighted": plan.loss.value == "weighted_bce",
         "drawn_around_classes": plan.kind == "classes" and plan.crop.value == "foreground",
         # the symmetries of the square are those of flat images

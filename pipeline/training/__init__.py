@@ -7,8 +7,8 @@ from pipeline.training.choose import Choices
 from pipeline.training.data import balanced_weights, datalist_sha256, load_split
 from pipeline.training.evaluate import evaluate
 from pipeline.training.explain import explain
-from pipeline.training.explain_cases import Cases
-from pipeline.training.explain_latent import Latent
+from pipeline.training.explain_cases import CaseSettings
+from pipeline.training.explain_latent import LatentSettings
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
 from pipeline.training.progress import Progress
@@ -22,13 +22,13 @@ from pipeline.training.workflow import bundle_root
 
 __all__ = [
     "BestOverlays",
-    "Cases",
+    "CaseSettings",
     "Choices",
     "EvaluationLoss",
     "Groups",
     "KeepBest",
     "KeepLast",
-    "Latent",
+    "LatentSettings",
     "Progress",
     "SeedEachEpoch",
     "StopOnNan",

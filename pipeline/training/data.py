@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.data import read_datalist
 from pipeline.data.datalist import FILE_KEYS, columns_of_entry
-from pipeline.evaluation.groups import check_columns
+from pipeline.evaluation.groups import check_columns, check_list
 
 
 def load_split(dataset_dir: str, split: str) -> list[dict[str, Any]]:
@@ -69,8 +69,9 @@ def balanced_weights(dataset_dir: str, columns: Sequence[str]) -> list[float]:
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
-        ValueError: a column that a case lacks, or that has one value.
+        ValueError: no list, a column that a case lacks, or that has one value.
     """
+    check_list("balanced_by", columns)
     rows = [columns_of_entry(entry) for entry in read_datalist(dataset_dir).content["training"]]
     check_columns(rows, columns)
     groups = [tuple(row[name] for name in columns) for row in rows]

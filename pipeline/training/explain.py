@@ -1,5 +1,6 @@
 """The explanation run: what a model looks at, what it knows of the images, and what is spare."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,16 @@ import torch
 from monai.transforms import Compose
 
 from pipeline.data.files import atomic, write_json
-from pipeline.evaluation.cases import as_csv
-from pipeline.evaluation.groups import check_metric
+from pipeline.evaluation.cases import as_csv, lower_is_better
+from pipeline.evaluation.groups import check_list, check_metric
 from pipeline.explanation.extremes import extremes
+from pipeline.explanation.latent import check_clusters
 from pipeline.explanation.pictures import as_png
 from pipeline.explanation.section import write_with_section
-from pipeline.networks import check_feature_names
-from pipeline.training.explain_cases import CaseExplainer, Cases, Explained, explain_cases
-from pipeline.training.explain_latent import Latent, check_enough, explain_latent
+from pipeline.inference.mirrored import Mirrored
+from pipeline.networks import UNet, bottleneck_of, check_feature_names
+from pipeline.training.explain_cases import CaseExplainer, CaseSettings, Explained, explain_cases
+from pipeline.training.explain_latent import LatentSettings, explain_latent
 from pipeline.training.images import Images
 from pipeline.training.runs import evaluated
 from pipeline.training.summarise import Groups
@@ -29,8 +32,8 @@ def explain(
     model: str,
     folder: str,
     dataset_dir: str,
-    cases: Cases,
-    latent: Latent,
+    cases: CaseSettings,
+    latent: LatentSettings,
     groups: Groups | None = None,
     evaluation: str | None = None,
 ) -> None:
@@ -59,32 +62,41 @@ def explain(
     """
     with tracking.recorded():
         groups = groups or Groups()
+        network = whole(network.eval())
         images = Images(dataset_dir, preprocessing)
-        explainer = CaseExplainer(network.eval(), cases)
-        check_feature_names(network, [latent.layer or explainer.cam_layer])
-        check_enough(len(images), latent.clusters)
-        rows, page = evaluated(tracking, model, evaluation)
+        explainer = CaseExplainer(network, cases)
+        check_feature_names(network, [latent.layer or bottleneck_of(network)])
+        check_clusters(len(images), latent.clusters)
+        rows, page = evaluated(tracking, model, evaluation, images.sha256)
         check_metric(rows, groups.metric)
         columns, without = group_columns(groups.columns, rows, images.columns())
         here = [row for row in rows if row["image"] in images]
         if not here:
             raise ValueError(f"{dataset_dir}: holds no image of the evaluation; give its cohort")
-        chosen = extremes(here, columns, groups.metric)
-        of_cases = explain_cases(explainer, images, chosen, groups.metric)
+        chosen = extremes(here, columns, groups.metric, lower_is_better(groups.metric))
         of_all = explain_latent(network, images, columns, latent)
+        of_cases = explain_cases(explainer, images, chosen, groups.metric)
         found = {
             "model": model,
             "metric": groups.metric,
             "columns": columns,
             "without_groups": without,
+            "evaluated": {"images": len(rows), "in this cohort": len(here)},
             **of_cases.found,
             **of_all.found,
         }
         out = Path(folder)
-        _write(out, found, (of_cases, of_all))
-        write_with_section(out / "report.html", page, found, out)
-        _record(tracking, out, found)
+        written = _write(out, found, (of_cases, of_all))
+        pictures = [path for path in written if path.suffix == ".png"]
+        write_with_section(out / "report.html", page, found, pictures)
+        _record(tracking, [*written, out / "report.html"], found)
         print(_told(found, out, tracking))
+
+
+def whole(network: torch.nn.Module) -> torch.nn.Module:
+    """Return a network that answers for every pixel: one of unpadded convolutions is mirrored."""
+    unpadded = isinstance(network, UNet) and network.padding == "valid"
+    return Mirrored(network) if unpadded else network  # type: ignore[arg-type]
 
 
 def group_columns(
@@ -92,11 +104,15 @@ def group_columns(
 ) -> tuple[list[str], str]:
     """Return the columns that every image has, and in words what is left out.
 
+    Raises:
+        ValueError: one word in place of a list.
+
     Example:
         >>> rows = [{"sex": "male"}, {"sex": "female"}]
         >>> group_columns(["sex", "age"], rows, rows)
-        (['sex'], 'without groups by age: not every image has it')
+        (['sex'], 'without groups by age: not every image has it; columns: sex')
     """
+    check_list("group_columns", wanted)
     lacking = [
         name
         for name in wanted
@@ -104,40 +120,49 @@ def group_columns(
     ]
     kept = [name for name in wanted if name not in lacking]
     if lacking:
-        return kept, f"without groups by {', '.join(lacking)}: not every image has it"
+        there = sorted({name for row in known for name in row} - {"image", "split", "patient"})
+        return kept, (
+            f"without groups by {', '.join(lacking)}: not every image has it; "
+            f"columns: {', '.join(there) or 'none'}"
+        )
     return kept, "" if wanted else "without groups: group_columns is empty"
 
 
-def _write(out: Path, found: Mapping[str, Any], parts: Sequence[Explained]) -> None:
+def _write(out: Path, found: Mapping[str, Any], parts: Sequence[Explained]) -> list[Path]:
+    written = []
     for part in parts:
         for name, figure in part.pictures.items():
-            with atomic(out / f"{name}.png") as temporary:
+            written.append(out / f"{name}.png")
+            with atomic(written[-1]) as temporary:
                 temporary.write_bytes(as_png(figure))
         for name, table in part.tables.items():
-            with atomic(out / f"{name}.csv") as temporary:
+            written.append(out / f"{name}.csv")
+            with atomic(written[-1]) as temporary:
                 temporary.write_text(as_csv(table), "utf-8")
     write_json(out / "explanation.json", found)
+    return [*written, out / "explanation.json"]
 
 
-def _record(tracking: Tracking, out: Path, found: Mapping[str, Any]) -> None:
-    cases = found["cases"]
-    agreements = ("agreement_saliency", "agreement_grad_cam", "uncertainty_finds_errors")
-    for name in agreements:
-        values = [row[name] for row in cases if row.get(name) is not None]
+def _record(tracking: Tracking, files: Sequence[Path], found: Mapping[str, Any]) -> None:
+    for name in ("agreement_saliency", "agreement_grad_cam", "uncertainty_finds_errors"):
+        values = [row[name] for row in found["cases"] if row.get(name) is not None]
         if values:
             tracking.log_metrics({f"explain_{name}": sum(values) / len(values)})
     for row in found["latent"].get("agreement", ()):
-        tracking.log_metrics({f"explain_ami_{row['groups'].replace(' ', '_')}": row["ami"]})
-    for path in sorted(out.iterdir()):
-        if path.is_file():
-            tracking.log_artifact(path)
+        # MLflow allows few characters in a name
+        tracking.log_metrics(
+            {f"explain_ami_{re.sub(r'[^0-9A-Za-z]+', '_', row['groups'])}": row["ami"]}
+        )
+    for path in files:
+        tracking.log_artifact(path)
 
 
 def _told(found: Mapping[str, Any], out: Path, tracking: Tracking) -> str:
     hidden = found["occlusion"]
+    given = f" ({hidden['given']})" if hidden["given"] else ""
     lines = [
-        f"{len(found['cases'])} images; regions of {hidden['size']} of the network's pixels hidden "
-        f"({hidden['given']})"
+        f"{len(found['cases'])} images; regions of {hidden['size']} of the network's pixels hidden"
+        + given
     ]
     lines += [found["without_groups"]] if found["without_groups"] else []
     for row in found["latent"].get("agreement", ()):
@@ -149,7 +174,10 @@ def _told(found: Mapping[str, Any], out: Path, tracking: Tracking) -> str:
         all_, left = (
             sum(row[name] for row in found["redundancy"]) for name in ("channels", "distinct")
         )
-        lines.append(f"channels    {left} of {all_} say something of their own")
+        narrow = (
+            f"; features of {found['narrower']} suggest themselves" if found["narrower"] else ""
+        )
+        lines.append(f"channels    {left} of {all_} say something of their own{narrow}")
     lines.append(f"report      {out / 'report.html'}")
     lines.append(f"MLflow run  {tracking.run_name} in experiment {tracking.experiment}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Explaining single images: occlusion, gradients, doubt, and what every step makes of them."""
+"""Explaining single images: occlusion, gradients, uncertainty, the maps of every step."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,9 +10,10 @@ from monai.transforms.inverse import InvertibleTransform
 from torch import Tensor
 from tqdm import tqdm
 
+from pipeline.evaluation.groups import check_list
 from pipeline.explanation.extremes import Extreme
 from pipeline.explanation.gradients import grad_cam, map_agreement, saliency
-from pipeline.explanation.maps import correlations, mean_maps, redundancy
+from pipeline.explanation.maps import Correlations, mean_maps, narrower, redundancy
 from pipeline.explanation.occlusion import (
     Harm,
     Occlusion,
@@ -34,7 +35,7 @@ from pipeline.training.images import Image, Images
 AGAINST = ("truth", "prediction")
 
 
-class Cases(NamedTuple):
+class CaseSettings(NamedTuple):
     """How single images are explained.
 
     Attributes:
@@ -49,7 +50,8 @@ class Cases(NamedTuple):
         layers: whose mean maps are drawn; empty: all that the network names.
         channels_of: the layer whose single channels are drawn; None: the bottleneck.
         cam_layer: of Grad-CAM; None: the bottleneck.
-        doubt: random and invertible transforms of ``image`` for the uncertainty; None: without.
+        uncertainty: random and invertible transforms of ``image`` that keep its sides; None:
+            without.
         versions: of the image, for the uncertainty.
     """
 
@@ -62,7 +64,7 @@ class Cases(NamedTuple):
     layers: Sequence[str] = ()
     channels_of: str | None = None
     cam_layer: str | None = None
-    doubt: InvertibleTransform | None = None
+    uncertainty: InvertibleTransform | None = None
     versions: int = 8
 
 
@@ -79,25 +81,30 @@ class CaseExplainer:
 
     Args:
         network: in evaluation.
-        cases: how.
+        settings: how.
 
     Raises:
-        ValueError: an unknown layer, or a harm against something else than truth or prediction.
+        ValueError: an unknown layer, or a setting that cannot be.
     """
 
-    def __init__(self, network: torch.nn.Module, cases: Cases) -> None:
-        self.network, self.cases = network, cases
-        if cases.against not in AGAINST:
-            raise ValueError(f"against: found '{cases.against}', expected truth or prediction")
-        self.layers = tuple(cases.layers or feature_modules(network))
-        self.channels_of = cases.channels_of or bottleneck_of(network)
-        self.cam_layer = cases.cam_layer or bottleneck_of(network)
+    def __init__(self, network: torch.nn.Module, settings: CaseSettings) -> None:
+        self.network, self.settings = network, settings
+        if settings.against not in AGAINST:
+            raise ValueError(f"against: found '{settings.against}', expected truth or prediction")
+        if settings.side is not None and settings.side < 1:
+            raise ValueError(f"occlusion_side: found {settings.side}, expected 1 or more pixels")
+        check_list("layers", settings.layers)
+        named = (name for name in feature_modules(network) if "." not in name)
+        self.layers = tuple(settings.layers or named)
+        self.channels_of = settings.channels_of or bottleneck_of(network)
+        self.cam_layer = settings.cam_layer or bottleneck_of(network)
         check_feature_names(network, [*self.layers, self.channels_of, self.cam_layer])
         self.device = next(network.parameters()).device
+        self.correlations = {name: Correlations() for name in self.layers}
 
     def predict(self, images: Tensor) -> Tensor:
-        """Images ``(B, C, *spatial)`` to logits."""
-        logits: Tensor = self.cases.inferer(images, self.network)
+        """Images ``(B, C, *spatial)`` to logits on the network's device."""
+        logits: Tensor = self.settings.inferer(images.to(self.device), self.network)
         return logits
 
     def occlusion_for(self, image: Image) -> Occlusion:
@@ -106,14 +113,14 @@ class CaseExplainer:
         Raises:
             ValueError: it does not fit the image.
         """
-        given, side = self.cases.occlusion, self.cases.side
-        scale = 1.0 if side is None else min(image.pixels.shape[1:]) / side
-        own = given._replace(
+        given, side = self.settings.occlusion, self.settings.side
+        sides = image.pixels.shape[1:]
+        check_occlusion(given, sides if side is None else [side])
+        scale = 1.0 if side is None else min(sides) / side
+        return given._replace(
             size=max(1, round(given.size * scale)),
             stride=None if given.stride is None else max(1, round(given.stride * scale)),
         )
-        check_occlusion(own, image.pixels.shape[1:])
-        return own
 
     def explain(self, image: Image, title: str) -> tuple[dict[str, Any], list[Panel], list[Panel]]:
         """Explain one image: its numbers, its panels of what matters, its panels of every step."""
@@ -121,71 +128,70 @@ class CaseExplainer:
         own = self.occlusion_for(image)
         logits = self._logits(pixels)
         probability = logits.sigmoid()[0]
-        inside = probability >= self.cases.threshold
+        inside = probability >= self.settings.threshold
         hidden = occlusion_map(self.predict, pixels, self._harm(logits, image), own, title)
         slopes = saliency(self.network, pixels, inside)
+        cam = grad_cam(self.network, pixels, inside, feature_modules(self.network)[self.cam_layer])
         row: dict[str, Any] = {
+            "hidden_pixels": own.size,
             "harm_mean": float(hidden.mean()),
             "harm_largest": float(hidden.max()),
             "agreement_saliency": map_agreement(hidden, slopes, own.size),
+            "agreement_grad_cam": map_agreement(hidden, cam, own.size),
         }
-        cam = grad_cam(self.network, pixels, inside, feature_modules(self.network)[self.cam_layer])
-        row["agreement_grad_cam"] = map_agreement(hidden, cam, own.size)
         grey = as_pixels(pixels)
+        start, end = Panel("image", grey), Panel("truth", truth.amax(0))
         matters = [
-            Panel("image", grey),
-            Panel("truth", truth.amax(0)),
+            start,
+            end,
             Panel("probability", probability.amax(0)),
             Panel("occlusion", grey, hidden),
             Panel("saliency", grey, slopes),
             Panel(f"Grad-CAM {self.cam_layer}", grey, cam),
         ]
-        if self.cases.doubt is not None:
-            doubt = uncertainty(
-                self.predict, pixels, self.cases.doubt, self.cases.versions, own.seed
-            )
-            row["uncertainty_mean"] = float(doubt.deviation.mean())
+        if self.settings.uncertainty is not None:
+            unsure = uncertainty(
+                self.predict, pixels, self.settings.uncertainty, self.settings.versions, own.seed
+            ).deviation.cpu()
+            row["uncertainty_mean"] = float(unsure.mean())
             wrong = (inside != (truth != 0)).any(0).cpu()
-            row["uncertainty_finds_errors"] = finds_errors(doubt.deviation, wrong)
-            matters.append(Panel("uncertainty", grey, doubt.deviation))
-        maps = mean_maps(self._maps(pixels, self.layers))
-        steps = [Panel(name, each, colours="viridis") for name, each in maps.items()]
-        return row, matters, [matters[0], *steps, matters[2], matters[1]]
+            row["uncertainty_finds_errors"] = finds_errors(unsure, wrong)
+            matters.append(Panel("uncertainty", grey, unsure))
+        steps = [Panel(name, m, colours="viridis") for name, m in self._steps(pixels).items()]
+        return row, matters, [start, *steps, Panel("prediction", inside.any(0).float()), end]
+
+    def channels(self, image: Image) -> Tensor:
+        """The single channels of one step."""
+        pixels = image.pixels[None].to(self.device)
+        return feature_maps(self.network, pixels, [self.channels_of])[self.channels_of]
+
+    def _steps(self, pixels: Tensor) -> dict[str, Tensor]:
+        maps = feature_maps(self.network, pixels[None], self.layers)
+        for name, each in maps.items():
+            self.correlations[name].add(each)
+        return mean_maps(maps)
 
     def _logits(self, pixels: Tensor) -> Tensor:
         with torch.inference_mode():
-            logits = self.predict(pixels[None]).float()
-        if logits.shape[2:] != pixels.shape[1:]:
-            raise ValueError(
-                f"explain_inferer: found logits of {tuple(logits.shape[2:])} for an image of "
-                f"{tuple(pixels.shape[1:])}; give one that tiles: "
-                '--explain_inferer "@window_inferer"'
-            )
-        return logits
+            return self.predict(pixels[None]).float()
 
     def _harm(self, logits: Tensor, image: Image) -> Harm:
-        if self.cases.against == "prediction":
+        if self.settings.against == "prediction":
             return change_from(logits)
         weights = () if image.weight is None else (image.weight[None].to(self.device),)
         return loss_against(
-            lambda hidden, truth: self.cases.loss(hidden, truth, *weights),
+            lambda hidden, truth: self.settings.loss(hidden, truth, *weights),
             image.truth.to(self.device),
         )
-
-    def _maps(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        return feature_maps(self.network, pixels[None], names)
-
-    def maps_of_all(self, images: Sequence[Image], name: str) -> list[Tensor]:
-        """The map of one layer for each image."""
-        return [self._maps(image.pixels.to(self.device), [name])[name] for image in images]
 
 
 def explain_cases(
     explainer: CaseExplainer, images: Images, chosen: Sequence[Extreme], metric: str
 ) -> Explained:
     """Explain the images that were chosen, and count what the network's channels repeat on them."""
-    rows, what_matters, every_step = [], [], []
     some = [images[each.image] for each in chosen]
+    sizes = sorted({explainer.occlusion_for(image).size for image in some})  # fails before the work
+    rows, what_matters, every_step = [], [], []
     for each, image in zip(chosen, tqdm(some, desc="images"), strict=True):
         of = "\n".join((*each.why, f"{metric} {each.value:.3f}"))
         row, matters, steps = explainer.explain(image, f"hiding regions of {each.image}")
@@ -193,31 +199,29 @@ def explain_cases(
         rows.append({**known, "split": image.split, **row})
         what_matters.append((of, matters))
         every_step.append((of, steps))
-    spare = [_spare(explainer, some, name) for name in explainer.layers]
+    spare = [(name, redundancy(each.matrix())) for name, each in explainer.correlations.items()]
+    table = [{"step": name, **each._asdict()} for name, each in spare]
+    found = {
+        "occlusion": _told(explainer.settings, sizes),
+        "cases": rows,
+        "redundancy": table,
+        "narrower": narrower(spare),
+        "channels_of": explainer.channels_of,
+    }
     pictures = {
         "occlusion": panels(what_matters),
         "feature_maps": panels(every_step),
-        "channels": channels(explainer.maps_of_all(some[:1], explainer.channels_of)[0]),
+        "channels": channels(explainer.channels(some[0])),
     }
-    found = {"occlusion": _told(explainer, some[0]), "cases": rows, "redundancy": spare}
-    return Explained(found, {"occlusion": rows, "redundancy": spare}, pictures)
+    return Explained(found, {"occlusion": rows, "redundancy": table}, pictures)
 
 
-def _spare(explainer: CaseExplainer, images: Sequence[Image], name: str) -> dict[str, Any]:
-    return {
-        "step": name,
-        **redundancy(correlations(explainer.maps_of_all(images, name)))._asdict(),
-    }
-
-
-def _told(explainer: CaseExplainer, image: Image) -> dict[str, Any]:
+def _told(settings: CaseSettings, sizes: Sequence[int]) -> dict[str, Any]:
     """What was hidden, in both kinds of pixels."""
-    own, given = explainer.occlusion_for(image), explainer.cases
+    given, side = settings.occlusion, settings.side
     return {
-        **own._asdict(),
-        "stride": own.stride or own.size,
-        "image": list(image.pixels.shape[1:]),
-        "given": f"{given.occlusion.size} pixels of an image of "
-        f"{given.side or min(image.pixels.shape[1:])}",
-        "against": given.against,
+        **given._asdict(),
+        "size": f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}",
+        "given": "" if side is None else f"{given.size} pixels of an image of {side}",
+        "against": settings.against,
     }

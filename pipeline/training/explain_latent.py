@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 from tqdm import tqdm
 
+from pipeline.evaluation.statistics import holm, patients_of
 from pipeline.explanation.latent import Clusters, agreement, cluster, content, coordinates
 from pipeline.explanation.pictures import (
     Panel,
@@ -28,7 +29,7 @@ SHOWN = 6
 POOLS: dict[int, Callable[..., Tensor]] = {2: adaptive_avg_pool2d, 3: adaptive_avg_pool3d}
 
 
-class Latent(NamedTuple):
+class LatentSettings(NamedTuple):
     """How images are clustered.
 
     Attributes:
@@ -45,73 +46,74 @@ class Latent(NamedTuple):
 
 
 def explain_latent(
-    network: torch.nn.Module, images: Images, columns: Sequence[str], latent: Latent
+    network: torch.nn.Module, images: Images, columns: Sequence[str], settings: LatentSettings
 ) -> Explained:
     """Cluster the latents of all images and compare the clusters with the groups.
 
     Raises:
-        ValueError: fewer images than clusters, an unknown layer, or latents of different sizes.
+        ValueError: latents of different sizes, or alike, a grid of other dimensions, or a patient
+            of several groups.
     """
-    check_enough(len(images), latent.clusters)
     known = images.columns()
-    layer = latent.layer or bottleneck_of(network)
-    places = coordinates(_latents(network, images, layer, latent.grid))
-    found = cluster(places, latent.clusters, latent.seed)
+    layer = settings.layer or bottleneck_of(network)
+    places = coordinates(_latents(network, images, layer, settings.grid))
+    found = cluster(places, settings.clusters, settings.seed)
     groups = [" / ".join(str(row[name]) for name in columns) for row in known]
-    tables = {"latent_images": _image_table(known, found, places)}
+    silhouettes = [
+        {"clusters": k, "silhouette": round(value, 4)} for k, value in found.silhouettes.items()
+    ]
+    tables = {"latent_images": _image_table(known, found, places), "silhouettes": silhouettes}
     numbers: dict[str, Any] = {
         "layer": layer,
         "images": len(known),
         "clusters": [len(each) for each in found.nearest],
-        "silhouettes": {str(k): round(value, 4) for k, value in found.silhouettes.items()},
+        "silhouettes": silhouettes,
     }
     if columns:
         tables["latent_clusters"] = _content_table(found, groups)
         numbers["content"] = tables["latent_clusters"]
-        numbers["agreement"] = _agreements(found, known, columns, groups, latent.seed)
+        numbers["agreement"] = _agreements(found, known, columns, groups, settings.seed)
         tables["latent_agreement"] = numbers["agreement"]
     pictures = {
         "latent": latent_scatter(places, found, groups),
-        "silhouettes": silhouette_curve(found.silhouettes, latent.clusters),
+        "silhouettes": silhouette_curve(found.silhouettes, settings.clusters),
         "nearest": _nearest(images, known, found),
     }
-    embedded = _umap(places, latent.seed)
+    embedded = _umap(places, settings.seed)
     if embedded is not None:
         pictures["latent_umap"] = latent_scatter(embedded, found, groups, "UMAP")
     return Explained({"latent": numbers}, tables, pictures)
-
-
-def check_enough(images: int, clusters: int) -> None:
-    """Refuse to cluster too few images, before any is looked at.
-
-    Raises:
-        ValueError: fewer images than clusters.
-    """
-    if images < clusters:
-        raise ValueError(
-            f"clusters: found {images} images for {clusters} clusters; give fewer: --clusters "
-            f"{max(2, images // 2)}"
-        )
 
 
 def _latents(
     network: torch.nn.Module, images: Images, layer: str, grid: Sequence[int] | None
 ) -> NDArray[np.float32]:
     device = next(network.parameters()).device
-    found = []
-    for image in tqdm(images, total=len(images), desc="latents"):
+    shape: tuple[int, ...] = ()
+    for i, image in enumerate(tqdm(images, total=len(images), desc="latents")):
         pixels = image.pixels[None].to(device)
-        map_ = feature_maps(network, pixels, [layer], inputs=True)[layer]
+        map_ = feature_maps(network, pixels, [layer], inputs=True)[layer][0].float().cpu()
         if grid is not None:
-            map_ = POOLS[map_.ndim - 2](map_, grid)
-        found.append(map_.flatten().float().numpy(force=True))
-    sizes = sorted({len(each) for each in found})
-    if len(sizes) > 1:
+            map_ = _averaged(map_, grid)
+        if not i:
+            shape = tuple(map_.shape)
+            found = np.empty((len(images), map_.numel()), np.float32)
+        if tuple(map_.shape) != shape:
+            sides = ",".join(["8"] * (map_.ndim - 1))
+            raise ValueError(
+                f"latents of several sizes, as {shape[1:]} and {tuple(map_.shape[1:])}, since the "
+                f'images are of several sizes; average each to one: --latent_grid "[{sides}]"'
+            )
+        found[i] = map_.flatten().numpy()
+    return found
+
+
+def _averaged(map_: Tensor, grid: Sequence[int]) -> Tensor:
+    if len(grid) != map_.ndim - 1:
         raise ValueError(
-            f"latents of {len(sizes)} sizes, as {sizes[0]} and {sizes[-1]} numbers, since the "
-            'images are of several sizes; average each to one: --latent_grid "[8,8]"'
+            f"latent_grid: found {list(grid)}, expected {map_.ndim - 1} sides, as many as an image"
         )
-    return np.stack(found)
+    return POOLS[map_.ndim - 1](map_, tuple(grid))
 
 
 def _image_table(
@@ -152,11 +154,13 @@ def _agreements(
     asked = {name: [row[name] for row in known] for name in columns}
     if len(columns) > 1:
         asked[" x ".join(columns)] = list(groups)
-    rows = []
-    for name, values in asked.items():
-        each = agreement(found, values, seed=seed)
-        rows.append({"groups": name, **{k: round(v, 4) for k, v in each._asdict().items()}})
-    return rows
+    patients = patients_of(known)
+    each = [agreement(found, values, patients, seed=seed) for values in asked.values()]
+    corrected = holm([one.p for one in each])
+    return [
+        {"groups": name, **{k: round(v, 4) for k, v in one._replace(p=p)._asdict().items()}}
+        for name, one, p in zip(asked, each, corrected, strict=True)
+    ]
 
 
 def _nearest(images: Images, known: Sequence[dict[str, Any]], found: Clusters) -> Figure:

@@ -41,18 +41,20 @@ class Images:
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
-        ValueError: a file changed since it was hashed.
+        ValueError: a file changed since it was hashed, or two images of one name.
     """
 
     def __init__(self, dataset_dir: str, preprocessing: Compose) -> None:
         datalist = read_datalist(dataset_dir)
         self.preprocessing = preprocessing
-        self.entries = {
-            Path(entry["image"]).name: (split, entry)
-            for split in SPLITS
-            if datalist.content.get(split)
-            for entry in datalist.entries(split)
-        }
+        self.sha256 = datalist.sha256
+        self.entries: dict[str, tuple[str, dict[str, Any]]] = {}
+        for split in SPLITS:
+            for entry in datalist.entries(split) if datalist.content.get(split) else ():
+                name = Path(entry["image"]).name
+                if name in self.entries:
+                    raise ValueError(f"{datalist.path}: two images are named {name}; rename one")
+                self.entries[name] = split, entry
 
     def __len__(self) -> int:
         return len(self.entries)

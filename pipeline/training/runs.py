@@ -86,32 +86,38 @@ def cases_of(client: MlflowClient, run: Run) -> list[dict[str, Any]]:
 
 
 def evaluated(
-    tracking: Tracking, model: str, folder: str | None
+    tracking: Tracking, model: str, folder: str | None, datalist: str
 ) -> tuple[list[dict[str, Any]], str]:
     """Return the per-image table of a model's evaluation, and its report.
 
     Args:
         tracking: the run that asks; its store is searched.
         model: the weights.
-        folder: where the evaluation was written; None: the newest of this model in the store.
+        folder: where the evaluation was written; None: the newest of this model on this cohort in
+            the store.
+        datalist: hash of the cohort's datalist.
 
     Raises:
         FileNotFoundError: the folder holds none.
-        ValueError: the store holds no finished evaluation of this model.
+        ValueError: the store holds no finished evaluation of this model on this cohort.
     """
     if folder is not None:
         return _read_evaluation(Path(folder))
     record = read_record(Path(model))
     try:
-        run = evaluations(tracking.client, str(record.get("mlflow_run_id")))[0]
+        runs = evaluations(tracking.client, str(record.get("mlflow_run_id")))
     except ValueError:
+        runs = []
+    runs = [run for run in runs if run.data.tags.get("datalist_sha256") == datalist]
+    if not runs:
         raise ValueError(
-            f"{model}: no finished evaluation of it in the tracking store; evaluate it first, or "
-            "give the folder of its evaluation: --evaluation DIR"
-        ) from None
+            f"{model}: no finished evaluation of it on this cohort in the tracking store; evaluate "
+            "it first, or give the folder of its evaluation: --evaluation DIR"
+        )
     with tempfile.TemporaryDirectory() as temporary:
-        for name in (CASES, REPORT):
-            tracking.client.download_artifacts(run.info.run_id, name, temporary)
+        there = {file.path for file in tracking.client.list_artifacts(runs[0].info.run_id)}
+        for name in there & {CASES, REPORT}:
+            tracking.client.download_artifacts(runs[0].info.run_id, name, temporary)
         return _read_evaluation(Path(temporary))
 
 

@@ -15,7 +15,7 @@ from pipeline.evaluation.baselines import (
 )
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.cases import Case, Row, Scoring, outcomes, pooled, summary
-from pipeline.evaluation.groups import check_metric, gaps, group_table, running_mean
+from pipeline.evaluation.groups import check_list, check_metric, gaps, group_table, running_mean
 from pipeline.evaluation.instances import per_hundred_touching
 from pipeline.evaluation.isbi import IsbiCurve
 from pipeline.evaluation.overlays import stretched
@@ -100,10 +100,7 @@ def grouped(rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
     Raises:
         ValueError: a column that an image lacks, or that has one value.
     """
-    if isinstance(groups.columns, str):
-        raise ValueError(
-            f"group_columns: found '{groups.columns}', expected a list, as [sex, finding]"
-        )
+    check_list("group_columns", groups.columns)
     found: dict[str, Any] = {"group_metric": groups.metric}
     if groups.columns or groups.age is not None:
         check_metric(rows, groups.metric)

@@ -39,8 +39,7 @@ def test_an_experiment_trains_and_stands_beside_the_default(name, run_bundle, si
     run_bundle(site, "evaluating", [overlay, "evaluate.yaml"], **data, **output)
     assert json.loads((site / "eval" / "summary.json").read_text())["test"]["iou"]["n"] == 1
 
-    tiled = {"explain_inferer": "@window_inferer"} if name == "ronneberger" else {}
-    explanation = {"output_dir": str(site / "why"), "occlusion_size": 32, "clusters": 2, **tiled}
+    explanation = {"output_dir": str(site / "why"), "occlusion_size": 32, "clusters": 2}
     run_bundle(site, "explaining", [overlay, "explain.yaml"], **data, **explanation)
     assert json.loads((site / "why" / "explanation.json").read_text())["cases"]
 

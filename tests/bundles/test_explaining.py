@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
 from pipeline.explanation.section import BEGIN
 from pipeline.mistakes import mistake_of
@@ -44,7 +45,7 @@ def test_what_an_explanation_writes(evaluated, explain, site):
     assert {p.name for p in (site / "why").iterdir()} == {
         "explanation.json", "report.html",
         "occlusion.png", "feature_maps.png", "channels.png",
-        "latent.png", "silhouettes.png", "nearest.png",
+        "latent.png", "silhouettes.png", "nearest.png", "silhouettes.csv",
         "occlusion.csv", "redundancy.csv", "latent_images.csv",
     }  # fmt: skip
     assert found["without_groups"] == "without groups: group_columns is empty"
@@ -85,21 +86,54 @@ def test_the_harm_may_be_measured_without_truth(evaluated, explain):
 
 def test_an_evaluation_in_a_folder(evaluated, explain, site):
     shutil.copytree(evaluated, site / "copied")
-    assert explain(evaluation=str(site / "copied"))["cases"]
+    rows = json.loads((site / "copied" / "cases.json").read_text())
+    (site / "copied" / "cases.json").write_text(json.dumps([{**rows[0], "accuracy": 0.123}]))
+    found = explain(evaluation=str(site / "copied"), group_metric="accuracy")
+    assert found["cases"][0]["accuracy"] == 0.123
+
+
+def test_pictures_of_an_earlier_run_stay_out(evaluated, explain, site):
+    (site / "why").mkdir()
+    Image.new("RGB", (8, 8)).save(site / "why" / "latent_umap.png")
+    explain()
+    assert "the same by UMAP" not in (site / "why" / "report.html").read_text()
+
+
+def test_the_crops_of_a_weighted_loss_have_their_weights(evaluated, explain, phantom):
+    """Doubling the weight map doubles the harm."""
+    once, twice = (
+        explain(
+            **{
+                "loss": {"_target_": "pipeline.losses.PixelWeightedBCELoss"},
+                "label_preprocessing": [
+                    {"_target_": "transforms.BinaryMaskd", "keys": "label"},
+                    {"_target_": "CopyItemsd", "keys": "label", "names": "weight"},
+                    {"_target_": "Lambdad", "keys": "weight", "func": f"$lambda x: 0 * x + {w}"},
+                ],
+            }
+        )["cases"][0]["harm_mean"]
+        for w in (1.0, 2.0)
+    )
+    assert twice == pytest.approx(2 * once)
 
 
 def test_a_column_that_images_lack_is_left_out_and_said(evaluated, explain):
     found = explain(group_columns=["sex"])
-    assert found["without_groups"] == "without groups by sex: not every image has it"
+    assert found["without_groups"].startswith("without groups by sex: not every image has it; col")
     assert found["columns"] == []
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"clusters": 6}, "clusters: found 5 images for 6 clusters; give fewer: --clusters 2"),
+        ({"clusters": 6}, "clusters: found 5 images for 6 clusters; give more images or fewer"),
         ({"occlusion_size": 65}, "occlusion size: found 65 pixels for an image of 64 x 64"),
         ({"occlusion_fill": "black"}, "occlusion fill: found 'black', expected one of noise"),
+        ({"occlusion_size": 0}, "occlusion size: found 0, expected 1 or more"),
+        ({"occlusion_side": 0}, "occlusion_side: found 0, expected 1 or more pixels"),
+        ({"latent_grid": [8, 8, 8]}, "latent_grid: found [8, 8, 8], expected 2 sides"),
+        ({"group_columns": "sex"}, "group_columns: found 'sex', expected a list"),
+        ({"layers": "encoder1"}, "layers: found 'encoder1', expected a list"),
         ({"against": "hope"}, "against: found 'hope', expected truth or prediction"),
         ({"latent_layer": "latent"}, "found 'latent', expected names of BasicUNet; ask for some"),
         ({"cam_layer": "x4_0"}, "found 'x4_0', expected names of BasicUNet"),
@@ -115,7 +149,7 @@ def test_a_mistake_is_one_line(evaluated, failing, overrides, message):
 
 
 def test_a_model_that_was_not_evaluated(failing):
-    assert "no finished evaluation of it in the tracking store; evaluate it first" in failing()
+    assert "no finished evaluation of it on this cohort in the tracking store" in failing()
 
 
 def test_without_an_image_of_the_evaluation(evaluated, failing):

@@ -51,7 +51,7 @@ def test_an_evaluation_tells_of_every_group(run_bundle, bundle, cohort, tmp_path
     why = {"output_dir": str(tmp_path / "why"), "occlusion_size": 128, "layers": ["decoder1"]}
     run_bundle(tmp_path, "explaining", ["explain.yaml"], configs, **why, **data)
     explained = json.loads((tmp_path / "why" / "explanation.json").read_text())
-    assert explained["occlusion"]["size"] == 16, "128 pixels of 512 are 16 of 64"
+    assert explained["occlusion"]["size"] == "16", "128 pixels of 512 are 16 of 64"
     assert {word for row in explained["cases"] for word in row["why"].split("; ")} == {
         f"{which} {value}"
         for which in ("best", "worst")

@@ -83,12 +83,18 @@ def test_groups_are_compared_pair_by_pair():
 
     def known(rows, better=0.0):
         return [
-            {**row, "sex": "fm"[i % 2], "finding": "xy"[i // 15], "dice": row["dice"] + shift}
+            {
+                **row,
+                "patient": i,
+                "sex": "fm"[i % 2],
+                "finding": "xy"[i >= 16],
+                "dice": row["dice"] + shift,
+            }
             for i, row in enumerate(rows)
             for shift in [better * (i % 2 == 0)]
         ]
 
-    runs = {"a": known(run()), "b": known(run(), 0.05)}
+    runs = {"a": known(run(count=60)), "b": known(run(count=60), 0.05)}
     found = dict(compare_groups(runs, ["sex", "finding"], "dice"))
     assert set(found) == {
         "sex f", "sex m", "finding x", "finding y",
@@ -98,6 +104,7 @@ def test_groups_are_compared_pair_by_pair():
     assert found["sex m"].difference.mean == 0
     assert found["sex f, finding x"].difference.n == 8
     assert found["sex m"].p == 1
+    assert found["sex f, finding x"].p is None, "too few to judge"
     rows = comparison_table([], "dice", list(found.items()))
     assert [row["cases of"] for row in rows] == list(found)
 

@@ -83,8 +83,10 @@ def page(tmp_path_factory):
 def explained(page, tmp_path_factory):
     """The same page with the section of an explanation."""
     folder = tmp_path_factory.mktemp("explained")
-    for name in ("occlusion", "feature_maps", "channels", "latent", "silhouettes", "nearest"):
-        Image.new("RGB", (1600, 400), "teal").save(folder / f"{name}.png")
+    names = ("occlusion", "feature_maps", "channels", "latent", "silhouettes", "nearest")
+    pictures = [folder / f"{name}.png" for name in names]
+    for path in pictures:
+        Image.new("RGB", (1600, 400), "teal").save(path)
     case = {
         "image": "a_rather_long_name_0.png", "why": "worst male; worst normal", "split": "test",
         "iou": 0.7, "harm_largest": 0.2, "agreement_saliency": 0.5, "agreement_grad_cam": 0.4,
@@ -95,9 +97,11 @@ def explained(page, tmp_path_factory):
     found = {
         "metric": "iou", "columns": ["sex", "finding"], "without_groups": "", "cases": [case] * 3,
         "occlusion": {
-            "size": 7, "given": "14 pixels of an image of 512", "fill": "noise", "seed": 0,
+            "size": "7", "given": "14 pixels of an image of 512", "fill": "noise", "seed": 0,
             "draws": 1, "against": "truth",
         },
+        "narrower": [12, 30], "channels_of": "bottleneck",
+        "evaluated": {"images": 24, "in this cohort": 20},
         "redundancy": [Redundancy(16, 0, 3, 12)._asdict() | {"step": "encoder1"}],
         "latent": {
             "layer": "bottleneck", "images": 24, "clusters": [9, 6, 5, 4],
@@ -105,7 +109,7 @@ def explained(page, tmp_path_factory):
             "agreement": [{"groups": "sex x finding", **agreement}],
         },
     }  # fmt: skip
-    write_with_section(folder / "report.html", page.read_text("utf-8"), found, folder)
+    write_with_section(folder / "report.html", page.read_text("utf-8"), found, pictures)
     return folder / "report.html"
 
 

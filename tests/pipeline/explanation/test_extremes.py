@@ -1,3 +1,5 @@
+import pytest
+
 from pipeline.explanation.extremes import extremes
 
 
@@ -27,3 +29,28 @@ def test_without_groups_the_best_and_the_worst_of_all():
         ("0", ("worst of all",), 0.0),
         ("4", ("best of all",), 0.4),
     ]
+
+
+def test_the_worst_distance_is_the_largest():
+    rows = [{"image": str(i), "hd95_mm": float(i)} for i in range(3)]
+    found = extremes(rows, [], "hd95_mm", lower_is_better=True)
+    assert {each.why: each.image for each in found} == {
+        ("worst of all",): "2",
+        ("best of all",): "0",
+    }
+
+
+def test_a_value_of_two_columns_is_told_apart():
+    rows = [
+        {"image": f"{a}{b}", "iou": i / 4, "smoker": a, "copd": b}
+        for i, (a, b) in enumerate(["yy", "yn", "ny", "nn"])
+    ]
+    words = {word for each in extremes(rows, ["smoker", "copd"], "iou") for word in each.why}
+    assert {"worst smoker y", "best copd n"} <= words
+    assert len(words) == 8
+
+
+def test_a_column_of_many_values_is_no_group():
+    rows = [{"image": str(i), "iou": 0.5, "age": i} for i in range(13)]
+    with pytest.raises(ValueError, match="'age': found 13 values, expected at most 12"):
+        extremes(rows, ["age"], "iou")

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 
-from pipeline.explanation.latent import agreement, cluster, content, coordinates
+from pipeline.explanation.latent import Clusters, agreement, cluster, content, coordinates
 
 
 @pytest.fixture
@@ -66,8 +66,31 @@ def test_the_table_counts_every_image_once(planted):
 
 @pytest.mark.parametrize(
     ("count", "k", "message"),
-    [(3, 4, "found 3 images for 4 clusters; expected at least"), (5, 1, "clusters: found 1, ex")],
+    [(3, 4, "found 3 images for 4 clusters; give more"), (5, 1, "clusters: found 1, ex")],
 )
 def test_what_cannot_be_clustered_is_refused(count, k, message):
     with pytest.raises(ValueError, match=message):
         cluster(np.zeros((count, 2)), k)
+
+
+def test_latents_that_are_alike_are_refused():
+    with pytest.raises(ValueError, match="latents are alike, too much so for 3 clusters"):
+        cluster(np.ones((9, 4)), 3)
+
+
+def test_many_images_of_few_patients_are_no_evidence():
+    """Clusters and groups are drawn patient by patient: chance must not look like knowledge."""
+    seen = 0
+    for trial in range(40):
+        rng = np.random.default_rng(trial)
+        patients = np.repeat(np.arange(20), 6)
+        found = Clusters(rng.integers(0, 3, 20)[patients], ((0,), (1,), (2,)), {})
+        groups = rng.integers(0, 2, 20)[patients].tolist()
+        seen += agreement(found, groups, patients.tolist(), resamples=99).p <= 0.05
+    assert seen <= 6
+
+
+def test_a_patient_of_several_groups_is_refused():
+    found = Clusters(np.array([0, 1, 1]), ((0,), (1,)), {})
+    with pytest.raises(ValueError, match="a patient has images of several"):
+        agreement(found, ["a", "b", "b"], ["p", "p", "q"])

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pipeline.explanation.maps import Redundancy, correlations, mean_maps, redundancy, shown
+from pipeline.explanation.maps import Correlations, Redundancy, mean_maps, redundancy, shown
 from pipeline.networks import UNet, feature_maps
 
 
@@ -17,6 +17,13 @@ def test_of_a_volume_the_middle_slice_is_shown():
     assert picture.shape == (8, 8)
     assert (picture[0].diff() >= 0).all(), "the first axis runs from left to right"
     assert picture[0, -1] == 3
+
+
+def correlations(maps):
+    together = Correlations()
+    for each in maps:
+        together.add(each)
+    return together.matrix()
 
 
 def test_correlations_are_those_of_numpy():

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from monai.transforms import RandAffined, RandFlipd
+from monai.transforms import Compose, RandAffined, RandFlipd, RandRotate90d
 
 from pipeline.explanation.uncertainty import finds_errors, uncertainty
 
@@ -34,6 +34,16 @@ def test_the_seed_makes_the_versions(image):
 
     assert torch.equal(found(1), found(1))
     assert not torch.equal(found(1), found(2))
+
+
+def test_images_that_are_not_square(image):
+    wide = image[:, :16]
+    flips = Compose([RandFlipd("image", 0.5, axis) for axis in (0, 1)])
+    found = uncertainty(lambda x: x, wide, flips)
+    assert found.deviation.shape == (16, 24)
+    assert torch.allclose(found.mean, wide.sigmoid())
+    with pytest.raises(ValueError, match=r"found maps of .* for an image of \(16, 24\)"):
+        uncertainty(lambda x: x, wide, RandRotate90d("image", prob=1))
 
 
 def test_fewer_than_two_versions_are_refused(image):

@@ -3,7 +3,14 @@ import torch
 from monai.networks.nets import BasicUNet
 from torch import nn
 
-from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus, bottleneck_of, feature_maps
+from pipeline.networks import (
+    Ensemble,
+    UNet,
+    UNet3Plus,
+    UNetPlusPlus,
+    bottleneck_of,
+    feature_maps,
+)
 
 UNET_NAMES = (
     *("encoder1", "encoder2", "encoder3", "encoder4", "bottleneck"),
@@ -110,3 +117,26 @@ def test_a_part_that_does_not_run_is_told():
     network[0].idle = nn.ReLU()
     with pytest.raises(ValueError, match=r"'0\.idle' takes no part"):
         feature_maps(network, torch.zeros(1, 1, 8, 8), ["0.idle"])
+
+
+def test_what_enters_a_decoder_is_the_skip_and_the_upsampled_map():
+    network = UNet(2, 1, 1, (2, 3, 4)).eval()
+    image = torch.randn(1, 1, 16, 16)
+    skip = feature_maps(network, image, ["encoder1"])["encoder1"]
+    below = feature_maps(network, image, ["decoder2"])["decoder2"]
+    entering = feature_maps(network, image, ["decoder1"], inputs=True)["decoder1"]
+    assert torch.equal(entering, torch.cat([skip, network.upsample[0](below)], 1))
+
+
+def test_an_activation_in_place_does_not_change_a_map():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True))
+    image = torch.randn(1, 1, 8, 8)
+    assert torch.equal(feature_maps(network, image, ["0"])["0"], network[0](image))
+
+
+def test_an_ensemble_is_explained_by_its_first_member():
+    members = [UNet(2, 1, 1, (2, 3)), UNet(2, 1, 1, (2, 3))]
+    image = torch.randn(1, 1, 8, 8)
+    first = feature_maps(members[0], image, ["bottleneck"])["bottleneck"]
+    assert bottleneck_of(Ensemble(members)) == "bottleneck"
+    assert torch.equal(feature_maps(Ensemble(members), image, ["bottleneck"])["bottleneck"], first)
