@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.evaluation.overlays import stretched
 from pipeline.explanation.latent import Clusters
 from pipeline.explanation.maps import shown
 
-TILE = 2.1
-"""Inches of one small picture."""
-COLUMNS = 8
-"""Small pictures in a row."""
+TILE, GAP, HEAD, LEFT = 256, 8, 26, 60
+"""Pixels of a small picture, between two, above one for its title, and left of a row."""
+DPI = 100
 
 
 class Panel(NamedTuple):
@@ -43,31 +43,19 @@ def panels(rows: Sequence[tuple[str, Sequence[Panel]]]) -> Figure:
     Args:
         rows: what each is of, and its panels.
     """
-    width = max(len(row) for _, row in rows)
-    figure = Figure((TILE * width, (TILE + 0.25) * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), width, squeeze=False)
-    for axes, (of, row) in zip(grid, rows, strict=True):
-        for each in axes:
-            each.set_axis_off()
-        for each, panel in zip(axes, row, strict=False):
-            _draw(each, panel)
-        axes[0].set_axis_on()
-        axes[0].set(xticks=[], yticks=[])
-        axes[0].set_ylabel(of, fontsize=8)
-        for side in axes[0].spines.values():
-            side.set_visible(False)
+    width = LEFT + max(len(row) for _, row in rows) * (TILE + GAP)
+    canvas = np.ones((len(rows) * (HEAD + TILE + GAP), width, 3))
+    figure, axes = _canvas(canvas)
+    for i, (of, row) in enumerate(rows):
+        top = i * (HEAD + TILE + GAP) + HEAD
+        middle = top + TILE / 2
+        axes.text(LEFT / 2, middle, of, rotation=90, fontsize=8, ha="center", va="center")
+        for j, panel in enumerate(row):
+            left = LEFT + j * (TILE + GAP)
+            canvas[top : top + TILE, left : left + TILE] = _drawn(panel)
+            axes.text(left + TILE / 2, top - GAP, panel.title, fontsize=8, ha="center")
+    axes.imshow(canvas, interpolation="none")
     return figure
-
-
-def _draw(axes: Axes, panel: Panel) -> None:
-    axes.imshow(shown(panel.pixels.float()).numpy(force=True), cmap=panel.colours)
-    if panel.heat is not None:
-        heat = shown(panel.heat.float()).numpy(force=True)
-        # single bright pixels would darken all others; what helps when hidden stays clear
-        full = max(np.quantile(heat, 0.995), heat.max() / 20, 1e-12)
-        strength = (heat / full).clip(0, 1)
-        axes.imshow(colormaps["inferno"](strength), alpha=0.75 * strength**0.5)
-    axes.set_title(panel.title, fontsize=8)
 
 
 def channels(maps: Tensor, columns: int = 16) -> Figure:
@@ -75,18 +63,46 @@ def channels(maps: Tensor, columns: int = 16) -> Figure:
 
     Args:
         maps: ``(1, channels, *spatial)``.
-        columns: pictures in a row.
+        columns: pictures in a row; on its left stands the number of its first channel.
     """
+    side, gap = TILE // 4, GAP // 4
     count = maps.shape[1]
-    rows = -(-count // columns)
-    figure = Figure((columns * 0.75, rows * 0.85), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
-    for number, axes in enumerate(grid):
-        axes.set_axis_off()
-        if number < count:
-            axes.imshow(shown(maps[0, number], 64).numpy(force=True), cmap="viridis")
-            axes.set_title(str(number), fontsize=5, pad=1)
+    canvas = np.ones((-(-count // columns) * (side + gap), LEFT + columns * (side + gap), 3))
+    for number in range(count):
+        row, column = divmod(number, columns)
+        top, left = row * (side + gap), LEFT + column * (side + gap)
+        tile = stretched(shown(maps[0, number], side)).numpy(force=True)
+        canvas[top : top + side, left : left + side] = colormaps["viridis"](tile)[..., :3]
+    figure, axes = _canvas(canvas)
+    axes.imshow(canvas, interpolation="none")
+    for first in range(0, count, columns):
+        middle = first // columns * (side + gap) + side / 2
+        axes.text(LEFT / 2, middle, str(first), fontsize=8, ha="center", va="center")
     return figure
+
+
+def _canvas(pixels: NDArray[np.float64]) -> tuple[Figure, Axes]:
+    """A figure whose pixels are these; many small axes would take minutes to lay out."""
+    height, width = pixels.shape[:2]
+    figure = Figure((width / DPI, height / DPI), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    return figure, axes
+
+
+def _drawn(panel: Panel) -> NDArray[np.float64]:
+    """A panel's colours, ``(TILE, TILE, 3)``."""
+    grey = stretched(shown(panel.pixels.float(), TILE)).numpy(force=True)
+    drawn = colormaps[panel.colours](grey)[..., :3]
+    if panel.heat is None:
+        return drawn
+    heat = shown(panel.heat.float(), TILE).numpy(force=True)
+    # single bright pixels would darken all others; what helps when hidden stays clear
+    full = max(np.quantile(heat, 0.995), heat.max() / 20, 1e-12)
+    strength = (heat / full).clip(0, 1)
+    cover = 0.75 * strength[..., None] ** 0.5
+    return (1 - cover) * drawn + cover * colormaps["inferno"](strength)[..., :3]
 
 
 def latent_scatter(
@@ -129,10 +145,10 @@ def silhouette_curve(silhouettes: Mapping[int, float], chosen: int) -> Figure:
     return figure
 
 
-def as_png(figure: Figure, dpi: int = 110) -> bytes:
+def as_png(figure: Figure) -> bytes:
     """Return a figure as a picture."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=dpi, format="png")
+    figure.savefig(buffer, dpi=DPI, format="png")
     return buffer.getvalue()
 
 
