@@ -45,7 +45,7 @@ def panels(rows: Sequence[tuple[str, Sequence[Panel]]]) -> Figure:
     """
     width = LEFT + max(len(row) for _, row in rows) * (TILE + GAP)
     canvas = np.ones((len(rows) * (HEAD + TILE + GAP), width, 3))
-    figure, axes = _canvas(canvas)
+    figure, axes = _canvas(width, len(canvas))
     for i, (of, row) in enumerate(rows):
         top = i * (HEAD + TILE + GAP) + HEAD
         middle = top + TILE / 2
@@ -54,7 +54,7 @@ def panels(rows: Sequence[tuple[str, Sequence[Panel]]]) -> Figure:
             left = LEFT + j * (TILE + GAP)
             canvas[top : top + TILE, left : left + TILE] = _drawn(panel)
             axes.text(left + TILE / 2, top - GAP, panel.title, fontsize=8, ha="center")
-    axes.imshow(canvas, interpolation="none")
+    _show(axes, canvas)
     return figure
 
 
@@ -73,22 +73,27 @@ def channels(maps: Tensor, columns: int = 16) -> Figure:
         top, left = row * (side + gap), LEFT + column * (side + gap)
         tile = stretched(shown(maps[0, number], side)).numpy(force=True)
         canvas[top : top + side, left : left + side] = colormaps["viridis"](tile)[..., :3]
-    figure, axes = _canvas(canvas)
-    axes.imshow(canvas, interpolation="none")
+    figure, axes = _canvas(canvas.shape[1], len(canvas))
+    _show(axes, canvas)
     for first in range(0, count, columns):
         middle = first // columns * (side + gap) + side / 2
         axes.text(LEFT / 2, middle, str(first), fontsize=8, ha="center", va="center")
     return figure
 
 
-def _canvas(pixels: NDArray[np.float64]) -> tuple[Figure, Axes]:
-    """A figure whose pixels are these; many small axes would take minutes to lay out."""
-    height, width = pixels.shape[:2]
+def _canvas(width: int, height: int) -> tuple[Figure, Axes]:
+    """A figure of so many pixels; many small axes would take minutes to lay out."""
     figure = Figure((width / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.set(xlim=(0, width), ylim=(height, 0))
     return figure, axes
+
+
+def _show(axes: Axes, pixels: NDArray[np.float64]) -> None:
+    """Draw pixels on a canvas of their size, each on its own place."""
+    height, width = pixels.shape[:2]
+    axes.imshow(pixels, interpolation="none", extent=(0, width, height, 0), aspect="auto")
+    axes.set(xlim=(0, width), ylim=(height, 0))
 
 
 def _drawn(panel: Panel) -> NDArray[np.float64]:
