@@ -1,4 +1,6 @@
-"""One training step of the U-Net of `bundles/lungs_xray`, folded and not, turn by turn::
+"""How much less a folded network takes.
+
+One training step of the U-Net of ``bundles/lungs_xray``, folded and not, turn by turn::
 
     python benchmarks/folded.py [--size 256] [--batch 4] [--rounds 9] [--threads 2]
 """
