@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from monai.bundle import ConfigWorkflow
 
 from pipeline import cli
 from pipeline.training import balanced_weights
@@ -33,7 +34,7 @@ def cohort(real_data, tmp_path_factory):
     return root / "data"
 
 
-def test_an_evaluation_tells_of_every_group(run_bundle, bundle, cohort, tmp_path):
+def test_an_evaluation_tells_of_every_group(run_bundle, bundle, cohort, tmp_path, capsys):
     configs = bundle.parents[1] / "lungs_xray" / "configs"
     data = {"dataset_dir": str(cohort), **SMALL}
     run_bundle(tmp_path, "training", configs=configs, **data)
@@ -66,6 +67,17 @@ def test_an_evaluation_tells_of_every_group(run_bundle, bundle, cohort, tmp_path
         "finding",
         "sex x finding",
     ]
+    again = str(tmp_path / "again")
+    run_bundle(
+        tmp_path, "evaluating", ["evaluate.yaml"], configs, output_dir=again, threshold=0.9, **data
+    )
+    capsys.readouterr()
+    tracking = ["--tracking", str(tmp_path / "mlruns"), "--metric", "iou"]
+    assert cli.main(["compare", "run=evaluating", *tracking, "--groups", "sex", "finding"]) == 0
+    told = capsys.readouterr().out
+    assert "  sex female, finding normal: " in told
+    assert "  gap of sex female to male: " in told
+    assert told.count("too few to judge") == 8 + 2
     images = {"image_dir": str(cohort / "images"), "output_dir": str(tmp_path / "out")}
     run_bundle(tmp_path, "inferring", ["inference.yaml"], configs, **images, **data)
     assert len(list((tmp_path / "out" / "mask").iterdir())) == 12
@@ -73,15 +85,27 @@ def test_an_evaluation_tells_of_every_group(run_bundle, bundle, cohort, tmp_path
 
 def test_balanced_training_draws_every_group_alike(run_bundle, bundle, cohort, tmp_path):
     configs = bundle.parents[1] / "lungs_xray" / "configs"
-    overlay = ["experiments/balanced.yaml"]
-    run_bundle(tmp_path, "training", overlay, configs, dataset_dir=str(cohort), **SMALL)
+    data, overlay = tmp_path / "data", configs / "experiments" / "balanced.yaml"
+    shutil.copytree(cohort, data)
+    content = json.loads((data / "datalist.json").read_text())
+    content["training"] = [  # four, of whom one is a woman
+        *(row for row in content["training"] if row["sex"] == "male"),
+        next(row for row in content["training"] if row["sex"] == "female"),
+    ][-4:]
+    (data / "datalist.json").write_text(json.dumps(content))
+    settings = {"dataset_dir": str(data), "balanced_by": ["sex"], "steps_per_epoch": 100, **SMALL}
+    places = {name: str(tmp_path / name) for name in ("models_dir", "tracking_dir")}
+    files = [str(configs / "train.yaml"), str(overlay)]
+    workflow = ConfigWorkflow(files, run_id="training", **settings, **places, batch_size=4)
+    workflow.initialize()
+    drawn = list(workflow.parser.get_parsed_content("train#sampler"))
+    women = sum(content["training"][i]["sex"] == "female" for i in drawn)
+    assert len(drawn) == 400
+    assert 160 < women < 240
+    weights = balanced_weights(str(data), ["sex"])
+    assert max(weights) == 1
+    assert sum(weights) == pytest.approx(2)
+    run_bundle(tmp_path, "training", [overlay], configs, **{**settings, "steps_per_epoch": 1})
     assert (tmp_path / "models" / "model.pt").is_file()
-    weights = balanced_weights(str(cohort), ["sex"])
-    rows = json.loads((cohort / "datalist.json").read_text())["training"]
-    of_each = {
-        sex: sum(weight for weight, row in zip(weights, rows, strict=True) if row["sex"] == sex)
-        for sex in ("male", "female")
-    }
-    assert of_each == pytest.approx({"male": 1, "female": 1})
     with pytest.raises(ValueError, match="group column 'weight': no image has it"):
         balanced_weights(str(cohort), ["weight"])
