@@ -96,7 +96,8 @@ def occlusion_map(
     with torch.inference_mode():
         plain = harm(predict(image[None]))
         batch = image.repeat(occlusion.batch, *(1 for _ in image.shape))
-        for fill, start in tqdm(work, desc=progress, leave=False, disable=progress is None):
+        # None: on a terminal alone, for a log would hold every step
+        for fill, start in tqdm(work, progress, leave=False, disable=None if progress else True):
             some = regions[start : start + occlusion.batch]
             for hidden, region in zip(batch, some, strict=False):
                 hidden[region] = fill[region]
