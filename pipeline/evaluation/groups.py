@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.evaluation.statistics import (
     Interval,
@@ -146,11 +147,7 @@ def running_mean(
         >>> running_mean(rows, "age", "iou", window=10)
         [(30.0, 1, 0.7), (31.0, 1, 0.7), (60.0, 1, 0.5)]
     """
-    check_columns(rows, [column])
-    try:
-        ages = np.array([float(row[column]) for row in rows])
-    except ValueError as error:
-        raise ValueError(f"group column '{column}': {error}; expected numbers") from None
+    ages = _numbers(rows, column)
     scores = np.array([row[metric] for row in rows], np.float64)
     near = np.abs(ages[:, None] - np.unique(ages)) <= window / 2
     means = (scores[:, None] * near).sum(0) / near.sum(0)
@@ -170,6 +167,44 @@ def check_metric(rows: Sequence[Row], metric: str) -> None:
     if not isinstance(rows[0].get(metric), (int, float)):
         known = ", ".join(name for name, value in rows[0].items() if isinstance(value, float))
         raise ValueError(f"metric '{metric}': not in the table of cases; it has {known}")
+
+
+def binned(rows: Sequence[Row], column: str, metric: str, width: float) -> list[Group]:
+    """Return the means of a metric over bins of a number such as age.
+
+    Args:
+        rows: the per-image table.
+        column: of numbers.
+        metric: name of a score.
+        width: of the bins; they begin at its multiples.
+
+    Returns:
+        The bins that hold an image, in rising order, named by their first and last whole number.
+
+    Raises:
+        ValueError: a column that an image lacks, that has one value, or text in it.
+
+    Example:
+        >>> rows = [{"iou": 0.8, "age": 30}, {"iou": 0.6, "age": 39.5}, {"iou": 0.5, "age": 60}]
+        >>> [(g.values["age"], g.interval.mean) for g in binned(rows, "age", "iou", width=10)]
+        [('30 to 39', 0.7), ('60 to 69', 0.5)]
+    """
+    numbers = _numbers(rows, column)
+    members: dict[float, list[Row]] = defaultdict(list)
+    for row, number in zip(rows, numbers, strict=True):
+        members[number // width * width].append(row)
+    return [
+        _group({column: f"{start:g} to {start + width - 1:g}"}, members[start], metric)
+        for start in sorted(members)
+    ]
+
+
+def _numbers(rows: Sequence[Row], column: str) -> NDArray[np.float64]:
+    check_columns(rows, [column])
+    try:
+        return np.array([float(row[column]) for row in rows])
+    except ValueError as error:
+        raise ValueError(f"group column '{column}': {error}; expected numbers") from None
 
 
 def check_list(key: str, value: object) -> None:

@@ -15,14 +15,21 @@ from pipeline.evaluation.baselines import (
 )
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.cases import Case, Row, Scoring, outcomes, pooled, summary
-from pipeline.evaluation.groups import check_list, check_metric, gaps, group_table, running_mean
+from pipeline.evaluation.groups import (
+    binned,
+    check_list,
+    check_metric,
+    gaps,
+    group_table,
+    running_mean,
+)
 from pipeline.evaluation.instances import per_hundred_touching
 from pipeline.evaluation.isbi import IsbiCurve
 from pipeline.evaluation.overlays import stretched
 from pipeline.training.data import load_split
 
 AGE_WINDOW = 10.0
-"""Years over which the curve over age is averaged."""
+"""Years over which the curve over age is averaged, and of its bins."""
 
 
 class Groups(NamedTuple):
@@ -115,4 +122,8 @@ def grouped(rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
         ]
     if groups.age is not None:
         found["age"] = running_mean(rows, groups.age, groups.metric, AGE_WINDOW)
+        found["age_bins"] = [
+            {"age": each.values[groups.age], **each.interval._asdict(), "enough": each.enough}
+            for each in binned(rows, groups.age, groups.metric, AGE_WINDOW)
+        ]
     return found

@@ -47,6 +47,7 @@ def test_an_evaluation_tells_of_every_group(run_bundle, bundle, cohort, tmp_path
     }
     assert [gap["verdict"] for gap in found["gaps"]] == ["too few to judge"] * 2
     assert len(found["age"]) >= 1
+    assert sum(each["n"] for each in found["age_bins"]) == 4
     page = (out / "report.html").read_text()
     assert "sex male, finding normal" in page
     why = {"output_dir": str(tmp_path / "why"), "occlusion_size": 128, "layers": ["decoder1"]}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.groups import FEWEST, gaps, group_table, running_mean
+from pipeline.evaluation.groups import FEWEST, binned, gaps, group_table, running_mean
 
 
 def rows(count=80, gap=0.0, seed=0):
@@ -71,6 +71,16 @@ def test_the_curve_over_age():
     assert all(n == 2 for _, n, _ in found)
     near = [row["iou"] for row in rows() if 28 <= row["age"] <= 32]
     assert found[10][2] == pytest.approx(np.mean(near))
+
+
+def test_bins_of_age():
+    found = binned(rows(85), "age", "iou", width=10)
+    assert [(g.values["age"], g.interval.n) for g in found] == [
+        ("20 to 29", 25), ("30 to 39", 20), ("40 to 49", 20), ("50 to 59", 20),
+    ]  # fmt: skip
+    young = [row["iou"] for row in rows(85) if row["age"] < 30]
+    assert found[0].interval.mean == pytest.approx(np.mean(young))
+    assert not binned([{"iou": 0.5, "age": 3}, *rows()], "age", "iou", width=10)[0].enough
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.cases import Case, Scoring, outcomes, pooled, score_names, summary, table
-from pipeline.evaluation.groups import gaps, group_table, running_mean
+from pipeline.evaluation.groups import binned, gaps, group_table, running_mean
 from pipeline.evaluation.isbi import IsbiCurve
 from pipeline.evaluation.report import Report, write_report
 from pipeline.evaluation.threshold import ThresholdCurve
@@ -70,6 +70,10 @@ def page(tmp_path_factory):
         ],
         "gaps": [{**gap._asdict(), "verdict": gap.verdict()} for gap in gaps(rows, ["sex"], "iou")],
         "age": running_mean(rows, "age", "iou", 10),
+        "age_bins": [
+            {"age": each.values["age"], **each.interval._asdict(), "enough": each.enough}
+            for each in binned(rows, "age", "iou", 10)
+        ],
         "model": {"bundle": "lungs", "sha256": "0123456789abcdef" * 4},
         "evaluation": {"code": "none"}, "versions": {"python": "3.11"},
     }  # fmt: skip
