@@ -35,9 +35,10 @@ def isbi_scores(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, 
     pixel_error         1 - accuracy, at one threshold; unet-isbi-mane-mittal's .0828 is this
     pixel_error_f       1 - F-score of the insides' pixels; the first U-Net's .0611 is this, at the
                         best threshold
-    warping_error       splits and mergers for each pixel, after bending the truth to the prediction
+    warping_error       splits, mergers and lost cells for each pixel, after bending the truth
     warping_splits      cells cut in two, and
     warping_mergers     cells run together, both after bending
+    warping_lost        cells of which the prediction holds nothing
     warping_remaining   share of the pixels that no bending brings together (Jain et al. 2010)
     ==================  ==========================================================================
 
@@ -72,6 +73,7 @@ def isbi_scores(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, 
         "warping_error": bent.error,
         "warping_splits": bent.splits,
         "warping_mergers": bent.mergers,
+        "warping_lost": bent.lost,
         "warping_remaining": bent.remaining,
     }
 

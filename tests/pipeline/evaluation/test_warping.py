@@ -21,12 +21,12 @@ TWO = picture("...#...", "...#...", "...#...", "...#...", "...#...")
 
 def test_a_moved_membrane_costs_nothing():
     bent = picture("..#....", "..#....", "...#...", "....#..", "....#..")
-    assert warping(TWO, bent) == (0, 0, 0, 0)
+    assert warping(TWO, bent) == (0, 0, 0, 0, 0)
 
 
 def test_a_thicker_membrane_costs_nothing():
     thick = picture("..###..", "..##...", "..###..", "...##..", "...#...")
-    assert warping(TWO, thick) == (0, 0, 0, 0)
+    assert warping(TWO, thick) == (0, 0, 0, 0, 0)
 
 
 def test_a_gap_is_a_merger():
@@ -75,7 +75,7 @@ def test_bending_changes_no_topology_and_nothing_that_agrees(truth, prediction):
 
 @given(MASKS)
 def test_a_perfect_prediction_is_perfect(truth):
-    assert warping(truth, truth) == (0, 0, 0, 0)
+    assert warping(truth, truth) == (0, 0, 0, 0, 0)
 
 
 def test_the_simple_surroundings_against_yokois_number():
@@ -92,3 +92,16 @@ def test_the_simple_surroundings_against_yokois_number():
 def test_shapes_differ():
     with pytest.raises(ValueError, match="expected two axes and one shape"):
         warping(np.ones((3, 3), bool), np.ones((3, 4), bool))
+
+
+def test_border_alone_is_not_perfect():
+    """It splits and merges nothing; every cell is lost."""
+    truth = np.ones((12, 12), bool)
+    truth[:, 6] = truth[6] = False
+    nothing = warping(truth, np.zeros_like(truth))
+    assert (nothing.splits, nothing.mergers, nothing.lost) == (0, 0, 4)
+    assert nothing.error == 4 / 144
+    one_left = np.zeros_like(truth)
+    one_left[1:4, 1:4] = True
+    assert warping(truth, one_left).lost == 3
+    assert warping(truth, truth).lost == 0
