@@ -44,9 +44,9 @@ def warping(truth: Mask, prediction: Mask) -> Warping:
     Each connected remainder is then tried by itself: where it opens a border between k segments it
     is k - 1 mergers; where it cuts a segment into k pieces, k - 1 splits. The challenge counts
     those alone, not holes or specks. Lost segments are ours: without them a prediction of border
-    alone, which splits and merges nothing, would be perfect. Its published errors (0.000353 of the first U-Net on slices of
-    512 x 512) are of the size of that count for each pixel, some 90 a slice; its own definition of
-    the scale could not be read.
+    alone, which splits and merges nothing, would be perfect. Its published errors (0.000353 of the
+    first U-Net on slices of 512 x 512) are of the size of that count for each pixel, some 90 a
+    slice; its own definition of the scale could not be read.
 
     Args:
         truth: ``(H, W)``, true inside segments.
