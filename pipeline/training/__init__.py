@@ -1,4 +1,7 @@
-"""What a bundle's config needs around MONAI's engines: checks, handlers, checkpoints, tracking."""
+"""What a bundle's config needs around MONAI's engines: checks, handlers, checkpoints, tracking.
+
+What explains is named by its module, ``pipeline.training.explain``: no training waits for it.
+"""
 
 from pipeline.mistakes import one_line_mistakes
 from pipeline.training.check_config import check_config
@@ -6,9 +9,6 @@ from pipeline.training.checkpoints import KeepBest, KeepLast
 from pipeline.training.choose import Choices
 from pipeline.training.data import balanced_weights, datalist_sha256, load_split
 from pipeline.training.evaluate import evaluate
-from pipeline.training.explain import explain
-from pipeline.training.explain_cases import CaseSettings
-from pipeline.training.explain_latent import LatentSettings
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
 from pipeline.training.progress import Progress
@@ -22,13 +22,11 @@ from pipeline.training.workflow import bundle_root
 
 __all__ = [
     "BestOverlays",
-    "CaseSettings",
     "Choices",
     "EvaluationLoss",
     "Groups",
     "KeepBest",
     "KeepLast",
-    "LatentSettings",
     "Progress",
     "SeedEachEpoch",
     "StopOnNan",
@@ -40,7 +38,6 @@ __all__ = [
     "check_config",
     "datalist_sha256",
     "evaluate",
-    "explain",
     "image_metrics",
     "load_split",
     "one_line_mistakes",

@@ -95,8 +95,9 @@ def explain(
 
 def whole(network: torch.nn.Module) -> torch.nn.Module:
     """Return a network that answers for every pixel: one of unpadded convolutions is mirrored."""
-    unpadded = isinstance(network, UNet) and network.padding == "valid"
-    return Mirrored(network) if unpadded else network  # type: ignore[arg-type]
+    if isinstance(network, UNet) and network.padding == "valid":
+        return Mirrored(network)
+    return network
 
 
 def group_columns(

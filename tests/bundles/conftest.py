@@ -3,6 +3,8 @@ import shutil
 import pytest
 from monai.bundle import ConfigWorkflow
 
+from pipeline.mistakes import mistake_of
+
 
 @pytest.fixture(scope="session")
 def run_bundle(bundle, small):
@@ -21,6 +23,18 @@ def run_bundle(bundle, small):
         workflow.run()
 
     return run_bundle
+
+
+@pytest.fixture(scope="session")
+def mistake_in():
+    """Return a function that makes a call, which must fail, and returns its one line."""
+
+    def mistake_in(call, **overrides):
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
+            call(**overrides)
+        return mistake_of(caught.value)
+
+    return mistake_in
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from scipy.ndimage import binary_fill_holes, label
 from pipeline import cli
 from pipeline.data.datalist import SPLITS, write_datalist
 from pipeline.data.phantom import write_cells
-from pipeline.mistakes import mistake_of
 
 
 @pytest.fixture
@@ -26,13 +26,8 @@ def evaluate(run_bundle, site, phantom):
 
 
 @pytest.fixture
-def failing(evaluate):
-    def failing(**overrides):
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
-            evaluate(**overrides)
-        return mistake_of(caught.value)
-
-    return failing
+def failing(evaluate, mistake_in):
+    return partial(mistake_in, evaluate)
 
 
 def test_what_an_evaluation_writes(evaluate, site):

@@ -1,13 +1,13 @@
 import csv
 import json
 import shutil
+from functools import partial
 
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
 from pipeline.explanation.section import BEGIN
-from pipeline.mistakes import mistake_of
 
 QUICK = {"occlusion_size": 32, "clusters": 2}
 
@@ -31,13 +31,8 @@ def evaluated(run_bundle, site, phantom):
 
 
 @pytest.fixture
-def failing(explain):
-    def failing(**overrides):
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
-            explain(**overrides)
-        return mistake_of(caught.value)
-
-    return failing
+def failing(explain, mistake_in):
+    return partial(mistake_in, explain)
 
 
 def test_what_an_explanation_writes(evaluated, explain, site):
