@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import entropy
 from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
+from sklearn.metrics import silhouette_score
+from sklearn.metrics.cluster import expected_mutual_information
 
 STARTS = 10
 """Beginnings of K-means; the best of them is taken."""
@@ -92,7 +94,11 @@ def cluster(
     check_clusters(len(places), k)
     if len(np.unique(places.round(9), axis=0)) < k:
         raise ValueError(f"clusters: the latents are alike, too much so for {k} clusters")
-    means = KMeans(k, n_init=STARTS, random_state=seed).fit(places)
+    possible = [each for each in tried if each < len(places)]
+    fits = {
+        each: KMeans(each, n_init=STARTS, random_state=seed).fit(places) for each in {k, *possible}
+    }
+    means = fits[k]
     by_size = [label for label, _ in Counter(means.labels_.tolist()).most_common()]
     of_image = np.array([by_size.index(label) for label in means.labels_])
     far = means.transform(places)[:, by_size]
@@ -100,11 +106,11 @@ def cluster(
         tuple(int(i) for i in far[:, label].argsort(kind="stable") if of_image[i] == label)
         for label in range(len(by_size))
     )
-    silhouettes = {}
-    for each in (each for each in tried if each < len(places)):
-        labels = KMeans(each, n_init=STARTS, random_state=seed).fit_predict(places)
-        if len(set(labels)) > 1:
-            silhouettes[each] = float(silhouette_score(places, labels))
+    silhouettes = {
+        each: float(silhouette_score(places, fits[each].labels_))
+        for each in possible
+        if len(set(fits[each].labels_)) > 1
+    }
     return Clusters(of_image, nearest, silhouettes)
 
 
@@ -179,14 +185,26 @@ def agreement(
     of_patient[whose] = numbers
     if (of_patient[whose] != numbers).any():
         raise ValueError("groups: a patient has images of several; they cannot be shuffled")
-    found = float(adjusted_mutual_info_score(numbers, clusters.of_image))
+    found = _ami(numbers, clusters.of_image)
     rng = np.random.default_rng(seed)
     chance = np.array(
-        [
-            adjusted_mutual_info_score(rng.permutation(of_patient)[whose], clusters.of_image)
-            for _ in range(resamples)
-        ]
+        [_ami(rng.permutation(of_patient)[whose], clusters.of_image) for _ in range(resamples)]
     )
     low, high = np.percentile(chance, [2.5, 97.5])
     p = (1 + (chance >= found - 1e-12).sum()) / (1 + resamples)
     return Agreement(found, float(low), float(high), float(p))
+
+
+def _ami(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Adjusted mutual information of numbers that count from 0.
+
+    scikit-learn's own checks what it is given, which takes most of the time of a thousand shuffles.
+    """
+    rows, columns = groups.max() + 1, labels.max() + 1
+    table = np.bincount(groups * columns + labels, minlength=rows * columns).reshape(rows, columns)
+    of_groups, of_labels, of_both = (
+        entropy(each) for each in (table.sum(1), table.sum(0), table.ravel())
+    )
+    expected = expected_mutual_information(table, len(groups))
+    mutual = of_groups + of_labels - of_both
+    return float((mutual - expected) / ((of_groups + of_labels) / 2 - expected))

@@ -1,6 +1,7 @@
 """Intermediate maps by name, for explanation."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -81,13 +82,17 @@ def check_feature_names(network: nn.Module, names: Iterable[str]) -> None:
         )
 
 
+class _AllFound(Exception):  # noqa: N818  it is no error
+    """Ends the run of a network that has nothing more to tell."""
+
+
 def feature_maps(
     network: nn.Module, image: Tensor, names: Iterable[str], inputs: bool = False
 ) -> dict[str, Tensor]:
-    """Run the network once in evaluation and return the intermediate maps asked for.
+    """Run the network in evaluation, as far as needed, and return the maps asked for.
 
     No gradient is kept and the network's mode is restored. Where an image was padded to fit the
-    poolings its maps have the padded sides.
+    poolings its maps have the padded sides. Of a part that runs several times it is the first map.
 
     Args:
         network: any; see :func:`feature_modules` for the names it knows.
@@ -120,15 +125,18 @@ def feature_maps(
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def hook(module: nn.Module, entering: tuple[Any, ...], output: Tensor) -> None:
-            # copied, since an activation in place would write over it
-            found[name] = _together(name, entering) if inputs else output.clone()
+            if name not in found:
+                # copied, since an activation in place would write over it
+                found[name] = _together(name, entering) if inputs else output.clone()
+            if len(found) == len(set(names)):
+                raise _AllFound
 
         return hook
 
     handles = [modules[name].register_forward_hook(keep(name)) for name in names]
     was_training = network.training
     try:
-        with torch.no_grad():
+        with torch.no_grad(), suppress(_AllFound):
             network.eval()(image)
     finally:
         network.train(was_training)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_mutual_info_score
 
 from pipeline.explanation.latent import Clusters, agreement, cluster, content, coordinates
 
@@ -94,3 +95,13 @@ def test_a_patient_of_several_groups_is_refused():
     found = Clusters(np.array([0, 1, 1]), ((0,), (1,)), {})
     with pytest.raises(ValueError, match="a patient has images of several"):
         agreement(found, ["a", "b", "b"], ["p", "p", "q"])
+
+
+@pytest.mark.parametrize(("groups", "labels"), [(2, 2), (3, 5), (1, 3), (7, 2)])
+def test_the_agreement_is_scikit_learns(groups: int, labels: int) -> None:
+    rng = np.random.default_rng(groups + labels)
+    numbers = np.arange(60) % groups
+    of_image = np.where(rng.random(60) < 0.5, numbers % labels, np.arange(60) % labels)
+    clusters = Clusters(of_image, tuple((i,) for i in range(labels)), {})
+    expected = adjusted_mutual_info_score(numbers, of_image)
+    assert agreement(clusters, numbers.tolist(), resamples=1).ami == pytest.approx(expected)

@@ -79,21 +79,45 @@ def test_the_seed_makes_the_noise(image):
 
 
 def test_every_pixel_is_hidden_where_the_size_does_not_divide_the_side(image):
-    seen = torch.zeros(20, 20)
+    seen = []
 
     def watch(images):
-        nonlocal seen
-        seen = torch.maximum(seen, (images != image).any(0)[0].float())
+        seen.append((images != image).any(0)[0])
         return images
 
     occlusion_map(watch, image, change_from(image[None]), Occlusion(7, fill="noise"))
-    assert (seen == 1).all()
+    assert torch.stack(seen).any(0).all()
 
 
 def test_the_image_is_left_as_it_was(image):
     before = image.clone()
     occlusion_map(lambda x: x, image, change_from(image[None]), Occlusion(7))
     assert torch.equal(image, before)
+
+
+def test_several_threads_find_what_one_finds_and_are_given_back(image):
+    network = nn.Conv2d(1, 1, 5, padding=2)
+    harm = change_from(network(image[None]).detach())
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(occlusion_map(network, image, harm, Occlusion(3, batch=2)))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.allclose(*found, atol=1e-7)
+
+
+def test_a_mistake_in_a_thread_is_told(image):
+    def fails_when_hidden(images):
+        if not torch.equal(images[0], image):
+            raise ValueError("no such size")
+        return images
+
+    with pytest.raises(ValueError, match="no such size"):
+        occlusion_map(fails_when_hidden, image, change_from(image[None]), Occlusion(7))
 
 
 @pytest.mark.parametrize(

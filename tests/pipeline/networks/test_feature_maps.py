@@ -128,6 +128,12 @@ def test_what_enters_a_decoder_is_the_skip_and_the_upsampled_map():
     assert torch.equal(entering, torch.cat([skip, network.upsample[0](below)], 1))
 
 
+def test_the_network_runs_no_further_than_needed():
+    network = UNet(2, 1, 1, (2, 3, 4))
+    network.head.register_forward_pre_hook(lambda *_: pytest.fail("ran to its end"))
+    assert set(feature_maps(network, torch.zeros(1, 1, 16, 16), ["bottleneck"])) == {"bottleneck"}
+
+
 def test_an_activation_in_place_does_not_change_a_map():
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True))
     image = torch.randn(1, 1, 8, 8)
