@@ -8,6 +8,7 @@ from pipeline.commands.compare import add_compare
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
 from pipeline.commands.new import add_new
+from pipeline.commands.reproduce import add_reproduce
 from pipeline.mistakes import mistake_of, wants_traceback
 
 
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data(rooms.add_parser("data", help="make, prepare, split and check a cohort"))
     add_compare(rooms.add_parser("compare", help="compare evaluated runs case by case"))
     add_crossval(rooms.add_parser("crossval", help="train and evaluate a bundle on every fold"))
+    add_reproduce(rooms.add_parser("reproduce", help="a paper's experiments and tables"))
     add_new(rooms.add_parser("new", help="plan a bundle from a folder of images and masks"))
     return parser
 

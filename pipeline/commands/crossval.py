@@ -33,15 +33,12 @@ def add_crossval(parser: argparse.ArgumentParser) -> None:
 
 def _crossval(options: argparse.Namespace) -> None:
     from pipeline.evaluation.report import write_crossval_report
+    from pipeline.training.bundle_runs import check_overrides
     from pipeline.training.crossval import run_folds, summarise_folds, write_ensemble
     from pipeline.training.runs import open_store
     from pipeline.training.summarise import Groups
 
-    if len(options.overrides) % 2:
-        raise ValueError(
-            f"after --: found {len(options.overrides)} words, expected a key and a value in turn, "
-            "as in -- --max_epochs 5"
-        )
+    check_overrides(options.overrides)
     configs = options.bundle / "configs"
     if not (configs / "train.yaml").is_file():
         raise FileNotFoundError(f"{configs / 'train.yaml'}: no such file; give a bundle's folder")

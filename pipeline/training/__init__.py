@@ -7,7 +7,12 @@ from pipeline.mistakes import one_line_mistakes
 from pipeline.training.check_config import check_config
 from pipeline.training.checkpoints import KeepBest, KeepLast
 from pipeline.training.choose import Choices
-from pipeline.training.data import balanced_weights, datalist_sha256, load_split
+from pipeline.training.data import (
+    balanced_weights,
+    class_weights,
+    datalist_sha256,
+    load_split,
+)
 from pipeline.training.evaluate import evaluate
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
@@ -36,6 +41,7 @@ __all__ = [
     "balanced_weights",
     "bundle_root",
     "check_config",
+    "class_weights",
     "datalist_sha256",
     "evaluate",
     "image_metrics",

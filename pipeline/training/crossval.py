@@ -1,8 +1,6 @@
 """Cross-validation: a model for each fold, each case predicted by the model that never saw it."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +14,11 @@ from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summar
 from pipeline.evaluation.groups import check_metric
 from pipeline.inference.model import read_record, record_path
 from pipeline.networks.weights import read_checkpoint
+from pipeline.training.bundle_runs import bundle_run, resumed
 from pipeline.training.checkpoints import MODEL, write_tensors
 from pipeline.training.data import columns_of
 from pipeline.training.runs import CASES
 from pipeline.training.summarise import Groups, grouped
-from pipeline.training.tracking import LAST
 
 
 class Folds(NamedTuple):
@@ -60,14 +58,25 @@ def run_folds(folds: Folds) -> list[Row]:
         folder = folds.out / f"fold_{number}"
         print(f"fold {number + 1} of {len(folds.data)}: {folder}", flush=True)
         if not (folder / MODEL).is_file():
-            _bundle_run(folds, "training", data, folder, _resumed(folder))
+            _run(
+                folds,
+                "training",
+                data,
+                folder,
+                {"tracking#parent": folds.parent, **resumed(folder)},
+            )
         if not (folder / "eval" / CASES).is_file():
-            out = ["--output_dir", str(folder / "eval")]
-            _bundle_run(folds, "evaluating", data, folder, out)
+            _run(folds, "evaluating", data, folder, {"output_dir": folder / "eval"})
         found = json.loads((folder / "eval" / CASES).read_text("utf-8"))
         rows += [{**row, "fold": number} for row in found]
         check_metric(rows, folds.metric)
     return rows
+
+
+def _run(folds: Folds, run: str, data: Path, folder: Path, more: Mapping[str, Any]) -> None:
+    files = [*folds.configs, *([folds.evaluate] if run == "evaluating" else [])]
+    where = {"dataset_dir": data, "models_dir": folder, "tracking_dir": folds.tracking}
+    bundle_run(run, files, {**where, **more}, folds.overrides)
 
 
 def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
@@ -197,25 +206,3 @@ class _WithoutAliases(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
-
-
-def _resumed(folder: Path) -> list[str]:
-    """The arguments that go on with the newest unfinished training in a folder, if there is one."""
-    last = sorted(folder.glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime)
-    return ["--resume", str(last[-1].resolve())] if last else []
-
-
-def _bundle_run(folds: Folds, run: str, data: Path, folder: Path, more: Sequence[str]) -> None:
-    files = [*folds.configs, folds.evaluate] if run == "evaluating" else folds.configs
-    settings: Mapping[str, Any] = {
-        "config_file": [str(path.resolve()) for path in files],
-        "dataset_dir": data.resolve(),
-        "models_dir": folder.resolve(),
-        "tracking_dir": folds.tracking.resolve(),
-        **({"tracking#parent": folds.parent} if run == "training" else {}),
-    }
-    arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", run, *arguments]
-    done = subprocess.run([*command, *more, *folds.overrides], check=False)
-    if done.returncode:
-        raise ValueError(f"{folder}: {run} stopped; mend what it says above, and run this again")

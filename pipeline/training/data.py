@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from skimage.io import imread
+
 from pipeline.data import read_datalist
 from pipeline.data.datalist import FILE_KEYS, columns_of_entry
 from pipeline.evaluation.groups import check_columns, check_list
+from pipeline.losses import inverse_class_frequencies
 
 
 def load_split(dataset_dir: str, split: str) -> list[dict[str, Any]]:
@@ -56,6 +59,22 @@ def image_hashes(dataset_dir: str, split: str) -> dict[str, str]:
 def datalist_sha256(dataset_dir: str) -> str:
     """Return the hash of a cohort's datalist, which names the cohort and its split."""
     return read_datalist(dataset_dir).sha256
+
+
+def class_weights(dataset_dir: str) -> list[float]:
+    """Return the weights of background and foreground, by their frequency in the training masks.
+
+    They are :func:`pipeline.losses.inverse_class_frequencies` of the files as they are, before any
+    augmentation, for a cohort of one structure.
+
+    Raises:
+        FileNotFoundError: no such folder, or no datalist in it.
+        ValueError: a class that no training mask holds.
+    """
+    entries = read_datalist(dataset_dir).entries("training")
+    masks = (imread(entry["label"]) != 0 for entry in entries)
+    weights: list[float] = inverse_class_frequencies(masks).tolist()
+    return weights
 
 
 def balanced_weights(dataset_dir: str, columns: Sequence[str]) -> list[float]:

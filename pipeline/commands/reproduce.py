@@ -1,0 +1,118 @@
+"""``unet-school reproduce``: a paper's experiments, run, recorded, and put beside its numbers."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.papers.paper import Experiment, Paper
+    from pipeline.papers.reproduce import Site
+
+
+def add_reproduce(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("paper", help="its name, as unet_school_isbi; another lists the known")
+    parser.add_argument("--scale", choices=("laptop", "paper"), default="laptop")
+    parser.add_argument("--only", nargs="+", default=[], metavar="EXPERIMENT")
+    parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each (1)")
+    parser.add_argument("--table", action="store_true", help="print the comparison, run nothing")
+    parser.add_argument(
+        "--rerun", action="store_true", help="also where a record was made by another config"
+    )
+    parser.add_argument("--dataset-dir", type=Path, help="of the prepared cohort (data/COHORT)")
+    parser.add_argument("--out", type=Path, default=Path("reproduced"), help="for the models")
+    parser.add_argument("--tracking", type=Path, help="folder of the tracking store (mlruns)")
+    parser.add_argument("--root", type=Path, default=Path(), help="holds bundles and docs (.)")
+    parser.epilog = "After -- follow overrides of every bundle run, as in -- --threads 1"
+    parser.set_defaults(command=_reproduce, overrides=[])
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    from pipeline.papers.page import section, write_page
+    from pipeline.papers.paper import read_paper
+    from pipeline.papers.reproduce import to_do
+    from pipeline.training.bundle_runs import check_overrides
+
+    paper = read_paper(options.paper)
+    asked = [paper.experiment(name) for name in options.only] or list(paper.experiments)
+    results = options.root / "docs" / "results"
+    if options.table:
+        print(section(paper, results))
+        return
+    check_overrides(options.overrides)
+    if options.seeds < 1:
+        raise ValueError(f"--seeds: found {options.seeds}, expected 1 or more")
+    site = _site(options, paper)
+    left = to_do(site, paper, asked)
+    for each in asked:
+        if each not in left:
+            print(f"{each.name}: recorded already")
+    if left:
+        _run(site, paper, left)
+    print(section(paper, results))
+    print(f"page        {write_page(results)}")
+
+
+def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> None:
+    """Run experiments below one parent run, and write the page after each."""
+    from pipeline.papers.page import write_page
+    from pipeline.papers.reproduce import run_experiments
+    from pipeline.training.runs import open_store
+
+    site = site._replace(parent=_parent(site, paper))
+    client = open_store(site.tracking)
+    try:
+        for experiment, record in run_experiments(site, paper, experiments):
+            for name, found in record["metrics"].items():
+                client.log_metric(site.parent, f"{experiment.name}.{name}", found["mean"])
+            page = write_page(site.results)
+    except BaseException as error:
+        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+        client.set_terminated(site.parent, "KILLED" if interrupted else "FAILED")
+        raise
+    client.log_artifact(site.parent, str(page))
+    client.set_terminated(site.parent, "FINISHED")
+
+
+def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
+    from pipeline.papers.reproduce import Site
+
+    data = options.dataset_dir or options.root / "data" / paper.cohort
+    if not (data / "datalist.json").is_file():
+        raise FileNotFoundError(
+            f"{data}: no prepared cohort; unet-school data prepare {paper.cohort} --source DIR "
+            f"--out {data}"
+        )
+    return Site(
+        root=options.root,
+        dataset_dir=data,
+        out=options.out,
+        tracking=options.tracking or options.root / "mlruns",
+        parent="",
+        scale=options.scale,
+        seeds=options.seeds,
+        rerun=options.rerun,
+        overrides=options.overrides,
+    )
+
+
+def _parent(site: "Site", paper: "Paper") -> str:
+    """Make the run that all experiments of this call belong to."""
+    from pipeline.data.datalist import read_datalist
+    from pipeline.provenance import git_commit
+    from pipeline.training.run_name import unique_run_name
+    from pipeline.training.tracking import connect
+
+    client, experiment = connect(site.tracking.resolve(), paper.bundle)
+    tags = {
+        "run": "reproduce",
+        "bundle": paper.bundle,
+        "paper": paper.name,
+        "scale": site.scale,
+        "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256,
+        "git_commit": git_commit(site.root),
+    }
+    name = f"reproduce_{paper.name}_{unique_run_name()}"
+    return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)

@@ -1,0 +1,100 @@
+"""The page of results: every paper's numbers beside ours, generated from the records alone."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.files import atomic
+from pipeline.papers.paper import SCALES, Experiment, Paper, Result, paper_names, read_paper
+from pipeline.papers.records import read_result, record_path
+
+HEADING = """# Results
+
+The papers' numbers beside ours. This page is generated from the records in `docs/results` by
+`unet-school reproduce`; no number is typed by hand. Ours are means over images and seeds; in
+parentheses stands the 95 % interval over images, and after `±` half the range between seeds. At
+`laptop` scale the recipe is the paper's on a narrower network and for fewer steps; `paper` scale is
+the paper's own width, size and length.
+"""
+NOT_RUN = "not run"
+
+
+def write_page(results: Path) -> Path:
+    """Write ``results.md`` beside the folder of the records, and return where it is."""
+    path = results.parent / "results.md"
+    with atomic(path) as temporary:
+        temporary.write_text(page(results), "utf-8")
+    return path
+
+
+def page(results: Path) -> str:
+    """The whole page: a section for each paper."""
+    return "\n".join([HEADING, *(section(read_paper(name), results) for name in paper_names())])
+
+
+def section(paper: Paper, results: Path) -> str:
+    """A paper's section: its table, what each experiment was, and what is different."""
+    records = {
+        (each.name, scale): read_result(record_path(results, paper.name, each.name, scale))
+        for each in paper.experiments
+        for scale in SCALES
+    }
+    lines = [f"## {paper.title}", ""]
+    lines += [f"{paper.authors}; `unet-school reproduce {paper.name}`", ""]
+    lines += ["| experiment | measure | paper | ours, laptop | ours, paper scale |"]
+    lines += ["|---|---|---|---|---|"]
+    for each in paper.experiments:
+        lines += _rows(each, *(records[each.name, scale] for scale in SCALES))
+    lines += ["", *(f"- {_sentence(note)}" for note in paper.notes), ""]
+    for each in paper.experiments:
+        lines.append(
+            f"- **{each.title}** {_sentence(each.settings)} Laptop: {_sentence(each.laptop)}"
+        )
+        made = (_made(scale, records[each.name, scale]) for scale in SCALES)
+        lines[-1] += "".join(f" {text}" for text in made if text)
+    return "\n".join(lines) + "\n"
+
+
+def _rows(
+    experiment: Experiment, laptop: Mapping[str, Any] | None, paper: Mapping[str, Any] | None
+) -> Iterator[str]:
+    for number, result in enumerate(experiment.results):
+        title = "" if number else experiment.title
+        where = f" ({result.where})" if result.where else ""
+        theirs = "–" if result.paper is None else f"{result.paper:g}"
+        ours = " | ".join(_cell(record, result) for record in (laptop, paper))
+        yield f"| {title} | {result.what}{where} | {theirs} | {ours} |"
+
+
+def _cell(record: Mapping[str, Any] | None, result: Result) -> str:
+    if record is None:
+        return NOT_RUN
+    found = record["metrics"].get(result.ours)
+    if found is None:
+        return "–"
+    spread = max(found["by_seed"]) - min(found["by_seed"])
+    digits = ".4f" if abs(found["mean"]) <= 1 else ".3g"
+    text = f"{found['mean']:{digits}}"
+    if found.get("low") is not None:
+        text += f" ({found['low']:{digits}} to {found['high']:{digits}})"
+    return text + (f" ± {spread / 2:{digits}}" if len(found["by_seed"]) > 1 else "")
+
+
+def _made(scale: str, record: Mapping[str, Any] | None) -> str:
+    """By what a record was made."""
+    if record is None:
+        return ""
+    n = max(found.get("n", 0) for found in record["metrics"].values())
+    seconds = record["training_seconds"]
+    minutes = ", ".join(f"{each / 60:.1f}" for each in seconds)
+    by_hand = f", with {' '.join(record['overrides'])}" if record["overrides"] else ""
+    seeds = ", ".join(map(str, record["seeds"]))
+    return (
+        f"*At {scale} scale: {n} images, seeds {seeds}, {minutes} min of training on "
+        f"{record['hardware']}{by_hand}, commit {record['commit'][:8]}.*"
+    )
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text if text.endswith(".") else f"{text}."
