@@ -74,8 +74,9 @@ def exact_8_bit(probability: NDArray[np.floating], label: NDArray[np.bool_]) -> 
     grey, wanted = _grey(probability), _grey(label)
     if grey.shape == wanted.shape:
         return {"exact_8_bit": float((grey == wanted).mean())}
-    larger = resize(grey, wanted.shape, order=1, preserve_range=True, anti_aliasing=False)
-    smaller = resize(wanted, grey.shape, order=0, preserve_range=True, anti_aliasing=False)
+    as_is = {"preserve_range": True, "anti_aliasing": False, "mode": "edge"}
+    larger = resize(grey, wanted.shape, order=1, **as_is)
+    smaller = resize(wanted, grey.shape, order=0, **as_is)
     return {
         "exact_8_bit_prediction_resized": float((larger.round() == wanted).mean()),
         "exact_8_bit_label_resized": float((grey == smaller).mean()),

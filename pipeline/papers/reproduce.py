@@ -60,22 +60,22 @@ class Site(NamedTuple):
 def training_configs(root: Path, paper: Paper, experiment: Experiment, scale: str) -> list[Path]:
     """Return ``train.yaml`` and the overlays of an experiment at a scale.
 
-    The experiment's overlay has the paper's settings; of laptop scale another one narrows it.
+    The experiment's overlay has the paper's settings; at laptop scale another one narrows it, where
+    it has to be.
 
     Raises:
-        FileNotFoundError: one is not there.
+        FileNotFoundError: the bundle or the experiment's overlay is not there.
     """
     configs = root / "bundles" / paper.bundle / "configs"
     folder = configs / "experiments" / paper.name
     files = [configs / "train.yaml", folder / f"{experiment.name}.yaml"]
-    if scale == "laptop":
-        files.append(folder / "laptop" / f"{experiment.name}.yaml")
     for path in files:
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path}: no such file; give --root the folder that holds bundles and docs"
             )
-    return files
+    narrower = folder / "laptop" / f"{experiment.name}.yaml"
+    return [*files, narrower] if scale == "laptop" and narrower.is_file() else files
 
 
 def to_do(site: Site, paper: Paper, experiments: Sequence[Experiment]) -> list[Experiment]:

@@ -1,0 +1,159 @@
+"""The papers' experiments as overlays, and the command that runs and records them."""
+
+import json
+import shutil
+
+import pytest
+from mlflow import MlflowClient
+from monai.bundle import ConfigWorkflow
+
+from pipeline import cli
+from pipeline.papers.paper import SCALES, paper_names, read_paper
+from pipeline.papers.reproduce import evaluation_configs, training_configs
+from tests.conftest import ROOT
+
+ALL = [
+    (paper, experiment)
+    for paper in map(read_paper, paper_names())
+    for experiment in paper.experiments
+]
+NAMES = [f"{paper.name}-{experiment.name}" for paper, experiment in ALL]
+NARROW = {
+    "network_def#features": [2, 4, 4, 8, 8],
+    "patch": [32, 32],
+    "window": [64, 64],
+    "batch_size": 2,
+    "steps_per_epoch": 2,
+    "max_epochs": 2,
+    "val_interval": 1,
+    "threads": 1,
+}
+OWN = {
+    "unet_isbi_mane_mittal-unet": {"patch": [204, 204], "window": [204, 204], "batch_size": 1},
+    "membranes-default": {"network_def#features": [2, 4, 4, 8, 8, 2]},
+}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(("paper", "experiment"), ALL, ids=NAMES)
+def test_every_key_of_an_experiment_does_something(paper, experiment, scale, phantom, tmp_path):
+    files = evaluation_configs(ROOT, paper, experiment, scale)
+    places = {"models_dir": str(tmp_path), "tracking_dir": str(tmp_path)}
+    ConfigWorkflow(
+        list(map(str, files)), run_id="evaluating", dataset_dir=str(phantom), **places
+    ).initialize()
+
+
+def test_every_experiment_of_a_paper_is_narrowed_for_a_laptop():
+    for paper, experiment in ALL:
+        narrowed = training_configs(ROOT, paper, experiment, "laptop")
+        whole = training_configs(ROOT, paper, experiment, "paper")
+        assert len(narrowed) == len(whole) + (paper.name != "membranes")
+
+
+@pytest.mark.parametrize(("paper", "experiment"), ALL, ids=NAMES)
+def test_every_experiment_trains(paper, experiment, phantom, tmp_path):
+    files = training_configs(ROOT, paper, experiment, "laptop")
+    workflow = ConfigWorkflow(
+        list(map(str, files)),
+        run_id="training",
+        dataset_dir=str(phantom),
+        models_dir=str(tmp_path / "models"),
+        tracking_dir=str(tmp_path / "mlruns"),
+        **NARROW | OWN.get(f"{paper.name}-{experiment.name}", {}),
+    )
+    workflow.initialize()
+    workflow.run()
+    assert (tmp_path / "models" / "model.pt").is_file()
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("membranes").experiment_id])
+    tags = {key: run.data.tags[key] for key in ("paper", "experiment", "scale")}
+    expected = {"paper": paper.name, "experiment": experiment.name, "scale": "laptop"}
+    assert tags == expected
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory, phantom):
+    """A copy of the bundle, with a cohort where the command expects it."""
+    root = tmp_path_factory.mktemp("root")
+    folder = root / "bundles" / "membranes"
+    shutil.copytree(ROOT / "bundles" / "membranes" / "configs", folder / "configs")
+    shutil.copytree(phantom, root / "data" / "isbi2012")
+    return root
+
+
+def call(root, *arguments, **overrides):
+    small = NARROW | overrides
+    given = [part for key, value in small.items() for part in (f"--{key}", str(value))]
+    places = ["--root", str(root), "--out", str(root / "out")]
+    return cli.main(["reproduce", "unet_school_isbi", *places, *arguments, "--", *given])
+
+
+ONE = ("--only", "unetpp_deep_supervision")
+
+
+@pytest.fixture(scope="module")
+def done(root):
+    assert call(root, *ONE, max_epochs=0) == 1  # a run that fails leaves no record
+    assert not (root / "docs").exists()
+    assert call(root, *ONE) == 0
+    return root
+
+
+def test_the_record_holds_what_the_table_needs(done):
+    path = done / "docs" / "results" / "unet_school_isbi" / "unetpp_deep_supervision.json"
+    record = json.loads(path.read_text())
+    results = read_paper("unet_school_isbi").experiment("unetpp_deep_supervision").results
+    assert {result.ours for result in results} <= set(record["metrics"])
+    assert record["curves"][0]["epoch"] == [1, 2]
+    assert (record["seeds"], record["scale"]) == ([0], "laptop")
+    heads = [record["metrics"][f"test_accuracy_head_{i}"]["mean"] for i in range(1, 5)]
+    assert len(set(heads)) > 1
+    page = (done / "docs" / "results.md").read_text()
+    assert f"| accuracy of head 1 (Table II) | 0.878 | {heads[0]:.4f} | not run |" in page
+
+
+def test_one_parent_with_a_child(done):
+    client = MlflowClient(f"sqlite:///{done / 'mlruns' / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("membranes").experiment_id])
+    parents = [run for run in runs if run.data.tags["run"] == "reproduce"]
+    assert sorted(run.info.status for run in parents) == ["FAILED", "FINISHED"]
+    (parent,) = (run for run in parents if run.info.status == "FINISHED")
+    assert "unetpp_deep_supervision.test_accuracy" in parent.data.metrics
+    (child,) = (
+        run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
+    )
+    assert child.data.tags["run"] == "training"
+
+
+def test_what_is_recorded_is_not_run_again(done, capsys):
+    assert call(done, *ONE) == 0
+    assert "unetpp_deep_supervision: recorded already" in capsys.readouterr().out
+
+
+def test_a_record_of_another_config_is_named(done, capsys):
+    assert call(done, *ONE, learning_rate=0.5) == 1
+    line = capsys.readouterr().err
+    assert "unetpp_deep_supervision.json: its config_sha256 is" in line
+    assert "make it anew with --rerun" in line
+
+
+def test_mistakes(done, tmp_path, capsys):
+    for arguments, message in (
+        (("--only", "unet4"), "unet4: unet_school_isbi has no such experiment; it has unet, "),
+        (("--dataset-dir", str(tmp_path)), "no prepared cohort; unet-school data prepare isbi2012"),
+        (("--seeds", "0"), "--seeds: found 0, expected 1 or more"),
+        (
+            ("--root", str(tmp_path), "--dataset-dir", str(done / "data" / "isbi2012")),
+            "give --root",
+        ),
+    ):
+        assert call(done, *arguments) == 1
+        assert message in capsys.readouterr().err
+    assert cli.main(["reproduce", "unet"]) == 1
+    assert "unet: no such paper; known are membranes, " in capsys.readouterr().err
+
+
+def test_the_table_alone(done, capsys):
+    assert cli.main(["reproduce", "unet_school_isbi", "--table", "--root", str(done)]) == 0
+    assert "| UNet++ with deep supervision |" in capsys.readouterr().out

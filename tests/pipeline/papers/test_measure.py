@@ -1,0 +1,73 @@
+"""The papers' further measures, by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.evaluation.cases import Case
+from pipeline.papers import measure as measures
+from pipeline.papers.measure import exact_8_bit
+
+
+def test_grey_values_must_be_exactly_the_labels():
+    probability = np.array([[0.001, 0.003, 0.5], [0.997, 0.9985, 1.0]])
+    label = np.array([[False, False, False], [True, True, True]])
+    # 0.26 -> 0, 0.77 -> 1, 128; 254.2 -> 254, 254.6 -> 255, 255
+    assert exact_8_bit(probability, label) == {"exact_8_bit": 3 / 6}
+
+
+def test_a_smaller_prediction_is_compared_in_two_ways():
+    probability = np.array([[0.0, 1.0], [0.0, 1.0]])
+    label = np.zeros((4, 4), bool)
+    label[:, 2:] = True
+    found = exact_8_bit(probability, label)
+    assert found["exact_8_bit_label_resized"] == 1.0
+    # between the columns the resized prediction is grey, 64 and 191
+    assert found["exact_8_bit_prediction_resized"] == 0.5
+
+
+class Engine:
+    """Gives the cases that its network decides."""
+
+    def __init__(self, network, truth):
+        self.network, self.truth = network, truth
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """A network of one number: the probability of foreground in the left half of every image."""
+    network = torch.nn.Linear(1, 1, bias=False)
+
+    def cases(engine, columns=None):
+        probability = torch.zeros(1, 2, 4)
+        probability[..., :2] = float(engine.network.weight.detach())
+        return [Case("a.png", probability[0], probability, engine.truth)]
+
+    monkeypatch.setattr(measures, "collect_cases", cases)
+    left = torch.zeros(1, 2, 4)
+    left[..., :2] = 1
+    return network, Engine(network, left), Engine(network, torch.ones(1, 2, 4))
+
+
+def test_epochs_and_thresholds_are_chosen_by_either_split(engines, tmp_path):
+    network, validator, tester = engines
+    for epoch, value in ((1, 0.2), (2, 0.6), (10, 0.4)):
+        torch.save({"weight": torch.tensor([[value]])}, tmp_path / f"network_epoch={epoch}.pt")
+    before = network.weight.detach().clone()
+    found = measures._by_epoch(validator, tester, tmp_path)
+    assert found["curves"] == {
+        "epoch": [1, 2, 10],
+        "validation_accuracy": [0.5, 1.0, 0.5],  # at 1/2 epoch 2 alone finds the left half
+        "test_accuracy": [0.0, 0.5, 0.0],
+    }
+    # on validation a perfect level exists in every epoch; the first is taken, and it gives half of
+    # test, where level 0 calls everything foreground and is right
+    assert found["scalars"]["accuracy_chosen_on_validation"] == 0.5
+    assert found["scalars"]["epoch_chosen_on_validation"] == 1
+    assert found["scalars"]["accuracy_chosen_on_test"] == 1.0
+    assert found["scalars"]["level_chosen_on_test"] == 0
+    assert torch.equal(network.weight, before)
+
+
+def test_no_epochs_no_curves(engines, tmp_path):
+    assert measures._by_epoch(*engines[1:], tmp_path / "none") == {}

@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.papers.measure import MEASURES
+from pipeline.papers.records import config_sha256, metrics_of, read_result
+
+
+@pytest.fixture
+def evaluations(tmp_path):
+    """Two seeds' evaluations of three images."""
+    for seed, values in enumerate(([0.8, 0.9, 1.0], [0.6, 0.7, 0.8])):
+        folder = tmp_path / f"seed_{seed}"
+        folder.mkdir()
+        images = [f"{i}.png" for i in range(3)]
+        cases = [
+            {"image": image, "age": 40, "iou": value}
+            for image, value in zip(images, values, strict=True)
+        ]
+        rows = [{"image": image, "soft_iou": 0.5} for image in reversed(images)]
+        (folder / "cases.json").write_text(json.dumps(cases))
+        (folder / "summary.json").write_text(json.dumps({"test": {"iou": {}}}))
+        content = {"rows": {"validation": rows, "test": rows}, "scalars": {"epoch": 3 + seed}}
+        (folder / MEASURES).write_text(json.dumps(content))
+    return [tmp_path / "seed_0", tmp_path / "seed_1"]
+
+
+def test_seeds_are_averaged_before_the_interval_of_images(evaluations):
+    found = metrics_of(evaluations)
+    assert set(found) == {"validation_soft_iou", "test_iou", "test_soft_iou", "epoch"}
+    assert found["test_iou"]["mean"] == pytest.approx(0.8)
+    assert found["test_iou"]["by_seed"] == pytest.approx([0.9, 0.7])
+    assert found["test_iou"]["n"] == 3
+    assert 0.7 <= found["test_iou"]["low"] < 0.8 < found["test_iou"]["high"] <= 0.9
+    assert found["epoch"] == {"mean": 3.5, "by_seed": [3.0, 4.0]}
+
+
+def test_a_config_is_told_from_another(tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_text("rate: 1\n")
+    first = config_sha256([path], ["--threads", "1"])
+    assert first == config_sha256([path], [])
+    assert first != config_sha256([path], ["--rate", "2"])
+    path.write_text("rate: 2  # another\n")
+    assert first != config_sha256([path], [])
+
+
+def test_a_broken_record_is_named(tmp_path):
+    assert read_result(tmp_path / "none.json") is None
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(ValueError, match=r"a\.json: not readable as JSON"):
+        read_result(tmp_path / "a.json")
+
+
+def test_numbers_are_plain(evaluations):
+    json.dumps(metrics_of(evaluations))
+    assert all(not isinstance(v, np.floating) for v in metrics_of(evaluations)["epoch"].values())
