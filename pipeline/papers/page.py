@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.files import atomic
+from pipeline.evaluation.statistics import bootstrap_interval
 from pipeline.papers.paper import SCALES, Experiment, Paper, Result, paper_names, read_paper
 from pipeline.papers.records import read_result, record_path
 
@@ -45,7 +46,8 @@ def section(paper: Paper, results: Path) -> str:
     lines += ["|---|---|---|---|---|"]
     for each in paper.experiments:
         lines += _rows(each, *(records[each.name, scale] for scale in SCALES))
-    lines += ["", *(f"- {_sentence(note)}" for note in paper.notes), ""]
+    lines += ["", *_ranking(paper, records)]
+    lines += [*(f"- {_sentence(note)}" for note in paper.notes), ""]
     for each in paper.experiments:
         lines.append(
             f"- **{each.title}** {_sentence(each.settings)} Laptop: {_sentence(each.laptop)}"
@@ -53,6 +55,33 @@ def section(paper: Paper, results: Path) -> str:
         made = (_made(scale, records[each.name, scale]) for scale in SCALES)
         lines[-1] += "".join(f" {text}" for text in made if text)
     return "\n".join(lines) + "\n"
+
+
+def _ranking(
+    paper: Paper, records: Mapping[tuple[str, str], Mapping[str, Any] | None]
+) -> Iterator[str]:
+    """Whether the paper's ranking holds: each experiment against the paper's best."""
+    if paper.ranking is None:
+        return
+    by, of = paper.ranking
+    found = {name: (records[name, "laptop"] or {}).get("metrics", {}).get(by) for name in of}
+    if not all(found.values()):
+        return
+    title = {name: paper.experiment(name).title for name in of}
+    ranked = sorted(of, key=lambda name: -found[name]["mean"])
+    order = ", ".join(f"{title[name]} {found[name]['mean']:.4f}" for name in ranked)
+    yield f"Ranking at laptop scale: {order}; the paper's is {', '.join(title[n] for n in of)}."
+    for name in of[1:]:
+        pairs = [found[each]["by_image"] for each in (of[0], name)]
+        interval = bootstrap_interval([pairs[0][image] - pairs[1][image] for image in pairs[0]])
+        seeds = [found[each]["by_seed"] for each in (of[0], name)]
+        higher = sum(first > second for first in seeds[0] for second in seeds[1])
+        yield (
+            f"{title[of[0]]} less {title[name]}: {interval.mean:+.4f} ({interval.low:+.4f} to "
+            f"{interval.high:+.4f} over images), higher in {higher} of "
+            f"{len(seeds[0]) * len(seeds[1])} pairs of trainings."
+        )
+    yield ""
 
 
 def _rows(

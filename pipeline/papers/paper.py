@@ -44,6 +44,18 @@ class Experiment(NamedTuple):
     results: Sequence[Result]
 
 
+class Ranking(NamedTuple):
+    """Experiments that a paper ranks.
+
+    Attributes:
+        by: the metric.
+        of: names of experiments, the paper's best first.
+    """
+
+    by: str
+    of: Sequence[str]
+
+
 class Paper(NamedTuple):
     """A paper.
 
@@ -55,6 +67,7 @@ class Paper(NamedTuple):
         cohort: name of its adapter in ``unet-school data prepare``.
         notes: what is different in all of its experiments, and its misprints.
         experiments: in the page's order.
+        ranking: of some of them; None: the paper ranks none.
     """
 
     name: str
@@ -64,6 +77,7 @@ class Paper(NamedTuple):
     cohort: str
     notes: Sequence[str]
     experiments: Sequence[Experiment]
+    ranking: Ranking | None = None
 
     def experiment(self, name: str) -> Experiment:
         """Return one by name.
@@ -105,4 +119,5 @@ def read_paper(name: str) -> Paper:
         Experiment(key, **{**value, "results": [Result(**each) for each in value["results"]]})
         for key, value in content.pop("experiments").items()
     ]
-    return Paper(name, **content, experiments=experiments)
+    ranking = Ranking(**content.pop("ranking")) if "ranking" in content else None
+    return Paper(name, **content, experiments=experiments, ranking=ranking)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,9 @@ def config_sha256(configs: Sequence[Path], overrides: Sequence[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def metrics_of(evaluations: Sequence[Path]) -> dict[str, dict[str, Any]]:
+def metrics_of(
+    evaluations: Sequence[Path], each_image: Collection[str] = ()
+) -> dict[str, dict[str, Any]]:
     """Put the evaluations of several seeds together: each metric's mean, interval and spread.
 
     The interval is of the images (patients), each with its mean over the seeds; ``by_seed`` tells
@@ -68,18 +70,25 @@ def metrics_of(evaluations: Sequence[Path]) -> dict[str, dict[str, Any]]:
 
     Args:
         evaluations: a folder for each seed, with the evaluation's table and ``measures.json``.
+        each_image: names of metrics whose values of single images are kept, too, for paired
+            comparisons.
     """
     tables = [_tables(folder) for folder in evaluations]
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for split in SPLITS:
         of_seeds = [table[split] for table in tables]
         for name in dict.fromkeys(tables[0]["names"][split]):
             values = np.array([[row[name] for row in rows] for rows in of_seeds], np.float64)
             interval = bootstrap_interval(values.mean(0), patients_of(of_seeds[0]))
-            found[f"{split}_{name}"] = {
+            metric = f"{split}_{name}"
+            found[metric] = {
                 **{key: _rounded(value) for key, value in interval._asdict().items()},
                 "by_seed": values.mean(1).round(6).tolist(),
             }
+            if metric in each_image:
+                images = [row["image"] for row in of_seeds[0]]
+                of_each = zip(images, values.mean(0).round(6).tolist(), strict=True)
+                found[metric]["by_image"] = dict(of_each)
     for name in tables[0]["scalars"]:
         values = np.array([table["scalars"][name] for table in tables], np.float64)
         found[name] = {"mean": _rounded(values.mean()), "by_seed": values.round(6).tolist()}

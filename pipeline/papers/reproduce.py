@@ -192,7 +192,7 @@ def _record(
         "seeds": list(range(len(folders))),
         "models_sha256": [sha256(folder / MODEL) for folder in folders],
         "training_seconds": [round(_spent(folder)) for folder in folders],
-        "metrics": metrics_of(evaluations),
+        "metrics": metrics_of(evaluations, {result.ours for result in experiment.results}),
         "curves": curves_of(evaluations),
     }
     path = record_path(site.results, paper.name, experiment.name, site.scale)

@@ -48,6 +48,30 @@ def test_a_cell_holds_mean_interval_and_spread(tmp_path):
     assert "5 images, seeds 0, 1, 1.0, 1.5 min of training on a laptop, commit 01234567" in text
 
 
+def test_the_ranking_is_of_means_with_paired_intervals(tmp_path):
+    paper = read_paper("unet_school_isbi")
+    folder = tmp_path / paper.name
+    folder.mkdir()
+    of = {"unet3plus": (0.92, 0.93), "unet": (0.93, 0.94), "unetpp": (0.90, 0.91)}
+    for name, (first, second) in of.items():
+        assert "Ranking" not in section(paper, tmp_path)
+        metric = {
+            "mean": (first + second) / 2, "by_seed": [first, second], "low": None, "high": None,
+            "by_image": {"a": first, "b": second},
+        }  # fmt: skip
+        record = {
+            "metrics": {"test_accuracy": metric}, "training_seconds": [60, 60], "overrides": [],
+            "seeds": [0, 1], "hardware": "a laptop", "commit": "0123456789",
+        }  # fmt: skip
+        (folder / f"{name}.json").write_text(json.dumps(record))
+    text = section(paper, tmp_path)
+    assert (
+        "laptop scale: U-Net 0.9350, UNet 3+ 0.9250, UNet++ 0.9050; the paper's is UNet 3+" in text
+    )
+    assert "UNet 3+ less U-Net: -0.0100 (-0.0100 to -0.0100 over images), higher in 0 of 4" in text
+    assert "UNet 3+ less UNet++: +0.0200 (+0.0200 to +0.0200 over images), higher in 4 of 4" in text
+
+
 def test_every_paper_is_whole():
     for name in paper_names():
         paper = read_paper(name)

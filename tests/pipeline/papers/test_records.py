@@ -36,6 +36,14 @@ def test_seeds_are_averaged_before_the_interval_of_images(evaluations):
     assert found["epoch"] == {"mean": 3.5, "by_seed": [3.0, 4.0]}
 
 
+def test_single_images_are_kept_where_they_are_wanted(evaluations):
+    found = metrics_of(evaluations, {"test_iou"})
+    assert found["test_iou"]["by_image"] == pytest.approx(
+        {"0.png": 0.7, "1.png": 0.8, "2.png": 0.9}
+    )
+    assert "by_image" not in found["test_soft_iou"]
+
+
 def test_a_config_is_told_from_another(tmp_path):
     path = tmp_path / "train.yaml"
     path.write_text("rate: 1\n")
