@@ -47,13 +47,12 @@ def section(paper: Paper, results: Path) -> str:
     for each in paper.experiments:
         lines += _rows(each, *(records[each.name, scale] for scale in SCALES))
     lines += ["", *_ranking(paper, records)]
-    lines += [*(f"- {_sentence(note)}" for note in paper.notes), ""]
-    for each in paper.experiments:
-        lines.append(
-            f"- **{each.title}** {_sentence(each.settings)} Laptop: {_sentence(each.laptop)}"
-        )
-        made = (_made(scale, records[each.name, scale]) for scale in SCALES)
-        lines[-1] += "".join(f" {text}" for text in made if text)
+    lines += ["**What is different**", "", *(f"- {_sentence(note)}" for note in paper.notes), ""]
+    lines += ["**The experiments**", ""]
+    lines += [
+        _told(each, {scale: records[each.name, scale] for scale in SCALES})
+        for each in paper.experiments
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -109,10 +108,16 @@ def _cell(record: Mapping[str, Any] | None, result: Result) -> str:
     return text + (f" ± {spread / 2:{digits}}" if len(found["by_seed"]) > 1 else "")
 
 
-def _made(scale: str, record: Mapping[str, Any] | None) -> str:
+def _told(experiment: Experiment, records: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """What an experiment is, at either scale, and by what its records were made."""
+    parts = [f"- {experiment.title}: {_sentence(experiment.settings)}"]
+    parts.append(f"Laptop: {_sentence(experiment.laptop)}")
+    parts += [_made(scale, record) for scale, record in records.items() if record is not None]
+    return " ".join(parts)
+
+
+def _made(scale: str, record: Mapping[str, Any]) -> str:
     """By what a record was made."""
-    if record is None:
-        return ""
     n = max(found.get("n", 0) for found in record["metrics"].values())
     seconds = record["training_seconds"]
     minutes = ", ".join(f"{each / 60:.1f}" for each in seconds)
