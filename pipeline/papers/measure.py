@@ -19,6 +19,7 @@ from pipeline.evaluation.threshold import ThresholdCurve
 from pipeline.networks import UNetPlusPlus
 from pipeline.networks.weights import load_weights, read_checkpoint
 from pipeline.training.collect import collect_cases
+from pipeline.training.tracking import Tracking, training_run
 
 MEASURES = "measures.json"
 EPOCH_OF = re.compile(r"epoch=(\d+)")
@@ -26,7 +27,13 @@ HALF = 0.5
 
 
 def measure(
-    validator: Evaluator, tester: Evaluator, dataset_dir: str, folder: str, epochs: str
+    validator: Evaluator,
+    tester: Evaluator,
+    dataset_dir: str,
+    folder: str,
+    epochs: str,
+    tracking: Tracking | None = None,
+    model: str = "",
 ) -> None:
     """Measure a trained network in the papers' further ways, and write ``measures.json``.
 
@@ -42,6 +49,8 @@ def measure(
         dataset_dir: of the cohort.
         folder: where to write.
         epochs: folder of the weights of each epoch; it may be absent.
+        tracking: for the training accuracy of each epoch, which the training recorded.
+        model: the weights, whose record names that training.
     """
     labels = _labels(dataset_dir)
     engines = {"validation": validator, "test": tester}
@@ -52,8 +61,12 @@ def measure(
     for name, values in _heads(validator, tester).items():
         for row, value in zip(rows["test"], values, strict=True):
             row[name] = value
-    curves = _by_epoch(validator, tester, Path(epochs))
-    write_json(Path(folder) / MEASURES, {"rows": rows, **curves})
+    found = _by_epoch(validator, tester, Path(epochs))
+    if found and tracking is not None:
+        history = dict(tracking.history(training_run(model)).get("train_accuracy", ()))
+        of_epochs = found["curves"]["epoch"]
+        found["curves"]["train_accuracy"] = [_rounded(history.get(epoch)) for epoch in of_epochs]
+    write_json(Path(folder) / MEASURES, {"rows": rows, **found})
 
 
 def exact_8_bit(probability: NDArray[np.floating], label: NDArray[np.bool_]) -> dict[str, float]:
@@ -156,6 +169,10 @@ def _by_epoch(validator: Evaluator, tester: Evaluator, folder: Path) -> dict[str
         "test_accuracy": test[:, half].round(4).tolist(),
     }
     return {"scalars": scalars, "curves": curves}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _epoch(file: Path) -> int:

@@ -1,6 +1,6 @@
 """The page of results: every paper's numbers beside ours, generated from the records alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ parentheses stands the 95 % interval over images, and after `±` half the range 
 the paper's own width, size and length.
 """
 NOT_RUN = "not run"
+SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 100)
+"""Epochs in the table of accuracy against epoch."""
 
 
 def write_page(results: Path) -> Path:
@@ -47,6 +49,7 @@ def section(paper: Paper, results: Path) -> str:
     for each in paper.experiments:
         lines += _rows(each, *(records[each.name, scale] for scale in SCALES))
     lines += ["", *_ranking(paper, records)]
+    lines += [*_curves(paper, records)]
     lines += ["**What is different**", "", *(f"- {_sentence(note)}" for note in paper.notes), ""]
     lines += ["**The experiments**", ""]
     lines += [
@@ -81,6 +84,36 @@ def _ranking(
             f"{len(seeds[0]) * len(seeds[1])} pairs of trainings."
         )
     yield ""
+
+
+def _curves(
+    paper: Paper, records: Mapping[tuple[str, str], Mapping[str, Any] | None]
+) -> Iterator[str]:
+    """Accuracy against epoch of the experiments that kept every epoch, the mean over seeds."""
+    kept = {
+        each.title: record["curves"]
+        for each in paper.experiments
+        if (record := records[each.name, "laptop"]) and record["curves"]
+    }
+    if not kept:
+        return
+    last = max(curves[0]["epoch"][-1] for curves in kept.values())
+    shown = sorted({*(epoch for epoch in SHOWN if epoch < last), last})
+    yield "Accuracy at 1/2 against epoch, at laptop scale:"
+    yield ""
+    yield f"| | split | {' | '.join(map(str, shown))} |"
+    yield f"|---|---|{'---|' * len(shown)}"
+    for title, curves in kept.items():
+        for split in ("train", "validation", "test"):
+            cells = (_at_epoch(curves, f"{split}_accuracy", epoch) for epoch in shown)
+            yield f"| {title if split == 'train' else ''} | {split} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _at_epoch(curves: Sequence[Mapping[str, Any]], name: str, epoch: int) -> str:
+    found = [dict(zip(c["epoch"], c.get(name, ()), strict=False)).get(epoch) for c in curves]
+    values = [value for value in found if value is not None]
+    return f"{sum(values) / len(values):.4f}" if values else "–"
 
 
 def _rows(

@@ -105,7 +105,9 @@ def test_the_record_holds_what_the_table_needs(done):
     record = json.loads(path.read_text())
     results = read_paper("unet_school_isbi").experiment("unetpp_deep_supervision").results
     assert {result.ours for result in results} <= set(record["metrics"])
-    assert record["curves"][0]["epoch"] == [1, 2]
+    (curves,) = record["curves"]
+    assert curves["epoch"] == [1, 2]
+    assert all(0 < value < 1 for value in curves["train_accuracy"])
     assert (record["seeds"], record["scale"]) == ([0], "laptop")
     heads = [record["metrics"][f"test_accuracy_head_{i}"]["mean"] for i in range(1, 5)]
     assert len(set(heads)) > 1

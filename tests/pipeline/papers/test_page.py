@@ -38,7 +38,7 @@ def test_a_cell_holds_mean_interval_and_spread(tmp_path):
     metric = {"mean": 0.08, "low": 0.07, "high": 0.09, "n": 5, "by_seed": [0.07, 0.09]}
     record = {
         "metrics": {"test_pixel_error": metric}, "training_seconds": [60, 90], "overrides": [],
-        "seeds": [0, 1], "hardware": "a laptop", "commit": "0123456789",
+        "seeds": [0, 1], "hardware": "a laptop", "commit": "0123456789", "curves": [],
     }  # fmt: skip
     folder = tmp_path / paper.name
     folder.mkdir()
@@ -61,7 +61,7 @@ def test_the_ranking_is_of_means_with_paired_intervals(tmp_path):
         }  # fmt: skip
         record = {
             "metrics": {"test_accuracy": metric}, "training_seconds": [60, 60], "overrides": [],
-            "seeds": [0, 1], "hardware": "a laptop", "commit": "0123456789",
+            "seeds": [0, 1], "hardware": "a laptop", "commit": "0123456789", "curves": [],
         }  # fmt: skip
         (folder / f"{name}.json").write_text(json.dumps(record))
     text = section(paper, tmp_path)
@@ -70,6 +70,25 @@ def test_the_ranking_is_of_means_with_paired_intervals(tmp_path):
     )
     assert "UNet 3+ less U-Net: -0.0100 (-0.0100 to -0.0100 over images), higher in 0 of 4" in text
     assert "UNet 3+ less UNet++: +0.0200 (+0.0200 to +0.0200 over images), higher in 4 of 4" in text
+
+
+def test_accuracy_against_epoch_is_the_mean_over_seeds(tmp_path):
+    paper = read_paper("unet_school_isbi")
+    (tmp_path / paper.name).mkdir()
+    curves = [
+        {"epoch": [1, 2, 4], "test_accuracy": [0.5, 0.6, last], "train_accuracy": [None, 0.5, 0.5]}
+        for last in (0.8, 0.9)
+    ]
+    record = {
+        "metrics": {"x": {"n": 1}}, "training_seconds": [60, 60], "overrides": [], "seeds": [0, 1],
+        "hardware": "a laptop", "commit": "0123456789", "curves": curves,
+    }  # fmt: skip
+    (tmp_path / paper.name / "unet.json").write_text(json.dumps(record))
+    lines = section(paper, tmp_path).splitlines()
+    assert "| | split | 1 | 2 | 3 | 4 |" in lines
+    assert "| U-Net | train | – | 0.5000 | – | 0.5000 |" in lines
+    assert "|  | validation | – | – | – | – |" in lines
+    assert "|  | test | 0.5000 | 0.6000 | – | 0.8500 |" in lines
 
 
 def test_every_paper_is_whole():
