@@ -5,6 +5,9 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
+import torch
+
 PACKAGES = ("unet-school", "torch", "monai", "pytorch-ignite", "mlflow", "numpy")
 
 
@@ -24,3 +27,11 @@ def git_commit(folder: Path) -> str:
 def versions() -> dict[str, str]:
     """Return the version of Python and of each package that a result depends on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def hardware() -> str:
+    """Name the machine: its GPU, or its processor, cores and memory."""
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{platform.machine()} CPU, {psutil.cpu_count()} cores, {memory:.0f} GiB"

@@ -19,7 +19,7 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each (1)")
     parser.add_argument("--table", action="store_true", help="print the comparison, run nothing")
     parser.add_argument(
-        "--rerun", action="store_true", help="also where a record was made by another config"
+        "--rerun", action="store_true", help="make records of another config or split anew"
     )
     parser.add_argument("--dataset-dir", type=Path, help="of the prepared cohort (data/COHORT)")
     parser.add_argument("--out", type=Path, default=Path("reproduced"), help="for the models")
@@ -45,7 +45,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     if options.seeds < 1:
         raise ValueError(f"--seeds: found {options.seeds}, expected 1 or more")
     site = _site(options, paper)
-    left = to_do(site, paper, asked)
+    left = to_do(site, paper, asked, options.rerun)
     for each in asked:
         if each not in left:
             print(f"{each.name}: recorded already")
@@ -77,7 +77,11 @@ def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> N
 
 
 def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
+    import torch
+
+    from pipeline.data.datalist import read_datalist
     from pipeline.papers.reproduce import Site
+    from pipeline.provenance import git_commit
 
     data = options.dataset_dir or options.root / "data" / paper.cohort
     if not (data / "datalist.json").is_file():
@@ -85,15 +89,19 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
             f"{data}: no prepared cohort; unet-school data prepare {paper.cohort} --source DIR "
             f"--out {data}"
         )
+    name = read_datalist(str(data)).content.get("name")
+    if name != paper.cohort:
+        raise ValueError(f"{data}: is the cohort {name}, expected {paper.cohort} for {paper.name}")
+    if options.scale == "paper" and not torch.cuda.is_available():
+        raise ValueError("--scale paper: needs a GPU, and there is none; --scale laptop does not")
     return Site(
         root=options.root,
         dataset_dir=data,
         out=options.out,
         tracking=options.tracking or options.root / "mlruns",
-        parent="",
+        commit=git_commit(options.root),
         scale=options.scale,
         seeds=options.seeds,
-        rerun=options.rerun,
         overrides=options.overrides,
     )
 
@@ -101,7 +109,6 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
 def _parent(site: "Site", paper: "Paper") -> str:
     """Make the run that all experiments of this call belong to."""
     from pipeline.data.datalist import read_datalist
-    from pipeline.provenance import git_commit
     from pipeline.training.run_name import unique_run_name
     from pipeline.training.tracking import connect
 
@@ -112,7 +119,7 @@ def _parent(site: "Site", paper: "Paper") -> str:
         "paper": paper.name,
         "scale": site.scale,
         "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256,
-        "git_commit": git_commit(site.root),
+        "git_commit": site.commit,
     }
     name = f"reproduce_{paper.name}_{unique_run_name()}"
     return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)

@@ -1,6 +1,5 @@
 """What the papers measure and an evaluation does not: validation scores, heads, epochs, 8 bits."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from pipeline.training.collect import collect_cases
 from pipeline.training.tracking import Tracking, training_run
 
 MEASURES = "measures.json"
-EPOCH_OF = re.compile(r"epoch=(\d+)")
 HALF = 0.5
 
 
@@ -131,10 +129,7 @@ def _heads(validator: Evaluator, tester: Evaluator) -> dict[str, list[float]]:
         for head in range(1, network.depth + 1):
             network.evaluation_head = head
             threshold = _curve(collect_cases(validator)).best("accuracy")
-            found[f"accuracy_head_{head}"] = [
-                METRICS["accuracy"](count(case.probability >= threshold, case.truth))
-                for case in collect_cases(tester)
-            ]
+            found[f"accuracy_head_{head}"] = _accuracies(collect_cases(tester), threshold)
     finally:
         network.evaluation_head = usual
     return found
@@ -142,21 +137,21 @@ def _heads(validator: Evaluator, tester: Evaluator) -> dict[str, list[float]]:
 
 def _by_epoch(validator: Evaluator, tester: Evaluator, folder: Path) -> dict[str, Any]:
     """Accuracy against epoch, and what is chosen of all epochs and thresholds by either split."""
-    files = sorted(folder.glob("*epoch=*.pt"), key=_epoch)
+    files = sorted(folder.glob("epoch=*.pt"), key=_epoch)
     if not files:
         return {}
     network = validator.network
     best = {name: values.clone() for name, values in network.state_dict().items()}
-    of_epochs = []
+    of_epochs, halves = [], []
     try:
         for file in files:
             load_weights(network, read_checkpoint(file), file)
-            both = (_curve(collect_cases(engine)) for engine in (validator, tester))
-            of_epochs.append([curve.values("accuracy") for curve in both])
+            both = [collect_cases(engine) for engine in (validator, tester)]
+            of_epochs.append([_curve(cases).values("accuracy") for cases in both])
+            halves.append([np.mean(_accuracies(cases, HALF)) for cases in both])
     finally:
         network.load_state_dict(best)
     validation, test = np.array(of_epochs).swapaxes(0, 1)  # each (epochs, thresholds)
-    half = len(ThresholdCurve.thresholds) // 2
     scalars = {}
     for split, accuracy in (("validation", validation), ("test", test)):
         epoch, level = np.unravel_index(accuracy.argmax(), accuracy.shape)
@@ -165,8 +160,10 @@ def _by_epoch(validator: Evaluator, tester: Evaluator, folder: Path) -> dict[str
         scalars[f"level_chosen_on_{split}"] = int(level)
     curves = {
         "epoch": [_epoch(file) for file in files],
-        "validation_accuracy": validation[:, half].round(4).tolist(),
-        "test_accuracy": test[:, half].round(4).tolist(),
+        **{
+            f"{split}_accuracy": np.round(values, 4).tolist()
+            for split, values in zip(("validation", "test"), zip(*halves, strict=True), strict=True)
+        },
     }
     return {"scalars": scalars, "curves": curves}
 
@@ -175,8 +172,12 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
+def _accuracies(cases: Sequence[Case], threshold: float) -> list[float]:
+    return [METRICS["accuracy"](count(c.probability >= threshold, c.truth)) for c in cases]
+
+
 def _epoch(file: Path) -> int:
-    return int(EPOCH_OF.findall(file.name)[0])
+    return int(file.stem.removeprefix("epoch="))
 
 
 def _curve(cases: Sequence[Case]) -> ThresholdCurve:

@@ -35,6 +35,7 @@ class Experiment(NamedTuple):
         settings: what the paper says of it, and what it does not say.
         laptop: what is narrower at laptop scale.
         results: what it is measured by.
+        base: name of the experiment whose overlay stands before its own; None: it has none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Experiment(NamedTuple):
     settings: str
     laptop: str
     results: Sequence[Result]
+    base: str | None = None
 
 
 class Ranking(NamedTuple):

@@ -1,18 +1,12 @@
 """The record of an experiment: what it gave and by what, kept in the repository."""
 
-import hashlib
 import json
-import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-import torch
-from monai.bundle import ConfigParser
 
-from pipeline.data.files import write_json
 from pipeline.evaluation.statistics import bootstrap_interval, patients_of
 from pipeline.papers.measure import MEASURES
 from pipeline.training.runs import CASES
@@ -46,18 +40,6 @@ def read_result(path: Path) -> dict[str, Any] | None:
             f"{path}: not readable as JSON ({error}); restore it, or delete it"
         ) from None
     return record
-
-
-def config_sha256(configs: Sequence[Path], overrides: Sequence[str]) -> str:
-    """Hash what decides a result: the merged config, and what was overridden by hand.
-
-    The number of threads is left out: it changes the time, and the last digits of a sum.
-    """
-    merged = ConfigParser.load_config_files([str(path) for path in configs])
-    pairs = zip(overrides[::2], overrides[1::2], strict=True)
-    decides = [pair for pair in pairs if pair[0] != "--threads"]
-    text = json.dumps([merged, decides], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def metrics_of(
@@ -100,19 +82,6 @@ def curves_of(evaluations: Sequence[Path]) -> list[dict[str, list[float]]]:
     return [each["curves"] for each in map(_tables, evaluations) if each["curves"]]
 
 
-def write_result(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a record, with the machine it was made on."""
-    write_json(path, {**content, "hardware": hardware()})
-
-
-def hardware() -> str:
-    """Name the machine: its GPU, or its processor, cores and memory."""
-    if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{platform.machine()} CPU, {psutil.cpu_count()} cores, {memory:.0f} GiB"
-
-
 def _tables(folder: Path) -> dict[str, Any]:
     """The rows of both splits, and which of their columns are scores."""
     measures = json.loads((folder / MEASURES).read_text("utf-8"))
@@ -125,9 +94,16 @@ def _tables(folder: Path) -> dict[str, Any]:
         "validation": rows["validation"],
         "test": [{**row, **of_image[row["image"]]} for row in cases],
         "names": {"validation": names["validation"], "test": [*scored, *names["test"]]},
-        "scalars": measures.get("scalars", {}),
+        "scalars": {**measures.get("scalars", {}), **_challenge(folder)},
         "curves": measures.get("curves", {}),
     }
+
+
+def _challenge(folder: Path) -> dict[str, float]:
+    """The challenge's scores, each at the threshold that is best for it on test, as it has them."""
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    best = summary.get("isbi_best_threshold_on_test", {})
+    return {f"challenge_{name}": found["value"] for name, found in best.items()}
 
 
 def _rounded(value: float | int | None) -> float | int | None:

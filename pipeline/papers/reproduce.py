@@ -2,28 +2,23 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.data.datalist import read_datalist
 from pipeline.data.files import sha256, write_json
+from pipeline.papers.configs import config_hashes, evaluation_configs, training_configs
 from pipeline.papers.measure import MEASURES
 from pipeline.papers.paper import Experiment, Paper
-from pipeline.papers.records import (
-    config_sha256,
-    curves_of,
-    metrics_of,
-    read_result,
-    record_path,
-    write_result,
-)
-from pipeline.provenance import git_commit, versions
+from pipeline.papers.records import curves_of, metrics_of, read_result, record_path
+from pipeline.provenance import hardware, versions
 from pipeline.training.bundle_runs import bundle_run, resumed
 from pipeline.training.checkpoints import MODEL
 from pipeline.training.run_name import unique_run_name
 
 SPENT = "seconds.json"
+MADE = "made.json"
 
 
 class Site(NamedTuple):
@@ -34,22 +29,22 @@ class Site(NamedTuple):
         dataset_dir: of the prepared cohort.
         out: where models and evaluations go.
         tracking: folder of the tracking store.
-        parent: id of the run that all runs belong to.
+        commit: of the code, as the call began.
         scale: ``laptop`` or ``paper``.
         seeds: how many: 0, 1, ….
-        rerun: whether a record made by another config is made anew.
         overrides: further arguments of every bundle run, a key and a value in turn.
+        parent: id of the run that all runs belong to.
     """
 
     root: Path
     dataset_dir: Path
     out: Path
     tracking: Path
-    parent: str
+    commit: str
     scale: str = "laptop"
     seeds: int = 1
-    rerun: bool = False
     overrides: Sequence[str] = ()
+    parent: str = ""
 
     @property
     def results(self) -> Path:
@@ -57,67 +52,48 @@ class Site(NamedTuple):
         return self.root / "docs" / "results"
 
 
-def training_configs(root: Path, paper: Paper, experiment: Experiment, scale: str) -> list[Path]:
-    """Return ``train.yaml`` and the overlays of an experiment at a scale.
-
-    The experiment's overlay has the paper's settings; at laptop scale another one narrows it, where
-    it has to be.
-
-    Raises:
-        FileNotFoundError: the bundle or the experiment's overlay is not there.
-    """
-    configs = root / "bundles" / paper.bundle / "configs"
-    folder = configs / "experiments" / paper.name
-    files = [configs / "train.yaml", folder / f"{experiment.name}.yaml"]
-    for path in files:
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such file; give --root the folder that holds bundles and docs"
-            )
-    narrower = folder / "laptop" / f"{experiment.name}.yaml"
-    return [*files, narrower] if scale == "laptop" and narrower.is_file() else files
+def stale(site: Site, paper: Paper, experiment: Experiment) -> str:
+    """Say what has changed since an experiment was recorded; empty: nothing, or no record."""
+    record = read_result(record_path(site.results, paper.name, experiment.name, site.scale))
+    if record is None:
+        return ""
+    configs = config_hashes(site.root, paper, experiment, site.scale, site.overrides)
+    now = {**configs, "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256}
+    return ", ".join(key for key, value in now.items() if record.get(key) != value)
 
 
-def to_do(site: Site, paper: Paper, experiments: Sequence[Experiment]) -> list[Experiment]:
+def recorded_seeds(site: Site, paper: Paper, experiment: Experiment) -> int:
+    """How many trainings an experiment's record holds; 0: there is none."""
+    record = read_result(record_path(site.results, paper.name, experiment.name, site.scale))
+    return len(record["seeds"]) if record else 0
+
+
+def to_do(
+    site: Site, paper: Paper, experiments: Sequence[Experiment], rerun: bool = False
+) -> list[Experiment]:
     """Return the experiments that lack a record of so many seeds.
 
+    Args:
+        site: where.
+        paper: whose.
+        experiments: that are asked for.
+        rerun: whether those whose record is stale are made anew.
+
     Raises:
-        ValueError: a record was made by another config, on another split, or is not readable.
+        ValueError: a record is stale and not to be made anew, or not readable.
     """
-    return [each for each in experiments if not _is_recorded(site, paper, each)]
-
-
-def _is_recorded(site: Site, paper: Paper, experiment: Experiment) -> bool:
-    path = record_path(site.results, paper.name, experiment.name, site.scale)
-    record = read_result(path)
-    if record is None or site.rerun:
-        return False
-    now = _decides(site, paper, experiment)
-    for key, value in now.items():
-        if record[key] != value:
-            raise ValueError(
-                f"{path}: its {key} is {record[key][:8]}, now it is {value[:8]}: it was made by "
-                "another config or on another split; make it anew with --rerun, or restore them"
-            )
-    return len(record["seeds"]) >= site.seeds
-
-
-def _decides(site: Site, paper: Paper, experiment: Experiment) -> dict[str, str]:
-    configs = evaluation_configs(site.root, paper, experiment, site.scale)
-    return {
-        "config_sha256": config_sha256(configs, site.overrides),
-        "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256,
-    }
-
-
-def evaluation_configs(root: Path, paper: Paper, experiment: Experiment, scale: str) -> list[Path]:
-    """Return the training's files, the evaluation's overlay, and what papers measure beside it."""
-    configs = root / "bundles" / paper.bundle / "configs"
-    own = configs / "experiments" / paper.name / "evaluate.yaml"
+    changed = {each.name: stale(site, paper, each) for each in experiments}
+    changed = {name: what for name, what in changed.items() if what}
+    if changed and not rerun:
+        told = "; ".join(f"{name} ({what})" for name, what in changed.items())
+        raise ValueError(
+            f"{site.results / paper.name}: recorded by another config or split: {told}; make them "
+            "anew with --rerun, or name the others with --only"
+        )
     return [
-        *training_configs(root, paper, experiment, scale),
-        configs / "evaluate.yaml",
-        *([own] if own.is_file() else []),
+        each
+        for each in experiments
+        if each.name in changed or recorded_seeds(site, paper, each) < site.seeds
     ]
 
 
@@ -127,19 +103,27 @@ def run_experiments(
     """Train and evaluate each experiment with each seed, and yield it with its new record.
 
     What is done is not done again; a training that was interrupted goes on from its last whole
-    epoch. A record is written when all its seeds are evaluated.
+    epoch. A record is written when all its seeds are evaluated; it never has fewer seeds than
+    before.
 
     Raises:
-        ValueError: a bundle run failed; its own message stands above.
+        ValueError: a bundle run failed, its own message stands above; or a config was changed
+            meanwhile.
     """
-    began, total = time.time(), len(experiments) * site.seeds
-    for number, experiment in enumerate(experiments):
+    seeds = {
+        each.name: range(max(site.seeds, recorded_seeds(site, paper, each))) for each in experiments
+    }
+    began, done, total = time.time(), 0, sum(map(len, seeds.values()))
+    for experiment in experiments:
+        hashes = config_hashes(site.root, paper, experiment, site.scale, site.overrides)
         folders = []
-        for seed in range(site.seeds):
-            done = number * site.seeds + seed
+        for seed in seeds[experiment.name]:
             _tell(f"{paper.name}: {experiment.name}, seed {seed}", done, total, began)
-            folders.append(_run_seed(site, paper, experiment, seed))
-        yield experiment, _record(site, paper, experiment, folders)
+            folders.append(_run_seed(site, paper, experiment, seed, hashes))
+            done += 1
+        if hashes != config_hashes(site.root, paper, experiment, site.scale, site.overrides):
+            raise ValueError(f"{experiment.name}: its config was changed meanwhile; run this again")
+        yield experiment, _record(site, paper, experiment, folders, hashes)
 
 
 def _tell(what: str, done: int, total: int, began: float) -> None:
@@ -150,26 +134,35 @@ def _tell(what: str, done: int, total: int, began: float) -> None:
     print(f"[{done + 1} of {total}] {what}{ends}", flush=True)
 
 
-def _run_seed(site: Site, paper: Paper, experiment: Experiment, seed: int) -> Path:
-    decided = "".join(each[:6] for each in _decides(site, paper, experiment).values())
-    folder = site.out / paper.name / site.scale / experiment.name / decided / f"seed_{seed}"
-    where = {"dataset_dir": site.dataset_dir, "models_dir": folder, "tracking_dir": site.tracking}
-    run_name = f"{experiment.name}_{seed}_{unique_run_name()}"
-    settings = {**where, "seed": seed, "run_name": run_name}
+def _run_seed(
+    site: Site, paper: Paper, experiment: Experiment, seed: int, hashes: Mapping[str, str]
+) -> tuple[Path, Path]:
+    """Train and evaluate, where that is not done, and return the folders of both."""
+    data = read_datalist(str(site.dataset_dir)).sha256
+    key = f"{hashes['training_sha256'][:8]}_{data[:8]}"
+    folder = site.out / paper.name / site.scale / experiment.name / key / f"seed_{seed}"
+    evaluation = folder / f"eval_{hashes['evaluation_sha256'][:8]}"
+    name = f"{experiment.name}_{seed}_{unique_run_name()}"
+    settings = {
+        "dataset_dir": site.dataset_dir,
+        "models_dir": folder,
+        "tracking_dir": site.tracking,
+        "seed": seed,
+    }
     if not (folder / MODEL).is_file():
+        write_json(folder / MADE, {"commit": site.commit, "hardware": hardware()})
         configs = training_configs(site.root, paper, experiment, site.scale)
+        own = {"run_name": name, "tracking#parent": site.parent, **resumed(folder)}
         began = time.time()
-        more = {"tracking#parent": site.parent, **resumed(folder)}
         try:
-            bundle_run("training", configs, {**settings, **more}, site.overrides)
+            bundle_run("training", configs, {**settings, **own}, site.overrides)
         finally:
             write_json(folder / SPENT, _spent(folder) + time.time() - began)
-    evaluation = folder / "eval"
     if not (evaluation / MEASURES).is_file():
         configs = evaluation_configs(site.root, paper, experiment, site.scale)
-        settings |= {"run_name": f"{run_name}_eval", "output_dir": evaluation}
-        bundle_run("evaluating", configs, settings, site.overrides)
-    return folder
+        own = {"run_name": f"{name}_eval", "output_dir": evaluation}
+        bundle_run("evaluating", configs, {**settings, **own}, site.overrides)
+    return folder, evaluation
 
 
 def _spent(folder: Path) -> float:
@@ -178,23 +171,30 @@ def _spent(folder: Path) -> float:
 
 
 def _record(
-    site: Site, paper: Paper, experiment: Experiment, folders: Sequence[Path]
+    site: Site,
+    paper: Paper,
+    experiment: Experiment,
+    folders: Sequence[tuple[Path, Path]],
+    hashes: Mapping[str, str],
 ) -> dict[str, Any]:
-    evaluations = [folder / "eval" for folder in folders]
+    trained, evaluations = zip(*folders, strict=True)
+    made = [json.loads((folder / MADE).read_text("utf-8")) for folder in trained]
     content = {
         "paper": paper.name,
         "experiment": experiment.name,
         "scale": site.scale,
-        **_decides(site, paper, experiment),
+        **hashes,
+        "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256,
         "overrides": list(site.overrides),
-        "commit": git_commit(site.root),
+        "commits": sorted({each["commit"] for each in made}),
+        "recorded_at": site.commit,
+        "hardware": sorted({each["hardware"] for each in made}),
         "versions": versions(),
         "seeds": list(range(len(folders))),
-        "models_sha256": [sha256(folder / MODEL) for folder in folders],
-        "training_seconds": [round(_spent(folder)) for folder in folders],
+        "models_sha256": [sha256(folder / MODEL) for folder in trained],
+        "training_seconds": [round(_spent(folder)) for folder in trained],
         "metrics": metrics_of(evaluations, {result.ours for result in experiment.results}),
         "curves": curves_of(evaluations),
     }
-    path = record_path(site.results, paper.name, experiment.name, site.scale)
-    write_result(path, content)
+    write_json(record_path(site.results, paper.name, experiment.name, site.scale), content)
     return content

@@ -5,7 +5,7 @@ What explains is named by its module, ``pipeline.training.explain``: no training
 
 from pipeline.mistakes import one_line_mistakes
 from pipeline.training.check_config import check_config
-from pipeline.training.checkpoints import KeepBest, KeepLast
+from pipeline.training.checkpoints import KeepBest, KeepEpochs, KeepLast
 from pipeline.training.choose import Choices
 from pipeline.training.data import (
     balanced_weights,
@@ -31,6 +31,7 @@ __all__ = [
     "EvaluationLoss",
     "Groups",
     "KeepBest",
+    "KeepEpochs",
     "KeepLast",
     "Progress",
     "SeedEachEpoch",

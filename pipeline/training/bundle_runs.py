@@ -8,6 +8,9 @@ from typing import Any
 
 from pipeline.training.tracking import LAST
 
+PATIENCE = 60
+"""Seconds that an interrupted run may take to end its records."""
+
 
 def bundle_run(
     run: str,
@@ -17,6 +20,8 @@ def bundle_run(
 ) -> None:
     """Run ``python -m monai.bundle run`` to its end.
 
+    An interruption of this process interrupts the run, which then ends its records.
+
     Args:
         run: ``training``, ``evaluating``, ….
         configs: ``train.yaml`` and the overlays.
@@ -24,16 +29,31 @@ def bundle_run(
         overrides: further arguments, a key and a value in turn.
 
     Raises:
-        ValueError: it failed; its own message stands above.
+        ValueError: it failed, its own message stands above; or an override of a setting.
     """
+    for key in overrides[::2]:
+        if key.removeprefix("--") in settings:
+            raise ValueError(f"after --: {key} is decided by the command itself; leave it out")
     files = [str(path.resolve()) for path in configs]
     given = {key: v.resolve() if isinstance(v, Path) else v for key, v in settings.items()}
     arguments = [text for key, value in given.items() for text in (f"--{key}", str(value))]
     command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", run]
-    command += ["--config_file", str(files), *arguments, *overrides]
-    if subprocess.run(command, check=False).returncode:
+    if _exit_code([*command, "--config_file", str(files), *arguments, *overrides]):
         where = settings.get("models_dir", configs[0].parent)
         raise ValueError(f"{where}: {run} stopped; mend what it says above, and run this again")
+
+
+def _exit_code(command: Sequence[str]) -> int:
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal has interrupted the run as well
+            process.wait(PATIENCE)
+            raise
+        except BaseException:
+            process.terminate()
+            process.wait(PATIENCE)
+            raise
 
 
 def resumed(folder: Path) -> dict[str, Path]:

@@ -210,3 +210,27 @@ class KeepLast:
             if (interrupted / name).is_file():
                 with atomic(self.path.parent / name) as temporary:
                     shutil.copyfile(interrupted / name, temporary)
+
+
+class KeepEpochs:
+    """Keep the network's weights after every epoch, for what is measured against the epoch.
+
+    A resumed run has its epochs in the same folder, so that none is missing.
+
+    Args:
+        network: what to save.
+        folder: of all runs of one training; the files are ``epoch=1.pt``, ….
+    """
+
+    def __init__(self, network: torch.nn.Module, folder: str) -> None:
+        self.network, self.folder = network, Path(folder)
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer, after :class:`KeepLast`, which may load an epoch."""
+        engine.add_event_handler(Events.STARTED, self._save)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
+
+    def _save(self, engine: Engine) -> None:
+        if engine.state.epoch:
+            path = self.folder / f"epoch={engine.state.epoch}.pt"
+            write_tensors(path, self.network.state_dict())

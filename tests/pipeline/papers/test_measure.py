@@ -52,7 +52,7 @@ def engines(monkeypatch):
 def test_epochs_and_thresholds_are_chosen_by_either_split(engines, tmp_path):
     network, validator, tester = engines
     for epoch, value in ((1, 0.2), (2, 0.6), (10, 0.4)):
-        torch.save({"weight": torch.tensor([[value]])}, tmp_path / f"network_epoch={epoch}.pt")
+        torch.save({"weight": torch.tensor([[value]])}, tmp_path / f"epoch={epoch}.pt")
     before = network.weight.detach().clone()
     found = measures._by_epoch(validator, tester, tmp_path)
     assert found["curves"] == {

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from pipeline.papers.configs import config_hashes
 from pipeline.papers.page import page, section
 from pipeline.papers.paper import paper_names, read_paper
 from tests.conftest import ROOT
@@ -30,61 +31,76 @@ def test_every_number_of_the_table_is_measured(path):
     assert {result.ours for result in experiment.results} <= set(record["metrics"])
 
 
-def test_a_cell_holds_mean_interval_and_spread(tmp_path):
-    paper = read_paper("unet_isbi_mane_mittal")
-    assert "| U-Net | pixel error at 1/2 (Table 1) | 0.0828 | not run | not run |" in section(
-        paper, tmp_path
-    )
-    metric = {"mean": 0.08, "low": 0.07, "high": 0.09, "n": 5, "by_seed": [0.07, 0.09]}
+@pytest.fixture
+def results(tmp_path):
+    """A folder for records, beside the bundles."""
+    (tmp_path / "bundles").symlink_to(ROOT / "bundles")
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    return tmp_path / "docs" / "results"
+
+
+def write_record(results, paper, name, metrics, curves=()):
+    """Two trainings, by the config as it is."""
+    experiment = paper.experiment(name)
     record = {
-        "metrics": {"test_pixel_error": metric}, "training_seconds": [60, 90], "overrides": [],
-        "seeds": [0, 1], "hardware": "a laptop", "commit": "0123456789", "curves": [],
+        **config_hashes(ROOT, paper, experiment, "laptop", []), "overrides": [],
+        "scale": "laptop", "seeds": [0, 1], "training_seconds": [60, 90], "metrics": metrics,
+        "curves": curves, "hardware": ["a laptop"], "commits": ["0123456789-dirty"],
+        "datalist_sha256": "0f",
     }  # fmt: skip
-    folder = tmp_path / paper.name
-    folder.mkdir()
-    (folder / "unet.json").write_text(json.dumps(record))
-    text = section(paper, tmp_path)
+    (results / paper.name).mkdir(exist_ok=True)
+    path = results / paper.name / f"{name}.json"
+    path.write_text(json.dumps(record))
+    return path
+
+
+def test_a_cell_holds_mean_interval_and_spread(results):
+    paper = read_paper("unet_isbi_mane_mittal")
+    line = "| U-Net | pixel error at 1/2 (Table 1) | 0.0828 | not run | not run |"
+    assert line in section(paper, results)
+    metric = {"mean": 0.08, "low": 0.07, "high": 0.09, "n": 5, "by_seed": [0.07, 0.09]}
+    write_record(results, paper, "unet", {"test_pixel_error": metric})
+    text = section(paper, results)
     assert "| 0.0828 | 0.0800 (0.0700 to 0.0900) ± 0.0100 | not run |" in text
-    assert "5 images, seeds 0, 1, 1.0, 1.5 min of training on a laptop, commit 01234567" in text
+    made = "5 images, seeds 0, 1, 1.0, 1.5 min of training on a laptop, commit 01234567-dirty."
+    assert made in text
 
 
-def test_the_ranking_is_of_means_with_paired_intervals(tmp_path):
+def test_a_record_of_another_config_is_marked(results):
+    paper = read_paper("unet_isbi_mane_mittal")
+    path = write_record(results, paper, "unet", {"x": {"n": 1}})
+    assert "changed since" not in section(paper, results)
+    path.write_text(path.read_text().replace('"overrides": []', '"overrides": ["--patch", "9"]'))
+    assert "**Its config has changed since.**" in section(paper, results)
+
+
+def test_the_ranking_is_of_means_with_paired_intervals(results):
     paper = read_paper("unet_school_isbi")
-    folder = tmp_path / paper.name
-    folder.mkdir()
     of = {"unet3plus": (0.92, 0.93), "unet": (0.93, 0.94), "unetpp": (0.90, 0.91)}
     for name, (first, second) in of.items():
-        assert "Ranking" not in section(paper, tmp_path)
+        assert "Ranking" not in section(paper, results)
         metric = {
             "mean": (first + second) / 2, "by_seed": [first, second], "low": None, "high": None,
             "by_image": {"a": first, "b": second},
         }  # fmt: skip
-        record = {
-            "metrics": {"test_accuracy": metric}, "training_seconds": [60, 60], "overrides": [],
-            "seeds": [0, 1], "hardware": "a laptop", "commit": "0123456789", "curves": [],
-        }  # fmt: skip
-        (folder / f"{name}.json").write_text(json.dumps(record))
-    text = section(paper, tmp_path)
+        write_record(results, paper, name, {"test_accuracy": metric})
+    text = section(paper, results)
     assert (
         "laptop scale: U-Net 0.9350, UNet 3+ 0.9250, UNet++ 0.9050; the paper's is UNet 3+" in text
     )
+    assert "Minutes of training each: U-Net 1.2, UNet 3+ 1.2, UNet++ 1.2." in text
     assert "UNet 3+ less U-Net: -0.0100 (-0.0100 to -0.0100 over images), higher in 0 of 4" in text
     assert "UNet 3+ less UNet++: +0.0200 (+0.0200 to +0.0200 over images), higher in 4 of 4" in text
 
 
-def test_accuracy_against_epoch_is_the_mean_over_seeds(tmp_path):
+def test_accuracy_against_epoch_is_the_mean_over_seeds(results):
     paper = read_paper("unet_school_isbi")
-    (tmp_path / paper.name).mkdir()
     curves = [
         {"epoch": [1, 2, 4], "test_accuracy": [0.5, 0.6, last], "train_accuracy": [None, 0.5, 0.5]}
         for last in (0.8, 0.9)
     ]
-    record = {
-        "metrics": {"x": {"n": 1}}, "training_seconds": [60, 60], "overrides": [], "seeds": [0, 1],
-        "hardware": "a laptop", "commit": "0123456789", "curves": curves,
-    }  # fmt: skip
-    (tmp_path / paper.name / "unet.json").write_text(json.dumps(record))
-    lines = section(paper, tmp_path).splitlines()
+    write_record(results, paper, "unet", {"x": {"n": 1}}, curves)
+    lines = section(paper, results).splitlines()
     assert "| | split | 1 | 2 | 3 | 4 |" in lines
     assert "| U-Net | train | – | 0.5000 | – | 0.5000 |" in lines
     assert "|  | validation | – | – | – | – |" in lines

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from pipeline.papers.measure import MEASURES
-from pipeline.papers.records import config_sha256, metrics_of, read_result
+from pipeline.papers.records import metrics_of, read_result
+
+SUMMARY = {
+    "test": {"iou": {}},
+    "isbi_best_threshold_on_test": {"rand_error": {"value": 0.1, "threshold": 0.9}},
+}
 
 
 @pytest.fixture
@@ -20,7 +25,7 @@ def evaluations(tmp_path):
         ]
         rows = [{"image": image, "soft_iou": 0.5} for image in reversed(images)]
         (folder / "cases.json").write_text(json.dumps(cases))
-        (folder / "summary.json").write_text(json.dumps({"test": {"iou": {}}}))
+        (folder / "summary.json").write_text(json.dumps(SUMMARY))
         content = {"rows": {"validation": rows, "test": rows}, "scalars": {"epoch": 3 + seed}}
         (folder / MEASURES).write_text(json.dumps(content))
     return [tmp_path / "seed_0", tmp_path / "seed_1"]
@@ -28,12 +33,14 @@ def evaluations(tmp_path):
 
 def test_seeds_are_averaged_before_the_interval_of_images(evaluations):
     found = metrics_of(evaluations)
-    assert set(found) == {"validation_soft_iou", "test_iou", "test_soft_iou", "epoch"}
+    scalars = {"epoch", "challenge_rand_error"}
+    assert set(found) == {"validation_soft_iou", "test_iou", "test_soft_iou", *scalars}
     assert found["test_iou"]["mean"] == pytest.approx(0.8)
     assert found["test_iou"]["by_seed"] == pytest.approx([0.9, 0.7])
     assert found["test_iou"]["n"] == 3
     assert 0.7 <= found["test_iou"]["low"] < 0.8 < found["test_iou"]["high"] <= 0.9
     assert found["epoch"] == {"mean": 3.5, "by_seed": [3.0, 4.0]}
+    assert found["challenge_rand_error"]["mean"] == 0.1
 
 
 def test_single_images_are_kept_where_they_are_wanted(evaluations):
@@ -42,16 +49,6 @@ def test_single_images_are_kept_where_they_are_wanted(evaluations):
         {"0.png": 0.7, "1.png": 0.8, "2.png": 0.9}
     )
     assert "by_image" not in found["test_soft_iou"]
-
-
-def test_a_config_is_told_from_another(tmp_path):
-    path = tmp_path / "train.yaml"
-    path.write_text("rate: 1\n")
-    first = config_sha256([path], ["--threads", "1"])
-    assert first == config_sha256([path], [])
-    assert first != config_sha256([path], ["--rate", "2"])
-    path.write_text("rate: 2  # another\n")
-    assert first != config_sha256([path], [])
 
 
 def test_a_broken_record_is_named(tmp_path):

@@ -3,9 +3,10 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from ignite.engine import Engine, Events
 
 from pipeline.networks.weights import read_checkpoint
-from pipeline.training.checkpoints import write_tensors
+from pipeline.training.checkpoints import KeepEpochs, write_tensors
 
 OLD, NEW = {"w": torch.zeros(1)}, {"w": torch.ones(10_000)}
 
@@ -39,3 +40,23 @@ def test_no_room_for_a_checkpoint_leaves_the_old_one(tmp_path):
 def test_tensors_come_back(tmp_path):
     write_tensors(tmp_path / "model.pt", NEW)
     assert torch.equal(read_checkpoint(tmp_path / "model.pt")["w"], NEW["w"])
+
+
+def test_every_epoch_is_kept_and_one_that_was_lost_at_an_interruption_too(tmp_path):
+    network = torch.nn.Linear(1, 1)
+
+    def trainer(epochs, resumed=0):
+        engine = Engine(lambda engine, batch: network.weight.data.fill_(engine.state.epoch))
+        engine.state.epoch = resumed
+        # as KeepLast does when it resumes
+        engine.add_event_handler(
+            Events.STARTED, lambda engine: setattr(engine.state, "epoch", resumed)
+        )
+        KeepEpochs(network, str(tmp_path)).attach(engine)
+        engine.run([0], max_epochs=epochs)
+
+    trainer(2)
+    (tmp_path / "epoch=2.pt").unlink()
+    trainer(3, resumed=2)
+    found = {path.stem: torch.load(path)["weight"].item() for path in tmp_path.glob("*.pt")}
+    assert found == {"epoch=1": 1, "epoch=2": 2, "epoch=3": 3}
