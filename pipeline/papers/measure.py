@@ -13,6 +13,7 @@ from skimage.transform import resize
 from pipeline.data.datalist import read_datalist
 from pipeline.data.files import write_json
 from pipeline.evaluation.cases import Case
+from pipeline.evaluation.isbi import THRESHOLDS, IsbiCurve
 from pipeline.evaluation.overlap import METRICS, SOFT, count
 from pipeline.evaluation.threshold import ThresholdCurve
 from pipeline.networks import UNetPlusPlus
@@ -30,6 +31,7 @@ def measure(
     dataset_dir: str,
     folder: str,
     epochs: str,
+    isbi: bool = False,
     tracking: Tracking | None = None,
     model: str = "",
 ) -> None:
@@ -38,7 +40,8 @@ def measure(
     For each image of validation and test: IoU, Dice and accuracy at 1/2, soft IoU and soft Dice,
     the accuracy of the answer "foreground everywhere" (which is its IoU, too), the share of pixels
     whose 8-bit values are exactly the label's (:func:`exact_8_bit`), and for each head of a UNet++
-    the accuracy at the threshold that is best on validation. For each epoch whose weights were kept
+    the accuracy at the threshold that is best on validation; the scores of the ISBI 2012 challenge,
+    each at the threshold that is best for it on validation. For each epoch whose weights were kept
     the accuracy on both splits.
 
     Args:
@@ -47,16 +50,21 @@ def measure(
         dataset_dir: of the cohort.
         folder: where to write.
         epochs: folder of the weights of each epoch; it may be absent.
+        isbi: whether the challenge's scores are wanted.
         tracking: for the training accuracy of each epoch, which the training recorded.
         model: the weights, whose record names that training.
     """
     labels = _labels(dataset_dir)
     engines = {"validation": validator, "test": tester}
+    cases = {split: collect_cases(engine) for split, engine in engines.items()}
     rows = {
-        split: [{"image": case.name, **_scores(case, labels[case.name])} for case in cases]
-        for split, cases in ((split, collect_cases(engine)) for split, engine in engines.items())
+        split: [{"image": case.name, **_scores(case, labels[case.name])} for case in some]
+        for split, some in cases.items()
     }
-    for name, values in _heads(validator, tester).items():
+    further = _heads(validator, tester)
+    if isbi:
+        further |= challenge_scores(cases["validation"], cases["test"])
+    for name, values in further.items():
         for row, value in zip(rows["test"], values, strict=True):
             row[name] = value
     found = _by_epoch(validator, tester, Path(epochs))
@@ -91,6 +99,26 @@ def exact_8_bit(probability: NDArray[np.floating], label: NDArray[np.bool_]) -> 
     return {
         "exact_8_bit_prediction_resized": float((larger.round() == wanted).mean()),
         "exact_8_bit_label_resized": float((grey == smaller).mean()),
+    }
+
+
+def challenge_scores(validation: Sequence[Case], test: Sequence[Case]) -> dict[str, list[float]]:
+    """Score each test slice by the challenge's measures, ``NAME_by_validation``.
+
+    Segments are the components of the mask at a threshold, one of eleven, which is the best on
+    validation for that measure; the challenge itself takes the best on test.
+    """
+    curves = IsbiCurve(), IsbiCurve()
+    for curve, cases in zip(curves, (validation, test), strict=True):
+        for case in cases:
+            curve.add(case.probability[0].numpy(), case.truth[0].numpy() != 0)
+    chosen = {
+        name: int(np.flatnonzero(found["threshold"] == THRESHOLDS)[0])
+        for name, found in curves[0].best().items()
+    }
+    return {
+        f"{name}_by_validation": [row[index][name] for row in curves[1].rows]
+        for name, index in chosen.items()
     }
 
 

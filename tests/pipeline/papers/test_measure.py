@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from pipeline.evaluation.cases import Case
+from pipeline.evaluation.isbi import isbi_scores
 from pipeline.papers import measure as measures
-from pipeline.papers.measure import exact_8_bit
+from pipeline.papers.measure import challenge_scores, exact_8_bit
 
 
 def test_grey_values_must_be_exactly_the_labels():
@@ -24,6 +25,22 @@ def test_a_smaller_prediction_is_compared_in_two_ways():
     assert found["exact_8_bit_label_resized"] == 1.0
     # between the columns the resized prediction is grey, 64 and 191
     assert found["exact_8_bit_prediction_resized"] == 0.5
+
+
+def test_the_challenges_thresholds_are_chosen_on_validation():
+    cells = torch.ones(1, 4, 9)
+    cells[..., 4] = 0
+
+    def case(inside, membrane):
+        probability = torch.where(cells == 1, inside, membrane)
+        return Case("a.png", cells[0], probability, cells)
+
+    # on validation the cells part from 0.5 on; at 0.5 they are one on test
+    found = challenge_scores([case(0.7, 0.45)], [case(0.7, 0.55)])
+    merged = isbi_scores(np.ones((4, 9), bool), cells[0].numpy() != 0)
+    assert found["rand_error_by_validation"] == [merged["rand_error"]]
+    assert found["rand_error_by_validation"][0] > 0.3
+    assert challenge_scores([case(0.7, 0.55)], [case(0.7, 0.55)])["rand_error_by_validation"] == [0]
 
 
 class Engine:
