@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
+from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data.files import atomic, sha256, write_json
 from pipeline.networks.weights import load_weights, read_checkpoint
@@ -41,6 +43,11 @@ class Stateful(Protocol):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> object:
         """Take a state."""
+
+
+def bare(part: Any) -> Any:
+    """Return what is replicated over processes without its wrapper, and all else as it is."""
+    return part.module if isinstance(part, DistributedDataParallel) else part
 
 
 class KeepBest:
@@ -78,7 +85,7 @@ class KeepBest:
         dataset_dir: str,
         patience: int = 0,
     ) -> None:
-        self.network, self.validator = network, validator
+        self.network, self.validator = bare(network), validator
         self.metric, self.patience, self.record = metric, patience, record
         self.trained_on = sorted(image_hashes(dataset_dir, "training"))
         self.chosen_on = sorted(image_hashes(dataset_dir, "validation"))
@@ -110,6 +117,7 @@ class KeepBest:
             raise ValueError(f"key_metric: validation has no '{self.metric}'; it has {known}")
         return float(metrics[self.metric])
 
+    @idist.one_rank_only()
     def _save(self, epoch: int, value: float) -> None:
         write_tensors(self.folder / MODEL, self.network.state_dict())
         write_json(
@@ -132,6 +140,10 @@ class KeepBest:
                 f"model; lower val_interval, or go on with more max_epochs and --resume "
                 f"{self.folder / LAST}"
             )
+        self._copy()
+
+    @idist.one_rank_only()
+    def _copy(self) -> None:
         for name in (MODEL, RECORD):
             with atomic(self.publish_to / name) as temporary:
                 shutil.copyfile(self.folder / name, temporary)
@@ -161,7 +173,8 @@ class KeepLast:
         resume: str | None = None,
     ) -> None:
         self.path = Path(folder) / LAST
-        self.state, self.seed, self.datalist, self.resume = state, seed, datalist, resume
+        self.state = {name: bare(part) for name, part in state.items()}
+        self.seed, self.datalist, self.resume = seed, datalist, resume
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after every handler whose state it saves."""
@@ -169,6 +182,7 @@ class KeepLast:
             engine.add_event_handler(Events.STARTED, self._load)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
 
+    @idist.one_rank_only()
     def _save(self, engine: Engine) -> None:
         content = {name: part.state_dict() for name, part in self.state.items()}
         content["run"] = {"seed": self.seed, "datalist": self.datalist}
@@ -204,6 +218,7 @@ class KeepLast:
             setattr(engine.state, name, content["trainer"][name])
         self._take_best(path.parent)
 
+    @idist.one_rank_only()
     def _take_best(self, interrupted: Path) -> None:
         """Copy the interrupted run's best model, in case no later epoch beats it."""
         for name in (MODEL, RECORD):
@@ -223,13 +238,14 @@ class KeepEpochs:
     """
 
     def __init__(self, network: torch.nn.Module, folder: str) -> None:
-        self.network, self.folder = network, Path(folder)
+        self.network, self.folder = bare(network), Path(folder)
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after :class:`KeepLast`, which may load an epoch."""
         engine.add_event_handler(Events.STARTED, self._save)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
 
+    @idist.one_rank_only()
     def _save(self, engine: Engine) -> None:
         if engine.state.epoch:
             path = self.folder / f"epoch={engine.state.epoch}.pt"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from ignite.metrics import Average, Metric, MetricsLambda
@@ -39,8 +40,11 @@ class ImageCounts(Metric):
             self.images += [count(label >= 0, true) for label, true in pairs]
 
     def compute(self) -> list[Counts]:
-        """Return the counts of all labels of all images since the last reset."""
-        return self.images
+        """Return the counts of all labels of all images since the last reset, of all processes."""
+        if idist.get_world_size() == 1:
+            return self.images
+        gathered = idist.all_gather(torch.tensor(self.images, device=idist.device()))
+        return [Counts(*row) for row in gathered.tolist()]
 
 
 def image_metrics() -> dict[str, MetricsLambda]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.utils import convert_to_tensor
@@ -39,6 +40,7 @@ class BestOverlays:
                 )
                 self.seen.append((image[0], logits.sigmoid(), truth))
 
+    @idist.one_rank_only()
     def _write(self, engine: Engine) -> None:
         if engine.state.best_epoch != engine.state.epoch:
             return

@@ -2,6 +2,7 @@
 
 import time
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
@@ -25,6 +26,8 @@ class Progress:
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after :class:`pipeline.training.KeepBest`."""
+        if idist.get_rank():  # one process speaks for all
+            return
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_STARTED, self._epoch_started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)

@@ -2,6 +2,7 @@
 
 import random
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
@@ -12,7 +13,8 @@ class SeedEachEpoch:
     """Seed every generator at the start of each epoch from the seed and the epoch.
 
     The random states are then a function of the two, so that a run resumed at epoch n draws what
-    the uninterrupted one would have drawn: crops, flips, shuffling and dropout.
+    the uninterrupted one would have drawn: crops, flips, shuffling and dropout. Of several
+    processes each has random transforms of its own; what is drawn from the data is the same in all.
 
     Args:
         seed: the run's seed.
@@ -33,4 +35,4 @@ class SeedEachEpoch:
         torch.manual_seed(int(seeds[0]))
         np.random.seed(seeds[1])
         random.seed(int(seeds[2]))
-        set_rnd(self.dataset, int(seeds[3]))
+        set_rnd(self.dataset, int(seeds[3]) + idist.get_rank())

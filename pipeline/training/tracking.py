@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from filelock import FileLock
 from ignite.engine import Engine, Events
@@ -173,6 +174,8 @@ class TrackTraining:
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after all other handlers."""
+        if idist.get_rank():  # one process speaks for all
+            return
         engine.add_event_handler(Events.STARTED, self.tracking.start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._log_epoch)
         engine.add_event_handler(Events.COMPLETED, self._complete)
