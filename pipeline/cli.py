@@ -1,9 +1,7 @@
 """``unet-school …``: what is not a bundle run."""
 
 import argparse
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 from pipeline.commands.compare import add_compare
@@ -11,14 +9,13 @@ from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
 from pipeline.commands.new import add_new
 from pipeline.commands.reproduce import add_reproduce
-from pipeline.mistakes import mistake_of, wants_traceback
+from pipeline.mistakes import exit_when_terminated, mistake_of, wants_traceback
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one line on standard error and exit code 1."""
     options = _options(list(sys.argv[1:] if arguments is None else arguments))
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was begun is ended properly
+    exit_when_terminated()
     try:
         options.command(options)
     except KeyboardInterrupt:

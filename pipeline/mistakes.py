@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
@@ -25,6 +26,12 @@ def one_line_mistakes() -> None:
     main = sys.modules["__main__"].__spec__
     if main is not None and main.name.startswith("monai.bundle"):
         sys.excepthook = _hook
+        exit_when_terminated()
+
+
+def exit_when_terminated() -> None:
+    """Turn a termination signal into an exit, so that what was begun ends properly."""
+    if threading.current_thread() is threading.main_thread():  # no other may set a handler
         signal.signal(signal.SIGTERM, _terminated)
 
 

@@ -15,9 +15,9 @@ from pipeline.data.files import write_json
 from pipeline.evaluation.cases import Case
 from pipeline.evaluation.isbi import THRESHOLDS, IsbiCurve
 from pipeline.evaluation.overlap import METRICS, SOFT, count
-from pipeline.evaluation.threshold import ThresholdCurve
 from pipeline.networks import UNetPlusPlus
 from pipeline.networks.weights import load_weights, read_checkpoint
+from pipeline.training.choose import curve_of
 from pipeline.training.collect import collect_cases
 from pipeline.training.tracking import Tracking, training_run
 
@@ -129,9 +129,8 @@ def _grey(values: NDArray[Any]) -> NDArray[np.uint8]:
 def _labels(dataset_dir: str) -> dict[str, NDArray[np.bool_]]:
     """The label of each image as its file has it, before the bundle's preprocessing."""
     datalist = read_datalist(dataset_dir)
-    folder = datalist.path.parent
     return {
-        Path(entry["image"]).name: imread(folder / entry["label"]) != 0
+        Path(entry["image"]).name: imread(entry["label"]) != 0
         for split in ("validation", "test")
         for entry in datalist.entries(split)
     }
@@ -156,7 +155,7 @@ def _heads(validator: Evaluator, tester: Evaluator) -> dict[str, list[float]]:
     try:
         for head in range(1, network.depth + 1):
             network.evaluation_head = head
-            threshold = _curve(collect_cases(validator)).best("accuracy")
+            threshold = curve_of(collect_cases(validator), "accuracy", None).best("accuracy")
             found[f"accuracy_head_{head}"] = _accuracies(collect_cases(tester), threshold)
     finally:
         network.evaluation_head = usual
@@ -175,7 +174,8 @@ def _by_epoch(validator: Evaluator, tester: Evaluator, folder: Path) -> dict[str
         for file in files:
             load_weights(network, read_checkpoint(file), file)
             both = [collect_cases(engine) for engine in (validator, tester)]
-            of_epochs.append([_curve(cases).values("accuracy") for cases in both])
+            of_both = (curve_of(cases, "accuracy", None) for cases in both)
+            of_epochs.append([curve.values("accuracy") for curve in of_both])
             halves.append([np.mean(_accuracies(cases, HALF)) for cases in both])
     finally:
         network.load_state_dict(best)
@@ -206,10 +206,3 @@ def _accuracies(cases: Sequence[Case], threshold: float) -> list[float]:
 
 def _epoch(file: Path) -> int:
     return int(file.stem.removeprefix("epoch="))
-
-
-def _curve(cases: Sequence[Case]) -> ThresholdCurve:
-    curve = ThresholdCurve()
-    for case in cases:
-        curve.add(case.probability, case.truth)
-    return curve

@@ -86,24 +86,22 @@ def _tables(folder: Path) -> dict[str, Any]:
     """The rows of both splits, and which of their columns are scores."""
     measures = json.loads((folder / MEASURES).read_text("utf-8"))
     rows = measures["rows"]
-    scored = json.loads((folder / "summary.json").read_text("utf-8"))["test"]
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    # the challenge's scores, each at the threshold that is best for it on test, as it has them
+    challenge = summary.get("isbi_best_threshold_on_test", {})
     of_image = {row["image"]: row for row in rows["test"]}
     cases = json.loads((folder / CASES).read_text("utf-8"))
     names = {split: [name for name in rows[split][0] if name != "image"] for split in SPLITS}
     return {
         "validation": rows["validation"],
         "test": [{**row, **of_image[row["image"]]} for row in cases],
-        "names": {"validation": names["validation"], "test": [*scored, *names["test"]]},
-        "scalars": {**measures.get("scalars", {}), **_challenge(folder)},
+        "names": {"validation": names["validation"], "test": [*summary["test"], *names["test"]]},
+        "scalars": {
+            **measures.get("scalars", {}),
+            **{f"challenge_{name}": found["value"] for name, found in challenge.items()},
+        },
         "curves": measures.get("curves", {}),
     }
-
-
-def _challenge(folder: Path) -> dict[str, float]:
-    """The challenge's scores, each at the threshold that is best for it on test, as it has them."""
-    summary = json.loads((folder / "summary.json").read_text("utf-8"))
-    best = summary.get("isbi_best_threshold_on_test", {})
-    return {f"challenge_{name}": found["value"] for name, found in best.items()}
 
 
 def _rounded(value: float | int | None) -> float | int | None:
