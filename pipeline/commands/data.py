@@ -16,14 +16,19 @@ if TYPE_CHECKING:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add the room's commands."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_phantom(commands.add_parser("phantom", help="make images of touching cells, with labels"))
+    _add_phantom(commands.add_parser("phantom", help="make images of cells or lungs, with labels"))
     _add_prepare(commands.add_parser("prepare", help="bring a data set into a cohort"))
     add_check(commands.add_parser("check", help="tell what a cohort is, and what is wrong"))
     _add_split(commands.add_parser("split", help="split a cohort anew, or into folds"))
 
 
 def _add_phantom(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kind", choices=["cells"], default="cells", help="what is on the images")
+    parser.add_argument(
+        "--kind",
+        choices=["cells", "lungs"],
+        default="cells",
+        help="cells: a cohort; lungs: CT slices, for data prepare lung_ct (cells)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     parser.add_argument("--count", type=int, default=20, help="images (20)")
     parser.add_argument("--size", type=int, default=256, help="side of an image in pixels (256)")
@@ -99,13 +104,19 @@ def _phantom(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from pipeline.commands.describe import describe
+    from pipeline.data.ct_phantom import write_lungs
     from pipeline.data.files import fill_folder
     from pipeline.data.phantom import write_cells
 
     chosen = {"count": options.count, "size": options.size, "seed": options.seed}
-    with tqdm(unit="image", disable=None) as bar:
-        fill_folder(options.out, partial(write_cells, tick=bar.update, **chosen))
-    describe(options.out)
+    write = write_cells if options.kind == "cells" else write_lungs
+    with tqdm(total=options.count, unit="image", disable=None) as bar:
+        fill_folder(options.out, partial(write, tick=bar.update, **chosen))
+    if options.kind == "cells":
+        describe(options.out)
+    else:
+        prepare = f"unet-school data prepare lung_ct --source {options.out} --out DIR"
+        print(f"{options.out}: {options.count} CT slices; next: {prepare}")
 
 
 def _listed(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]:

@@ -76,11 +76,11 @@ def cells(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """
     instances, edge = _sheet(size, rng)
     interior = 0.68 + 0.05 * rng.standard_normal(instances.max() + 1)[instances]
-    strength = _smooth(size, 25, rng, 0.28, 0.09)
+    strength = smooth_field(size, 25, rng, 0.28, 0.09)
     membrane = strength * np.exp(-((edge / 2.2) ** 2))
-    organelles = 0.3 * (_smooth(size, 3, rng, 0, 1) > 1.6) * (edge > 4)
-    light = _smooth(size, size / 5, rng, 0, 0.12)
-    texture = _smooth(size, 1.5, rng, 0, 0.05)
+    organelles = 0.3 * (smooth_field(size, 3, rng, 0, 1) > 1.6) * (edge > 4)
+    light = smooth_field(size, size / 5, rng, 0, 0.12)
+    texture = smooth_field(size, 1.5, rng, 0, 0.05)
     image = ndimage.gaussian_filter(interior - membrane - organelles + texture, 0.8) + light
     image += rng.normal(0, 0.05, image.shape)
     return (255 * image.clip(0, 1)).astype(np.uint8), instances
@@ -92,7 +92,7 @@ def _sheet(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     centres = rng.uniform(
         -margin, size + margin, (max(4, (size + 2 * margin) ** 2 // CELL_AREA), 2)
     )
-    bend = np.stack([_smooth(size, 8, rng, 0, 4) for _ in range(2)], axis=-1)
+    bend = np.stack([smooth_field(size, 8, rng, 0, 4) for _ in range(2)], axis=-1)
     pixels = np.moveaxis(np.mgrid[:size, :size], 0, -1)
     _, nearest = cKDTree(centres).query(pixels + bend)
     edge = ndimage.distance_transform_edt(~find_boundaries(nearest, mode="inner"))
@@ -101,7 +101,7 @@ def _sheet(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     return relabel_sequential(instances)[0].astype(np.uint16), edge
 
 
-def _smooth(
+def smooth_field(
     size: int, sigma: float, rng: np.random.Generator, mean: float, deviation: float
 ) -> np.ndarray:
     """Return a smooth random field of the given mean and standard deviation."""

@@ -3,11 +3,17 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
+import torch
 from monai.bundle import ConfigParser
 
 from pipeline.papers.paper import Experiment, Paper
+
+
+class OneScaleError(ValueError):
+    """An experiment has no overlay that tells paper scale from laptop scale."""
 
 
 def training_configs(root: Path, paper: Paper, experiment: Experiment, scale: str) -> list[Path]:
@@ -24,7 +30,7 @@ def training_configs(root: Path, paper: Paper, experiment: Experiment, scale: st
 
     Raises:
         FileNotFoundError: a file is not there.
-        ValueError: paper scale of an experiment that has one scale alone.
+        OneScaleError: paper scale of an experiment that has laptop scale alone.
     """
     configs = root / "bundles" / paper.bundle / "configs"
     folder = configs / "experiments" / paper.name
@@ -40,7 +46,7 @@ def training_configs(root: Path, paper: Paper, experiment: Experiment, scale: st
     if scale == "laptop":
         return [*files, *narrower]
     if not narrower:
-        raise ValueError(f"{paper.name}: {experiment.name} has laptop scale alone")
+        raise OneScaleError(f"{paper.name}: {experiment.name} has laptop scale alone")
     return files
 
 
@@ -63,6 +69,22 @@ def config_hashes(
         "training_sha256": config_sha256(training_configs(*files), overrides),
         "evaluation_sha256": config_sha256(evaluation_configs(*files), overrides),
     }
+
+
+def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int:
+    """Count the numbers in a network: its parameters, and the running statistics of batch norm.
+
+    As Keras counts "total parameters". No number is drawn or stored for it.
+    """
+    return _numbers_of(tuple(training_configs(root, paper, experiment, scale)))
+
+
+@cache
+def _numbers_of(configs: tuple[Path, ...]) -> int:
+    parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
+    with torch.device("meta"):
+        network = parser.get_parsed_content("network_def")
+    return sum(each.numel() for each in network.state_dict().values() if each.is_floating_point())
 
 
 def config_sha256(configs: Sequence[Path], overrides: Sequence[str]) -> str:

@@ -16,13 +16,13 @@ from pipeline.evaluation.cases import Case
 from pipeline.evaluation.isbi import THRESHOLDS, IsbiCurve
 from pipeline.evaluation.overlap import METRICS, SOFT, count
 from pipeline.networks import UNetPlusPlus
-from pipeline.networks.weights import load_weights, read_checkpoint
+from pipeline.papers.epochs import HALF, by_epoch, scores_at, training_curves
 from pipeline.training.choose import curve_of
 from pipeline.training.collect import collect_cases
+from pipeline.training.summarise import mean_training_mask
 from pipeline.training.tracking import Tracking, training_run
 
 MEASURES = "measures.json"
-HALF = 0.5
 
 
 def measure(
@@ -34,15 +34,18 @@ def measure(
     isbi: bool = False,
     tracking: Tracking | None = None,
     model: str = "",
+    trainer: Evaluator | None = None,
+    metric: str = "accuracy",
 ) -> None:
     """Measure a trained network in the papers' further ways, and write ``measures.json``.
 
-    For each image of validation and test: IoU, Dice and accuracy at 1/2, soft IoU and soft Dice,
-    the accuracy of the answer "foreground everywhere" (which is its IoU, too), the share of pixels
-    whose 8-bit values are exactly the label's (:func:`exact_8_bit`), and for each head of a UNet++
-    the accuracy at the threshold that is best on validation; the scores of the ISBI 2012 challenge,
-    each at the threshold that is best for it on validation. For each epoch whose weights were kept
-    the accuracy on both splits.
+    For each image of a split: IoU, Dice and accuracy at 1/2, soft IoU and soft Dice, the accuracy
+    of the answer "foreground everywhere" (which is its IoU, too), IoU and Dice of the mean training
+    mask where all images are of one size, the share of pixels whose 8-bit values are exactly the
+    label's (:func:`exact_8_bit`), and for each head of a UNet++ the accuracy at the threshold that
+    is best on validation; the scores of the ISBI 2012 challenge, each at the threshold that is best
+    for it on validation. For each epoch the metric on both splits where its weights were kept, and
+    what the training recorded of it.
 
     Args:
         validator: over the validation split, with the network's weights.
@@ -51,27 +54,26 @@ def measure(
         folder: where to write.
         epochs: folder of the weights of each epoch; it may be absent.
         isbi: whether the challenge's scores are wanted.
-        tracking: for the training accuracy of each epoch, which the training recorded.
+        tracking: for what the training recorded of each epoch.
         model: the weights, whose record names that training.
+        trainer: over the training split, with the same network, where its scores are wanted.
+        metric: that is followed over epochs: ``accuracy``, ``iou`` or ``dice``.
     """
-    labels = _labels(dataset_dir)
-    engines = {"validation": validator, "test": tester}
-    cases = {split: collect_cases(engine) for split, engine in engines.items()}
-    rows = {
-        split: [{"image": case.name, **_scores(case, labels[case.name])} for case in some]
-        for split, some in cases.items()
-    }
+    engines = {"training": trainer, "validation": validator, "test": tester}
+    cases = {split: collect_cases(each) for split, each in engines.items() if each is not None}
+    rows = {split: _rows(some, dataset_dir, split) for split, some in cases.items()}
     further = _heads(validator, tester)
     if isbi:
         further |= challenge_scores(cases["validation"], cases["test"])
     for name, values in further.items():
         for row, value in zip(rows["test"], values, strict=True):
             row[name] = value
-    found = _by_epoch(validator, tester, Path(epochs))
-    if found and tracking is not None:
-        history = dict(tracking.history(training_run(model)).get("train_accuracy", ()))
-        of_epochs = found["curves"]["epoch"]
-        found["curves"]["train_accuracy"] = [_rounded(history.get(epoch)) for epoch in of_epochs]
+    found = by_epoch(validator, tester, Path(epochs), metric)
+    if tracking is not None:
+        history = tracking.history(training_run(model))
+        of_epochs = found.get("curves", {})
+        recorded = training_curves(history, metric, of_epochs.get("epoch", ()))
+        found["curves"] = {**recorded, **of_epochs}
     write_json(Path(folder) / MEASURES, {"rows": rows, **found})
 
 
@@ -126,14 +128,22 @@ def _grey(values: NDArray[Any]) -> NDArray[np.uint8]:
     return (values * 255.0).round().astype(np.uint8)
 
 
-def _labels(dataset_dir: str) -> dict[str, NDArray[np.bool_]]:
-    """The label of each image as its file has it, before the bundle's preprocessing."""
-    datalist = read_datalist(dataset_dir)
-    return {
-        Path(entry["image"]).name: imread(entry["label"]) != 0
-        for split in ("validation", "test")
-        for entry in datalist.entries(split)
+def _rows(cases: Sequence[Case], dataset_dir: str, split: str) -> list[dict[str, Any]]:
+    """Score each image, and name its patient where that is known."""
+    entries = {
+        Path(entry["image"]).name: entry for entry in read_datalist(dataset_dir).entries(split)
     }
+    mean = mean_training_mask(cases, dataset_dir)
+    rows = []
+    for case in cases:
+        entry = entries[case.name]
+        label = imread(entry["label"]) != 0  # of the file, before the bundle's preprocessing
+        row = {"image": case.name, "patient": entry.get("patient"), **_scores(case, label)}
+        if mean is not None:
+            counts = count(mean, case.truth[0])
+            row |= {f"mean_mask_{name}": METRICS[name](counts) for name in ("iou", "dice")}
+        rows.append(row)
+    return rows
 
 
 def _scores(case: Case, label: NDArray[np.bool_]) -> dict[str, float]:
@@ -156,53 +166,7 @@ def _heads(validator: Evaluator, tester: Evaluator) -> dict[str, list[float]]:
         for head in range(1, network.depth + 1):
             network.evaluation_head = head
             threshold = curve_of(collect_cases(validator), "accuracy", None).best("accuracy")
-            found[f"accuracy_head_{head}"] = _accuracies(collect_cases(tester), threshold)
+            found[f"accuracy_head_{head}"] = scores_at(collect_cases(tester), threshold, "accuracy")
     finally:
         network.evaluation_head = usual
     return found
-
-
-def _by_epoch(validator: Evaluator, tester: Evaluator, folder: Path) -> dict[str, Any]:
-    """Accuracy against epoch, and what is chosen of all epochs and thresholds by either split."""
-    files = sorted(folder.glob("epoch=*.pt"), key=_epoch)
-    if not files:
-        return {}
-    network = validator.network
-    best = {name: values.clone() for name, values in network.state_dict().items()}
-    of_epochs, halves = [], []
-    try:
-        for file in files:
-            load_weights(network, read_checkpoint(file), file)
-            both = [collect_cases(engine) for engine in (validator, tester)]
-            of_both = (curve_of(cases, "accuracy", None) for cases in both)
-            of_epochs.append([curve.values("accuracy") for curve in of_both])
-            halves.append([np.mean(_accuracies(cases, HALF)) for cases in both])
-    finally:
-        network.load_state_dict(best)
-    validation, test = np.array(of_epochs).swapaxes(0, 1)  # each (epochs, thresholds)
-    scalars = {}
-    for split, accuracy in (("validation", validation), ("test", test)):
-        epoch, level = np.unravel_index(accuracy.argmax(), accuracy.shape)
-        scalars[f"accuracy_chosen_on_{split}"] = float(test[epoch, level])
-        scalars[f"epoch_chosen_on_{split}"] = _epoch(files[int(epoch)])
-        scalars[f"level_chosen_on_{split}"] = int(level)
-    curves = {
-        "epoch": [_epoch(file) for file in files],
-        **{
-            f"{split}_accuracy": np.round(values, 4).tolist()
-            for split, values in zip(("validation", "test"), zip(*halves, strict=True), strict=True)
-        },
-    }
-    return {"scalars": scalars, "curves": curves}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
-def _accuracies(cases: Sequence[Case], threshold: float) -> list[float]:
-    return [METRICS["accuracy"](count(c.probability >= threshold, c.truth)) for c in cases]
-
-
-def _epoch(file: Path) -> int:
-    return int(file.stem.removeprefix("epoch="))

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data.files import atomic
 from pipeline.evaluation.statistics import bootstrap_interval
-from pipeline.papers.configs import config_hashes
+from pipeline.papers.configs import OneScaleError, config_hashes, network_numbers
 from pipeline.papers.paper import SCALES, Experiment, Paper, Result, paper_names, read_paper
 from pipeline.papers.records import read_result, record_path
 
@@ -21,7 +21,8 @@ after `±` half the range between seeds. `paper` scale is the paper's own width,
 `laptop` scale networks are narrower and trainings shorter, and what that takes (a larger rate that
 falls, batch norm) is told with each experiment.
 """
-NOT_RUN = "not run"
+NOT_RUN, NO_SUCH = "not run", "–"
+NAMES = {"accuracy": "Accuracy", "iou": "IoU", "dice": "Dice"}
 Records = Mapping[tuple[str, str], Mapping[str, Any] | None]
 """By experiment and scale."""
 SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 100)
@@ -54,7 +55,7 @@ def section(paper: Paper, results: Path) -> str:
     lines += ["| experiment | measure | paper | ours, laptop | ours, paper scale |"]
     lines += ["|---|---|---|---|---|"]
     for each in paper.experiments:
-        lines += _rows(each, *(records[each.name, scale] for scale in SCALES))
+        lines += _rows(root, paper, each, records)
     lines += ["", *_ranking(paper, records)]
     lines += [*_curves(paper, records)]
     lines += ["**What is different**", "", *(f"- {_sentence(note)}" for note in paper.notes), ""]
@@ -98,7 +99,7 @@ def _ranking(paper: Paper, records: Records) -> Iterator[str]:
 
 
 def _curves(paper: Paper, records: Records) -> Iterator[str]:
-    """Accuracy against epoch of the experiments that kept every epoch, the mean over seeds."""
+    """A metric against epoch where it is recorded, the mean over seeds."""
     kept = {
         each.title: record["curves"]
         for each in paper.experiments
@@ -108,13 +109,17 @@ def _curves(paper: Paper, records: Records) -> Iterator[str]:
         return
     last = max(curves[0]["epoch"][-1] for curves in kept.values())
     shown = sorted({*(epoch for epoch in SHOWN if epoch < last), last})
-    yield "Accuracy at 1/2 against epoch, at laptop scale:"
+    title = NAMES[paper.followed]
+    yield f"{title} at 1/2 against epoch, at laptop scale (train: of the augmented batches):"
     yield ""
     yield f"| | split | {' | '.join(map(str, shown))} |"
     yield f"|---|---|{'---|' * len(shown)}"
     for title, curves in kept.items():
         for split in ("train", "validation", "test"):
-            cells = (_at_epoch(curves, f"{split}_accuracy", epoch) for epoch in shown)
+            name = f"{split}_{paper.followed}"
+            if not any(name in each for each in curves):
+                continue
+            cells = (_at_epoch(curves, name, epoch) for epoch in shown)
             yield f"| {title if split == 'train' else ''} | {split} | {' | '.join(cells)} |"
     yield ""
 
@@ -125,15 +130,28 @@ def _at_epoch(curves: Sequence[Mapping[str, Any]], name: str, epoch: int) -> str
     return f"{sum(values) / len(values):.4f}" if values else "–"
 
 
-def _rows(
-    experiment: Experiment, laptop: Mapping[str, Any] | None, paper: Mapping[str, Any] | None
-) -> Iterator[str]:
+def _rows(root: Path, paper: Paper, experiment: Experiment, records: Records) -> Iterator[str]:
+    counts = [_numbers(root, paper, experiment, scale) for scale in SCALES]
     for number, result in enumerate(experiment.results):
         title = "" if number else experiment.title
         where = f" ({result.where})" if result.where else ""
         theirs = "–" if result.paper is None else f"{result.paper:g}"
-        ours = " | ".join(_cell(record, result) for record in (laptop, paper))
-        yield f"| {title} | {result.what}{where} | {theirs} | {ours} |"
+        cells = [
+            _cell(records[experiment.name, scale], result) if count else NO_SUCH
+            for scale, count in zip(SCALES, counts, strict=True)
+        ]
+        if result.ours == "network_numbers":
+            theirs = "–" if result.paper is None else f"{result.paper:,.0f}"
+            cells = [f"{count:,}" if count else NO_SUCH for count in counts]
+        yield f"| {title} | {result.what}{where} | {theirs} | {' | '.join(cells)} |"
+
+
+def _numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int | None:
+    """Count those in the network; None: the experiment has not this scale."""
+    try:
+        return network_numbers(root, paper, experiment, scale)
+    except OneScaleError:
+        return None
 
 
 def _cell(record: Mapping[str, Any] | None, result: Result) -> str:
@@ -141,7 +159,7 @@ def _cell(record: Mapping[str, Any] | None, result: Result) -> str:
         return NOT_RUN
     found = record["metrics"].get(result.ours)
     if found is None:
-        return "–"
+        return NO_SUCH
     spread = max(found["by_seed"]) - min(found["by_seed"])
     digits = ".4f" if abs(found["mean"]) <= 1 else ".3g"
     text = f"{found['mean']:{digits}}"

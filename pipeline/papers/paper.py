@@ -15,7 +15,7 @@ class Result(NamedTuple):
 
     Attributes:
         what: it is, in the page's words.
-        ours: name of our metric beside it.
+        ours: name of our metric beside it; ``network_numbers`` needs no run.
         paper: their number; None: they print none.
         where: they print it, and what they mean by it where that is not plain.
     """
@@ -70,6 +70,7 @@ class Paper(NamedTuple):
         notes: what is different in all of its experiments, and its misprints.
         experiments: in the page's order.
         ranking: of some of them; None: the paper ranks none.
+        followed: the metric that is drawn against the epoch.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Paper(NamedTuple):
     notes: Sequence[str]
     experiments: Sequence[Experiment]
     ranking: Ranking | None = None
+    followed: str = "accuracy"
 
     def experiment(self, name: str) -> Experiment:
         """Return one by name.

@@ -11,7 +11,7 @@ from pipeline.evaluation.statistics import bootstrap_interval, patients_of
 from pipeline.papers.measure import MEASURES
 from pipeline.training.runs import CASES
 
-SPLITS = ("validation", "test")
+NO_SCORES = ("image", "patient")
 
 
 def record_path(results: Path, paper: str, experiment: str, scale: str) -> Path:
@@ -57,7 +57,7 @@ def metrics_of(
     """
     tables = [_tables(folder) for folder in evaluations]
     found: dict[str, dict[str, Any]] = {}
-    for split in SPLITS:
+    for split in tables[0]["names"]:
         of_seeds = [table[split] for table in tables]
         for name in dict.fromkeys(tables[0]["names"][split]):
             values = np.array([[row[name] for row in rows] for rows in of_seeds], np.float64)
@@ -91,11 +91,14 @@ def _tables(folder: Path) -> dict[str, Any]:
     challenge = summary.get("isbi_best_threshold_on_test", {})
     of_image = {row["image"]: row for row in rows["test"]}
     cases = json.loads((folder / CASES).read_text("utf-8"))
-    names = {split: [name for name in rows[split][0] if name != "image"] for split in SPLITS}
+    names = {
+        split: [name for name in of_split[0] if name not in NO_SCORES]
+        for split, of_split in rows.items()
+    }
     return {
-        "validation": rows["validation"],
+        **rows,
         "test": [{**row, **of_image[row["image"]]} for row in cases],
-        "names": {"validation": names["validation"], "test": [*summary["test"], *names["test"]]},
+        "names": {**names, "test": [*summary["test"], *names["test"]]},
         "scalars": {
             **measures.get("scalars", {}),
             **{f"challenge_{name}": found["value"] for name, found in challenge.items()},

@@ -22,6 +22,7 @@ TEMPLATES = {
     "configs/inference.yaml": "inference.yaml.jinja",
     "configs/evaluate.yaml": "evaluate.yaml.jinja",
     "configs/explain.yaml": "explain.yaml.jinja",
+    "configs/multi_gpu.yaml": "multi_gpu.yaml.jinja",
     "configs/train.yaml": "train.yaml.jinja",
 }
 """The files of a bundle; ``train.yaml``, which makes it one, last."""

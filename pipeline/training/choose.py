@@ -17,7 +17,7 @@ from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.masks import MaskFinder, candidates
 from pipeline.training.collect import collect_cases
 
-VERSIONS = (1, 8)
+VERSIONS = (1, 2, 8)  # alone, mirrored too, all symmetries of the square
 """Numbers of symmetries that are tried in test-time augmentation."""
 FLOORS = (0.3, 0.5, 0.7)
 """Probabilities at which a cell may end, which are tried."""

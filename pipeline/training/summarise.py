@@ -80,15 +80,15 @@ def baselines(cases: Sequence[Case], dataset_dir: str) -> dict[str, dict[str, fl
     pairs = [(255 * stretched(case.image), truth) for case in cases for truth in case.truth]
     _, intensity = best_intensity_threshold(pairs)
     found = {"all foreground": constant_answer(pairs)}
-    mean = _mean_training_mask(cases, dataset_dir)
+    mean = mean_training_mask(cases, dataset_dir)
     if mean is not None:
         found["mean of the training masks"] = fixed_answer(mean, [truth for _, truth in pairs])
     found["best intensity threshold, chosen on test"] = {"accuracy": intensity}
     return found
 
 
-def _mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor | None:
-    """One mask for all, where there is one label and all images are flat and of one size."""
+def mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor | None:
+    """Return one mask for all; None unless one label, and all images flat and of one size."""
     shapes = {tuple(case.truth.shape) for case in cases}
     if len(shapes) > 1 or len(cases[0].truth) > 1 or cases[0].truth.ndim > 3:
         return None  # volumes may be stored in other axes than they are scored in

@@ -13,6 +13,7 @@ from monai.bundle import ConfigWorkflow, verify_net_in_out
 from PIL import Image
 
 from pipeline import cli
+from tests.conftest import ROOT
 
 SHORT = {"max_epochs": 1, "val_interval": 1, "steps_per_epoch": 2, "threads": 1}
 DATA_SETS = {
@@ -72,6 +73,13 @@ def test_it_trains_evaluates_explains_and_infers_without_an_edit(made):
     run(bundle, "inferring", "inference.yaml", image_dir=images, output_dir=str(out))
     report = json.loads((out / "run_report.json").read_text())
     assert report["images"] == 6
+
+
+def test_several_processes_share_a_training_as_in_our_bundles(made):
+    bundle, _ = made
+    ours = (ROOT / "bundles" / "membranes" / "configs" / "multi_gpu.yaml").read_text("utf-8")
+    text = (bundle / "configs" / "multi_gpu.yaml").read_text("utf-8")
+    assert text == ours.replace("bundles/membranes/configs", f"{bundle}/configs")
 
 
 def test_it_passes_what_monai_verifies(made):

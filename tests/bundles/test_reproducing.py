@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from monai.bundle import ConfigWorkflow
 
 from pipeline import cli
-from pipeline.papers.configs import evaluation_configs, training_configs
+from pipeline.papers.configs import OneScaleError, evaluation_configs, training_configs
 from pipeline.papers.paper import SCALES, paper_names, read_paper
 from tests.conftest import ROOT
 
@@ -32,15 +32,18 @@ NARROW = {
 OWN = {
     "unet_isbi_mane_mittal-unet": {"patch": [204, 204], "window": [204, 204], "batch_size": 1},
     "membranes-default": {"network_def#features": [2, 4, 4, 8, 8, 2]},
+    "magicians_corner_pancreas_ct-unet_15": {"network_def#features": [2, 2, 2, 4, 4, 4]},
+    "magicians_corner_pancreas_ct-unet_100": {"network_def#features": [2, 2, 2, 4, 4, 4]},
 }
 
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(("paper", "experiment"), ALL, ids=NAMES)
 def test_every_key_of_an_experiment_does_something(paper, experiment, scale, phantom, tmp_path):
-    if (paper.name, scale) == ("membranes", "paper"):
+    try:
+        files = evaluation_configs(ROOT, paper, experiment, scale)
+    except OneScaleError:
         return
-    files = evaluation_configs(ROOT, paper, experiment, scale)
     places = {"models_dir": str(tmp_path), "tracking_dir": str(tmp_path)}
     ConfigWorkflow(
         list(map(str, files)), run_id="evaluating", dataset_dir=str(phantom), **places
@@ -62,7 +65,7 @@ def test_every_experiment_trains(paper, experiment, phantom, tmp_path):
     workflow.run()
     assert (tmp_path / "models" / "model.pt").is_file()
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
-    (run,) = client.search_runs([client.get_experiment_by_name("membranes").experiment_id])
+    (run,) = client.search_runs([client.get_experiment_by_name(paper.bundle).experiment_id])
     tags = {key: run.data.tags[key] for key in ("paper", "experiment", "scale")}
     expected = {"paper": paper.name, "experiment": experiment.name, "scale": "laptop"}
     assert tags == expected

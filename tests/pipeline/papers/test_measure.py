@@ -6,7 +6,7 @@ import torch
 
 from pipeline.evaluation.cases import Case
 from pipeline.evaluation.isbi import isbi_scores
-from pipeline.papers import measure as measures
+from pipeline.papers import epochs
 from pipeline.papers.measure import challenge_scores, exact_8_bit
 
 
@@ -60,7 +60,7 @@ def engines(monkeypatch):
         probability[..., :2] = float(engine.network.weight.detach())
         return [Case("a.png", probability[0], probability, engine.truth)]
 
-    monkeypatch.setattr(measures, "collect_cases", cases)
+    monkeypatch.setattr(epochs, "collect_cases", cases)
     left = torch.zeros(1, 2, 4)
     left[..., :2] = 1
     return network, Engine(network, left), Engine(network, torch.ones(1, 2, 4))
@@ -71,7 +71,7 @@ def test_epochs_and_thresholds_are_chosen_by_either_split(engines, tmp_path):
     for epoch, value in ((1, 0.2), (2, 0.6), (10, 0.4)):
         torch.save({"weight": torch.tensor([[value]])}, tmp_path / f"epoch={epoch}.pt")
     before = network.weight.detach().clone()
-    found = measures._by_epoch(validator, tester, tmp_path)
+    found = epochs.by_epoch(validator, tester, tmp_path)
     assert found["curves"] == {
         "epoch": [1, 2, 10],
         "validation_accuracy": [0.5, 1.0, 0.5],  # at 1/2 epoch 2 alone finds the left half
@@ -87,4 +87,4 @@ def test_epochs_and_thresholds_are_chosen_by_either_split(engines, tmp_path):
 
 
 def test_no_epochs_no_curves(engines, tmp_path):
-    assert measures._by_epoch(*engines[1:], tmp_path / "none") == {}
+    assert epochs.by_epoch(*engines[1:], tmp_path / "none") == {}
