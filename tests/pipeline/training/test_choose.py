@@ -13,16 +13,18 @@ from pipeline.training.choose import Choices, choose
 
 
 class Given(torch.nn.Module):
-    """The image is the probability, with a slope added that turning averages away."""
+    """The image is the probability, with a slope added along an axis, or None."""
 
-    def __init__(self, better_turned=False):
+    def __init__(self, slope=None):
         super().__init__()
         self.nothing = torch.nn.Parameter(torch.zeros(1))
-        self.better_turned = better_turned
+        self.slope = slope
 
     def forward(self, image):
-        noise = torch.linspace(-0.3, 0.3, image.shape[-1]).expand_as(image)
-        wrong = noise if self.better_turned else 0 * noise
+        wrong = torch.zeros_like(image)
+        if self.slope is not None:
+            wrong = torch.linspace(-0.3, 0.3, image.shape[self.slope])
+            wrong = wrong.expand_as(image) if self.slope == -1 else wrong[:, None].expand_as(image)
         return (image + wrong).clamp(0.01, 0.99).logit()
 
 
@@ -32,7 +34,7 @@ def square(size=24):
     return truth
 
 
-def validator(probability, truth, better_turned=False):
+def validator(probability, truth, slope=None):
     item = {
         "image": MetaTensor(probability, meta={"filename_or_obj": "a.png"}),
         "label": MetaTensor(truth),
@@ -40,14 +42,14 @@ def validator(probability, truth, better_turned=False):
     return SupervisedEvaluator(
         device="cpu",
         val_data_loader=DataLoader([item], batch_size=1),
-        network=Given(better_turned),
+        network=Given(slope),
         inferer=DihedralInferer(SimpleInferer()),
     )
 
 
-def chosen(probability, truth=None, better_turned=False, **more):
+def chosen(probability, truth=None, slope=None, **more):
     truth = square() if truth is None else truth
-    engine = validator(probability, truth, better_turned)
+    engine = validator(probability, truth, slope)
     return choose(engine, Choices(**{"metric": "dice", "tta": engine.inferer, **more}))
 
 
@@ -65,12 +67,12 @@ def test_a_given_threshold_stays():
     assert chosen(0.2 + 0.3 * square(), threshold=0.9).threshold == 0.9
 
 
-@pytest.mark.parametrize(("better_turned", "versions"), [(False, 1), (True, 8)])
-def test_symmetries_are_averaged_where_that_is_worth_it(better_turned, versions):
-    found = chosen(0.4 + 0.2 * square(), better_turned=better_turned)
+@pytest.mark.parametrize(("slope", "versions"), [(None, 1), (-1, 2), (-2, 8)])
+def test_symmetries_are_averaged_where_that_is_worth_it(slope, versions):
+    found = chosen(0.4 + 0.2 * square(), slope=slope)
     assert found.tta_versions == versions
     tried = found.tried["test-time augmentation"]
-    assert (tried["8 versions"] > tried["1 versions"] + 1e-3) == better_turned
+    assert (tried["8 versions"] > tried["1 versions"] + 1e-3) == (slope is not None)
 
 
 def test_a_given_threshold_must_be_a_probability():
