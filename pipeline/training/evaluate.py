@@ -60,7 +60,7 @@ def evaluate(
 
     Raises:
         ValueError: a test image that the model was trained on, an unknown metric, cells to find
-            where none are labelled, or a group column that cannot group.
+            where none are labelled.
     """
     with tracking.recorded():
         refuse_trained_on(Path(model), dataset_dir)
@@ -214,6 +214,7 @@ def _further_lines(found: Mapping[str, Any], means: Mapping[str, float]) -> list
     if "isbi_best_threshold_on_test" in found:
         names = ("v_rand_thinned", "v_info_thinned", "rand_error", "pixel_error", "warping_error")
         lines.append("ISBI        " + ", ".join(f"{name} {means[name]:.4g}" for name in names))
+    lines += [f"groups      left out: {reason}" for reason in found["left_out"]]
     for gap in found.get("gaps", ()):
         lines.append(
             f"groups      {gap['column']} {gap['first']} / {gap['second']}: "

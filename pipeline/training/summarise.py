@@ -17,6 +17,7 @@ from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.cases import Case, Row, Scoring, outcomes, pooled, summary
 from pipeline.evaluation.groups import (
     binned,
+    check_columns,
     check_list,
     check_metric,
     gaps,
@@ -104,26 +105,45 @@ def mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor 
 def grouped(rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
     """Compare groups of cases, and draw the metric along age.
 
+    A column that cannot group (an image lacks it, all have one value) is left out, and
+    ``left_out`` says why: the scores are worth having without it.
+
     Raises:
-        ValueError: a column that an image lacks, or that has one value.
+        ValueError: one word in place of a list of columns, or an unknown metric.
     """
     check_list("group_columns", groups.columns)
+    ages = [] if groups.age is None else [groups.age]
     found: dict[str, Any] = {"group_metric": groups.metric}
-    if groups.columns or groups.age is not None:
+    if groups.columns or ages:
         check_metric(rows, groups.metric)
-    if groups.columns:
+    columns, found["left_out"] = _that_group(rows, groups.columns)
+    if columns:
         found["groups"] = [
             {**each.values, **each.interval._asdict(), "enough": each.enough}
-            for each in group_table(rows, groups.columns, groups.metric)
+            for each in group_table(rows, columns, groups.metric)
         ]
         found["gaps"] = [
             {**gap._asdict(), "verdict": gap.verdict()}
-            for gap in gaps(rows, groups.columns, groups.metric)
+            for gap in gaps(rows, columns, groups.metric)
         ]
-    if groups.age is not None:
-        found["age"] = running_mean(rows, groups.age, groups.metric, AGE_WINDOW)
+    ages, why = _that_group(rows, ages)
+    found["left_out"] += why
+    for age in ages:
+        found["age"] = running_mean(rows, age, groups.metric, AGE_WINDOW)
         found["age_bins"] = [
-            {"age": each.values[groups.age], **each.interval._asdict(), "enough": each.enough}
-            for each in binned(rows, groups.age, groups.metric, AGE_WINDOW)
+            {"age": each.values[age], **each.interval._asdict(), "enough": each.enough}
+            for each in binned(rows, age, groups.metric, AGE_WINDOW)
         ]
     return found
+
+
+def _that_group(rows: Sequence[Row], columns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns that group the rows, and of the others why not."""
+    kept, left_out = [], []
+    for name in columns:
+        try:
+            check_columns(rows, [name])
+            kept.append(name)
+        except ValueError as error:
+            left_out.append(str(error))
+    return kept, left_out

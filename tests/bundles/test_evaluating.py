@@ -135,8 +135,17 @@ def test_a_split_without_any_foreground(failing, phantom, tmp_path):
     )
 
 
-def test_groups_that_cannot_be_compared(failing):
-    assert "group column 'sex': no image has it" in failing(group_columns=["sex"])
+def test_groups_that_cannot_be_compared_are_left_out_and_told(evaluate, site, capsys):
+    found = evaluate(group_columns=["sex"], age_column="age")
+    assert "groups" not in found
+    assert "age_bins" not in found
+    (sex, age) = found["left_out"]
+    assert sex.startswith("group column 'sex': no image has it; columns: ")
+    assert age.startswith("group column 'age': no image has it")
+    assert f"groups      left out: {sex}" in capsys.readouterr().out
+    assert "group column &#39;sex&#39;: no image has it" in (
+        site / "eval" / "report.html"
+    ).read_text("utf-8")
 
 
 def test_groups_of_a_cohort(evaluate, site, tmp_path):

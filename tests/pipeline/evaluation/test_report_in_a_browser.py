@@ -74,6 +74,7 @@ def page(tmp_path_factory):
             {"age": each.values["age"], **each.interval._asdict(), "enough": each.enough}
             for each in binned(rows, "age", "iou", 10)
         ],
+        "left_out": ["group column 'weight': no image has it"],
         "model": {"bundle": "lungs", "sha256": "0123456789abcdef" * 4},
         "evaluation": {"code": "none"}, "versions": {"python": "3.11"},
     }  # fmt: skip

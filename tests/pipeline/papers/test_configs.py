@@ -27,9 +27,11 @@ def test_a_base_stands_before_what_is_built_on_it():
         "train.yaml",
         f"{folder}/unet3plus.yaml",
         f"{folder}/unet3plus_sgd.yaml",
-        f"{folder}/laptop/unet3plus.yaml",
+        f"{folder}/laptop/unet3plus_sgd.yaml",
     ]
     assert training_configs(ROOT, paper, experiment, "paper") == files[:-1]
+    like_its_base = training_configs(ROOT, paper, paper.experiment("unet3plus_rmsprop"), "laptop")
+    assert like_its_base[-1].name == "unet3plus.yaml"
 
 
 def test_what_has_one_scale_is_refused_at_the_other():

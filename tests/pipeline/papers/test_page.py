@@ -103,7 +103,7 @@ def test_accuracy_against_epoch_is_the_mean_over_seeds(results):
     lines = section(paper, results).splitlines()
     assert "| | split | 1 | 2 | 3 | 4 |" in lines
     assert "| U-Net | train | – | 0.5000 | – | 0.5000 |" in lines
-    assert "|  | validation | – | – | – | – |" in lines
+    assert not any("| validation |" in line for line in lines)
     assert "|  | test | 0.5000 | 0.6000 | – | 0.8500 |" in lines
 
 
