@@ -176,7 +176,7 @@ def test_mistakes(done, phantom, tmp_path, capsys, monkeypatch):
     assert call(done, "--only", "unet", seed=5) == 1
     assert "after --: --seed is decided by the command itself" in capsys.readouterr().err
     assert cli.main(["reproduce", "unet"]) == 1
-    assert "unet: no such paper; known are membranes, " in capsys.readouterr().err
+    assert "unet: no such paper; known are a_look_into_unet_chest_xray, " in capsys.readouterr().err
 
 
 def test_the_table_alone(done, capsys):
