@@ -24,7 +24,7 @@ def bundle() -> Path:
 def small() -> dict:
     """Overrides that make a run of the bundle take a second."""
     return {
-        "network_def#features": [4, 4, 8, 8, 8, 4],
+        "network_def#features": [4, 4, 8, 8, 8],
         "patch": [32, 32],
         "window": [64, 64],
         "batch_size": 2,

@@ -68,7 +68,7 @@ def test_the_evaluation_is_a_child_of_the_training_run(evaluate, site):
     assert child.info.status == "FINISHED"
     assert child.data.tags["mlflow.parentRunId"] == found["model"]["mlflow_run_id"]
     assert child.data.metrics["test_iou"] == pytest.approx(found["test"]["iou"]["mean"])
-    assert child.data.params["network_def"] == "BasicUNet"
+    assert child.data.params["network_def"] == "pipeline.networks.UNet"
 
 
 def test_the_report_is_one_file_that_needs_no_network(evaluate, site):
@@ -168,7 +168,7 @@ def test_groups_of_a_cohort(evaluate, site, tmp_path):
 
 
 def test_mistakes(failing, site):
-    other = {"network_def#features": [4, 4, 8, 8, 16, 4]}
+    other = {"network_def#features": [4, 4, 8, 8, 16]}
     assert "weights of another network" in failing(**other)
     assert "expected one of iou, dice" in failing(threshold_metric="roc")
     assert "expected one of iou, dice" in failing(threshold_metric="f1")  # no cells to find here

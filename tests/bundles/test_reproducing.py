@@ -31,7 +31,6 @@ NARROW = {
 }
 OWN = {
     "unet_isbi_mane_mittal-unet": {"patch": [204, 204], "window": [204, 204], "batch_size": 1},
-    "membranes-default": {"network_def#features": [2, 4, 4, 8, 8, 2]},
     "magicians_corner_pancreas_ct-unet_15": {"network_def#features": [2, 2, 2, 4, 4, 4]},
     "magicians_corner_pancreas_ct-unet_100": {"network_def#features": [2, 2, 2, 4, 4, 4]},
 }

@@ -124,7 +124,7 @@ def test_resuming_with_another_seed_network_or_file(start, tmp_path):
     data = {"dataset_dir": str(tmp_path / "other")}
     line = failing(start, seed=1, resume=last, max_epochs=3, **data)
     assert "was trained on another cohort or split" in line
-    other = {"network_def__features": [4, 4, 8, 8, 16, 4]}
+    other = {"network_def__features": [4, 4, 8, 8, 16]}
     line = failing(start, seed=1, resume=last, max_epochs=3, **other)
     assert "weights of another network" in line
     model = str(tmp_path / "models" / "model.pt")

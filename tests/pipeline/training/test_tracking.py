@@ -28,8 +28,8 @@ def test_a_finished_run_has_parameters_tags_curves_and_files(start, runs, tmp_pa
     client, (run,) = runs()
     assert run.info.status == "FINISHED"
     params = run.data.params
-    assert params["network_def"] == "BasicUNet"
-    assert params["network_def.features"] == "[4, 4, 8, 8, 8, 4]"
+    assert params["network_def"] == "pipeline.networks.UNet"
+    assert params["network_def.features"] == "[4, 4, 8, 8, 8]"
     assert params["optimizer"] == "Adam"
     assert params["optimizer.lr"] == params["learning_rate"] == "0.01"
     assert (params["seed"], params["batch_size"], params["device"]) == ("0", "2", "cpu")
