@@ -19,6 +19,7 @@ import torch
 from ignite.engine import Events
 from monai.bundle import ConfigWorkflow
 from PIL import Image
+from torch.nn import functional
 
 from pipeline.data import read_datalist
 from pipeline.data.phantom import write_cells
@@ -45,16 +46,39 @@ class HandWritten:
 
     def _crop(self) -> torch.Tensor:
         pair = self.pairs[np.random.randint(len(self.pairs))]
-        top, left = (np.random.randint(side - self.patch + 1) for side in pair.shape[1:])
-        crop = pair[:, top : top + self.patch, left : left + self.patch].clone()
+        sides = [min(3 * self.patch // 2, side) for side in pair.shape[1:]]
+        corner = [
+            np.random.randint(side - crop + 1)
+            for side, crop in zip(pair.shape[1:], sides, strict=True)
+        ]
+        rows, columns = (slice(at, at + side) for at, side in zip(corner, sides, strict=True))
+        crop = pair[:, rows, columns]
         if np.random.rand() < 0.5:
-            crop = crop.transpose(1, 2)
-        crop = crop.flip([axis for axis in (1, 2) if np.random.rand() < 0.5])
+            crop = crop.flip(2)
+        crop = self._turned(crop)
         if np.random.rand() < 0.5:
             crop[0] *= 1 + np.random.uniform(-0.2, 0.2)
         if np.random.rand() < 0.5:
             crop[0] += np.random.uniform(-0.2, 0.2)
         return crop
+
+    def _turned(self, crop: torch.Tensor) -> torch.Tensor:
+        """The middle of a crop, turned and scaled; the image linearly, the label to the nearest."""
+        angle = np.random.uniform(-0.3, 0.3)
+        scale = 1 + np.random.uniform(-0.2, 0.2, 2)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        shrink = self.patch / np.array(crop.shape[:0:-1])  # grids have x first
+        theta = np.zeros((1, 2, 3), np.float32)
+        theta[0, :, :2] = (turn * scale) * shrink
+        size = (1, 1, self.patch, self.patch)
+        grid = functional.affine_grid(torch.from_numpy(theta), size, align_corners=False)
+        image, label = (
+            functional.grid_sample(
+                each[None, None], grid, mode, padding_mode="reflection", align_corners=False
+            )[0]
+            for each, mode in zip(crop, ("bilinear", "nearest"), strict=True)
+        )
+        return torch.cat([image, label])
 
     def run(self, steps: int) -> None:
         """Train for some steps."""

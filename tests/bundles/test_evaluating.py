@@ -68,7 +68,7 @@ def test_the_evaluation_is_a_child_of_the_training_run(evaluate, site):
     assert child.info.status == "FINISHED"
     assert child.data.tags["mlflow.parentRunId"] == found["model"]["mlflow_run_id"]
     assert child.data.metrics["test_iou"] == pytest.approx(found["test"]["iou"]["mean"])
-    assert child.data.params["network_def"] == "pipeline.networks.UNet"
+    assert child.data.params["network_def"] == "UNet"
 
 
 def test_the_report_is_one_file_that_needs_no_network(evaluate, site):

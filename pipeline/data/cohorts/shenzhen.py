@@ -17,7 +17,10 @@ from pipeline.data.cohorts.pixels import fitted, fitted_mask, grey
 from pipeline.data.cohorts.tables import read_table
 from pipeline.data.readers import read_page
 
+TABLE = "clinical_readings.csv"
 AGE = re.compile(r"(\d+)(?:\.\d+)?\s*(y|m|w|d|$)", re.IGNORECASE)
+COLUMNS = {"sex": "sex", "age": "age", "findings": "finding"}
+"""Of the table, and what they are called here."""
 YEARS = {"": 1, "y": 1, "m": 12, "w": 52, "d": 365}
 """How many of each unit make a year."""
 SEXES = {"male": "male", "m": "male", "female": "female", "f": "female"}
@@ -55,13 +58,14 @@ def shenzhen(source: Path, size: int = 512) -> Cohort:
         raise FileNotFoundError(
             f"{source / 'CXR_png'}: no PNG image; give --source the set's folder"
         )
-    readings = _readings(source)
-    cases, remarks = [], []
+    readings, absent = _readings(source)
+    cases, remarks = [], [f"{TABLE}: no column '{name}'; no groups by it" for name in absent]
+    told = [name for column, name in COLUMNS.items() if column not in absent]
     for path in images:
         mask = source / "mask" / f"{path.stem}_mask.png"
         if mask.is_file():
             reading = readings.get(path.stem, Reading(None, None, None))
-            missing = [name for name, value in reading._asdict().items() if value is None]
+            missing = [name for name in told if getattr(reading, name) is None]
             if missing:
                 remarks.append(f"{path.name}: no readable {' and '.join(missing)}")
             cases.append(_case(path, mask, reading, size))
@@ -93,16 +97,18 @@ def _finding(text: str) -> str | None:
     return FINDINGS.get(text) or ("normal" if text.startswith("normal") else "abnormal")
 
 
-def _readings(source: Path) -> dict[str, Reading]:
-    table, texts = source / "clinical_readings.csv", source / "ClinicalReadings"
+def _readings(source: Path) -> tuple[dict[str, Reading], list[str]]:
+    """The readings by image, and the columns that the table lacks."""
+    table, texts = source / TABLE, source / "ClinicalReadings"
     if table.is_file():
-        rows = read_table(table, ["study_id", "sex", "age", "findings"])
+        rows = read_table(table, ["study_id"])
+        absent = [name for name in COLUMNS if rows and name not in rows[0]]
         return {
-            Path(row["study_id"]).stem: parse(row["sex"], row["age"], row["findings"])
+            Path(row["study_id"]).stem: parse(*(row.get(name, "") for name in COLUMNS))
             for row in rows
-        }
+        }, absent
     if texts.is_dir():
-        return {path.stem: _from_text(path) for path in sorted(texts.glob("*.txt"))}
+        return {path.stem: _from_text(path) for path in sorted(texts.glob("*.txt"))}, []
     raise FileNotFoundError(f"{source}: neither {table.name} nor {texts.name}; add one of them")
 
 

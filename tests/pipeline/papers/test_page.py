@@ -115,7 +115,9 @@ def test_every_paper_is_whole():
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(ValueError, match="unet: no such paper; known are a_look_into_unet_chest_xray"):
+    with pytest.raises(
+        ValueError, match="unet: no such paper; known are a_look_into_unet_chest_xray"
+    ):
         read_paper("unet")
     with pytest.raises(ValueError, match="u: unet_isbi_mane_mittal has no such experiment; it has"):
         read_paper("unet_isbi_mane_mittal").experiment("u")

@@ -28,7 +28,7 @@ def test_a_finished_run_has_parameters_tags_curves_and_files(start, runs, tmp_pa
     client, (run,) = runs()
     assert run.info.status == "FINISHED"
     params = run.data.params
-    assert params["network_def"] == "pipeline.networks.UNet"
+    assert params["network_def"] == "UNet"
     assert params["network_def.features"] == "[4, 4, 8, 8, 8]"
     assert params["optimizer"] == "Adam"
     assert params["optimizer.lr"] == params["learning_rate"] == "0.01"
@@ -129,7 +129,7 @@ def test_two_runs_that_start_at_once_on_no_database(bundle, phantom, tmp_path):
         "--config_file", str(bundle / "train.yaml"), "--dataset_dir", str(phantom),
         "--models_dir", str(tmp_path / "models"), "--tracking_dir", str(tmp_path / "mlruns"),
         "--max_epochs", "1", "--steps_per_epoch", "1", "--val_interval", "1", "--threads", "1",
-        "--patch", "[32,32]", "--window", "[64,64]", "--batch_size", "1",
+        "--patch", "[32,32]", "--window", "[64,64]", "--batch_size", "2",
     ]  # fmt: skip
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -90,6 +90,16 @@ def test_what_cannot_be_read_is_named(source, prepare):
     assert "CHNCXR_0001_0.png: no readable sex and age" in told
 
 
+def test_a_column_that_the_table_lacks_is_named_once(source, prepare, entries):
+    table = source / "clinical_readings.csv"
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    table.write_text("\n".join(",".join(row[:2] + row[3:]) for row in rows))
+    _, content, told = prepare("shenzhen", "--source", source, "--size", 64)
+    assert "no readable" not in told
+    assert "clinical_readings.csv: no column 'age'; no groups by it" in told
+    assert {(entry["sex"], entry["age"]) for entry in entries(content)} == {("male", None)}
+
+
 def test_the_text_of_a_finding_stays_behind(source, prepare):
     lines = (source / "clinical_readings.csv").read_text().splitlines()
     lines[1] = "CHNCXR_0001_0.png,Male,45,Mr Invented Name has PTB"
@@ -102,7 +112,9 @@ def test_mistakes(source, failing, save):
     (source / "clinical_readings.csv").rename(source / "readings.csv")
     assert "neither clinical_readings.csv nor" in failing("shenzhen", "--source", source)
     (source / "clinical_readings.csv").write_text("name,sex\nx,Male\n")
-    assert "no column 'study_id'; expected study_id, sex" in failing("shenzhen", "--source", source)
+    assert "no column 'study_id'; expected study_id, found" in failing(
+        "shenzhen", "--source", source
+    )
     (source / "readings.csv").rename(source / "clinical_readings.csv")
     mask = source / "mask" / "CHNCXR_0001_0_mask.png"
     save(mask, np.zeros((5, 6), np.uint8))
