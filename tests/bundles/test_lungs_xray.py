@@ -5,9 +5,13 @@ import json
 import shutil
 
 import pytest
-from monai.bundle import ConfigWorkflow
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from skimage.io import imread
 
 from pipeline import cli
+from pipeline.data import read_datalist
+from pipeline.evaluation.baselines import pos_weight
 from pipeline.training import balanced_weights
 
 SMALL = {"patch": [64, 64], "window": [64, 64], "network_def#features": [2, 4, 4, 8]}
@@ -110,3 +114,20 @@ def test_balanced_training_draws_every_group_alike(run_bundle, bundle, cohort, t
     assert (tmp_path / "models" / "model.pt").is_file()
     with pytest.raises(ValueError, match="group column 'weight': no image has it"):
         balanced_weights(str(cohort), ["weight"])
+
+
+def test_the_papers_rate_is_halved_after_ten_epochs_without_a_better_one(bundle, cohort):
+    configs = bundle.parents[1] / "lungs_xray" / "configs"
+    overlay = configs / "experiments" / "a_look_into_unet_chest_xray" / "unet.yaml"
+    parser = ConfigParser(ConfigParser.load_config_files([configs / "train.yaml", overlay]))
+    parser["network_def#features"] = [2, 4, 4, 8, 8]
+    parser["dataset_dir"] = str(cohort)
+    scheduler = parser.get_parsed_content("lr_scheduler")
+    rates = []
+    for iou in (0.8, *[0.8] * 10):
+        scheduler.step(iou)
+        rates.append(scheduler.get_last_lr()[0])
+    assert rates == [0.01] * 10 + [0.005]
+    masks = [imread(entry["label"]) for entry in read_datalist(cohort).entries("training")]
+    weight = parser.get_parsed_content("loss").pos_weight.item()
+    assert weight == pytest.approx(pos_weight(map(torch.tensor, masks)))
