@@ -1,0 +1,1 @@
+"""Handing a trained bundle on: pack, sign, audit, receive, export."""

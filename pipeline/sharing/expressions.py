@@ -1,0 +1,204 @@
+"""Judging an expression of a config (``$…``) by its syntax tree, without evaluating it.
+
+MONAI hands what follows ``$`` to Python's ``eval``. What our bundles need is small: arithmetic,
+joining of lists and paths, a condition, a list made from another, a few functions of torch, and a
+few methods of the objects that references (``@…``) stand for. All else is refused, whatever it
+would do.
+"""
+
+import ast
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+REFERENCE = re.compile(r"@@?\w+(?:(?:::|#)\w+)*")
+"""As ``@train#trainer``; MONAI reads ``::`` and ``#`` alike."""
+STANDS_FOR = "reference_"
+LONGEST = 300
+LARGEST = 10_000
+OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
+
+
+class Allowed(NamedTuple):
+    """What expressions may use.
+
+    Attributes:
+        names: whole dotted names, as ``torch.device``, which may be called, too.
+        methods: of what a reference stands for, as ``run``.
+        attributes: likewise, that are not called.
+        paths: keys whose values are folders of the bundle; what starts with ``/`` follows one.
+    """
+
+    names: frozenset[str]
+    methods: frozenset[str]
+    attributes: frozenset[str]
+    paths: frozenset[str]
+
+
+def judge_expression(text: str, allowed: Allowed) -> str:
+    """Say why an expression is refused; empty: it is accepted.
+
+    Args:
+        text: with its ``$``.
+        allowed: what it may use.
+
+    Example:
+        >>> none = frozenset()
+        >>> few = Allowed(frozenset({"torch.device"}), frozenset({"run"}), none, none)
+        >>> judge_expression("$@train#trainer.run()", few)
+        ''
+        >>> judge_expression("$torch.load('a.pt')", few)
+        'calls torch.load'
+        >>> judge_expression("$import os", few)
+        'imports'
+    """
+    body = text.removeprefix("$").strip()
+    if re.match(r"(import|from)\b", body):
+        return "imports"
+    if len(body) > LONGEST:
+        return f"{len(body)} characters, more than {LONGEST}"
+    if STANDS_FOR in body:
+        return f"the name {STANDS_FOR}"
+    try:
+        tree = ast.parse(REFERENCE.sub(STANDS_FOR, body), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return "no expression of Python"
+    return _Judge(allowed, body).judge(tree.body)
+
+
+def root_of(text: str) -> str:
+    """Return the key that an expression of a path begins with; empty: it begins otherwise.
+
+    Example:
+        >>> root_of("$@models_dir + '/model.pt'")
+        'models_dir'
+    """
+    found = re.match(r"\$\s*@(\w+)\s*(\+|$)", text)
+    return found[1] if found else ""
+
+
+class _Judge:
+    """Walks a tree; each method says why its kind of node is refused, or nothing."""
+
+    def __init__(self, allowed: Allowed, body: str) -> None:
+        self.allowed = allowed
+        self.rooted = root_of(f"${body}") in allowed.paths
+        self.bound: set[str] = set()
+
+    def judge(self, node: ast.AST) -> str:
+        method = getattr(self, f"_{type(node).__name__.lower()}", None)
+        reason: str = method(node) if method else f"holds {type(node).__name__}"
+        return reason
+
+    def _all(self, nodes: Iterable[ast.AST]) -> str:
+        return next(filter(None, map(self.judge, nodes)), "")
+
+    def _constant(self, node: ast.Constant) -> str:
+        value = node.value
+        if isinstance(value, str):
+            return self._text(value)
+        if value is None or isinstance(value, bool):
+            return ""
+        if not isinstance(value, int | float):
+            return f"a constant of {type(value).__name__}"
+        return "" if abs(value) <= LARGEST else f"{value}, more than {LARGEST}"
+
+    def _text(self, value: str) -> str:
+        if STANDS_FOR in value or any(sign in value for sign in "@$%"):
+            return f"{value!r} is read by MONAI, too"
+        if ".." in value or "://" in value or value.startswith("~"):
+            return f"{value!r} leads out of the bundle"
+        if value.startswith("/") and not self.rooted:
+            return f"{value!r} is a path of the machine"
+        return ""
+
+    def _binop(self, node: ast.BinOp) -> str:
+        if not isinstance(node.op, OPERATORS):
+            return f"holds {type(node.op).__name__}"
+        if isinstance(node.op, ast.Pow) and not _at_most_one(node.left):
+            return "a power of more than 1"
+        if isinstance(node.op, ast.Mult) and any(map(_repeats, (node.left, node.right))):
+            return "repeats a text or a list"
+        return self._all((node.left, node.right))
+
+    def _unaryop(self, node: ast.UnaryOp) -> str:
+        return self.judge(node.operand)
+
+    def _ifexp(self, node: ast.IfExp) -> str:
+        return self._all((node.test, node.body, node.orelse))
+
+    def _compare(self, node: ast.Compare) -> str:
+        return self._all((node.left, *node.comparators))
+
+    def _list(self, node: ast.List) -> str:
+        return self._all(node.elts)
+
+    def _tuple(self, node: ast.Tuple) -> str:
+        return self._all(node.elts)
+
+    def _listcomp(self, node: ast.ListComp) -> str:
+        first, *others = node.generators
+        if others or first.ifs or first.is_async or not isinstance(first.target, ast.Name):
+            return "more than one simple loop"
+        if reason := self.judge(first.iter):
+            return reason
+        self.bound.add(first.target.id)
+        return self.judge(node.elt)
+
+    def _lambda(self, node: ast.Lambda) -> str:
+        given = node.args
+        if given.vararg or given.kwarg or given.defaults or given.kwonlyargs or given.posonlyargs:
+            return "a function of more than plain arguments"
+        self.bound |= {each.arg for each in given.args}
+        return self.judge(node.body)
+
+    def _subscript(self, node: ast.Subscript) -> str:
+        return self._all((node.value, node.slice))
+
+    def _name(self, node: ast.Name) -> str:
+        known = node.id == STANDS_FOR or node.id in self.bound or node.id in self.allowed.names
+        return "" if known else f"the name {node.id}"
+
+    def _attribute(self, node: ast.Attribute) -> str:
+        if _dotted(node) in self.allowed.names:
+            return ""
+        if node.attr not in self.allowed.attributes:
+            return f"walks to {_dotted(node) or node.attr}"
+        return self.judge(node.value)
+
+    def _call(self, node: ast.Call) -> str:
+        if not self._may_call(node.func):
+            return f"calls {_dotted(node.func) or ast.unparse(node.func)}"
+        if any(keyword.arg is None for keyword in node.keywords):
+            return "unpacks arguments"
+        return self._all((*node.args, *(keyword.value for keyword in node.keywords)))
+
+    def _may_call(self, function: ast.expr) -> bool:
+        if _dotted(function) in self.allowed.names:
+            return True
+        return (
+            isinstance(function, ast.Attribute)
+            and function.attr in self.allowed.methods
+            and isinstance(function.value, ast.Name)
+            and function.value.id == STANDS_FOR
+        )
+
+
+def _at_most_one(node: ast.AST) -> bool:
+    value = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def _repeats(node: ast.AST) -> bool:
+    return isinstance(node, ast.List | ast.Tuple | ast.ListComp) or (
+        isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+def _dotted(node: ast.AST) -> str:
+    """The whole name, as ``torch.cuda.is_available``; empty: it does not begin with a name."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (before := _dotted(node.value)):
+        return f"{before}.{node.attr}"
+    return ""
