@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pipeline.commands.audit import add_audit
 from pipeline.commands.compare import add_compare
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
@@ -13,11 +14,14 @@ from pipeline.mistakes import exit_when_terminated, mistake_of, wants_traceback
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; a user's mistake is one line on standard error and exit code 1."""
+    """Run one command; a user's mistake is one line on standard error and exit code 1.
+
+    A command that judges returns an exit code of its own.
+    """
     options = _options(list(sys.argv[1:] if arguments is None else arguments))
     exit_when_terminated()
     try:
-        options.command(options)
+        return int(options.command(options) or 0)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -27,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {line}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -54,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add_crossval(rooms.add_parser("crossval", help="train and evaluate a bundle on every fold"))
     add_reproduce(rooms.add_parser("reproduce", help="a paper's experiments and tables"))
     add_new(rooms.add_parser("new", help="plan a bundle from a folder of images and masks"))
+    add_audit(rooms.add_parser("audit", help="judge a packed bundle before anything of it runs"))
     return parser
 
 

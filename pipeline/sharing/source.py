@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("pipeline", "transforms")
-SUFFIXES = (".py", ".jinja", ".yaml", ".json", ".typed")
 ROOT = Path(__file__).parents[2]
 
 
@@ -21,7 +20,7 @@ def source_files() -> dict[str, bytes]:
         path.relative_to(ROOT).as_posix(): path.read_bytes()
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*"))
-        if path.is_file() and path.suffix in SUFFIXES
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 

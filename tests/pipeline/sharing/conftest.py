@@ -1,0 +1,59 @@
+import io
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from pipeline.networks import UNet
+from pipeline.sharing.archive import write_archive
+from pipeline.sharing.flatten import dump, flatten
+from pipeline.sharing.manifest import MANIFEST, make_manifest
+from pipeline.sharing.source import source_files
+from tests.conftest import ROOT
+
+SOURCE = {"pipeline/mistakes.py", "transforms/__init__.py"}
+CONFIGS = ROOT / "bundles" / "membranes" / "configs"
+
+
+@pytest.fixture(scope="session")
+def whole() -> dict[str, bytes]:
+    """The files of a bundle that an audit accepts."""
+    weights = UNet(2, 1, 1, features=[2, 4], norm="batch").state_dict()
+    stream = io.BytesIO()
+    torch.save(weights, stream)
+    kept = {name: each for name, each in weights.items() if each.is_floating_point()}
+    counters = {name: each for name, each in weights.items() if name not in kept}
+    overlays = {
+        "train": [], "evaluate": ["evaluate"], "inference": ["inference"], "explain": ["explain"],
+    }  # fmt: skip
+    configs = {
+        f"configs/{name}.yaml": dump(
+            flatten([CONFIGS / f"{each}.yaml" for each in ("train", *more)]), name
+        )
+        for name, more in overlays.items()
+    }
+    return {
+        "LICENSE": (ROOT / "LICENSE").read_bytes(),
+        "configs/metadata.json": (CONFIGS / "metadata.json").read_bytes(),
+        "configs/logging.conf": (CONFIGS / "logging.conf").read_bytes(),
+        **configs,
+        "models/model.pt": stream.getvalue(),
+        "models/model.safetensors": save(kept | counters),
+        "docs/README.md": b"# A model\n",
+        **{path: content for path, content in source_files().items() if path in SOURCE},
+    }
+
+
+@pytest.fixture
+def packed(whole, tmp_path):
+    """Return a function that packs the files, some of them changed, with a manifest that fits."""
+
+    def packed(name="cells", manifest=True, **changed):
+        files = {**whole, **{key: value for key, value in changed.items() if value is not None}}
+        files = {key: value for key, value in files.items() if changed.get(key, b"") is not None}
+        if manifest:
+            files[MANIFEST] = make_manifest(files, {"by": "a test"})
+        write_archive(tmp_path / "bundle.zip", name, files)
+        return tmp_path / "bundle.zip"
+
+    return packed
