@@ -12,7 +12,7 @@ SMALL := --dataset_dir $(DEMO)/cells --models_dir $(CURDIR)/$(DEMO)/models --win
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test,dev,export]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test,dev,export,share]"
 	touch $@
 
 $(DEMO)/cells/datalist.json: | .venv/.installed
