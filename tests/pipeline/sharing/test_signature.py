@@ -1,0 +1,211 @@
+"""Signatures with real keys and certificates, made here."""
+
+import datetime
+import stat
+import zipfile
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from pipeline import cli
+from pipeline.sharing.archive import write_archive
+from pipeline.sharing.keys import fingerprint, new_key
+from pipeline.sharing.manifest import MANIFEST, make_manifest
+
+
+@pytest.fixture
+def files():
+    return {"LICENSE": b"free", "docs/README.md": b"# A model\n", "models/model.pt": b"weights"}
+
+
+@pytest.fixture
+def package(files, tmp_path):
+    path = tmp_path / "cells.zip"
+    write_archive(path, "cells", {**files, MANIFEST: make_manifest(files, {})})
+    return path
+
+
+@pytest.fixture
+def sender(tmp_path):
+    new_key(tmp_path / "sender")
+    return tmp_path / "sender"
+
+
+@pytest.fixture(autouse=True)
+def senders(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNET_SCHOOL_SENDERS", str(tmp_path / "senders"))
+    return tmp_path / "senders"
+
+
+@pytest.fixture
+def call(capsys):
+    def call(*arguments):
+        code = cli.main([str(each) for each in arguments])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    return call
+
+
+def test_a_signed_package_is_its_senders(package, sender, call):
+    assert call("sign", package, "--key", sender / "private.pem")[0] == 0
+    told = fingerprint(sender / "public.pem")
+    public = ("--key", sender / "public.pem")
+    assert call("key", "pin", "mayo", *public, "--fingerprint", told)[0] == 0
+    code, told = call("verify", package, "--from", "mayo")
+    assert code == 0
+    assert f"{package}: as it was signed by mayo" in told
+
+
+def test_another_key_is_refused(package, sender, tmp_path, call):
+    call("sign", package, "--key", sender / "private.pem")
+    new_key(tmp_path / "other")
+    code, told = call("verify", package, "--key", tmp_path / "other" / "public.pem")
+    assert code == 2
+    assert "cells.zip.sig: the signature does not fit: not signed by" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda files: files | {"docs/README.md": b"# Best"}, "docs/README.md: changed"),
+        (lambda files: {"LICENSE": b"free", "docs/README.md": files["docs/README.md"]}, "missing"),
+        (lambda files: files | {"docs/more.md": b""}, "docs/more.md: added"),
+        (
+            lambda files: {k.replace("README", "READ"): v for k, v in files.items()},
+            "docs/READ.md: added",
+        ),
+    ],
+)
+def test_a_file_that_is_not_as_signed_is_named(package, sender, files, call, change, line):
+    call("sign", package, "--key", sender / "private.pem")
+    manifest = make_manifest(files, {})
+    write_archive(package, "cells", {**change(files), MANIFEST: manifest})
+    code, told = call("verify", package, "--key", sender / "public.pem")
+    assert code == 2
+    assert line in told
+
+
+def test_another_manifest_does_not_fit_the_signature(package, sender, files, call):
+    call("sign", package, "--key", sender / "private.pem")
+    changed = files | {"models/model.pt": b"other weights"}
+    write_archive(package, "cells", {**changed, MANIFEST: make_manifest(changed, {})})
+    code, told = call("verify", package, "--key", sender / "public.pem")
+    assert (code, "the signature does not fit" in told) == (2, True)
+
+
+@pytest.mark.parametrize("name", [".git/config", ".gitattributes", ".hidden"])
+def test_hidden_files_are_not_passed_by(package, sender, call, name):
+    call("sign", package, "--key", sender / "private.pem")
+    with zipfile.ZipFile(package, "a") as archive:
+        archive.writestr(f"cells/{name}", b"x")
+    code, told = call("verify", package, "--key", sender / "public.pem")
+    assert (code, f"cells/{name}: a hidden file" in told) == (1, True)
+
+
+def test_what_is_not_whole_is_not_signed(package, sender, files, call):
+    write_archive(package, "cells", {**files, MANIFEST: make_manifest({}, {})})
+    code, told = call("sign", package, "--key", sender / "private.pem")
+    assert code == 1
+    assert "LICENSE: added: the manifest does not list it; pack it anew" in told
+    assert not package.with_name("cells.zip.sig").exists()
+
+
+def test_packing_twice_gives_the_same_bytes(package, files):
+    first = package.read_bytes()
+    shuffled = dict(reversed(files.items()))
+    write_archive(package, "cells", {MANIFEST: make_manifest(shuffled, {}), **shuffled})
+    assert package.read_bytes() == first
+
+
+def test_a_key_with_a_password(package, tmp_path, call, monkeypatch):
+    monkeypatch.setenv("UNET_SCHOOL_KEY_PASSWORD", "a long one")
+    code, told = call("key", "new", "--out", tmp_path / "locked")
+    assert code == 0
+    assert "tell it by a second way" in told
+    private = tmp_path / "locked" / "private.pem"
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    assert b"ENCRYPTED" in private.read_bytes()
+    assert call("sign", package, "--key", private)[0] == 0
+    monkeypatch.delenv("UNET_SCHOOL_KEY_PASSWORD")
+    code, told = call("sign", package, "--key", private, "--out", tmp_path / "x.sig")
+    assert code == 1
+    assert "private.pem: cannot sign with it" in told
+
+
+def test_keys_are_pinned_by_their_fingerprint(sender, tmp_path, call):
+    public, told = sender / "public.pem", fingerprint(sender / "public.pem")
+    assert call("key", "show", public) == (0, f"{told}\n")
+    pin = ("key", "pin", "mayo", "--key", public, "--fingerprint")
+    code, line = call(*pin, "SHA256:wrong")
+    assert code == 1
+    assert f"has the fingerprint {told}, not SHA256:wrong; ask the sender again" in line
+    assert call(*pin, told)[0] == call(*pin, told)[0] == 0
+    other = new_key(tmp_path / "other")
+    again = ("key", "pin", "mayo", "--key", other, "--fingerprint", fingerprint(other))
+    assert "another key is pinned for mayo" in call(*again)[1]
+    assert call("key", "pin", "../x", "--key", public, "--fingerprint", told)[0] == 1
+
+
+def test_mistakes(package, sender, tmp_path, call):
+    assert "no key is pinned; known are none" in call("verify", package, "--from", "nobody")[1]
+    assert "holds a key already" in call("key", "new", "--out", sender)[1]
+    assert "no such file" in call("sign", package, "--key", tmp_path / "none.pem")[1]
+    key = ("--key", sender / "public.pem")
+    assert "cells.zip.sig: no such file; unet-school sign" in call("verify", package, *key)[1]
+    assert "no public key in PEM" in call("key", "show", sender / "private.pem")[1]
+    (tmp_path / "rsa.pem").write_bytes(
+        rsa.generate_private_key(65537, 2048)
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    assert "expected one of an elliptic curve" in call("key", "show", tmp_path / "rsa.pem")[1]
+    package.write_bytes(b"")
+    assert "expected a zip file" in call("verify", package, *key)[1]
+
+
+def certificate(subject, key, issuer, issuer_key, is_root):
+    now = datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    use = x509.KeyUsage(
+        digital_signature=not is_root, key_cert_sign=is_root, crl_sign=is_root,
+        content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer or name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
+        .add_extension(use, critical=True)
+    )
+    if not is_root:
+        signing = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+        builder = builder.add_extension(signing, critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def test_a_key_with_a_certificate(package, sender, tmp_path, call):
+    key = serialization.load_pem_private_key((sender / "private.pem").read_bytes(), None)
+    paths = {}
+    for name in ("root", "other"):
+        root_key = ec.generate_private_key(ec.SECP256R1())
+        root = certificate(name, root_key, None, root_key, is_root=True)
+        paths[name] = tmp_path / f"{name}.pem"
+        paths[name].write_bytes(root.public_bytes(serialization.Encoding.PEM))
+        if name == "root":
+            own = certificate("mayo", key, root.subject, root_key, is_root=False)
+            paths["own"] = tmp_path / "own.pem"
+            paths["own"].write_bytes(own.public_bytes(serialization.Encoding.PEM))
+    signed = ("sign", package, "--key", sender / "private.pem", "--certificate", paths["own"])
+    assert call(*signed)[0] == 0
+    assert call("verify", package, "--roots", paths["root"])[0] == 0
+    code, told = call("verify", package, "--roots", paths["other"])
+    assert (code, "the signature does not fit" in told) == (2, True)
