@@ -1,0 +1,60 @@
+"""The default policy lets our own bundles do what they do, and nothing beyond."""
+
+import re
+
+import pytest
+
+from pipeline.sharing.configs import judge_config
+from pipeline.sharing.flatten import dump, flatten
+from pipeline.sharing.policy import read_policy
+from pipeline.sharing.strict import strict_yaml
+from tests.conftest import ROOT
+
+OVERLAYS = ("evaluate.yaml", "explain.yaml", "inference.yaml", "multi_gpu.yaml")
+NOT_SHARED = {"pipeline.papers.measure.measure"}
+"""What papers measure beside an evaluation."""
+
+
+def flattened():
+    for bundle in sorted((ROOT / "bundles").iterdir()):
+        configs = bundle / "configs"
+        experiments = [
+            path
+            for path in sorted(configs.glob("experiments/**/*.yaml"))
+            if path.name != "evaluate.yaml" and "laptop" not in path.parts
+        ]
+        overlays = [configs / name for name in OVERLAYS]
+        for more in ([], *([path] for path in (*overlays, *experiments))):
+            yield flatten([configs / "train.yaml", *more])
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Everything that our bundles and experiments do, read back from the YAML that is packed."""
+    found = []
+    for config in flattened():
+        read = strict_yaml(dump(config, "a title"), "x.yaml")
+        assert read == config
+        found += judge_config(read, "x.yaml", read_policy())
+    return found
+
+
+def test_our_bundles_and_experiments_are_accepted(judged):
+    assert {(each.text, each.refused) for each in judged if each.refused} == set()
+
+
+def test_the_list_of_targets_is_no_longer_than_needed(judged):
+    needed = {each.text for each in judged if each.kind == "target"}
+    templates = (ROOT / "pipeline/planning/templates").glob("*.jinja")
+    text = "\n".join(path.read_text("utf-8") for path in templates)
+    planned = {
+        name for name in read_policy().targets if re.search(rf"\b{name.split('.')[-1]}\b", text)
+    }
+    assert read_policy().targets == (needed | planned) - NOT_SHARED
+
+
+def test_a_flat_config_stands_alone(judged):
+    for config in flattened():
+        assert "initialize" not in config
+        assert config["run"][0] == {"_target_": "pipeline.training.one_line_mistakes"}
+    assert {each.kind for each in judged} == {"target", "expression", "path"}
