@@ -12,7 +12,7 @@ from skimage.morphology import remove_small_objects
 
 from pipeline import cli
 
-SMALL = {"patch": [64, 64], "window": [128, 128]}
+SMALL = {"network_def#features": [4, 4, 8, 8, 8, 4], "patch": [64, 64], "window": [128, 128]}
 
 
 @pytest.fixture(scope="module")

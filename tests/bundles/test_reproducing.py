@@ -72,10 +72,10 @@ def test_every_experiment_trains(paper, experiment, phantom, tmp_path):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory, phantom):
-    """A copy of the bundle, with a cohort where the command expects it."""
+    """A copy of the bundles' configs, with a cohort where the command expects it."""
     root = tmp_path_factory.mktemp("root")
-    folder = root / "bundles" / "membranes"
-    shutil.copytree(ROOT / "bundles" / "membranes" / "configs", folder / "configs")
+    for configs in (ROOT / "bundles").glob("*/configs"):
+        shutil.copytree(configs, root / "bundles" / configs.parent.name / "configs")
     data = root / "data" / "isbi2012"
     shutil.copytree(phantom, data)
     content = json.loads((data / "datalist.json").read_text())
