@@ -4,7 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-REFUSED = 2
+from pipeline.commands.audit import REFUSED
+
 PASSWORD = "UNET_SCHOOL_KEY_PASSWORD"
 
 

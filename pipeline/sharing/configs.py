@@ -52,7 +52,7 @@ def judge_config(content: dict[str, Any], file: str, policy: Policy) -> Iterator
     for key, value in content.items():
         if key in policy.allowed.paths:
             yield _path_key(key, value, file, policy)
-        yield from _walk(value, key, file, policy)
+    yield from _mapping(content, "", file, policy)
     if "bundle_root" in content and content["bundle_root"] != ROOT:
         text = str(content["bundle_root"])
         yield Judged(file, "bundle_root", "path", text, f"expected {ROOT['_target_']}")
@@ -70,7 +70,7 @@ def _walk(value: Any, key: str, file: str, policy: Policy) -> Iterator[Judged]:
 
 def _mapping(value: dict[str, Any], key: str, file: str, policy: Policy) -> Iterator[Judged]:
     for name, each in value.items():
-        place = f"{key}::{name}"
+        place = f"{key}::{name}" if key else name
         if name == "_target_":
             fine = isinstance(each, str) and each in policy.targets
             reason = "" if fine else "not on the list of targets"

@@ -135,6 +135,11 @@ OTHERS = {
 }
 
 
+def test_the_config_itself_is_no_target(packed, whole):
+    (line,) = map(str, audit(packed(**with_value(whole, "_target_", "os.system"))).refused)
+    assert line == f"{EVIL}, : os.system: not on the list of targets"
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_tricks_of_configs(packed, whole, name):
     ((key, value),) = OTHERS[name].items()
