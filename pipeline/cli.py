@@ -9,6 +9,8 @@ from pipeline.commands.compare import add_compare
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
 from pipeline.commands.new import add_new
+from pipeline.commands.pack import add_pack
+from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.sign import add_key, add_sign, add_verify
 from pipeline.mistakes import exit_when_terminated, mistake_of, wants_traceback
@@ -58,10 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     add_crossval(rooms.add_parser("crossval", help="train and evaluate a bundle on every fold"))
     add_reproduce(rooms.add_parser("reproduce", help="a paper's experiments and tables"))
     add_new(rooms.add_parser("new", help="plan a bundle from a folder of images and masks"))
+    add_pack(rooms.add_parser("pack", help="a trained bundle as one file for another hospital"))
     add_key(rooms.add_parser("key", help="make keys, and pin those of senders"))
     add_sign(rooms.add_parser("sign", help="sign a packed bundle"))
     add_verify(rooms.add_parser("verify", help="tell whether a packed bundle is as it was signed"))
     add_audit(rooms.add_parser("audit", help="judge a packed bundle before anything of it runs"))
+    add_receive(rooms.add_parser("receive", help="check a packed bundle and unpack it"))
     return parser
 
 

@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -26,7 +26,14 @@ def git_commit(folder: Path) -> str:
 
 def versions() -> dict[str, str]:
     """Return the version of Python and of each package that a result depends on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # of this project, where a packed bundle brings its source
+        return "not installed"
 
 
 def hardware() -> str:

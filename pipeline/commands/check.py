@@ -26,6 +26,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     from pipeline.data.datalist import read_datalist
+    from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import mend
 
     classes = list(read_datalist(options.folder).content.get("labels", {}).values())
@@ -42,30 +43,6 @@ def _check(options: argparse.Namespace) -> None:
             f"{options.folder}: {errors} errors, {len(found) - errors} warnings; mend what is "
             "named above and check again"
         )
-
-
-def cohort_cases(folder: Path) -> list["Listed"]:
-    """List the cases of a cohort's datalist."""
-    from pipeline.data.datalist import FILE_KEYS, SPLITS, columns_of_entry, read_datalist
-    from pipeline.data.fingerprint import Listed
-
-    datalist = read_datalist(folder)
-    return [
-        Listed(
-            datalist.path.parent / entry["image"],
-            datalist.path.parent / entry["label"],
-            datalist.path.parent / entry["instances"] if "instances" in entry else None,
-            split,
-            columns_of_entry(entry),
-            {
-                datalist.path.parent / entry[key]: entry[f"{key}_sha256"]
-                for key in FILE_KEYS
-                if f"{key}_sha256" in entry
-            },
-        )
-        for split in SPLITS
-        for entry in datalist.content.get(split, ())
-    ]
 
 
 def looked_at(

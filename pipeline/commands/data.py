@@ -164,8 +164,8 @@ def _splitter(cohort: "Cohort", options: argparse.Namespace) -> Callable[[Sequen
 
 
 def _split(options: argparse.Namespace) -> None:
-    from pipeline.commands.check import cohort_cases
     from pipeline.commands.describe import splits_line
+    from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.resplit import resplit, write_folds
 
     chosen = {"group": options.by, "strata": options.stratify, "seed": options.seed}

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.commands.check import SHOWN, cohort_cases, looked_at, write_check
+from pipeline.commands.check import SHOWN, looked_at, write_check
 from pipeline.commands.data import add_folder, add_shares
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ def _write_data(
 
 def _mended(data: Path, classes: Sequence[int]) -> tuple[list["CaseFacts"], list["Finding"], int]:
     """Look at the cohort, mend what can be mended in it, and count that."""
+    from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import MENDABLE, mend
 
     facts, found = looked_at(cohort_cases(data), classes)

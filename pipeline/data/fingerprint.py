@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.datalist import FILE_KEYS, SPLITS, columns_of_entry, read_datalist
 from pipeline.data.facts import (
     ImageFacts,
     InstanceFacts,
@@ -65,6 +66,27 @@ class Listed(NamedTuple):
     split: str = ""
     columns: Mapping[str, Any] = {}
     hashes: Mapping[Path, str] = {}
+
+
+def cohort_cases(folder: Path) -> list[Listed]:
+    """List the cases of a cohort's datalist."""
+    datalist = read_datalist(folder)
+    return [
+        Listed(
+            datalist.path.parent / entry["image"],
+            datalist.path.parent / entry["label"],
+            datalist.path.parent / entry["instances"] if "instances" in entry else None,
+            split,
+            columns_of_entry(entry),
+            {
+                datalist.path.parent / entry[key]: entry[f"{key}_sha256"]
+                for key in FILE_KEYS
+                if f"{key}_sha256" in entry
+            },
+        )
+        for split in SPLITS
+        for entry in datalist.content.get(split, ())
+    ]
 
 
 def look(

@@ -2,6 +2,7 @@
 
 from pipeline.inference.cells import CellFinder
 from pipeline.inference.dihedral import DihedralInferer
+from pipeline.inference.familiar import Familiar
 from pipeline.inference.folder import find_images, find_volumes
 from pipeline.inference.masks import MaskFinder
 from pipeline.inference.model import (
@@ -17,6 +18,7 @@ from pipeline.inference.writer import WritePredictions
 __all__ = [
     "CellFinder",
     "DihedralInferer",
+    "Familiar",
     "MaskFinder",
     "OverlapTileInferer",
     "WritePredictions",

@@ -13,15 +13,21 @@ from pipeline.networks.weights import load_weights, read_checkpoint
 
 
 def load_network(
-    network: torch.nn.Module, path: str, device: torch.device | str = "cpu"
+    network: torch.nn.Module, path: str | None, device: torch.device | str = "cpu"
 ) -> torch.nn.Module:
     """Give a network the weights of ``path`` and move it to a device.
+
+    Args:
+        network: made by the config.
+        path: of the weights; None: it keeps its own, as a training that begins anew wants it.
+        device: where it is used.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a checkpoint, or one of another network.
     """
-    load_weights(network, read_checkpoint(Path(path)), Path(path))
+    if path is not None:
+        load_weights(network, read_checkpoint(Path(path)), Path(path))
     if any(weight.ndim == 5 for weight in network.parameters()):  # a network of volumes
         return network.to(device)
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -52,6 +52,7 @@ class WritePredictions:
             probabilities are then written to ``folder/probability/LABEL/NAME``. Where two labels
             are probable, the more probable one is in the mask.
         find_mask: makes the mask of a label from its probabilities; by default the threshold alone.
+        familiar: says in what an image differs from the training's; the report then flags it.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class WritePredictions:
         find_cells: CellFinder | None = None,
         labels: Mapping[str, int] | None = None,
         find_mask: MaskFinder | None = None,
+        familiar: Callable[[Path], list[str]] | None = None,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold {threshold}: expected a probability from 0 to 1")
@@ -70,6 +72,7 @@ class WritePredictions:
         self.model, self.report = Path(model), report or {}
         self.find_cells, self.labels = find_cells, labels or {}
         self.find_mask = find_mask or MaskFinder()
+        self.familiar = familiar
         self.pages: list[np.ndarray] = []
         self.written: list[dict[str, Any]] = []
 
@@ -155,9 +158,19 @@ class WritePredictions:
                 **told,
                 "foreground": round(float((arrays["mask"] > 0).mean()), 4),
                 "seconds": round(now - self.clock, 3),
+                **self._quality(path),
             }
         )
-        self.clock = now
+        self.clock = time.perf_counter()
+
+    def _quality(self, path: Path) -> dict[str, Any]:
+        if self.familiar is None:
+            return {}
+        differences = self.familiar(path)
+        return {
+            "quality": "unlike the training images" if differences else "as the training images",
+            "differences": differences,
+        }
 
     def _finish(self, engine: Engine) -> None:
         seconds = sum(image["seconds"] for image in self.written)
@@ -181,3 +194,6 @@ class WritePredictions:
             f"{len(self.written)} images, {seconds / len(self.written):.2f} s each, at threshold "
             f"{self.threshold:.3f}: {self.folder}/mask, /probability, /run_report.json"
         )
+        for image in self.written:
+            for difference in image.get("differences", ()):
+                print(f"quality     {image['image']}: {difference}")

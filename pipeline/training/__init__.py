@@ -19,6 +19,7 @@ from pipeline.training.overlays import BestOverlays
 from pipeline.training.progress import Progress
 from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.run_name import unique_run_name
+from pipeline.training.sender import Sender
 from pipeline.training.stop_on_nan import StopOnNan
 from pipeline.training.summarise import Groups
 from pipeline.training.tracking import Tracking, TrackTraining, training_run
@@ -35,6 +36,7 @@ __all__ = [
     "KeepLast",
     "Progress",
     "SeedEachEpoch",
+    "Sender",
     "StopOnNan",
     "TrackTraining",
     "Tracking",

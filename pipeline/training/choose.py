@@ -33,7 +33,8 @@ class Choices(NamedTuple):
         threshold: a given one, or None to choose it.
         tta: the inferer of validation and test, where the images allow test-time augmentation.
         tta_versions: how many symmetries it averages, or None to choose.
-        clean: whether to choose what is done to the mask; else nothing is done.
+        clean: whether to choose what is done to the mask.
+        find_mask: what is done to the mask where that is not chosen; None: nothing.
     """
 
     metric: str
@@ -41,6 +42,7 @@ class Choices(NamedTuple):
     tta: DihedralInferer | None = None
     tta_versions: int | None = None
     clean: bool = True
+    find_mask: MaskFinder | None = None
 
 
 class Chosen(NamedTuple):
@@ -87,7 +89,7 @@ def choose(validator: Evaluator, choices: Choices, find_cells: CellFinder | None
     cases, versions = _choose_tta(validator, choices, find_cells, tried)
     curve = curve_of(cases, choices.metric, find_cells)
     threshold = curve.best(choices.metric) if choices.threshold is None else choices.threshold
-    find_mask = MaskFinder()
+    find_mask = choices.find_mask or MaskFinder()
     if choices.clean and choices.metric in METRICS:
         find_mask = _choose_cleaning(cases, choices.metric, threshold, tried)
     elif choices.clean and find_cells is not None:

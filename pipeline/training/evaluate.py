@@ -22,6 +22,7 @@ from pipeline.training.choose import Choices, Chosen, choose, told
 from pipeline.training.collect import collect_cases
 from pipeline.training.data import columns_of, image_hashes
 from pipeline.training.runs import CASES
+from pipeline.training.sender import Sender, beside
 from pipeline.training.summarise import Groups, baselines, grouped, scored
 from pipeline.training.tracking import Tracking
 
@@ -38,6 +39,7 @@ def evaluate(
     labels: Sequence[str] = (),
     groups: Groups | None = None,
     isbi: bool = False,
+    sender: Sender | None = None,
 ) -> None:
     """Choose on validation, score the test split, and write what was found.
 
@@ -57,6 +59,7 @@ def evaluate(
         labels: names of the network's labels, where it has several.
         groups: by what the cases are grouped, if at all.
         isbi: whether the metrics of the ISBI 2012 challenge are wanted.
+        sender: of a received bundle, whose numbers are put beside these.
 
     Raises:
         ValueError: a test image that the model was trained on, an unknown metric, cells to find
@@ -78,6 +81,8 @@ def evaluate(
             "evaluation": _executed(tracking, tester),
             "versions": versions(),
         }
+        if sender is not None:
+            found["sender"] = beside(sender, found, dataset_dir)
         _write(Path(folder), cases, rows, found, scoring)
         _store(Path(model), choices, chosen)
         history = tracking.history(found["model"].get("mlflow_run_id"))
@@ -197,6 +202,19 @@ def _short_table(found: Mapping[str, Any], folder: Path, tracking: Tracking) -> 
     return "\n".join(lines)
 
 
+def _lines_of_sender(told: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{name:11} sender {each['sender']['mean']:.4f} (n {each['sender']['n']}), here "
+        f"{each['own']['mean']:.4f} (n {each['own']['n']})"
+        for name, each in told["scores"].items()
+        if name in METRICS
+    ]
+    if "shift" in told:
+        strange, (_, images) = told["shift"]["strange"], told["shift"]["images"]
+        lines.append(f"shift       {strange} of {images} images are unlike the sender's")
+    return lines
+
+
 def _further_lines(found: Mapping[str, Any], means: Mapping[str, float]) -> list[str]:
     lines = [f"mask        cleaned: {found['cleaning']}" if found["cleaning"] != "nothing" else ""]
     misses = {name: n for name, n in found["outcomes"].items() if name != "found"}
@@ -214,6 +232,7 @@ def _further_lines(found: Mapping[str, Any], means: Mapping[str, float]) -> list
     if "isbi_best_threshold_on_test" in found:
         names = ("v_rand_thinned", "v_info_thinned", "rand_error", "pixel_error", "warping_error")
         lines.append("ISBI        " + ", ".join(f"{name} {means[name]:.4g}" for name in names))
+    lines += _lines_of_sender(found["sender"]) if "sender" in found else []
     lines += [f"groups      left out: {reason}" for reason in found["left_out"]]
     for gap in found.get("gaps", ()):
         lines.append(

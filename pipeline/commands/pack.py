@@ -1,0 +1,54 @@
+"""``unet-school pack``: a trained bundle as one file for another hospital."""
+
+import argparse
+import json
+import logging
+import os
+import textwrap
+from pathlib import Path
+
+
+def add_pack(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("bundle", type=Path, help="its folder, bundles/NAME")
+    parser.add_argument("--run", required=True, help="training or evaluation, by name or id")
+    parser.add_argument("--out", type=Path, required=True, help="FILE.zip")
+    parser.add_argument("--tracking", type=Path, default=Path("mlruns"), help="the tracking store")
+    parser.add_argument("--dataset-dir", type=Path, help="the cohort, if it has moved")
+    parser.add_argument("--sample", type=Path, help="an image that may be told (one is made)")
+    parser.add_argument("--exports", type=Path, help="exports.json of unet-school export")
+    parser.add_argument("--no-registry", action="store_true", help="register no version in MLflow")
+    parser.set_defaults(command=_pack)
+
+
+def _pack(options: argparse.Namespace) -> None:
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # of a few small files
+    logging.getLogger("monai").setLevel(logging.ERROR)  # on packages that nothing here needs
+    from pipeline.data.files import sha256
+    from pipeline.data.fingerprint import cohort_cases, look
+    from pipeline.provenance import git_commit, versions
+    from pipeline.sharing.audit import audit
+    from pipeline.sharing.pack import bundle_files, find_trained, pack
+    from pipeline.sharing.registry import register
+    from pipeline.training.runs import open_store
+
+    client = open_store(options.tracking)
+    trained = find_trained(client, options.run, options.dataset_dir)
+    cases = [case for case in cohort_cases(trained.dataset_dir) if case.split == "training"]
+    exports = json.loads(options.exports.read_text("utf-8")) if options.exports else {}
+    files = bundle_files(options.bundle, trained, look(cases), exports)
+    run = trained.summary["model"]["mlflow_run_id"]
+    made = {"commit": git_commit(Path(__file__).parent), "versions": versions(), "mlflow_run": run}
+    name = options.bundle.resolve().name
+    pack(files, name, made, options.out, options.sample)
+    report = audit(options.out)
+    if report.refused:
+        options.out.unlink()
+        raise ValueError(f"{report.refused[0]}; no receiver would accept it, nothing is written")
+    print(f"packed      {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
+    print(f"sha256      {report.sha256}")
+    print("licence     the weights carry that of the data they were trained on:")
+    print(textwrap.indent(files["docs/data_license.txt"].decode().strip(), " " * 12))
+    if not options.no_registry:
+        version = register(client, name, run, options.out.resolve(), sha256(options.out))
+        print(f"registered  {name}, version {version}, alias packed")

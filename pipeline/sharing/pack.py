@@ -1,0 +1,193 @@
+"""Packing a trained bundle: everything a receiver needs, and nothing of a patient."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from safetensors.torch import save as as_safetensors
+
+from pipeline.data.datalist import read_datalist
+from pipeline.data.drift import told_cohort
+from pipeline.data.files import atomic
+from pipeline.data.fingerprint import CaseFacts
+from pipeline.inference.model import read_record
+from pipeline.networks.weights import read_checkpoint
+from pipeline.sharing.archive import write_archive
+from pipeline.sharing.card import model_card
+from pipeline.sharing.evaluation import shared_evaluation
+from pipeline.sharing.manifest import MANIFEST, make_manifest
+from pipeline.sharing.packages import NAMED, own_versions, plain
+from pipeline.sharing.packed_configs import EVALUATION, FINGERPRINT, packed_configs
+from pipeline.sharing.privacy import check_private, private_words
+from pipeline.sharing.sample import sample_files
+from pipeline.sharing.source import source_files
+from pipeline.training.runs import evaluations
+
+EXECUTED, SUMMARY = "config.json", "summary.json"
+OF_A_RECORD = (
+    "bundle", "sha256", "datalist_sha256", "mlflow_run_id", "threshold", "threshold_by",
+    "tta_versions", "cleaning", "cells", "trained_on", "chosen_on",
+)  # fmt: skip
+"""What of a model's record is told; images stand in it by their hashes alone."""
+SCORES = ("iou", "dice", "accuracy")
+"""Metrics of the evaluation that the metadata tell, too."""
+
+
+class Trained(NamedTuple):
+    """A training with its evaluation, as the tracking store has them.
+
+    Attributes:
+        config: that the training executed.
+        evaluated: that the evaluation executed.
+        summary: of the evaluation.
+        model: the weights, with their record beside them.
+        dataset_dir: the cohort of both.
+    """
+
+    config: dict[str, Any]
+    evaluated: dict[str, Any]
+    summary: dict[str, Any]
+    model: Path
+    dataset_dir: Path
+
+
+def find_trained(client: MlflowClient, run: str, dataset_dir: Path | None = None) -> Trained:
+    """Find a training's newest evaluation on a test split, its config and its weights.
+
+    Args:
+        client: of the tracking store.
+        run: name or id of the training or of the evaluation.
+        dataset_dir: of the cohort; None: where it was when the model was evaluated.
+
+    Raises:
+        ValueError: there is no finished evaluation, or it is not of the weights that are there, or
+            the cohort has been split anew.
+        FileNotFoundError: weights or cohort are not where they were.
+    """
+    evaluation = evaluations(client, run)[0]
+    summary = _artifact(client, evaluation, SUMMARY)
+    training = client.get_run(summary["model"]["mlflow_run_id"])
+    model = Path(summary["model"]["path"])
+    if not model.is_file():
+        raise FileNotFoundError(f"{model}: no such file; the weights were evaluated there")
+    record = read_record(model)
+    if record["sha256"] != summary["model"]["sha256"]:
+        raise ValueError(f"{model}: other weights than were evaluated; evaluate these")
+    if record.get("threshold", summary["threshold"]) != summary["threshold"]:
+        told = f"threshold {record['threshold']}, evaluated at {summary['threshold']}"
+        raise ValueError(f"{model}: its record tells {told}; evaluate it again")
+    trained, evaluated = (_artifact(client, each, EXECUTED) for each in (training, evaluation))
+    cohort = dataset_dir or Path(evaluated["dataset_dir"])
+    if read_datalist(cohort).sha256 != summary["model"]["datalist_sha256"]:
+        raise ValueError(f"{cohort}: not the split that was trained on; give its --dataset-dir")
+    return Trained(trained, evaluated, summary, model, cohort)
+
+
+def bundle_files(
+    bundle: Path, trained: Trained, facts: Sequence[CaseFacts], exports: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Return the files of a packed bundle, by path, without sample and manifest.
+
+    Args:
+        bundle: its folder.
+        trained: its training and evaluation.
+        facts: of the training cases.
+        exports: what exporting measured, for the card.
+
+    Raises:
+        FileNotFoundError: the bundle lacks a file.
+        ValueError: its metadata tell other scores than the evaluation, or a file would tell
+            something of a patient.
+    """
+    evaluation = shared_evaluation(trained.summary)
+    metadata = _metadata(bundle, evaluation)
+    licence = _read(bundle / "docs" / "data_license.txt").decode()
+    columns = trained.evaluated.get("group_columns") or []
+    fingerprint = told_cohort(facts, columns)
+    files = {
+        "LICENSE": _read(bundle / "LICENSE"),
+        "configs/logging.conf": _read(bundle / "configs" / "logging.conf"),
+        "configs/metadata.json": _json(metadata),
+        "docs/README.md": model_card(metadata, evaluation, fingerprint, licence, exports).encode(),
+        "docs/data_license.txt": licence.encode(),
+        EVALUATION: _json(evaluation),
+        FINGERPRINT: _json(fingerprint),
+        **({"docs/exports.json": _json(exports)} if exports else {}),
+        **packed_configs(bundle, trained.config, trained.evaluated, fingerprint=True),
+        **_weights(trained.model),
+    }
+    words = private_words(read_datalist(trained.dataset_dir).content, columns)
+    check_private(files, words, [trained.dataset_dir, trained.model.parent])
+    return {**files, **source_files()}
+
+
+def pack(
+    files: Mapping[str, bytes],
+    name: str,
+    made: Mapping[str, Any],
+    out: Path,
+    sample: Path | None = None,
+) -> None:
+    """Write an archive: the files of a bundle, a sample with its result, and the manifest.
+
+    Args:
+        files: by :func:`bundle_files`.
+        name: of the bundle.
+        made: by what it was made, for the manifest.
+        out: the archive.
+        sample: an image that may be told; None: one is made.
+    """
+    whole = {**files, **sample_files(files, sample)}
+    whole[MANIFEST] = make_manifest(whole, made)
+    with atomic(out) as temporary:
+        write_archive(temporary, name, whole)
+
+
+def _artifact(client: MlflowClient, run: Run, name: str) -> dict[str, Any]:
+    if name not in {file.path for file in client.list_artifacts(run.info.run_id)}:
+        raise ValueError(f"{run.info.run_name}: recorded no {name}; run it again")
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(run.info.run_id, name, folder)
+        content: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
+    return content
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; every bundle needs it")
+    return path.read_bytes()
+
+
+def _metadata(bundle: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The bundle's metadata, with the scores and the versions of the evaluation."""
+    path = bundle / "configs" / "metadata.json"
+    metadata: dict[str, Any] = json.loads(_read(path))
+    found = {name: round(evaluation["test"][name]["mean"], 4) for name in SCORES}
+    told = metadata.get("eval_metrics", {})
+    for name, value in told.items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"{path}: eval_metrics {name} is {value}, the evaluation has {found.get(name)}; "
+                "take it out, packing writes it"
+            )
+    ran = {key: plain(evaluation["versions"][name]) for key, name in NAMED.items()}
+    needed = {name: it for name, it in own_versions().items() if name not in NAMED.values()}
+    return {**metadata, **ran, "required_packages_version": needed, "eval_metrics": found}
+
+
+def _weights(model: Path) -> dict[str, bytes]:
+    weights = {name: each.contiguous() for name, each in read_checkpoint(model).items()}
+    record = {key: value for key, value in read_record(model).items() if key in OF_A_RECORD}
+    return {
+        "models/model.pt": model.read_bytes(),
+        "models/model.safetensors": as_safetensors(weights),
+        "models/model.json": _json(record),
+    }
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()

@@ -1,0 +1,108 @@
+"""The configs of a packed bundle: what was executed, without where and when, each in one file."""
+
+import copy
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.sharing.flatten import dump, flatten
+
+OF_HERE = (
+    "dataset_dir", "models_dir", "output_dir", "tracking_dir", "run_name", "threads", "resume",
+    "device", "model", "seed",
+)  # fmt: skip
+"""Keys that say where and when something was run, not what it was."""
+OVERLAYS = ("inference", "explain", "multi_gpu")
+WRITES = "pipeline.inference.WritePredictions"
+FINGERPRINT = "docs/fingerprint.json"
+EVALUATION = "docs/evaluation.json"
+OF_A_MODEL = "pipeline.inference.{}_of"
+"""Reads what evaluation chose from the record of the model."""
+
+
+def packed_configs(
+    bundle: Path, trained: Mapping[str, Any], evaluated: Mapping[str, Any], fingerprint: bool
+) -> dict[str, bytes]:
+    """Return each config of a packed bundle, by its path.
+
+    Args:
+        bundle: folder of the bundle.
+        trained: the config that the training executed, whole.
+        evaluated: likewise of the evaluation.
+        fingerprint: whether one of the training cohort is packed, by which images are judged.
+    """
+    configs = bundle / "configs"
+    train = _without_here(trained, [configs / "train.yaml"])
+    overlays = {name: [configs / f"{name}.yaml"] for name in OVERLAYS}
+    there = {name: files for name, files in overlays.items() if files[0].is_file()}
+    whole = {name: _laid_over(train, files) for name, files in there.items()}
+    evaluate = _without_here(evaluated, [configs / "train.yaml", configs / "evaluate.yaml"])
+    whole["evaluate"] = _as_sent(_laid_over(evaluate, []), fingerprint)
+    whole["train"] = _tunable(_laid_over(train, []))
+    if "multi_gpu" in whole:
+        whole["multi_gpu"]["models_dir"] = whole["train"]["models_dir"]
+    if fingerprint:
+        _judge_images(whole["inference"])
+    title = f"{bundle.resolve().name}: %s, whole; written by unet-school pack"
+    return {f"configs/{name}.yaml": dump(each, title % name) for name, each in whole.items()}
+
+
+def _without_here(executed: Mapping[str, Any], usual: Sequence[Path]) -> dict[str, Any]:
+    default = flatten(usual)
+    config = {key: copy.deepcopy(executed[key]) for key in executed if key != "_meta_"}
+    config |= {key: default[key] for key in OF_HERE if key in default}
+    config.get("tracking", {}).pop("parent", None)
+    return config
+
+
+def _laid_over(config: Mapping[str, Any], overlays: Sequence[Path]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder) / "train.json"
+        base.write_text(json.dumps(config), "utf-8")
+        return flatten([base, *overlays])
+
+
+def _tunable(config: dict[str, Any]) -> dict[str, Any]:
+    """A training that may begin from received weights, and leaves these as they are."""
+    config["models_dir"] = "$@bundle_root + '/own_models'"
+    config["init_from"] = None
+    config["network"] = {
+        "_target_": "pipeline.inference.load_network",
+        "network": "@network_def",
+        "path": "@init_from",
+        "device": "@device",
+    }
+    return config
+
+
+def _as_sent(config: dict[str, Any], fingerprint: bool) -> dict[str, Any]:
+    """An evaluation by what the sender chose, with the sender's numbers beside its own."""
+    step = next(each for each in config["evaluating"] if "choices" in each)
+    config |= {"clean": False, "threshold": _of_the_model("threshold")}
+    step["choices"]["find_mask"] = _of_the_model("mask_finder")
+    if "tta_versions" in config:
+        config["tta_versions"] = _of_the_model("tta")
+    if "find_cells" in step:
+        config["usual_cells"] = config["find_cells"]
+        config["find_cells"] = {**_of_the_model("cell_finder"), "usual": "@usual_cells"}
+    sender = {"_target_": "pipeline.training.Sender", "evaluation": _in_bundle(EVALUATION)}
+    if fingerprint:
+        sender["fingerprint"] = _in_bundle(FINGERPRINT)
+    step["sender"] = sender
+    return config
+
+
+def _judge_images(config: dict[str, Any]) -> None:
+    writes = next(each for each in config["handlers"] if each["_target_"] == WRITES)
+    told = _in_bundle(FINGERPRINT)
+    writes["familiar"] = {"_target_": "pipeline.inference.Familiar", "fingerprint": told}
+
+
+def _of_the_model(what: str) -> dict[str, str]:
+    return {"_target_": OF_A_MODEL.format(what), "path": "@model"}
+
+
+def _in_bundle(path: str) -> str:
+    return f"$@bundle_root + '/{path}'"
