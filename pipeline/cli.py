@@ -8,6 +8,7 @@ from pipeline.commands.audit import add_audit
 from pipeline.commands.compare import add_compare
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
+from pipeline.commands.export import add_export
 from pipeline.commands.new import add_new
 from pipeline.commands.pack import add_pack
 from pipeline.commands.receive import add_receive
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add_verify(rooms.add_parser("verify", help="tell whether a packed bundle is as it was signed"))
     add_audit(rooms.add_parser("audit", help="judge a packed bundle before anything of it runs"))
     add_receive(rooms.add_parser("receive", help="check a packed bundle and unpack it"))
+    add_export(rooms.add_parser("export", help="a trained network as TorchScript, ONNX, …"))
     return parser
 
 

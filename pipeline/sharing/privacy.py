@@ -9,7 +9,7 @@ SHORTEST = 5
 """Characters of a word that is looked for; shorter ones stand in any text."""
 NAMING = {"image", "label", "instances", "patient"}
 """Keys of a datalist whose values name a case; of others free text is looked for."""
-COMMON = re.compile(r"[A-Za-z_-]*|[\d.,+-]*")
+COMMON = re.compile(r"[A-Za-z_-]*|[+-]?\d*[.,]?\d*")
 """A single word or number, as ``female`` or ``3.5``: it stands in any text, and names nobody."""
 TEXT = (".json", ".md", ".txt", ".yaml", ".conf")
 

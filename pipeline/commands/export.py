@@ -1,0 +1,32 @@
+"""``unet-school export``: a trained network as TorchScript, ONNX, torch.export."""
+
+import argparse
+from pathlib import Path
+
+FORMATS = ("torchscript", "onnx", "torch_export")
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("bundle", type=Path, help="folder of a bundle, own or received")
+    parser.add_argument("--images", type=Path, required=True, help="some to compare on, a folder")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for the files")
+    parser.add_argument("--model", type=Path, help="the weights (models/model.pt of the bundle)")
+    parser.add_argument("--overlay", type=Path, nargs="+", default=[], help="of an experiment")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
+    parser.set_defaults(command=_export)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from pipeline.sharing.export import TOLERANCE, export
+
+    configs = options.bundle / "configs"
+    files = [configs / "train.yaml", *options.overlay, configs / "inference.yaml"]
+    for path in files:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such config; expected a bundle and its overlays")
+    model = options.model or options.bundle / "models" / "model.pt"
+    found = export(files, model, options.images, options.out, options.formats)
+    for name, difference in found.differences.items():
+        print(f"{name:22} differs by {difference:.1e} at most (tolerance {TOLERANCE:g})")
+    print(f"{options.out}: compared on {found.images} images, whole and their middle")

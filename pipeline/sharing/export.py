@@ -1,0 +1,163 @@
+"""A trained network in the formats that others run, each compared with the network itself."""
+
+import io
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from monai.bundle import ConfigParser
+from monai.transforms import Compose
+from torch import Tensor, nn
+
+from pipeline.data.files import atomic, write_json
+from pipeline.inference import find_images, load_network
+from pipeline.networks import UNetPlusPlus
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability that is accepted."""
+MOST_IMAGES = 8
+SUFFIXES = {"torchscript": ".ts", "onnx": ".onnx", "torch_export": ".pt2"}
+
+
+class Exported(NamedTuple):
+    """What was exported.
+
+    Attributes:
+        images: on how many it was compared.
+        differences: largest of a probability, of each format; of a pruned network with its level.
+    """
+
+    images: int
+    differences: dict[str, float]
+
+
+class Probability(nn.Module):
+    """A network whose answer is a probability: what is exported needs nothing behind it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the probabilities of an image, ``(B, C, *spatial)``."""
+        return self.network(image).sigmoid()
+
+
+def export(
+    configs: Sequence[Path], model: Path, images: Path, out: Path, formats: Sequence[str]
+) -> Exported:
+    """Export a model, batch and sides open, and compare each format with the network.
+
+    Sides must be multiples of ``fold x 2^poolings``, as those of the training crops are.
+
+    Args:
+        configs: ``train.yaml``, overlays of an experiment, ``inference.yaml``.
+        model: the weights.
+        images: a folder of real ones, of which the first are compared, each whole and its middle.
+        out: where the files go.
+        formats: of :data:`SUFFIXES`.
+
+    Returns:
+        The measured differences, which ``exports.json`` holds, too.
+
+    Raises:
+        ValueError: a network of volumes, or a difference above :data:`TOLERANCE`.
+    """
+    parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
+    network = load_network(parser.get_parsed_content("network_def"), str(model)).eval()
+    if parser["network_def"]["spatial_dims"] != 2:
+        raise ValueError(f"{configs[0]}: a network of volumes; export takes those of flat images")
+    features = parser.get_parsed_content("network_def::features")
+    side = 2 ** (len(features) - 1) * int(parser["network_def"].get("fold", 1))
+    tiles = _tiles(parser, images, side)
+    differences: dict[str, float] = {}
+    for level, each in _levels(network).items():
+        for name in formats:
+            path = out / f"model{level}{SUFFIXES[name]}"
+            run = EXPORTERS[name](Probability(each).eval(), tiles[0], side, path)
+            found = max(_difference(run, each, tile) for tile in tiles)
+            differences[name + level.replace("_", " ")] = found
+            if found > TOLERANCE:
+                path.unlink()
+                raise ValueError(f"{path}: differs by {found:.1e} from the network; not written")
+    content = {"images": len(tiles) // 2, "tolerance": TOLERANCE, "differences": differences}
+    write_json(out / "exports.json", content)
+    return Exported(len(tiles) // 2, differences)
+
+
+def _tiles(parser: ConfigParser, images: Path, side: int) -> list[Tensor]:
+    """Real images as the network gets them, and the middle of each, with sides that fit."""
+    preprocessing = Compose(parser.get_parsed_content("preprocessing"))
+    tiles = []
+    for case in find_images(str(images))[:MOST_IMAGES]:
+        image = preprocessing(case)["image"].as_tensor()[None]
+        if min(image.shape[2:]) < 4 * side:  # sides of 1 are taken for fixed
+            least = f"{4 * side} pixels a side"
+            raise ValueError(f"{case['image']}: smaller than {least}; give larger images")
+        for part in (1, 2):
+            sizes = [length // part // side * side for length in image.shape[2:]]
+            starts = [(a - b) // 2 for a, b in zip(image.shape[2:], sizes, strict=True)]
+            (top, left), (rows, columns) = starts, sizes
+            tiles.append(image[..., top : top + rows, left : left + columns].contiguous())
+    return tiles
+
+
+def _levels(network: nn.Module) -> dict[str, nn.Module]:
+    """The network, and what is left of a UNet++ with deep supervision when it is pruned."""
+    if not isinstance(network, UNetPlusPlus) or not network.deep_supervision:
+        return {"": network}
+    levels = range(1, network.depth)
+    return {"": network, **{f"_level_{level}": network.pruned(level) for level in levels}}
+
+
+def _difference(run: Callable[[Tensor], Tensor], network: nn.Module, tile: Tensor) -> float:
+    with torch.no_grad():
+        return float((run(tile) - network(tile).sigmoid()).abs().max())
+
+
+def _torchscript(network: nn.Module, tile: Tensor, side: int, path: Path) -> Any:
+    with warnings.catch_warnings(), torch.no_grad(), atomic(path) as temporary:
+        warnings.simplefilter("ignore")
+        torch.jit.trace(network, tile, check_trace=False).save(str(temporary))
+    return torch.jit.load(str(path))
+
+
+def _program(network: nn.Module, tile: Tensor, side: int) -> torch.export.ExportedProgram:
+    sides = {2 + i: side * torch.export.Dim(f"side{i}") for i in range(2)}
+    shapes = ({0: torch.export.Dim("batch"), **sides},)
+    example = torch.cat([tile, tile])  # of a single image the batch would be taken for fixed
+    return torch.export.export(network, (example,), dynamic_shapes=shapes)
+
+
+def _torch_export(network: nn.Module, tile: Tensor, side: int, path: Path) -> Any:
+    with warnings.catch_warnings(), atomic(path) as temporary:
+        warnings.simplefilter("ignore")  # a guess at where the weights are
+        torch.export.save(_program(network, tile, side), temporary)
+    return torch.export.load(path).module()
+
+
+def _onnx(network: nn.Module, tile: Tensor, side: int, path: Path) -> Any:
+    import onnxruntime
+
+    program = _program(network, tile, side)
+    names: dict[str, Any] = {"input_names": ["image"], "output_names": ["probability"]}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # on torchvision, which is not needed
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        graph: Any = torch.onnx.export(program, dynamo=True, verbose=False, **names)
+    with atomic(path) as temporary:
+        graph.save(str(temporary))
+    session = onnxruntime.InferenceSession(str(path))
+    return partial(_run_onnx, session)
+
+
+def _run_onnx(session: Any, tile: Tensor) -> Tensor:
+    return torch.from_numpy(session.run(None, {"image": tile.numpy()})[0])
+
+
+EXPORTERS = {"torchscript": _torchscript, "onnx": _onnx, "torch_export": _torch_export}

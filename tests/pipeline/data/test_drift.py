@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.data.drift import FEWEST, shift, strange, told_cohort
+from pipeline.data.facts import Pixels, image_facts, mask_facts
+from pipeline.data.fingerprint import CaseFacts
+
+
+def case(value, deviation=10.0, sex="f", channels=1, dtype=np.uint8, size=16):
+    """A case whose pixels are half ``value - deviation`` and half ``value + deviation``."""
+    plane = np.full((size, size), value + deviation)
+    plane[::2] = value - deviation
+    array = plane if channels == 1 else np.stack([plane] * channels, axis=-1)
+    mask = np.zeros((size, size), np.uint8)
+    mask[: size // 4] = 1
+    return CaseFacts(
+        Path("a.png"), Path("b.png"), "training", {"sex": sex},
+        image_facts(Pixels(array.astype(dtype), None)), mask_facts(Pixels(mask, None)),
+    )  # fmt: skip
+
+
+COHORT = [case(100 + i) for i in range(21)]  # means of 100 to 120: 90 % of them 101 to 119
+
+
+def test_percentiles_over_images_by_hand():
+    told = told_cohort(COHORT, ["sex"])
+    assert told["images"] == 21
+    assert told["intensities"]["mean"] == [101, 110, 119]
+    assert told["intensities"]["deviation"] == [10, 10, 10]
+    assert told["foreground"] == [0.25, 0.25, 0.25]
+    assert told["sizes"] == {"16 x 16": 21}
+    assert told["groups"] == {"sex": {"f": 21}}
+
+
+def test_a_group_of_few_is_not_told_apart():
+    cohort = [*COHORT, *[case(110, sex="m") for _ in range(FEWEST - 1)]]
+    assert told_cohort(cohort, ["sex"])["groups"] == {"sex": {"f": 21, "others": FEWEST - 1}}
+    assert told_cohort([*cohort, case(110, sex="m")], ["sex"])["groups"]["sex"]["m"] == FEWEST
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (case(110), []),
+        (case(136), []),  # 119 + 18, the width of the middle 90 %, is the fence
+        (case(138), ["mean 138, where 90 % of them have 101 to 119"]),
+        (case(82), ["mean 82, where 90 % of them have 101 to 119"]),
+        (case(110, channels=3), ["channels 3, where the training images have 1"]),
+        (case(110, dtype=np.float32), ["number format float32, where the training images have"]),
+    ],
+)
+def test_what_is_strange(image, told):
+    lines = strange(image.image, told_cohort(COHORT))
+    assert len(lines) >= len(told)
+    assert bool(lines) == bool(told)
+    for start in told:
+        assert any(line.startswith(start) for line in lines)
+
+
+def test_the_shift_between_two_cohorts():
+    cohort = [case(100 + i % 21, sex="fm"[i % 2]) for i in range(40)]
+    own = [case(160, sex="f") for _ in range(15)] + [case(110, sex="m") for _ in range(45)]
+    found = shift(own, told_cohort(cohort, ["sex"]))
+    assert found["images"] == [40, 60]
+    assert found["strange"] == 15
+    assert found["intensities"]["mean"][1] == [110, 110, 160]
+    assert found["groups"]["sex"] == {"shares": {"f": [0.5, 0.25], "m": [0.5, 0.75]}, "moved": 0.25}
+
+
+def test_a_column_that_only_the_sender_has_is_left_out():
+    bare = [each._replace(columns={}) for each in COHORT]
+    assert shift(bare, told_cohort(COHORT, ["sex"]))["groups"] == {}

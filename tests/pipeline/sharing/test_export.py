@@ -1,0 +1,116 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from pipeline import cli
+from pipeline.networks import UNet, UNetPlusPlus
+from tests.conftest import ROOT
+
+CONFIGS = ROOT / "bundles" / "membranes" / "configs"
+KINDS = {
+    "UNet": (UNet, {"features": [4, 8, 8], "fold": 2, "norm": "batch"}),
+    "UNetPlusPlus": (UNetPlusPlus, {"features": [4, 4, 8], "deep_supervision": True}),
+}
+
+
+@pytest.fixture(params=KINDS)
+def model(request, tmp_path):
+    """A bundle's folder, an overlay with a small network, and its weights."""
+    network, arguments = KINDS[request.param]
+    known = {"spatial_dims": 2, "in_channels": 1, "out_channels": 1, **arguments}
+    torch.manual_seed(0)
+    torch.save(network(**known).state_dict(), tmp_path / "model.pt")
+    definition = {"_target_": f"pipeline.networks.{request.param}", **known, "_mode_": "default"}
+    config = yaml.safe_load((CONFIGS / "train.yaml").read_text()) | {"network_def": definition}
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "train.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    inference = (CONFIGS / "inference.yaml").read_text()
+    (tmp_path / "configs" / "inference.yaml").write_text(inference)
+    return request.param, tmp_path
+
+
+def export(folder, images, *more):
+    call = ["export", str(folder), "--images", str(images), "--out", str(folder / "out")]
+    return cli.main([*call, "--model", str(folder / "model.pt"), *more])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_format_agrees_with_the_network_on_real_tiles(model, real_data, capsys):
+    pytest.importorskip("onnxscript")
+    kind, folder = model
+    images = folder / "images"
+    images.mkdir()
+    page = next((real_data / "isbi2012").rglob("*.png"), None)
+    source = Image.open(page or next((real_data / "isbi2012").rglob("*.tif")))
+    source.convert("L").crop((0, 0, 200, 136)).save(images / "tile.png")
+    assert export(folder, images) == 0
+    found = json.loads((folder / "out" / "exports.json").read_text())
+    formats = {"torchscript", "onnx", "torch_export"}
+    levels = {"", " level 1"} if kind == "UNetPlusPlus" else {""}
+    assert set(found["differences"]) == {name + level for name in formats for level in levels}
+    assert all(0 <= each <= found["tolerance"] for each in found["differences"].values())
+    written = {path.name for path in (folder / "out").iterdir()}
+    assert {"model.ts", "model.onnx", "model.pt2"} <= written
+    assert ("model_level_1.onnx" in written) == (kind == "UNetPlusPlus")
+    _infers_without_torch(folder, images / "tile.png")
+
+
+def _infers_without_torch(folder, image):
+    """The documented example gives the network's own mask, and never imports torch."""
+    script = ROOT / "docs" / "infer_onnx.py"
+    watched = (
+        "import runpy, sys\n"
+        f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    arguments = [str(folder / "out" / "model.onnx"), str(image), str(folder / "mask.png")]
+    command = [sys.executable, "-c", watched, *arguments, "--multiple", "8"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    grey = np.asarray(Image.open(image), np.float32)
+    tile = torch.from_numpy((grey - grey.mean()) / grey.std())[None, None]
+    config = yaml.safe_load((folder / "configs" / "train.yaml").read_text())["network_def"]
+    kind = config.pop("_target_").rpartition(".")[2]
+    config.pop("_mode_")
+    network = KINDS[kind][0](**config)
+    network.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
+    with torch.no_grad():
+        expected = network.eval()(tile).sigmoid()[0, 0].numpy()
+    mask = np.asarray(Image.open(folder / "mask.png")) > 0
+    sure = np.abs(expected - 0.5) > 1e-4
+    assert np.array_equal(mask[sure], expected[sure] >= 0.5)
+
+
+def test_wrong_calls(model, tmp_path, capsys):
+    _, folder = model
+    (folder / "small").mkdir()
+    Image.new("L", (5, 5)).save(folder / "small" / "dot.png")
+    assert export(folder, folder / "small") == 1
+    assert "dot.png: smaller than" in capsys.readouterr().err
+    assert export(folder, folder / "small", "--overlay", str(folder / "none.yaml")) == 1
+    assert "none.yaml: no such config" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_export_that_differs_is_not_kept(model, real_data, monkeypatch, capsys):
+    from pipeline.sharing import export as module
+
+    kind, folder = model
+    (folder / "images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(noise).save(folder / "images" / "noise.png")
+    other = KINDS[kind][0](2, 1, 1, features=KINDS[kind][1]["features"]).eval()
+    monkeypatch.setitem(
+        module.EXPORTERS,
+        "torchscript",
+        lambda n, t, s, path: (path.parent.mkdir(), path.touch(), other)[2],
+    )
+    assert export(folder, folder / "images", "--formats", "torchscript") == 1
+    assert "from the network; not written" in capsys.readouterr().err
+    assert not list((folder / "out").glob("*.ts"))

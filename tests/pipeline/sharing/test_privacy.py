@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.sharing.privacy import check_private, private_words
+
+DATALIST = {
+    "name": "cells",
+    "training": [
+        {
+            "image": "images/zwickl_7.png",
+            "label": "labels/zwickl_7.png",
+            "image_sha256": "0123456789abcdef",
+            "patient": "Zwickl",
+            "sex": "female",
+            "age": 57,
+            "note": "lives alone",
+            "born": "1969-03-02",
+        }
+    ],
+}
+WORDS = private_words(DATALIST)
+
+
+def test_what_is_looked_for():
+    assert {"Zwickl", "zwickl_7.png", "lives alone", "1969-03-02"} <= WORDS
+    assert not {"female", "57", "0123456789abcdef", "cells"} & WORDS
+
+
+def test_a_column_that_may_be_told_is_not_looked_for():
+    assert "lives alone" not in private_words(DATALIST, ["note"])
+
+
+@pytest.mark.parametrize("word", ["Zwickl", "zwickl_7.png", "lives alone", "1969-03-02"])
+def test_a_word_is_found_and_its_file_named(word):
+    files = {"docs/README.md": f"# A model\n\nSee ({word}).\n".encode()}
+    with pytest.raises(ValueError, match=r"docs/README\.md: would tell"):
+        check_private(files, WORDS, [])
+
+
+def test_a_folder_of_the_house_is_found(tmp_path):
+    config = f"model: {tmp_path}/models/model.pt\n".encode()
+    with pytest.raises(ValueError, match="would tell"):
+        check_private({"configs/train.yaml": config}, set(), [tmp_path])
+
+
+def test_part_of_a_word_and_weights_are_no_match():
+    files = {"docs/README.md": b"Zwickls, zwickl_77", "models/model.pt": b"\xffZwickl"}
+    check_private(files, WORDS, [Path("/nowhere/else")])
