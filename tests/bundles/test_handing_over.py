@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,23 +10,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from mlflow import MlflowClient
+from monai.bundle import load, push_to_hf_hub, verify_metadata, verify_net_in_out
 from PIL import Image
 from safetensors.torch import load as load_safetensors
 
 from pipeline import cli
 from pipeline.data.datalist import SPLITS, write_datalist
 from pipeline.data.phantom import write_cells
+from pipeline.networks import UNet
 from pipeline.sharing.archive import open_archive, write_archive
 from pipeline.sharing.manifest import MANIFEST, make_manifest
+from pipeline.sharing.receive import run_sample, unpack
 from tests.conftest import ROOT
 
+NO_RUNS = shutil.ignore_patterns("models", "eval", "explanation", "predictions")
 PLANTED = {
     "patient": "Zwickl-Huber",
     "note": "fell from a ladder",
     "age": 43.71,
     "born": "1983-02-11",
 }
+SCHEMA = Path(__file__).with_name("metadata.schema.json")
 BUNDLE = ROOT / "bundles" / "membranes"
 
 
@@ -125,11 +132,7 @@ def test_nothing_of_a_patient_leaves(package, cohort, evaluated):
 
 
 def test_a_bundle_that_would_tell_a_patient_is_not_packed(evaluated, cohort, tmp_path, capsys):
-    bundle = tmp_path / "membranes"
-    for path in BUNDLE.rglob("*"):
-        if path.is_file():
-            (bundle / path.relative_to(BUNDLE)).parent.mkdir(parents=True, exist_ok=True)
-            (bundle / path.relative_to(BUNDLE)).write_bytes(path.read_bytes())
+    bundle = shutil.copytree(BUNDLE, tmp_path / "membranes", ignore=NO_RUNS)
     licence = bundle / "docs" / "data_license.txt"
     licence.write_text("Ask Zwickl-Huber training 3, who fell from a ladder.\n")
     tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
@@ -182,11 +185,7 @@ def test_the_package_is_registered_once(evaluated, package):
 
 
 def test_metadata_of_other_scores_are_refused(evaluated, tmp_path, capsys):
-    bundle = tmp_path / "membranes"
-    for path in BUNDLE.rglob("*"):
-        if path.is_file():
-            (bundle / path.relative_to(BUNDLE)).parent.mkdir(parents=True, exist_ok=True)
-            (bundle / path.relative_to(BUNDLE)).write_bytes(path.read_bytes())
+    bundle = shutil.copytree(BUNDLE, tmp_path / "membranes", ignore=NO_RUNS)
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
     metadata["eval_metrics"] = {"iou": 0.99}
     (bundle / "configs" / "metadata.json").write_text(json.dumps(metadata))
@@ -329,3 +328,58 @@ def test_a_package_of_another_key_is_refused(package, tmp_path, capsys):
 def test_a_folder_that_exists_is_left_alone(package, received, capsys):
     assert receive(package, package, received) == 1
     assert "exists; give another --out" in capsys.readouterr().err
+
+
+def test_monais_own_tools_accept_it(received):
+    configs = received / "configs"
+    meta = str(configs / "metadata.json")
+    verify_metadata(meta_file=meta, filepath=str(SCHEMA))
+    verify_net_in_out("network_def", meta_file=meta, config_file=str(configs / "train.yaml"), n=4)
+    definition = yaml.safe_load((configs / "train.yaml").read_text())["network_def"]
+    definition.pop("_target_")
+    model = load(
+        received.name, model=UNet(**definition), bundle_dir=str(received.parent), device="cpu"
+    )
+    for name, each in torch.load(received / "models" / "model.pt", weights_only=True).items():
+        assert torch.equal(model.state_dict()[name], each)
+
+
+def test_it_has_the_layout_of_the_hugging_face_hub(received, tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    sent = {}
+
+    class Offline:
+        """Takes what would be sent."""
+
+        def __init__(self, token=None):
+            pass
+
+        def create_repo(self, **_):
+            pass
+
+        def upload_folder(self, repo_id, folder_path, **_):
+            sent[repo_id] = {path.name for path in Path(folder_path).iterdir()}
+            return "nowhere"
+
+    monkeypatch.setattr(hub, "HfApi", Offline)
+    shutil.copytree(received, tmp_path / "cells")
+    push_to_hf_hub(repo="clinic/cells", name="cells", bundle_dir=str(tmp_path))
+    assert {"README.md", "LICENSE", "configs", "models", "docs"} <= sent["clinic/cells"]
+    assert "library_name: monai" in (tmp_path / "cells" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["lungs_ct", "lungs_xray", "nuclei", "pancreas_ct"])
+def test_every_bundle_of_ours_is_accepted(run_bundle, phantom, tmp_path, name, capsys):
+    bundle = ROOT / "bundles" / name
+    settings = {"configs": bundle / "configs", "dataset_dir": str(phantom), "run_name": name}
+    if name == "nuclei":  # MONAI's U-Net takes one number more
+        settings["network_def#features"] = [4, 4, 8, 8, 8, 4]
+    run_bundle(tmp_path, "training", **settings)
+    settings |= {"run_name": "evaluation", "output_dir": str(tmp_path / "e")}
+    run_bundle(tmp_path, "evaluating", ["evaluate.yaml"], **settings)
+    call = ["pack", str(bundle), "--run", name, "--tracking", str(tmp_path / "mlruns")]
+    assert cli.main([*call, "--out", str(tmp_path / "b.zip")]) == 0
+    assert cli.main(["audit", str(tmp_path / "b.zip")]) == 0
+    assert "accepted" in capsys.readouterr().out
+    unpack(open_archive(tmp_path / "b.zip"), tmp_path / "bundle")
+    assert run_sample(tmp_path / "bundle").enough
