@@ -26,7 +26,7 @@ demo: .venv/.installed $(DEMO)/cells/datalist.json
 	@echo "MLflow      make ui, then http://127.0.0.1:5000 (experiment membranes)"
 
 test: .venv/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
