@@ -43,6 +43,20 @@ def test_the_challenges_thresholds_are_chosen_on_validation():
     assert challenge_scores([case(0.7, 0.55)], [case(0.7, 0.55)])["rand_error_by_validation"] == [0]
 
 
+def test_a_watershed_parts_cells_without_making_them_smaller():
+    cells = torch.ones(1, 4, 9)
+    cells[..., 4] = 0
+    probability = torch.full((1, 4, 9), 0.65)  # the sides of the cells, and the membrane too
+    probability[..., 1:3] = probability[..., 6:8] = 0.95
+    probability[..., 4] = 0.35
+    leaky = Case("a.png", cells[0], probability, cells)
+    probability = probability.clone()
+    probability[..., 0, 4] = 0.65  # a leak: at any threshold cells are one, or small
+    leaky = leaky._replace(probability=probability)
+    found = challenge_scores([leaky], [leaky])
+    assert found["rand_error_watershed_by_validation"][0] < found["rand_error_by_validation"][0]
+
+
 class Engine:
     """Gives the cases that its network decides."""
 
