@@ -1,0 +1,73 @@
+"""Seconds of each step of a hand-over, of a bundle of 31 million parameters.
+
+The U-Net of 64 to 1024 filters is trained for one step and evaluated on made images, packed, signed,
+audited and received. Packing and the audit are timed within the process, as a server would run them;
+the commands add the start of Python and torch, which `start` tells.
+
+    python benchmarks/handing_over.py
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline import cli
+
+ROOT = Path(__file__).parents[1]
+BUNDLE = ROOT / "bundles" / "membranes"
+LARGE = {
+    "network_def#features": "[64,128,256,512,1024]",
+    "network_def#fold": 1,
+    "patch": "[64,64]",
+    "window": "[128,128]",
+    "max_epochs": 1,
+    "steps_per_epoch": 1,
+    "batch_size": 1,
+    "val_interval": 1,
+    "tta_versions": 1,
+}
+
+
+def run(run_id: str, overlays: list[str], **settings: object) -> None:
+    configs = [str(BUNDLE / "configs" / name) for name in ("train.yaml", *overlays)]
+    words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", run_id]
+    subprocess.run([*command, "--config_file", str(configs), *words], check=True)
+
+
+def timed(what: str, call: Callable[[], object]) -> None:
+    began = time.perf_counter()
+    call()
+    print(f"| {what} | {time.perf_counter() - began:.1f} |", flush=True)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cohort, package, keys = folder / "cohort", folder / "bundle.zip", folder / "keys"
+        cli.main([*"data phantom --kind cells --count 10 --size 128 --out".split(), str(cohort)])
+        places = {"dataset_dir": cohort, "models_dir": folder / "m", "tracking_dir": folder / "t"}
+        training = {key: value for key, value in LARGE.items() if key != "tta_versions"}
+        run("training", [], **places, **training, run_name="large")
+        run("evaluating", ["evaluate.yaml"], **places, **LARGE, output_dir=folder / "e")
+        cli.main(["key", "new", "--out", str(keys)])
+        private, public = keys / "private.pem", keys / "public.pem"
+        pack = ["pack", str(BUNDLE), "--run", "large", "--tracking", str(folder / "t")]
+        calls = {
+            "pack": [*pack, "--out", str(package)],
+            "sign": ["sign", str(package), "--key", str(private)],
+            "audit": ["audit", str(package)],
+            "verify": ["verify", str(package), "--key", str(public)],
+            "receive": ["receive", str(package), "--key", str(public), "--out", str(folder / "r")],
+        }
+        print("| step | s |\n|---|---|")
+        timed("start", lambda: subprocess.run([sys.executable, "-c", "import pipeline.sharing.pack"]))
+        for what, words in calls.items():
+            timed(what, lambda words=words: cli.main(words))
+
+
+if __name__ == "__main__":
+    main()
