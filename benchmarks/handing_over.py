@@ -1,8 +1,8 @@
 """Seconds of each step of a hand-over, of a bundle of 31 million parameters.
 
-The U-Net of 64 to 1024 filters is trained for one step and evaluated on made images, packed, signed,
-audited and received. Packing and the audit are timed within the process, as a server would run them;
-the commands add the start of Python and torch, which `start` tells.
+The U-Net of 64 to 1024 filters is trained for one step and evaluated on made images, packed,
+signed, audited and received. The steps are timed within one process; a command of its own adds the
+start of Python and torch, which `start` tells.
 
     python benchmarks/handing_over.py
 """
@@ -48,7 +48,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cohort, package, keys = folder / "cohort", folder / "bundle.zip", folder / "keys"
-        cli.main([*"data phantom --kind cells --count 10 --size 128 --out".split(), str(cohort)])
+        cli.main(
+            [
+                *["data", "phantom", "--kind", "cells", "--count", "10", "--size", "128", "--out"],
+                str(cohort),
+            ]
+        )
         places = {"dataset_dir": cohort, "models_dir": folder / "m", "tracking_dir": folder / "t"}
         training = {key: value for key, value in LARGE.items() if key != "tta_versions"}
         run("training", [], **places, **training, run_name="large")
@@ -64,7 +69,9 @@ def main() -> None:
             "receive": ["receive", str(package), "--key", str(public), "--out", str(folder / "r")],
         }
         print("| step | s |\n|---|---|")
-        timed("start", lambda: subprocess.run([sys.executable, "-c", "import pipeline.sharing.pack"]))
+        timed(
+            "start", lambda: subprocess.run([sys.executable, "-c", "import pipeline.sharing.pack"])
+        )
         for what, words in calls.items():
             timed(what, lambda words=words: cli.main(words))
 

@@ -18,8 +18,8 @@ OVERLAYS = ("inference", "explain", "multi_gpu")
 WRITES = "pipeline.inference.WritePredictions"
 FINGERPRINT = "docs/fingerprint.json"
 EVALUATION = "docs/evaluation.json"
-OF_A_MODEL = "pipeline.inference.{}_of"
-"""Reads what evaluation chose from the record of the model."""
+CHOSEN = ("threshold", "tta_versions", "clean")
+"""Knobs of an evaluation that the record of the model decides."""
 
 
 def packed_configs(
@@ -80,13 +80,14 @@ def _tunable(config: dict[str, Any]) -> dict[str, Any]:
 def _as_sent(config: dict[str, Any], fingerprint: bool) -> dict[str, Any]:
     """An evaluation by what the sender chose, with the sender's numbers beside its own."""
     step = next(each for each in config["evaluating"] if "choices" in each)
-    config |= {"clean": False, "threshold": _of_the_model("threshold")}
-    step["choices"]["find_mask"] = _of_the_model("mask_finder")
-    if "tta_versions" in config:
-        config["tta_versions"] = _of_the_model("tta")
+    kept = {key: step["choices"][key] for key in ("metric", "tta") if key in step["choices"]}
+    step["choices"] = {"_target_": "pipeline.training.choices_of", "model": "@model", **kept}
+    for key in CHOSEN:
+        config.pop(key, None)
     if "find_cells" in step:
         config["usual_cells"] = config["find_cells"]
-        config["find_cells"] = {**_of_the_model("cell_finder"), "usual": "@usual_cells"}
+        chosen = {"_target_": "pipeline.inference.cell_finder_of", "path": "@model"}
+        config["find_cells"] = {**chosen, "usual": "@usual_cells"}
     sender = {"_target_": "pipeline.training.Sender", "evaluation": _in_bundle(EVALUATION)}
     if fingerprint:
         sender["fingerprint"] = _in_bundle(FINGERPRINT)
@@ -98,10 +99,6 @@ def _judge_images(config: dict[str, Any]) -> None:
     writes = next(each for each in config["handlers"] if each["_target_"] == WRITES)
     told = _in_bundle(FINGERPRINT)
     writes["familiar"] = {"_target_": "pipeline.inference.Familiar", "fingerprint": told}
-
-
-def _of_the_model(what: str) -> dict[str, str]:
-    return {"_target_": OF_A_MODEL.format(what), "path": "@model"}
 
 
 def _in_bundle(path: str) -> str:

@@ -6,7 +6,7 @@ What explains is named by its module, ``pipeline.training.explain``: no training
 from pipeline.mistakes import one_line_mistakes
 from pipeline.training.check_config import check_config
 from pipeline.training.checkpoints import KeepBest, KeepEpochs, KeepLast
-from pipeline.training.choose import Choices
+from pipeline.training.choose import Choices, choices_of
 from pipeline.training.data import (
     balanced_weights,
     class_weights,
@@ -44,6 +44,7 @@ __all__ = [
     "balanced_weights",
     "bundle_root",
     "check_config",
+    "choices_of",
     "class_weights",
     "datalist_sha256",
     "evaluate",

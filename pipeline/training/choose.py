@@ -1,6 +1,7 @@
 """What an evaluation chooses on the validation split, so that the test split decides nothing."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.evaluation.threshold import CellCurve, Curve, ThresholdCurve
 from pipeline.inference.cells import CellFinder
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.masks import MaskFinder, candidates
+from pipeline.inference.model import mask_finder_of, read_record
 from pipeline.training.collect import collect_cases
 
 VERSIONS = (1, 2, 8)  # alone, mirrored too, all symmetries of the square
@@ -63,6 +65,24 @@ class Chosen(NamedTuple):
     find_cells: CellFinder | None
     curve: Curve
     tried: dict[str, dict[str, float]]
+
+
+def choices_of(model: str, metric: str, tta: DihedralInferer | None = None) -> Choices:
+    """Return what an evaluation chose for a model, as given; what it did not choose is open.
+
+    Args:
+        model: the weights, whose record tells.
+        metric: what is open is chosen by it.
+        tta: see :class:`Choices`.
+
+    Raises:
+        FileNotFoundError: the model has no record.
+        ValueError: the record belongs to other weights.
+    """
+    record = read_record(Path(model))
+    versions = record.get("tta_versions")
+    clean = "cleaning" not in record
+    return Choices(metric, record.get("threshold"), tta, versions, clean, mask_finder_of(model))
 
 
 def choose(validator: Evaluator, choices: Choices, find_cells: CellFinder | None = None) -> Chosen:

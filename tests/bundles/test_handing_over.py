@@ -271,6 +271,12 @@ def test_a_received_bundle_is_evaluated_and_tuned_on_own_patients(received, tmp_
     assert same
     assert all(same)
     assert model.read_bytes() != (received / "own_models" / "model.pt").read_bytes()
+    own = {"model": received / "own_models" / "model.pt"}
+    evaluating["output_dir"] = tmp_path / "tuned"
+    run_received(received, "evaluating", "evaluate.yaml", tmp_path, **evaluating, **own)
+    tuned_scores = json.loads((tmp_path / "tuned" / "summary.json").read_text())
+    assert tuned_scores["threshold_source"] == "chosen by accuracy on validation"
+    assert tuned_scores["sender"]["scores"]["iou"]["sender"]["mean"] == sent["test"]["iou"]["mean"]
 
 
 def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, capsys):
