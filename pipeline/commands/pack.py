@@ -24,10 +24,8 @@ def add_pack(parser: argparse.ArgumentParser) -> None:
 def _pack(options: argparse.Namespace) -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # of a few small files
     logging.getLogger("monai").setLevel(logging.ERROR)  # on packages that nothing here needs
-    from pipeline.data.files import sha256
     from pipeline.data.fingerprint import cohort_cases, look
     from pipeline.provenance import git_commit, versions
-    from pipeline.sharing.audit import audit
     from pipeline.sharing.pack import bundle_files, find_trained, pack
     from pipeline.sharing.registry import register
     from pipeline.training.runs import open_store
@@ -40,15 +38,11 @@ def _pack(options: argparse.Namespace) -> None:
     run = trained.summary["model"]["mlflow_run_id"]
     made = {"commit": git_commit(Path(__file__).parent), "versions": versions(), "mlflow_run": run}
     name = options.bundle.resolve().name
-    pack(files, name, made, options.out, options.sample)
-    report = audit(options.out)
-    if report.refused:
-        options.out.unlink()
-        raise ValueError(f"{report.refused[0]}; no receiver would accept it, nothing is written")
+    report = pack(files, name, made, options.out, options.sample)
     print(f"packed      {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
     print(f"sha256      {report.sha256}")
     print("licence     the weights carry that of the data they were trained on:")
     print(textwrap.indent(files["docs/data_license.txt"].decode().strip(), " " * 12))
     if not options.no_registry:
-        version = register(client, name, run, options.out.resolve(), sha256(options.out))
+        version = register(client, name, run, options.out.resolve(), report.sha256)
         print(f"registered  {name}, version {version}, alias packed")

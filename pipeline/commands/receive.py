@@ -1,14 +1,11 @@
 """``unet-school receive``: a bundle of another hospital, checked before it is used."""
 
 import argparse
+import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.audit import REFUSED
-
-if TYPE_CHECKING:
-    from pipeline.sharing.policy import Policy
 
 
 def add_receive(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +38,7 @@ def _receive(options: argparse.Namespace) -> int:
     verifier = Verifier(key, options.roots or ())
     print("verifying, judging, and running the sample …", flush=True)
     received = receive(options.file, signature, verifier, options.out, policy)
-    page = protocol(options.file, sender, received, _manifest(options.file, policy), time.time())
+    page = protocol(options.file, sender, received, time.time())
     path = options.protocol or options.file.with_name(f"{options.file.name}.acceptance.md")
     with atomic(path) as temporary:
         temporary.write_text(page, "utf-8")
@@ -49,15 +46,6 @@ def _receive(options: argparse.Namespace) -> int:
     if received.refused:
         return REFUSED
     config = options.out / "configs" / "inference.yaml"
-    print(f"python -m monai.bundle run inferring --config_file {config} --image_dir DIR")
+    quoted = shlex.quote(str(config))
+    print(f"python -m monai.bundle run inferring --config_file {quoted} --image_dir DIR")
     return 0
-
-
-def _manifest(path: Path, policy: "Policy") -> dict[str, Any]:
-    from pipeline.sharing.archive import RefusedError, open_archive
-    from pipeline.sharing.manifest import read_manifest
-
-    try:
-        return read_manifest(open_archive(path, policy.limits))
-    except RefusedError:
-        return {}

@@ -4,7 +4,8 @@ What is told of a cohort here holds no image and no patient: counts, and percent
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from pipeline.data.facts import ImageFacts
 from pipeline.data.fingerprint import CaseFacts
 
 FEWEST = 10
-"""Images of a group below which it is not told apart: few patients are known by their group."""
+"""Patients of a group below which it is not told apart: few are known by their group."""
 PERCENTILES = (5, 50, 95)
 FEATURES = ("darkest", "median", "brightest", "mean", "deviation")
 """What is compared of an image's intensities: 0.5 %, 50 % and 99.5 %, mean, standard deviation."""
+OTHERS = "others"
 Told = Mapping[str, Any]
 """A cohort as :func:`told_cohort` tells it."""
 
@@ -26,26 +28,27 @@ def told_cohort(facts: Sequence[CaseFacts], columns: Sequence[str] = ()) -> dict
 
     Args:
         facts: of its cases.
-        columns: of groups, whose mix is told; groups of fewer than :data:`FEWEST` images together.
+        columns: of groups, whose mix is told; those of fewer than :data:`FEWEST` patients together.
 
     Returns:
-        ``images``, ``sizes``, ``channels``, ``dtypes``: counts. ``intensities``: of each of
-        :data:`FEATURES` the 5th, 50th and 95th percentile over images; ``foreground`` likewise.
-        ``groups``: images of each value of each column.
+        ``images``, ``patients``, ``sizes``, ``channels``, ``dtypes``: counts of images.
+        ``intensities``: of each of :data:`FEATURES` the 5th, 50th and 95th percentile over images;
+        ``foreground`` likewise; neither of fewer than :data:`FEWEST` patients. ``groups``: images
+        of each value of each column.
     """
     images = [case.image for case in facts if case.image]
+    patients = len({_patient(i, case) for i, case in enumerate(facts)})
     values = np.array([_features(image) for image in images]).reshape(-1, len(FEATURES))
+    enough = patients >= FEWEST
     return {
         "images": len(images),
-        "sizes": _counts(" x ".join(map(str, image.size)) for image in images),
-        "channels": dict(Counter(str(image.channels) for image in images)),
-        "dtypes": dict(Counter(image.dtype for image in images)),
-        "intensities": {name: _spread(values[:, i]) for i, name in enumerate(FEATURES)},
-        "foreground": _spread([case.mask.foreground for case in facts if case.mask]),
-        "groups": {
-            name: _counts(str(case.columns[name]) for case in facts if name in case.columns)
-            for name in columns
-        },
+        "patients": patients,
+        "sizes": _told_counts(facts, _size),
+        "channels": sorted({str(image.channels) for image in images}),
+        "dtypes": sorted({image.dtype for image in images}),
+        "intensities": {name: _spread(values[:, i]) for i, name in enumerate(FEATURES) if enough},
+        "foreground": _spread([case.mask.foreground for case in facts if case.mask and enough]),
+        "groups": {name: _told_counts(facts, partial(_value, name)) for name in columns},
     }
 
 
@@ -53,7 +56,8 @@ def strange(image: ImageFacts, told: Told) -> list[str]:
     """Say in what an image differs from those of a cohort.
 
     An intensity is strange when it lies further outside the middle 90 % of the cohort's images than
-    these are wide; so is a number of channels or a number format that no image of the cohort has.
+    these are wide, or than a hundredth of the range from their darkest to their brightest pixels if
+    that is more; so is a number of channels or a number format that no image of the cohort has.
 
     Args:
         image: looked at.
@@ -70,9 +74,13 @@ def strange(image: ImageFacts, told: Told) -> list[str]:
         )
         if value not in told[key]
     ]
+    spreads = told["intensities"]
+    least = (spreads["brightest"][2] - spreads["darkest"][0]) / 100 if spreads else 0.0
     for name, value in zip(FEATURES, _features(image), strict=True):
-        low, _, high = told["intensities"][name]
-        room = max(high - low, 1e-6)
+        if name not in spreads:
+            continue
+        low, _, high = spreads[name]
+        room = max(high - low, least)
         if not low - room <= value <= high + room:
             lines.append(f"{name} {value:.4g}, where 90 % of them have {low:.4g} to {high:.4g}")
     return lines
@@ -87,18 +95,20 @@ def shift(own: Sequence[CaseFacts], told: Told) -> dict[str, Any]:
         the sum of the differences: the part of the images that would have to change their group.
         ``strange``: how many of our images differ by :func:`strange`.
     """
-    ours = told_cohort(own, list(told["groups"]))
+    ours = told_cohort(own)
+    counts = {name: _counts(own, partial(_value, name)) for name in told["groups"]}
     mixes = {
-        name: _mix(there, ours["groups"][name])
+        name: _mix(there, counts[name])
         for name, there in told["groups"].items()
-        if ours["groups"][name]
+        if there and counts[name]
     }
     images = [case.image for case in own if case.image]
     return {
         "images": [told["images"], ours["images"]],
         "sizes": [told["sizes"], ours["sizes"]],
         "intensities": {
-            name: [told["intensities"][name], ours["intensities"][name]] for name in FEATURES
+            name: [told["intensities"].get(name, []), ours["intensities"].get(name, [])]
+            for name in FEATURES
         },
         "foreground": [told["foreground"], ours["foreground"]],
         "groups": mixes,
@@ -113,22 +123,51 @@ def _features(image: ImageFacts) -> tuple[float, ...]:
 def _spread(values: Any) -> list[float]:
     if not len(values):
         return []
-    return [float(f"{value:.4g}") for value in np.percentile(values, PERCENTILES)]
+    return [float(f"{value:.6g}") for value in np.percentile(values, PERCENTILES)]
 
 
-def _counts(values: Any) -> dict[str, int]:
-    """Count values, the most common first; those of few images are counted as ``others``."""
-    counts = Counter(values)
-    shown = {value: n for value, n in counts.most_common() if n >= FEWEST}
-    others = counts.total() - sum(shown.values())
-    return {**shown, **({"others": others} if others else {})}
+def _patient(index: int, case: CaseFacts) -> str:
+    """Whose a case is; one that is not told is a patient of its own."""
+    return str(case.columns.get("patient", f"case {index}"))
+
+
+def _size(case: CaseFacts) -> str | None:
+    return " x ".join(map(str, case.image.size)) if case.image else None
+
+
+def _value(column: str, case: CaseFacts) -> str | None:
+    value = case.columns.get(column)
+    return None if value is None else str(value)
+
+
+def _counts(facts: Sequence[CaseFacts], of: Callable[[CaseFacts], str | None]) -> dict[str, int]:
+    found = Counter(value for value in map(of, facts) if value is not None)
+    return dict(found.most_common())
+
+
+def _told_counts(
+    facts: Sequence[CaseFacts], of: Callable[[CaseFacts], str | None]
+) -> dict[str, int]:
+    """Count images by value; those of values that few patients have are counted as ``others``."""
+    patients: dict[str | None, set[str]] = {}
+    for i, case in enumerate(facts):
+        patients.setdefault(of(case), set()).add(_patient(i, case))
+    counts = _counts(facts, of)
+    shown = {value: n for value, n in counts.items() if len(patients[value]) >= FEWEST}
+    others = sum(counts.values()) - sum(shown.values())
+    return {**shown, **({OTHERS: others} if others else {})}
 
 
 def _mix(there: Mapping[str, int], ours: Mapping[str, int]) -> dict[str, Any]:
-    names = list(dict.fromkeys((*there, *ours)))
+    """Shares of both in the groups that were told; what was not is among the others."""
+    folded = Counter(dict.fromkeys(there, 0))
+    for name, n in ours.items():
+        folded[name if name in there else OTHERS] += n
+    pairs = {name: (there.get(name, 0), folded[name]) for name in folded}
+    totals = sum(there.values()), sum(ours.values())
     shares = {
-        name: [round(counts.get(name, 0) / sum(counts.values()), 4) for counts in (there, ours)]
-        for name in names
+        name: [round(n / total, 4) for n, total in zip(both, totals, strict=True)]
+        for name, both in pairs.items()
     }
     moved = sum(abs(one - other) for one, other in shares.values()) / 2
     return {"shares": shares, "moved": round(moved, 4)}

@@ -8,7 +8,7 @@ from typing import Any
 
 KEPT = (
     "split", "threshold", "threshold_source", "threshold_metric", "tta_versions", "cleaning",
-    "test_pooled", "baselines", "group_metric", "gaps", "versions",
+    "test_pooled", "baselines", "group_metric", "versions",
 )  # fmt: skip
 OF_A_METRIC = ("mean", "low", "high", "n", "patients")
 OF_A_MODEL = ("sha256", "bundle", "datalist_sha256", "mlflow_run_id")
@@ -40,6 +40,7 @@ def shared_evaluation(summary: Mapping[str, Any]) -> dict[str, Any]:
         "test": {name: _only(row, OF_A_METRIC) for name, row in summary["test"].items()},
         "outcomes": dict(summary.get("outcomes", {})),
         "groups": groups,
+        "gaps": [gap for gap in summary.get("gaps", ()) if gap["p"] is not None],
         "age_bins": bins,
         "groups_left_out": len(summary.get("groups", ())) - len(groups),
         "age_bins_left_out": len(summary.get("age_bins", ())) - len(bins),

@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 from torch import Tensor, nn
 
-from pipeline.data.files import atomic, write_json
+from pipeline.data.files import atomic, sha256, write_json
 from pipeline.inference import find_images, load_network
 from pipeline.networks import UNetPlusPlus
 
@@ -85,7 +85,12 @@ def export(
             if found > TOLERANCE:
                 path.unlink()
                 raise ValueError(f"{path}: differs by {found:.1e} from the network; not written")
-    content = {"images": len(tiles) // 2, "tolerance": TOLERANCE, "differences": differences}
+    content = {
+        "model_sha256": sha256(model),
+        "images": len(tiles) // 2,
+        "tolerance": TOLERANCE,
+        "differences": differences,
+    }
     write_json(out / "exports.json", content)
     return Exported(len(tiles) // 2, differences)
 

@@ -14,9 +14,11 @@ from pipeline.data.datalist import read_datalist
 from pipeline.data.drift import told_cohort
 from pipeline.data.files import atomic
 from pipeline.data.fingerprint import CaseFacts
+from pipeline.inference import MaskFinder
 from pipeline.inference.model import read_record
 from pipeline.networks.weights import read_checkpoint
 from pipeline.sharing.archive import write_archive
+from pipeline.sharing.audit import Report, audit
 from pipeline.sharing.card import model_card
 from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.manifest import MANIFEST, make_manifest
@@ -25,6 +27,7 @@ from pipeline.sharing.packed_configs import EVALUATION, FINGERPRINT, packed_conf
 from pipeline.sharing.privacy import check_private, private_words
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
+from pipeline.training.choose import told
 from pipeline.training.runs import evaluations
 
 EXECUTED, SUMMARY = "config.json", "summary.json"
@@ -68,7 +71,11 @@ def find_trained(client: MlflowClient, run: str, dataset_dir: Path | None = None
             the cohort has been split anew.
         FileNotFoundError: weights or cohort are not where they were.
     """
-    evaluation = evaluations(client, run)[0]
+    evaluation = next(
+        (each for each in evaluations(client, run) if each.data.tags["run"] == "evaluating"), None
+    )
+    if evaluation is None:
+        raise ValueError(f"{run}: a cross-validation has several models; name one's evaluation")
     summary = _artifact(client, evaluation, SUMMARY)
     training = client.get_run(summary["model"]["mlflow_run_id"])
     model = Path(summary["model"]["path"])
@@ -77,14 +84,31 @@ def find_trained(client: MlflowClient, run: str, dataset_dir: Path | None = None
     record = read_record(model)
     if record["sha256"] != summary["model"]["sha256"]:
         raise ValueError(f"{model}: other weights than were evaluated; evaluate these")
-    if record.get("threshold", summary["threshold"]) != summary["threshold"]:
-        told = f"threshold {record['threshold']}, evaluated at {summary['threshold']}"
-        raise ValueError(f"{model}: its record tells {told}; evaluate it again")
+    _check_choices(model, record, summary)
     trained, evaluated = (_artifact(client, each, EXECUTED) for each in (training, evaluation))
     cohort = dataset_dir or Path(evaluated["dataset_dir"])
-    if read_datalist(cohort).sha256 != summary["model"]["datalist_sha256"]:
-        raise ValueError(f"{cohort}: not the split that was trained on; give its --dataset-dir")
+    hashes = {evaluation.data.tags["datalist_sha256"], read_datalist(cohort).sha256}
+    if hashes != {summary["model"]["datalist_sha256"]}:
+        raise ValueError(
+            f"{cohort}: another cohort or split than the model was trained on; evaluate it on its "
+            "own test split, and give --dataset-dir if that has moved"
+        )
     return Trained(trained, evaluated, summary, model, cohort)
+
+
+def _check_choices(model: Path, record: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+    """Refuse a record that would not infer as the model was evaluated."""
+    recorded = {
+        "threshold": record.get("threshold"),
+        "tta_versions": record.get("tta_versions"),
+        "cleaning": told(MaskFinder(**record.get("cleaning", {}))),
+    }
+    for name, value in recorded.items():
+        if value != summary[name]:
+            raise ValueError(
+                f"{model}: its record tells {name} {value}, it was evaluated with {summary[name]}; "
+                "evaluate it again, without giving these"
+            )
 
 
 def bundle_files(
@@ -103,6 +127,15 @@ def bundle_files(
         ValueError: its metadata tell other scores than the evaluation, or a file would tell
             something of a patient.
     """
+    name, own = bundle.resolve().name, trained.summary["model"].get("bundle")
+    if own != name:
+        raise ValueError(f"{bundle}: the run is one of {own}; give bundles/{own}")
+    if exports and exports.get("model_sha256") != trained.summary["model"]["sha256"]:
+        raise ValueError("--exports: of another model than was evaluated; export this one")
+    for case in facts:
+        if case.unreadable or case.changed:
+            why = case.unreadable or f"{case.changed[0]}: changed since it was listed"
+            raise ValueError(f"{why}; mend the cohort, its fingerprint is packed")
     evaluation = shared_evaluation(trained.summary)
     metadata = _metadata(bundle, evaluation)
     licence = _read(bundle / "docs" / "data_license.txt").decode()
@@ -131,8 +164,10 @@ def pack(
     made: Mapping[str, Any],
     out: Path,
     sample: Path | None = None,
-) -> None:
+) -> Report:
     """Write an archive: the files of a bundle, a sample with its result, and the manifest.
+
+    It is judged as a receiver would, before it takes its place.
 
     Args:
         files: by :func:`bundle_files`.
@@ -140,11 +175,18 @@ def pack(
         made: by what it was made, for the manifest.
         out: the archive.
         sample: an image that may be told; None: one is made.
+
+    Raises:
+        ValueError: an audit by the default policy refuses it.
     """
     whole = {**files, **sample_files(files, sample)}
     whole[MANIFEST] = make_manifest(whole, made)
     with atomic(out) as temporary:
         write_archive(temporary, name, whole)
+        report = audit(temporary)
+        if report.refused:
+            raise ValueError(f"{report.refused[0]}; no receiver would accept it, so it is not kept")
+    return report
 
 
 def _artifact(client: MlflowClient, run: Run, name: str) -> dict[str, Any]:
@@ -190,4 +232,4 @@ def _weights(model: Path) -> dict[str, bytes]:
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2) + "\n").encode()
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

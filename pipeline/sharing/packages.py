@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any, NamedTuple
 
 PROJECT = "unet-school"
+VERSION = re.compile(r"\d[\w.+!-]{0,40}")
 NAMED = {"monai_version": "monai", "pytorch_version": "torch", "numpy_version": "numpy"}
 """Keys of a bundle's metadata that name a package of their own."""
 
@@ -33,21 +34,37 @@ def own_versions() -> dict[str, str]:
         >>> "monai" in own_versions()
         True
     """
+    return {name: plain(version(name)) for name in _names()}
+
+
+def _names() -> list[str]:
     needed = [each for each in requires(PROJECT) or () if "extra ==" not in each]
-    names = sorted(match[0] for each in needed if (match := re.match(r"[\w.-]+", each)))
-    return {name: plain(version(name)) for name in names}
+    return sorted(match[0].lower() for each in needed if (match := re.match(r"[\w.-]+", each)))
 
 
 def compare_packages(metadata: Mapping[str, Any]) -> Packages:
     """Compare what is installed with what a bundle's metadata list.
 
+    Only packages that this project asks for itself may be listed: what a sender names is something
+    that the receiver is told to install.
+
+    Raises:
+        ValueError: another package, or what is no version.
+
     Example:
-        >>> compare_packages({"required_packages_version": {"no-such": "1.0"}}).command()
-        'pip install no-such==1.0'
+        >>> compare_packages({"required_packages_version": {"tqdm": "1.0"}}).missing
+        {}
     """
     wanted = {name: str(metadata[key]) for key, name in NAMED.items() if key in metadata}
-    wanted |= metadata.get("required_packages_version", {})
+    listed = metadata.get("required_packages_version", {})
+    if not isinstance(listed, Mapping):
+        raise ValueError("required_packages_version: expected a version for each package")
+    wanted |= {str(name): str(there) for name, there in listed.items()}
+    known = set(_names())
     missing, other = {}, {}
+    for name, there in wanted.items():
+        if name.lower() not in known or not VERSION.fullmatch(there):
+            raise ValueError(f"required_packages_version, {name!r} {there!r}: not one of ours")
     for name, there in wanted.items():
         try:
             here = plain(version(name))

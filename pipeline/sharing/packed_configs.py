@@ -54,6 +54,8 @@ def _without_here(executed: Mapping[str, Any], usual: Sequence[Path]) -> dict[st
     config = {key: copy.deepcopy(executed[key]) for key in executed if key != "_meta_"}
     config |= {key: default[key] for key in OF_HERE if key in default}
     config.get("tracking", {}).pop("parent", None)
+    if "init_from" in config:  # of a model that was itself received and tuned
+        config["init_from"] = None
     return config
 
 

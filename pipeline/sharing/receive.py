@@ -1,22 +1,25 @@
 """Receiving a packed bundle: verified, judged, unpacked, tried, and told on one page."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from pipeline.data.files import sha256
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
-from pipeline.sharing.audit import Report, audit
+from pipeline.sharing.audit import audit
 from pipeline.sharing.card import model_card
+from pipeline.sharing.manifest import read_manifest
 from pipeline.sharing.packages import Packages, compare_packages
 from pipeline.sharing.policy import Policy
 from pipeline.sharing.sample import IMAGE, Agreement, compare_sample
 from pipeline.sharing.signature import Verifier, verify
+from pipeline.sharing.source import installed
+from pipeline.sharing.strict import strict_json
 
 ALONE = """
 import runpy, socket, sys
@@ -27,6 +30,16 @@ sys.argv = ["monai.bundle", *sys.argv[1:]]
 runpy.run_module("monai.bundle", run_name="__main__")
 """
 """Runs a bundle in a process that opens no connection."""
+OF_THE_CARD = ("metadata", "evaluation", "fingerprint")
+DOCUMENTS = {
+    "metadata": "configs/metadata.json",
+    "evaluation": "docs/evaluation.json",
+    "fingerprint": "docs/fingerprint.json",
+    "licence": "docs/data_license.txt",
+    "card": "docs/README.md",
+}
+RECORD, EXPORTS = "models/model.json", "docs/exports.json"
+TEMPLATE = "pipeline/sharing/card.md.jinja"
 LONGEST = 600
 """Seconds that the sample may take."""
 
@@ -35,14 +48,18 @@ class Received(NamedTuple):
     """What came of receiving.
 
     Attributes:
-        report: of the audit.
+        sha256: of the archive.
         refused: why it is not accepted; none: it is.
+        manifest: that was signed; empty: it did not get so far, and so with the next.
+        judged: how many values the audit judged.
         packages: missing and other ones; None: it did not get so far.
         agreement: of the sample; None: likewise.
     """
 
-    report: Report
+    sha256: str
     refused: Sequence[RefusedError]
+    manifest: Mapping[str, Any] = {}
+    judged: int = 0
     packages: Packages | None = None
     agreement: Agreement | None = None
 
@@ -52,7 +69,8 @@ def receive(
 ) -> Received:
     """Verify and judge a packed bundle, unpack it, and run its sample.
 
-    Nothing is unpacked of one that is refused, and nothing is left of one whose sample differs.
+    All is done on a copy that nobody else writes to. Nothing is unpacked of one that is refused,
+    and nothing is left of one whose sample differs.
 
     Args:
         path: of the archive.
@@ -67,20 +85,58 @@ def receive(
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: exists; give another --out")
-    report = audit(path, policy)
-    if report.refused:
-        return Received(report, report.refused)
-    if wrong := verify(path, signature, verifier, policy.limits):
-        return Received(report, wrong)
+    for file in (path, signature):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: no such file; expected a package and its signature")
+    with tempfile.TemporaryDirectory() as private:
+        copy, copied = Path(private) / path.name, Path(private) / "signature"
+        shutil.copy(path, copy)
+        shutil.copy(signature, copied)
+        try:
+            return _received(copy, copied, verifier, folder, policy)
+        except RefusedError as error:
+            return Received(sha256(copy), [error])
+
+
+def _received(
+    path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy
+) -> Received:
+    received = Received(sha256(path), verify(path, signature, verifier, policy.limits))
+    if received.refused:
+        return received
     archive = open_archive(path, policy.limits)
-    if wrong := _disagreeing(archive):
-        return Received(report, wrong)
-    packages = compare_packages(json.loads(archive.read("configs/metadata.json")))
-    if packages.missing:
-        why = f"not installed; {packages.command()}"
-        refused = RefusedError("configs/metadata.json", ", ".join(packages.missing), why)
-        return Received(report, [refused], packages)
-    return _tried(archive, folder, Received(report, [], packages))
+    received = received._replace(manifest=read_manifest(archive))
+    report = audit(path, policy)
+    received = received._replace(judged=len(report.judged), refused=report.refused)
+    if received.refused:
+        return received
+    try:
+        packages = _checked(archive)
+        received = received._replace(packages=packages)
+        if packages.missing:
+            why = f"not installed; {packages.command()}"
+            raise RefusedError("configs/metadata.json", ", ".join(packages.missing), why)
+        agreement = _tried(archive, folder)
+    except RefusedError as error:
+        return received._replace(refused=[error])
+    return received._replace(agreement=agreement)
+
+
+def _checked(archive: Archive) -> Packages:
+    """Refuse documents that do not fit together; compare packages."""
+    missing = [
+        file for file in (*DOCUMENTS.values(), RECORD, TEMPLATE) if file not in archive.files
+    ]
+    if missing:
+        raise RefusedError(missing[0], "missing", "unet-school pack writes it")
+    try:
+        _check_agreement(archive)
+        return compare_packages(_json(archive, "configs/metadata.json"))
+    except RefusedError:
+        raise
+    except Exception as error:  # whatever a document lacks that pack writes
+        told = f"{type(error).__name__}: {error}"
+        raise RefusedError("docs", told, "not what unet-school pack writes") from None
 
 
 def unpack(archive: Archive, folder: Path) -> None:
@@ -101,65 +157,70 @@ def run_sample(bundle: Path) -> Agreement:
     with tempfile.TemporaryDirectory() as temporary:
         images, out = Path(temporary) / "images", Path(temporary) / "out"
         images.mkdir()
-        image = next(sample.glob(f"{IMAGE}.*"))
+        image = next(sample.glob(f"{IMAGE}.*"), None)
+        if image is None:
+            raise RefusedError("sample", "no image", "unet-school pack encloses one")
         shutil.copy(image, images)
         config = bundle / "configs" / "inference.yaml"
         settings = {"config_file": config, "image_dir": images, "output_dir": out, "device": "cpu"}
         arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
         command = [sys.executable, "-W", "ignore", "-c", ALONE, "run", "inferring", *arguments]
-        done = subprocess.run(
-            command,
-            cwd=temporary,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True,
-            text=True,
-            timeout=LONGEST,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd=temporary,
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+                capture_output=True,
+                text=True,
+                timeout=LONGEST,
+            )
+        except subprocess.TimeoutExpired:
+            found = f"longer than {LONGEST} seconds"
+            raise RefusedError(image.name, found, "the bundle does not run here") from None
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
             raise RefusedError(image.name, last, "the bundle does not run here")
         return compare_sample(sample, out)
 
 
-def _tried(archive: Archive, folder: Path, received: Received) -> Received:
+def _tried(archive: Archive, folder: Path) -> Agreement:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         bundle = Path(temporary) / "bundle"
         unpack(archive, bundle)
-        try:
-            agreement = run_sample(bundle)
-        except RefusedError as error:
-            return received._replace(refused=[error])
+        agreement = run_sample(bundle)
         if not agreement.enough:
             found = f"Dice {agreement.dice:.6f}, difference {agreement.difference:.1e}"
-            wrong = RefusedError("sample", found, "another result than the sender's")
-            return received._replace(refused=[wrong], agreement=agreement)
+            raise RefusedError("sample", found, "another result than the sender's")
         bundle.rename(folder)
-    return received._replace(agreement=agreement)
+    return agreement
 
 
-def _disagreeing(archive: Archive) -> list[RefusedError]:
-    """Whether the model card tells what evaluation, metadata and fingerprint do."""
-    told = {
-        name: json.loads(archive.read(file)) if file in archive.files else {}
-        for name, file in (
-            ("metadata", "configs/metadata.json"),
-            ("evaluation", "docs/evaluation.json"),
-            ("fingerprint", "docs/fingerprint.json"),
-            ("exports", "docs/exports.json"),
-        )
-    }
-    licence = archive.read("docs/data_license.txt").decode()
-    try:
+def _check_agreement(archive: Archive) -> None:
+    """Refuse a model card that tells other than evaluation, metadata, fingerprint and weights."""
+    told = {name: _json(archive, file) for name, file in DOCUMENTS.items() if name in OF_THE_CARD}
+    told["exports"] = _json(archive, EXPORTS) if EXPORTS in archive.files else {}
+    evaluation, record = told["evaluation"], _json(archive, RECORD)
+    licence = archive.read(DOCUMENTS["licence"]).decode()
+    # an older release that this site trusts writes its card by another template
+    if archive.sha256(TEMPLATE) == installed()[TEMPLATE]:
         card = model_card(licence=licence, **told)
-    except Exception as error:  # whatever lacks what a card needs
-        return [RefusedError("docs", str(error), "no card can be written of it")]
-    if card.encode() != archive.read("docs/README.md"):
-        why = "not what evaluation.json, fingerprint.json and the metadata tell"
-        return [RefusedError("docs/README.md", "another model card", why)]
-    scores = told["metadata"].get("eval_metrics", {})
-    return [
-        RefusedError("configs/metadata.json, eval_metrics", f"{name} {value}", "not evaluation's")
-        for name, value in scores.items()
-        if round(told["evaluation"]["test"][name]["mean"], 4) != value
-    ]
+        if card.encode() != archive.read(DOCUMENTS["card"]):
+            why = "not what evaluation.json, fingerprint.json and the metadata tell"
+            raise RefusedError(DOCUMENTS["card"], "another model card", why)
+    for name, value in told["metadata"].get("eval_metrics", {}).items():
+        if round(evaluation["test"][name]["mean"], 4) != value:
+            place = "configs/metadata.json, eval_metrics"
+            raise RefusedError(place, f"{name} {value}", "not evaluation's")
+    same = {
+        "weights": (evaluation["model"]["sha256"], archive.sha256("models/model.pt")),
+        "threshold": (evaluation["threshold"], record["threshold"]),
+        "test-time augmentation": (evaluation["tta_versions"], record.get("tta_versions")),
+    }
+    for name, (evaluated, packed) in same.items():
+        if evaluated != packed:
+            raise RefusedError(RECORD, f"{name} {packed}", f"evaluated with {evaluated}")
+
+
+def _json(archive: Archive, file: str) -> dict[str, Any]:
+    return strict_json(archive.read(file), file)

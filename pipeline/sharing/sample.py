@@ -17,6 +17,7 @@ from monai.bundle import ConfigParser
 from pipeline.data.facts import Pixels, read_pixels
 from pipeline.data.phantom import cells
 from pipeline.inference.formats import save_volume
+from pipeline.sharing.archive import RefusedError
 
 SIDE, DEPTH = 256, 32
 """Pixels of a made image, and voxels along each axis of a made volume."""
@@ -74,16 +75,25 @@ def compare_sample(expected: Path, found: Path) -> Agreement:
     Args:
         expected: the bundle's folder ``sample``.
         found: where the inference of its image wrote.
+
+    Raises:
+        RefusedError: they are of different sizes, or cannot be read.
     """
     image = next(expected.glob(f"{IMAGE}.*"))
     suffix = image.name.removeprefix(IMAGE)
-    arrays = {
-        what: (
-            read_pixels(expected / f"{what}{suffix}").array.astype(np.float64),
-            read_pixels(found / what / image.name).array.astype(np.float64),
-        )
-        for what in (PROBABILITY, MASK)
-    }
+    try:
+        arrays = {
+            what: tuple(
+                read_pixels(path).array.astype(np.float64)
+                for path in (expected / f"{what}{suffix}", found / what / image.name)
+            )
+            for what in (PROBABILITY, MASK)
+        }
+    except (OSError, ValueError) as error:
+        raise RefusedError("sample", str(error), "cannot be compared") from None
+    for what, (one, other) in arrays.items():
+        if one.shape != other.shape:
+            raise RefusedError(what, f"{other.shape} pixels", f"expected {one.shape}")
     before, after = (array > 0 for array in arrays[MASK])
     total = int(before.sum() + after.sum())
     dice = 2 * int((before & after).sum()) / total if total else 1.0

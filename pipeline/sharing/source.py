@@ -6,6 +6,9 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("pipeline", "transforms")
+SUFFIXES = {".py", ".yaml", ".jinja", ".conf"}
+NAMES = {"py.typed", "LICENSE", "data_license.txt"}
+"""What a release is made of; whatever else lies among it stays where it is."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -20,7 +23,7 @@ def source_files() -> dict[str, bytes]:
         path.relative_to(ROOT).as_posix(): path.read_bytes()
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.suffix in SUFFIXES or path.name in NAMES
     }
 
 

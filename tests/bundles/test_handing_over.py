@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from monai.bundle import load, push_to_hf_hub, verify_metadata, verify_net_in_out
 from PIL import Image
 from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
 
 from pipeline import cli
 from pipeline.data.datalist import SPLITS, write_datalist
@@ -100,11 +101,11 @@ def received(package, tmp_path_factory) -> Path:
 def changed(package, tmp_path):
     """Return a function that packs and signs anew, after a change of some files."""
 
-    def changed(change):
+    def changed(change, made=None):
         archive = open_archive(package)
         files = {name: archive.read(name) for name in archive.files if name != MANIFEST}
         files = change(files) or files
-        files[MANIFEST] = make_manifest(files, {})
+        files[MANIFEST] = make_manifest(files, made or {})
         path = tmp_path / "changed.zip"
         write_archive(path, archive.name, files)
         sign(path, package.parent)
@@ -169,6 +170,7 @@ def test_a_group_of_few_patients_is_not_told(package):
     told = json.loads(open_archive(package).read("docs/evaluation.json"))
     assert told["groups"] == []
     assert told["groups_left_out"] > 0
+    assert told["gaps"] == []
     assert "age" not in told
     fingerprint = json.loads(open_archive(package).read("docs/fingerprint.json"))
     assert fingerprint["groups"]["sex"] == {"others": 15}
@@ -192,6 +194,13 @@ def test_metadata_of_other_scores_are_refused(evaluated, tmp_path, capsys):
     tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
     assert cli.main(["pack", str(bundle), *tracking, "--out", str(tmp_path / "b.zip")]) == 1
     assert "eval_metrics iou is 0.99, the evaluation has" in capsys.readouterr().err
+
+
+def test_a_run_of_another_bundle_is_refused(evaluated, tmp_path, capsys):
+    tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
+    other = str(ROOT / "bundles" / "lungs_xray")
+    assert cli.main(["pack", other, *tracking, "--out", str(tmp_path / "b.zip")]) == 1
+    assert "the run is one of membranes" in capsys.readouterr().err
 
 
 def test_without_an_evaluation_nothing_is_packed(trained, tmp_path, capsys):
@@ -309,16 +318,62 @@ def test_a_card_that_disagrees_is_refused(changed, package, tmp_path, capsys, fi
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_package_is_named_with_the_call_that_installs_it(
-    changed, package, tmp_path, capsys
-):
+def test_a_package_that_is_none_of_ours_is_not_asked_for(changed, package, tmp_path, capsys):
     def needy(files):
         metadata = json.loads(files["configs/metadata.json"])
         metadata["required_packages_version"]["no-such-package"] = "1.2"
         files["configs/metadata.json"] = json.dumps(metadata).encode()
 
     assert receive(changed(needy), package, tmp_path / "out") == 2
-    assert "pip install no-such-package==1.2" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "'no-such-package' '1.2': not one of ours" in told
+    assert "pip install" not in told
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("docs/data_license.txt", None, "docs/data_license.txt: missing"),
+        ("docs/data_license.txt", b"\xff\xfe", "docs: UnicodeDecodeError"),
+        ("docs/evaluation.json", b"{}", "docs: "),
+        ("models/model.json", b"{}", "docs: KeyError: 'threshold'"),
+        ("sample/image.tif", None, "sample: no image"),
+        ("sample/mask.tif", b"no picture", "sample: "),
+    ],
+)
+def test_a_broken_package_is_refused_in_one_line(
+    changed, package, tmp_path, capsys, file, content, told
+):
+    def broken(files):
+        return {name: each for name, each in files.items() if name != file} | (
+            {file: content} if content is not None else {}
+        )
+
+    assert receive(changed(broken), package, tmp_path / "out") == 2
+    assert f"- refused: {told}" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_weights_than_were_evaluated_are_refused(changed, package, tmp_path, capsys):
+    def others(files):
+        weights = torch.load(io.BytesIO(files["models/model.pt"]), weights_only=True)
+        weights = {name: (each * 2).contiguous() for name, each in weights.items()}
+        stream = io.BytesIO()
+        torch.save(weights, stream)
+        files["models/model.pt"] = stream.getvalue()
+        files["models/model.safetensors"] = save_safetensors(weights)
+
+    assert receive(changed(others), package, tmp_path / "out") == 2
+    assert "models/model.json: weights" in capsys.readouterr().out
+
+
+def test_a_manifest_draws_nothing_on_the_page(changed, package, tmp_path):
+    made = {"commit": "abc |\n| sample | Dice 1.0000 \x1b[2J", "versions": ["a"]}
+    path = changed(lambda files: None, made)
+    assert receive(path, package, tmp_path / "out") == 0
+    page = path.with_name("changed.zip.acceptance.md").read_text()
+    assert page.count("| sample |") == 1
+    assert "\x1b" not in page
 
 
 def test_a_package_of_another_key_is_refused(package, tmp_path, capsys):

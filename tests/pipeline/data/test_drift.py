@@ -30,6 +30,7 @@ def test_percentiles_over_images_by_hand():
     assert told["intensities"]["mean"] == [101, 110, 119]
     assert told["intensities"]["deviation"] == [10, 10, 10]
     assert told["foreground"] == [0.25, 0.25, 0.25]
+    assert told["patients"] == 21
     assert told["sizes"] == {"16 x 16": 21}
     assert told["groups"] == {"sex": {"f": 21}}
 
@@ -67,6 +68,32 @@ def test_the_shift_between_two_cohorts():
     assert found["strange"] == 15
     assert found["intensities"]["mean"][1] == [110, 110, 160]
     assert found["groups"]["sex"] == {"shares": {"f": [0.5, 0.25], "m": [0.5, 0.75]}, "moved": 0.25}
+
+
+def test_the_same_mix_of_few_is_no_shift():
+    cohort = [case(110, sex="fm"[i % 2]) for i in range(120)]
+    own = [case(110, sex="fm"[i % 2]) for i in range(12)]
+    assert shift(own, told_cohort(cohort, ["sex"]))["groups"]["sex"]["moved"] == 0
+
+
+def test_many_images_of_one_patient_are_one_patient():
+    one = [case(110, sex="rare") for _ in range(12)]
+    one = [each._replace(columns={"sex": "rare", "patient": "A"}) for each in one]
+    assert told_cohort([*COHORT, *one], ["sex"])["groups"] == {"sex": {"f": 21, "others": 12}}
+    alone = told_cohort(one, ["sex"])
+    assert alone["patients"] == 1
+    assert alone["intensities"] == {}
+    assert strange(one[0].image, alone) == []
+
+
+def test_saturated_images_are_not_strange_by_rounding():
+    cohort = [case(32767, deviation=32768, dtype=np.uint16) for _ in range(20)]
+    assert strange(cohort[0].image, told_cohort(cohort)) == []
+
+
+def test_a_column_that_the_training_lacks_is_left_out():
+    bare = [each._replace(columns={}) for each in COHORT]
+    assert shift(COHORT, told_cohort(bare, ["sex"]))["groups"] == {}
 
 
 def test_a_column_that_only_the_sender_has_is_left_out():

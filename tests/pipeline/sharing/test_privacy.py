@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -11,19 +12,21 @@ DATALIST = {
             "image": "images/zwickl_7.png",
             "label": "labels/zwickl_7.png",
             "image_sha256": "0123456789abcdef",
-            "patient": "Zwickl",
+            "patient": "Zwickl-Größ",
+            "hospital_number": "HN 48291733",
             "sex": "female",
             "age": 57,
             "note": "lives alone",
             "born": "1969-03-02",
-        }
+        },
+        {"image": "images/b.png", "label": "labels/b.png", "patient": 48291733, "sex": "female"},
     ],
 }
 WORDS = private_words(DATALIST)
 
 
 def test_what_is_looked_for():
-    assert {"Zwickl", "zwickl_7.png", "lives alone", "1969-03-02"} <= WORDS
+    assert {"Zwickl-Größ", "48291733", "zwickl_7.png", "lives alone", "1969-03-02"} <= WORDS
     assert not {"female", "57", "0123456789abcdef", "cells"} & WORDS
 
 
@@ -31,7 +34,9 @@ def test_a_column_that_may_be_told_is_not_looked_for():
     assert "lives alone" not in private_words(DATALIST, ["note"])
 
 
-@pytest.mark.parametrize("word", ["Zwickl", "zwickl_7.png", "lives alone", "1969-03-02"])
+@pytest.mark.parametrize(
+    "word", ["Zwickl-Größ", "ZWICKL-GRÖSS", "48291733", "zwickl_7.png", "lives\n  alone"]
+)
 def test_a_word_is_found_and_its_file_named(word):
     files = {"docs/README.md": f"# A model\n\nSee ({word}).\n".encode()}
     with pytest.raises(ValueError, match=r"docs/README\.md: would tell"):
@@ -44,6 +49,12 @@ def test_a_folder_of_the_house_is_found(tmp_path):
         check_private({"configs/train.yaml": config}, set(), [tmp_path])
 
 
+def test_a_windows_folder_is_found_in_json():
+    files = {"docs/evaluation.json": json.dumps({"at": r"C:\data\zwickl_7.png"}).encode()}
+    with pytest.raises(ValueError, match="would tell"):
+        check_private(files, {r"C:\data\zwickl_7.png"}, [])
+
+
 def test_part_of_a_word_and_weights_are_no_match():
-    files = {"docs/README.md": b"Zwickls, zwickl_77", "models/model.pt": b"\xffZwickl"}
+    files = {"docs/README.md": b"zwickl_77", "models/model.pt": b"\xffZwickl"}
     check_private(files, WORDS, [Path("/nowhere/else")])
