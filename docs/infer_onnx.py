@@ -21,7 +21,7 @@ def main() -> None:
     options = parser.parse_args()
 
     image = np.asarray(Image.open(options.image).convert("L"), dtype=np.float32)
-    normal = (image - image.mean()) / image.std()  # as NormalizeIntensityd does
+    normal = (image - image.mean()) / (image.std() or 1)  # as NormalizeIntensityd does
     rows, columns = image.shape
     far = [(0, -side % options.multiple) for side in image.shape]
     padded = np.pad(normal, far, mode="edge")[None, None]

@@ -12,6 +12,12 @@ from types import FrameType, TracebackType
 SOURCES = ("pipeline", "transforms")
 """The packages whose ``raise`` statements speak to the user."""
 
+EXTRAS = {
+    "onnx": "export", "onnxruntime": "export", "onnxscript": "export",
+    "cryptography": "share", "model_signing": "share", "safetensors": "share",
+}  # fmt: skip
+"""Packages that only some commands need, and the extra that brings each."""
+
 TRACEBACK = "UNET_SCHOOL_TRACEBACK"
 """Environment variable: set to 1, every error shows its stack trace."""
 
@@ -39,13 +45,17 @@ def mistake_of(error: BaseException) -> str | None:
     """Return the line for a user's mistake, or ``None`` for what may be a bug of ours.
 
     A mistake is an exception that a ``raise`` in our own code states on purpose, however MONAI
-    and Ignite wrapped it on its way, or a failure of the disk or of the tracking database.
+    and Ignite wrapped it on its way, a failure of the disk or of the tracking database, or an extra
+    that is not installed.
 
     Example:
         >>> mistake_of(OSError(28, "No space left on device", "model.pt"))
         'model.pt: No space left on device'
     """
     for cause in _causes(error):
+        if isinstance(cause, ModuleNotFoundError) and cause.name in EXTRAS:
+            extra = EXTRAS[cause.name]
+            return f'{cause.name}: not installed; pip install "unet-school[{extra}]"'
         if isinstance(cause, OSError) and cause.filename and cause.strerror:
             return f"{cause.filename}: {cause.strerror}"
         if isinstance(cause, sqlite3.OperationalError):

@@ -24,6 +24,8 @@ def add_pack(parser: argparse.ArgumentParser) -> None:
 def _pack(options: argparse.Namespace) -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # of a few small files
     logging.getLogger("monai").setLevel(logging.ERROR)  # on packages that nothing here needs
+    from mlflow.exceptions import MlflowException
+
     from pipeline.data.fingerprint import cohort_cases, look
     from pipeline.provenance import git_commit, versions
     from pipeline.sharing.pack import bundle_files, find_trained, pack
@@ -44,5 +46,8 @@ def _pack(options: argparse.Namespace) -> None:
     print("licence     the weights carry that of the data they were trained on:")
     print(textwrap.indent(files["docs/data_license.txt"].decode().strip(), " " * 12))
     if not options.no_registry:
-        version = register(client, name, run, options.out.resolve(), report.sha256)
+        try:
+            version = register(client, name, run, options.out.resolve(), report.sha256)
+        except MlflowException as error:
+            raise ValueError(f"packed, but not registered: {error}; --no-registry") from None
         print(f"registered  {name}, version {version}, alias packed")

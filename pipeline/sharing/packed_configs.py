@@ -15,6 +15,7 @@ OF_HERE = (
 )  # fmt: skip
 """Keys that say where and when something was run, not what it was."""
 OVERLAYS = ("inference", "explain", "multi_gpu")
+KEEPS = "pipeline.training.KeepBest"
 WRITES = "pipeline.inference.WritePredictions"
 FINGERPRINT = "docs/fingerprint.json"
 EVALUATION = "docs/evaluation.json"
@@ -76,6 +77,8 @@ def _tunable(config: dict[str, Any]) -> dict[str, Any]:
         "path": "@init_from",
         "device": "@device",
     }
+    keeps = next(each for each in config["train"]["handlers"] if each.get("_target_") == KEEPS)
+    keeps["init_from"] = "@init_from"
     return config
 
 

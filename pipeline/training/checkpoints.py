@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data.files import atomic, sha256, write_json
+from pipeline.inference.model import read_record
 from pipeline.networks.weights import load_weights, read_checkpoint
 from pipeline.training.data import image_hashes
 from pipeline.training.tracking import LAST, Tracking
@@ -71,6 +72,7 @@ class KeepBest:
         dataset_dir: of the cohort; ``model.json`` holds the hashes of its training and validation
             images, by which an evaluation refuses them as test images.
         patience: epochs without a better validation after which training stops; 0 for never.
+        init_from: weights that training went on from; ``model.json`` holds their images, too.
     """
 
     def __init__(
@@ -84,11 +86,14 @@ class KeepBest:
         record: Mapping[str, Any],
         dataset_dir: str,
         patience: int = 0,
+        init_from: str | None = None,
     ) -> None:
         self.network, self.validator = bare(network), validator
         self.metric, self.patience, self.record = metric, patience, record
-        self.trained_on = sorted(image_hashes(dataset_dir, "training"))
-        self.chosen_on = sorted(image_hashes(dataset_dir, "validation"))
+        before = {} if init_from is None else read_record(Path(init_from))
+        seen = {*image_hashes(dataset_dir, "training"), *before.get("trained_on", ())}
+        judged_by = {*image_hashes(dataset_dir, "validation"), *before.get("chosen_on", ())}
+        self.trained_on, self.chosen_on = sorted(seen), sorted(judged_by)
         self.tracking = tracking
         self.folder, self.publish_to = Path(folder), Path(publish_to)
 

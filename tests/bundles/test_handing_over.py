@@ -280,6 +280,8 @@ def test_a_received_bundle_is_evaluated_and_tuned_on_own_patients(received, tmp_
     assert same
     assert all(same)
     assert model.read_bytes() != (received / "own_models" / "model.pt").read_bytes()
+    seen = set(json.loads((received / "own_models" / "model.json").read_text())["trained_on"])
+    assert set(record["trained_on"]) < seen
     own = {"model": received / "own_models" / "model.pt"}
     evaluating["output_dir"] = tmp_path / "tuned"
     run_received(received, "evaluating", "evaluate.yaml", tmp_path, **evaluating, **own)

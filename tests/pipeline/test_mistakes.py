@@ -35,3 +35,9 @@ def test_a_failure_of_the_disk_names_the_file():
 def test_what_others_raise_is_no_mistake_of_the_user():
     assert mistake_of(wrapped(ValueError("a bug"))) is None
     assert mistake_of(caught(lambda: int("x"))) is None
+
+
+def test_a_missing_extra_names_the_call_that_installs_it():
+    line = mistake_of(wrapped(ModuleNotFoundError("No module", name="onnxruntime")))
+    assert line == 'onnxruntime: not installed; pip install "unet-school[export]"'
+    assert mistake_of(wrapped(ModuleNotFoundError("No module", name="pipeline.nothing"))) is None
