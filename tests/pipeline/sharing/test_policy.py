@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.sharing.configs import judge_config
 from pipeline.sharing.flatten import dump, flatten
+from pipeline.sharing.packed_configs import packed_configs
 from pipeline.sharing.policy import read_policy
 from pipeline.sharing.strict import strict_yaml
 from tests.conftest import ROOT
@@ -28,6 +29,14 @@ def flattened():
             yield flatten([configs / "train.yaml", *more])
 
 
+def packed():
+    """Every config of every bundle as it is packed."""
+    for bundle in sorted((ROOT / "bundles").iterdir()):
+        train, evaluate = bundle / "configs" / "train.yaml", bundle / "configs" / "evaluate.yaml"
+        executed = flatten([train]), flatten([train, evaluate])
+        yield from packed_configs(bundle, *executed, fingerprint=True).items()
+
+
 @pytest.fixture(scope="module")
 def judged():
     """Everything that our bundles and experiments do, read back from the YAML that is packed."""
@@ -36,6 +45,8 @@ def judged():
         read = strict_yaml(dump(config, "a title"), "x.yaml")
         assert read == config
         found += judge_config(read, "x.yaml", read_policy())
+    for name, content in packed():
+        found += judge_config(strict_yaml(content, name), name, read_policy())
     return found
 
 
