@@ -48,11 +48,11 @@ def lines(report: "Report", whole: bool = False) -> list[str]:
 
 
 def _write(report: "Report", path: Path) -> None:
-    from pipeline.data.files import write_json
+    from pipeline.data.files import sha256, write_json
 
     content = {
         "archive": report.path.name,
-        "sha256": report.sha256,
+        "sha256": sha256(report.path),
         "accepted": not report.refused,
         "judged": [each._asdict() for each in report.judged],
         "refused": [

@@ -26,6 +26,7 @@ def _pack(options: argparse.Namespace) -> None:
     logging.getLogger("monai").setLevel(logging.ERROR)  # on packages that nothing here needs
     from mlflow.exceptions import MlflowException
 
+    from pipeline.data.files import sha256
     from pipeline.data.fingerprint import cohort_cases, look
     from pipeline.provenance import git_commit, versions
     from pipeline.sharing.pack import bundle_files, find_trained, pack
@@ -40,14 +41,15 @@ def _pack(options: argparse.Namespace) -> None:
     run = trained.summary["model"]["mlflow_run_id"]
     made = {"commit": git_commit(Path(__file__).parent), "versions": versions(), "mlflow_run": run}
     name = options.bundle.resolve().name
-    report = pack(files, name, made, options.out, options.sample)
+    pack(files, name, made, options.out, options.sample)
     print(f"packed      {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
-    print(f"sha256      {report.sha256}")
+    digest = sha256(options.out)
+    print(f"sha256      {digest}")
     print("licence     the weights carry that of the data they were trained on:")
     print(textwrap.indent(files["docs/data_license.txt"].decode().strip(), " " * 12))
     if not options.no_registry:
         try:
-            version = register(client, name, run, options.out.resolve(), report.sha256)
+            version = register(client, name, run, options.out.resolve(), digest)
         except MlflowException as error:
             raise ValueError(f"packed, but not registered: {error}; --no-registry") from None
         print(f"registered  {name}, version {version}, alias packed")

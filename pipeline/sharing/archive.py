@@ -60,6 +60,7 @@ class Archive:
 
     def __init__(self, path: Path, name: str, files: Mapping[str, zipfile.ZipInfo]) -> None:
         self.path, self.name, self.files = path, name, files
+        self._hashes: dict[str, str] = {}
 
     def read(self, file: str) -> bytes:
         """Return a file's bytes.
@@ -78,7 +79,9 @@ class Archive:
         return content
 
     def sha256(self, file: str) -> str:
-        """Return a file's hash, read piece by piece."""
+        """Return a file's hash, read piece by piece, once."""
+        if file in self._hashes:
+            return self._hashes[file]
         digest = hashlib.sha256()
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self.files[file]) as stream:
@@ -86,7 +89,8 @@ class Archive:
                     digest.update(piece)
         except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
             raise RefusedError(file, str(error), "cannot be read; ask for it again") from None
-        return digest.hexdigest()
+        self._hashes[file] = digest.hexdigest()
+        return self._hashes[file]
 
 
 def open_archive(path: Path, limits: Limits | None = None) -> Archive:

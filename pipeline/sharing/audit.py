@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.data.files import sha256
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.configs import Judged, judge_config
 from pipeline.sharing.manifest import compare, read_manifest
@@ -34,14 +33,12 @@ class Report(NamedTuple):
 
     Attributes:
         path: of the archive.
-        sha256: of the archive.
         judged: every value that would do something.
         refused: what is not accepted; none: the bundle is.
         seconds: that the audit took.
     """
 
     path: Path
-    sha256: str
     judged: list[Judged]
     refused: list[RefusedError]
     seconds: float
@@ -71,7 +68,7 @@ def audit(path: Path, policy: Policy | None = None) -> Report:
         for each in judged
         if each.refused
     ]
-    return Report(path, sha256(path), judged, refused, time.perf_counter() - began)
+    return Report(path, judged, refused, time.perf_counter() - began)
 
 
 def _gather(check: Callable[[], object], refused: list[RefusedError]) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline.sharing.archive import Archive, RefusedError
@@ -19,8 +20,10 @@ def make_manifest(files: Mapping[str, bytes], made: Mapping[str, Any]) -> bytes:
         files: all but the manifest, by path.
         made: by what: versions, commit, run, hashes of what it was trained on.
     """
+    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+        hashes = dict(zip(files, pool.map(_sha256, files.values()), strict=True))
     listed = {
-        path: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        path: {"bytes": len(content), "sha256": hashes[path]}
         for path, content in sorted(files.items())
     }
     content = {"format": FORMAT, "made": dict(made), "files": listed}
@@ -59,7 +62,13 @@ def compare(archive: Archive, manifest: Mapping[str, Any]) -> list[RefusedError]
         RefusedError(path, "added", "the manifest does not list it")
         for path in sorted(there - set(listed))
     ]
-    for path in sorted(there & set(listed)):
-        if archive.sha256(path) != listed[path]["sha256"]:
-            found.append(RefusedError(path, "changed", "not the file that the manifest lists"))
+    both = sorted(there & set(listed))
+    with ThreadPoolExecutor() as pool:
+        for path, digest in zip(both, pool.map(archive.sha256, both), strict=True):
+            if digest != listed[path]["sha256"]:
+                found.append(RefusedError(path, "changed", "not the file that the manifest lists"))
     return found
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

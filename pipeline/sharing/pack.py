@@ -18,7 +18,7 @@ from pipeline.inference import MaskFinder
 from pipeline.inference.model import read_record
 from pipeline.networks.weights import read_checkpoint
 from pipeline.sharing.archive import write_archive
-from pipeline.sharing.audit import Report, audit
+from pipeline.sharing.audit import audit
 from pipeline.sharing.card import model_card
 from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.manifest import MANIFEST, make_manifest
@@ -164,7 +164,7 @@ def pack(
     made: Mapping[str, Any],
     out: Path,
     sample: Path | None = None,
-) -> Report:
+) -> None:
     """Write an archive: the files of a bundle, a sample with its result, and the manifest.
 
     It is judged as a receiver would, before it takes its place.
@@ -186,7 +186,6 @@ def pack(
         report = audit(temporary)
         if report.refused:
             raise ValueError(f"{report.refused[0]}; no receiver would accept it, so it is not kept")
-    return report
 
 
 def _artifact(client: MlflowClient, run: Run, name: str) -> dict[str, Any]:
