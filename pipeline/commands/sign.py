@@ -3,8 +3,12 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.commands.audit import REFUSED
+
+if TYPE_CHECKING:
+    from pipeline.sharing.signature import Verifier
 
 PASSWORD = "UNET_SCHOOL_KEY_PASSWORD"
 
@@ -39,13 +43,30 @@ def add_sign(parser: argparse.ArgumentParser) -> None:
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
+    add_signed(parser)
+    parser.set_defaults(command=_verify)
+
+
+def add_signed(parser: argparse.ArgumentParser) -> None:
+    """Add what names a signed package, and whom it must be of."""
     parser.add_argument("file", type=Path, help="a packed bundle, FILE.zip")
     parser.add_argument("--signature", type=Path, help="FILE.zip.sig")
     whose = parser.add_mutually_exclusive_group(required=True)
     whose.add_argument("--from", dest="sender", help="the name under which its key is pinned")
     whose.add_argument("--key", type=Path, help="its public key")
     whose.add_argument("--roots", type=Path, nargs="+", help="certificates that are trusted")
-    parser.set_defaults(command=_verify)
+
+
+def signed(options: argparse.Namespace) -> tuple[Path, "Verifier", str]:
+    """Return the signature, whom it must be of, and how they are called."""
+    from pipeline.sharing.keys import fingerprint, key_of
+    from pipeline.sharing.signature import Verifier
+
+    key = key_of(options.sender) if options.sender else options.key
+    whose = fingerprint(key) if key else ", ".join(map(str, options.roots))
+    signature = options.signature or options.file.with_name(f"{options.file.name}.sig")
+    called = f"{options.sender}, {whose}" if options.sender else whose
+    return signature, Verifier(key, options.roots or ()), called
 
 
 def _new(options: argparse.Namespace) -> None:
@@ -79,15 +100,12 @@ def _sign(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from pipeline.sharing.keys import fingerprint, key_of
-    from pipeline.sharing.signature import Verifier, verify
+    from pipeline.sharing.signature import verify
 
-    key = key_of(options.sender) if options.sender else options.key
-    told = fingerprint(key) if key else ", ".join(map(str, options.roots))
-    signature = options.signature or options.file.with_name(f"{options.file.name}.sig")
-    refused = verify(options.file, signature, Verifier(key, options.roots or ()))
+    signature, verifier, called = signed(options)
+    refused = verify(options.file, signature, verifier)
     for error in refused:
         print(f"refused     {error}")
-    verdict = "refused" if refused else f"as it was signed by {options.sender or told}"
+    verdict = "refused" if refused else f"as it was signed by {called}"
     print(f"{options.file}: {verdict}")
     return REFUSED if refused else 0
