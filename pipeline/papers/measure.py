@@ -129,18 +129,25 @@ def challenge_scores(validation: Sequence[Case], test: Sequence[Case]) -> dict[s
         for name, index in chosen.items()
     }
     ways = list(product(FLOORS, THRESHOLDS[1:]))
-    best = min(ways, key=lambda way: np.mean(_watershed_errors(validation, *way)))
-    return {**scores, "rand_error_watershed_by_validation": _watershed_errors(test, *best)}
+    known, asked = _with_segments(validation), _with_segments(test)
+    best = min(ways, key=lambda way: np.mean(_watershed_errors(known, *way)))
+    return {**scores, "rand_error_watershed_by_validation": _watershed_errors(asked, *best)}
 
 
-def _watershed_errors(cases: Sequence[Case], floor: float, threshold: float) -> list[float]:
+def _with_segments(cases: Sequence[Case]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """The probability of each slice, and its true segments."""
+    return [
+        (case.probability[0].numpy(), connected_components(case.truth[0].numpy() != 0)[0])
+        for case in cases
+    ]
+
+
+def _watershed_errors(
+    slices: Sequence[tuple[NDArray[Any], NDArray[Any]]], floor: float, threshold: float
+) -> list[float]:
     """The Rand error of each slice whose cells are found by a watershed."""
     find = CellFinder(floor)
-    return [
-        1 - agreement(connected_components(case.truth[0].numpy() != 0)[0], found).v_rand
-        for case in cases
-        for found in [find(case.probability[0].numpy(), threshold)]
-    ]
+    return [1 - agreement(truth, find(each, threshold)).v_rand for each, truth in slices]
 
 
 def _grey(values: NDArray[Any]) -> NDArray[np.uint8]:

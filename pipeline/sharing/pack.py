@@ -23,7 +23,7 @@ from pipeline.sharing.card import model_card
 from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.manifest import MANIFEST, make_manifest
 from pipeline.sharing.packages import NAMED, own_versions, plain
-from pipeline.sharing.packed_configs import EVALUATION, FINGERPRINT, packed_configs
+from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT, packed_configs
 from pipeline.sharing.privacy import check_private, private_words
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
@@ -149,8 +149,8 @@ def bundle_files(
         "docs/data_license.txt": licence.encode(),
         EVALUATION: _json(evaluation),
         FINGERPRINT: _json(fingerprint),
-        **({"docs/exports.json": _json(exports)} if exports else {}),
-        **packed_configs(bundle, trained.config, trained.evaluated, fingerprint=True),
+        **({EXPORTS: _json(exports)} if exports else {}),
+        **packed_configs(bundle, trained.config, trained.evaluated),
         **_weights(trained.model),
     }
     words = private_words(read_datalist(trained.dataset_dir).content, columns)

@@ -19,12 +19,13 @@ KEEPS = "pipeline.training.KeepBest"
 WRITES = "pipeline.inference.WritePredictions"
 FINGERPRINT = "docs/fingerprint.json"
 EVALUATION = "docs/evaluation.json"
+EXPORTS = "docs/exports.json"
 CHOSEN = ("threshold", "tta_versions", "clean")
 """Knobs of an evaluation that the record of the model decides."""
 
 
 def packed_configs(
-    bundle: Path, trained: Mapping[str, Any], evaluated: Mapping[str, Any], fingerprint: bool
+    bundle: Path, trained: Mapping[str, Any], evaluated: Mapping[str, Any]
 ) -> dict[str, bytes]:
     """Return each config of a packed bundle, by its path.
 
@@ -32,7 +33,6 @@ def packed_configs(
         bundle: folder of the bundle.
         trained: the config that the training executed, whole.
         evaluated: likewise of the evaluation.
-        fingerprint: whether one of the training cohort is packed, by which images are judged.
     """
     configs = bundle / "configs"
     train = _without_here(trained, [configs / "train.yaml"])
@@ -40,12 +40,11 @@ def packed_configs(
     there = {name: files for name, files in overlays.items() if files[0].is_file()}
     whole = {name: _laid_over(train, files) for name, files in there.items()}
     evaluate = _without_here(evaluated, [configs / "train.yaml", configs / "evaluate.yaml"])
-    whole["evaluate"] = _as_sent(_laid_over(evaluate, []), fingerprint)
+    whole["evaluate"] = _as_sent(_laid_over(evaluate, []))
     whole["train"] = _tunable(_laid_over(train, []))
     if "multi_gpu" in whole:
         whole["multi_gpu"]["models_dir"] = whole["train"]["models_dir"]
-    if fingerprint:
-        _judge_images(whole["inference"])
+    _judge_images(whole["inference"])
     title = f"{bundle.resolve().name}: %s, whole; written by unet-school pack"
     return {f"configs/{name}.yaml": dump(each, title % name) for name, each in whole.items()}
 
@@ -82,7 +81,7 @@ def _tunable(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _as_sent(config: dict[str, Any], fingerprint: bool) -> dict[str, Any]:
+def _as_sent(config: dict[str, Any]) -> dict[str, Any]:
     """An evaluation by what the sender chose, with the sender's numbers beside its own."""
     step = next(each for each in config["evaluating"] if "choices" in each)
     kept = {key: step["choices"][key] for key in ("metric", "tta") if key in step["choices"]}
@@ -93,10 +92,11 @@ def _as_sent(config: dict[str, Any], fingerprint: bool) -> dict[str, Any]:
         config["usual_cells"] = config["find_cells"]
         chosen = {"_target_": "pipeline.inference.cell_finder_of", "path": "@model"}
         config["find_cells"] = {**chosen, "usual": "@usual_cells"}
-    sender = {"_target_": "pipeline.training.Sender", "evaluation": _in_bundle(EVALUATION)}
-    if fingerprint:
-        sender["fingerprint"] = _in_bundle(FINGERPRINT)
-    step["sender"] = sender
+    step["sender"] = {
+        "_target_": "pipeline.training.Sender",
+        "evaluation": _in_bundle(EVALUATION),
+        "fingerprint": _in_bundle(FINGERPRINT),
+    }
     return config
 
 

@@ -15,6 +15,7 @@ from pipeline.sharing.audit import audit
 from pipeline.sharing.card import model_card
 from pipeline.sharing.manifest import read_manifest
 from pipeline.sharing.packages import Packages, compare_packages
+from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.policy import Policy
 from pipeline.sharing.sample import IMAGE, Agreement, compare_sample
 from pipeline.sharing.signature import Verifier, verify
@@ -33,12 +34,12 @@ runpy.run_module("monai.bundle", run_name="__main__")
 OF_THE_CARD = ("metadata", "evaluation", "fingerprint")
 DOCUMENTS = {
     "metadata": "configs/metadata.json",
-    "evaluation": "docs/evaluation.json",
-    "fingerprint": "docs/fingerprint.json",
+    "evaluation": EVALUATION,
+    "fingerprint": FINGERPRINT,
     "licence": "docs/data_license.txt",
     "card": "docs/README.md",
 }
-RECORD, EXPORTS = "models/model.json", "docs/exports.json"
+RECORD = "models/model.json"
 TEMPLATE = "pipeline/sharing/card.md.jinja"
 LONGEST = 600
 """Seconds that the sample may take."""

@@ -209,10 +209,8 @@ def _lines_of_sender(told: Mapping[str, Any]) -> list[str]:
         for name, each in told["scores"].items()
         if name in METRICS
     ]
-    if "shift" in told:
-        strange, (_, images) = told["shift"]["strange"], told["shift"]["images"]
-        lines.append(f"shift       {strange} of {images} images are unlike the sender's")
-    return lines
+    strange, (_, images) = told["shift"]["strange"], told["shift"]["images"]
+    return [*lines, f"shift       {strange} of {images} images are unlike the sender's"]
 
 
 def _further_lines(found: Mapping[str, Any], means: Mapping[str, float]) -> list[str]:

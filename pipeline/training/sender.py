@@ -14,11 +14,11 @@ class Sender(NamedTuple):
 
     Attributes:
         evaluation: the sender's numbers, a file.
-        fingerprint: of the sender's training images, a file; None: it was not told.
+        fingerprint: of the sender's training images, a file.
     """
 
     evaluation: str
-    fingerprint: str | None = None
+    fingerprint: str
 
 
 def beside(sender: Sender, own: Mapping[str, Any], dataset_dir: str) -> dict[str, Any]:
@@ -39,8 +39,6 @@ def beside(sender: Sender, own: Mapping[str, Any], dataset_dir: str) -> dict[str
     theirs = _read(sender.evaluation)["test"]
     ours = own["test"]
     scores = {name: {"sender": theirs[name], "own": ours[name]} for name in theirs if name in ours}
-    if sender.fingerprint is None:
-        return {"scores": scores}
     cases = [case for case in cohort_cases(Path(dataset_dir)) if case.split == "test"]
     return {"scores": scores, "shift": shift(look(cases), _read(sender.fingerprint))}
 
