@@ -55,20 +55,26 @@ def audit(path: Path, policy: Policy | None = None) -> Report:
         FileNotFoundError: it is not there.
     """
     began, policy = time.perf_counter(), policy or read_policy()
-    judged: list[Judged] = []
-    refused: list[RefusedError] = []
     try:
         archive = open_archive(path, policy.limits)
-        for check in _checks(archive, policy, judged):
-            _gather(check, refused)
     except RefusedError as error:
-        refused.append(error)
+        return Report(path, [], [error], time.perf_counter() - began)
+    judged, refused = judge_archive(archive, policy)
+    return Report(path, judged, refused, time.perf_counter() - began)
+
+
+def judge_archive(archive: Archive, policy: Policy) -> tuple[list[Judged], list[RefusedError]]:
+    """Return what :func:`audit` judged and refused of an archive that is open already."""
+    judged: list[Judged] = []
+    refused: list[RefusedError] = []
+    for check in _checks(archive, policy, judged):
+        _gather(check, refused)
     refused += [
         RefusedError(f"{each.file}, {each.key}", each.text, each.refused)
         for each in judged
         if each.refused
     ]
-    return Report(path, judged, refused, time.perf_counter() - began)
+    return judged, refused
 
 
 def _gather(check: Callable[[], object], refused: list[RefusedError]) -> None:

@@ -21,6 +21,7 @@ from pipeline.sharing.archive import write_archive
 from pipeline.sharing.audit import audit
 from pipeline.sharing.card import model_card
 from pipeline.sharing.evaluation import shared_evaluation
+from pipeline.sharing.licence import carried
 from pipeline.sharing.manifest import MANIFEST, make_manifest
 from pipeline.sharing.packages import NAMED, own_versions, plain
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT, packed_configs
@@ -138,7 +139,9 @@ def bundle_files(
             raise ValueError(f"{why}; mend the cohort, its fingerprint is packed")
     evaluation = shared_evaluation(trained.summary)
     metadata = _metadata(bundle, evaluation)
-    licence = _read(bundle / "docs" / "data_license.txt").decode()
+    datalist = read_datalist(trained.dataset_dir).content
+    told_licence = _read(bundle / "docs" / "data_license.txt").decode()
+    licence = carried(datalist.get("name", ""), told_licence)
     columns = trained.evaluated.get("group_columns") or []
     fingerprint = told_cohort(facts, columns)
     files = {
@@ -153,7 +156,7 @@ def bundle_files(
         **packed_configs(bundle, trained.config, trained.evaluated),
         **_weights(trained.model),
     }
-    words = private_words(read_datalist(trained.dataset_dir).content, columns)
+    words = private_words(datalist, columns)
     check_private(files, words, [trained.dataset_dir, trained.model.parent])
     return {**files, **source_files()}
 

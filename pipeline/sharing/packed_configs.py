@@ -55,7 +55,8 @@ def _without_here(executed: Mapping[str, Any], usual: Sequence[Path]) -> dict[st
     config |= {key: default[key] for key in OF_HERE if key in default}
     config.get("tracking", {}).pop("parent", None)
     if "init_from" in config:  # of a model that was itself received and tuned
-        config["init_from"] = None
+        config["init_from"] = config["sender_dir"] = None
+        config["training"] = config["training"][:-1]
     return config
 
 
@@ -78,7 +79,21 @@ def _tunable(config: dict[str, Any]) -> dict[str, Any]:
     }
     keeps = next(each for each in config["train"]["handlers"] if each.get("_target_") == KEEPS)
     keeps["init_from"] = "@init_from"
+    config["sender_dir"] = None
+    config["training"] = [*config["training"], _both_models()]
     return config
+
+
+def _both_models() -> dict[str, Any]:
+    keys = ("dataset_dir", "sender_dir", "tracking_dir")
+    return {
+        "_target_": "pipeline.training.report_both",
+        "bundle": "@bundle_root",
+        "received": "@init_from",
+        "tuned": "$@models_dir + '/model.pt'",
+        "folder": "@output_dir",
+        **{key: f"@{key}" for key in keys},
+    }
 
 
 def _as_sent(config: dict[str, Any]) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from pipeline.data.files import sha256
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
-from pipeline.sharing.audit import audit
+from pipeline.sharing.audit import judge_archive
 from pipeline.sharing.card import model_card
 from pipeline.sharing.manifest import read_manifest
 from pipeline.sharing.packages import Packages, compare_packages
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.policy import Policy
 from pipeline.sharing.sample import IMAGE, Agreement, compare_sample
-from pipeline.sharing.signature import Verifier, verify
+from pipeline.sharing.signature import Verifier, verify_archive
 from pipeline.sharing.source import installed
 from pipeline.sharing.strict import strict_json
 
@@ -102,13 +102,14 @@ def receive(
 def _received(
     path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy
 ) -> Received:
-    received = Received(sha256(path), verify(path, signature, verifier, policy.limits))
+    archive = open_archive(path, policy.limits)  # opened once: it hashes each file once
+    received = Received(sha256(path), verify_archive(archive, signature, verifier))
     if received.refused:
         return received
-    archive = open_archive(path, policy.limits)
-    received = received._replace(manifest=read_manifest(archive))
-    report = audit(path, policy)
-    received = received._replace(judged=len(report.judged), refused=report.refused)
+    judged, refused = judge_archive(archive, policy)
+    received = received._replace(
+        manifest=read_manifest(archive), judged=len(judged), refused=refused
+    )
     if received.refused:
         return received
     try:

@@ -94,7 +94,11 @@ def verify(
         FileNotFoundError: no such package or signature.
         RefusedError: no package at all.
     """
-    archive = open_archive(path, limits)
+    return verify_archive(open_archive(path, limits), signature, verifier)
+
+
+def verify_archive(archive: Archive, signature: Path, verifier: Verifier) -> list[RefusedError]:
+    """Say the same of a package that is open already; see :func:`verify`."""
     if not signature.is_file():
         raise FileNotFoundError(f"{signature}: no such file; unet-school sign makes it")
     manifest = read_manifest(archive)

@@ -23,6 +23,7 @@ from pipeline.training.sender import Sender
 from pipeline.training.stop_on_nan import StopOnNan
 from pipeline.training.summarise import Groups
 from pipeline.training.tracking import Tracking, TrackTraining, training_run
+from pipeline.training.tuned import report_both
 from pipeline.training.weight_map import weighted_iteration
 from pipeline.training.workflow import bundle_root
 
@@ -51,6 +52,7 @@ __all__ = [
     "image_metrics",
     "load_split",
     "one_line_mistakes",
+    "report_both",
     "training_run",
     "unique_run_name",
     "weighted_iteration",

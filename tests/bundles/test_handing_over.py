@@ -253,7 +253,7 @@ def test_a_received_bundle_infers_by_its_own_source_from_any_folder(received, tm
     assert "quality     white.png: deviation 0, where 90 % of them have" in told
 
 
-def test_a_received_bundle_is_evaluated_and_tuned_on_own_patients(received, tmp_path):
+def test_a_received_bundle_is_evaluated_and_tuned_on_own_patients(received, cohort, tmp_path):
     write_cells(tmp_path / "own", count=5, size=64, seed=9)
     before = (received / "models" / "model.json").read_bytes()
     evaluating = {"dataset_dir": tmp_path / "own", "output_dir": tmp_path / "eval"}
@@ -274,7 +274,8 @@ def test_a_received_bundle_is_evaluated_and_tuned_on_own_patients(received, tmp_
     weights = torch.load(model, weights_only=True)
     tuning = {"dataset_dir": tmp_path / "own", "init_from": model, "max_epochs": 1}
     still = {"learning_rate": 0.0, "steps_per_epoch": 1}
-    run_received(received, "training", "train.yaml", tmp_path, **tuning, **still)
+    tuning |= {"sender_dir": cohort, "output_dir": tmp_path / "tuned"}
+    told = run_received(received, "training", "train.yaml", tmp_path, **tuning, **still)
     tuned = torch.load(received / "own_models" / "model.pt", weights_only=True)
     same = [torch.equal(tuned[name], each) for name, each in weights.items() if "conv" in name]
     assert same
@@ -282,12 +283,17 @@ def test_a_received_bundle_is_evaluated_and_tuned_on_own_patients(received, tmp_
     assert model.read_bytes() != (received / "own_models" / "model.pt").read_bytes()
     seen = set(json.loads((received / "own_models" / "model.json").read_text())["trained_on"])
     assert set(record["trained_on"]) < seen
-    own = {"model": received / "own_models" / "model.pt"}
-    evaluating["output_dir"] = tmp_path / "tuned"
-    run_received(received, "evaluating", "evaluate.yaml", tmp_path, **evaluating, **own)
-    tuned_scores = json.loads((tmp_path / "tuned" / "summary.json").read_text())
-    assert tuned_scores["threshold_source"] == "chosen by accuracy on validation"
-    assert tuned_scores["sender"]["scores"]["iou"]["sender"]["mean"] == sent["test"]["iou"]["mean"]
+    assert "dice, test split    received     tuned    gained" in told
+    both = json.loads((tmp_path / "tuned" / "both_models.json").read_text())
+    ran = {}
+    for name in ("received_on_own", "tuned_on_own", "received_on_sender", "tuned_on_sender"):
+        ran[name] = json.loads((tmp_path / "tuned" / name / "summary.json").read_text())
+        which, whose = name.split("_on_")
+        assert both[whose][which] == pytest.approx(ran[name]["test"]["dice"]["mean"], abs=1e-6)
+    assert both["sender"]["difference"]["n"] == 5
+    assert ran["received_on_own"]["threshold"] == sent["threshold"]
+    assert ran["tuned_on_own"]["threshold_source"] == "chosen by accuracy on validation"
+    assert ran["tuned_on_sender"]["threshold"] == ran["tuned_on_own"]["threshold"]
 
 
 def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, capsys):
