@@ -18,6 +18,10 @@ FEWEST = 10
 PERCENTILES = (5, 50, 95)
 FEATURES = ("darkest", "median", "brightest", "mean", "deviation")
 """What is compared of an image's intensities: 0.5 %, 50 % and 99.5 %, mean, standard deviation."""
+EXTENTS = ("shortest side", "longest side", "finest spacing", "coarsest spacing")
+"""What is compared of an image's size: pixels, and millimetres where the file tells them."""
+FOLD = 1.5
+"""How many times the training images' sides or pixels an image's may be."""
 OTHERS = "others"
 Told = Mapping[str, Any]
 """A cohort as :func:`told_cohort` tells it."""
@@ -33,10 +37,13 @@ def told_cohort(facts: Sequence[CaseFacts], columns: Sequence[str] = ()) -> dict
     Returns:
         ``images``, ``patients``, ``sizes``, ``channels``, ``dtypes``: counts of images.
         ``intensities``: of each of :data:`FEATURES` the 5th, 50th and 95th percentile over images;
-        ``foreground`` likewise; neither of fewer than :data:`FEWEST` patients. ``groups``: images
-        of each value of each column.
+        ``extents`` (sides in pixels, spacing in mm where the files tell it) and ``foreground``
+        likewise; none of them of fewer than :data:`FEWEST` patients. ``groups``: images of each
+        value of each column.
     """
     images = [case.image for case in facts if case.image]
+    extents = [_extents(image) for image in images]
+    of_all = [name for name in EXTENTS if all(name in each for each in extents)]
     patients = len({_patient(i, case) for i, case in enumerate(facts)})
     values = np.array([_features(image) for image in images]).reshape(-1, len(FEATURES))
     enough = patients >= FEWEST
@@ -47,6 +54,7 @@ def told_cohort(facts: Sequence[CaseFacts], columns: Sequence[str] = ()) -> dict
         "channels": sorted({str(image.channels) for image in images}),
         "dtypes": sorted({image.dtype for image in images}),
         "intensities": {name: _spread(values[:, i]) for i, name in enumerate(FEATURES) if enough},
+        "extents": {name: _spread([each[name] for each in extents]) for name in of_all if enough},
         "foreground": _spread([case.mask.foreground for case in facts if case.mask and enough]),
         "groups": {name: _told_counts(facts, partial(_value, name)) for name in columns},
     }
@@ -57,7 +65,8 @@ def strange(image: ImageFacts, told: Told) -> list[str]:
 
     An intensity is strange when it lies further outside the middle 90 % of the cohort's images than
     these are wide, or than a hundredth of the range from their darkest to their brightest pixels if
-    that is more; so is a number of channels or a number format that no image of the cohort has.
+    that is more; a side or a spacing when it is :data:`FOLD` times theirs; so is a number of
+    channels or a number format that no image of the cohort has.
 
     Args:
         image: looked at.
@@ -82,6 +91,10 @@ def strange(image: ImageFacts, told: Told) -> list[str]:
         low, _, high = spreads[name]
         room = max(high - low, least)
         if not low - room <= value <= high + room:
+            lines.append(f"{name} {value:.4g}, where 90 % of them have {low:.4g} to {high:.4g}")
+    for name, value in _extents(image).items():
+        low, _, high = told["extents"].get(name, (value,) * 3)
+        if not low / FOLD < value < high * FOLD:
             lines.append(f"{name} {value:.4g}, where 90 % of them have {low:.4g} to {high:.4g}")
     return lines
 
@@ -118,6 +131,12 @@ def shift(own: Sequence[CaseFacts], told: Told) -> dict[str, Any]:
 
 def _features(image: ImageFacts) -> tuple[float, ...]:
     return (*image.percentiles, image.mean, image.deviation)
+
+
+def _extents(image: ImageFacts) -> dict[str, float]:
+    told = (image.size, image.spacing) if image.spacing else (image.size,)
+    ends = [end(values) for values in told for end in (min, max)]
+    return dict(zip(EXTENTS, ends, strict=False))
 
 
 def _spread(values: Any) -> list[float]:

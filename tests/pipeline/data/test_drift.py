@@ -30,6 +30,7 @@ def test_percentiles_over_images_by_hand():
     assert told["intensities"]["mean"] == [101, 110, 119]
     assert told["intensities"]["deviation"] == [10, 10, 10]
     assert told["foreground"] == [0.25, 0.25, 0.25]
+    assert told["extents"] == {"shortest side": [16] * 3, "longest side": [16] * 3}
     assert told["patients"] == 21
     assert told["sizes"] == {"16 x 16": 21}
     assert told["groups"] == {"sex": {"f": 21}}
@@ -48,6 +49,9 @@ def test_a_group_of_few_is_not_told_apart():
         (case(136), []),  # 119 + 18, the width of the middle 90 %, is the fence
         (case(138), ["mean 138, where 90 % of them have 101 to 119"]),
         (case(82), ["mean 82, where 90 % of them have 101 to 119"]),
+        (case(110, size=23), []),  # under 1.5 times theirs
+        (case(110, size=24), ["shortest side 24, where 90 % of them have 16 to 16", "longest"]),
+        (case(110, size=8), ["shortest side 8, where"]),
         (case(110, channels=3), ["channels 3, where the training images have 1"]),
         (case(110, dtype=np.float32), ["number format float32, where the training images have"]),
     ],
@@ -99,3 +103,17 @@ def test_a_column_that_the_training_lacks_is_left_out():
 def test_a_column_that_only_the_sender_has_is_left_out():
     bare = [each._replace(columns={}) for each in COHORT]
     assert shift(bare, told_cohort(COHORT, ["sex"]))["groups"] == {}
+
+
+def test_spacing_is_compared_where_both_tell_it():
+    def volume(spacing):
+        return case(110)._replace(image=case(110).image._replace(spacing=spacing))
+
+    told = told_cohort([volume((1.0, 1.0, 3.0))] * 10)
+    assert told["extents"]["coarsest spacing"] == [3, 3, 3]
+    assert strange(volume((1.0, 1.0, 3.0)).image, told) == []
+    assert strange(volume((1.0, 1.0, 5.0)).image, told) == [
+        "coarsest spacing 5, where 90 % of them have 3 to 3"
+    ]
+    assert strange(case(110).image, told) == []
+    assert "coarsest spacing" not in told_cohort([*COHORT, volume((1.0, 1.0, 3.0))])["extents"]
