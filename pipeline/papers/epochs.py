@@ -31,7 +31,7 @@ def by_epoch(
 
     Returns:
         ``curves`` of the metric at 1/2, and as ``scalars`` what is chosen of all epochs and
-        thresholds by either split, with its score on test.
+        thresholds by either split, with its score on test, and what the last epoch has at 1/2.
     """
     files = sorted(folder.glob("epoch=*.pt"), key=_epoch)
     if not files:
@@ -55,6 +55,8 @@ def by_epoch(
         scalars[f"{metric}_chosen_on_{split}"] = float(test[epoch, level])
         scalars[f"epoch_chosen_on_{split}"] = _epoch(files[int(epoch)])
         scalars[f"level_chosen_on_{split}"] = int(level)
+    for split, value in zip(("validation", "test"), halves[-1], strict=True):
+        scalars[f"{split}_{metric}_of_the_last_epoch"] = float(value)
     curves = {
         "epoch": [_epoch(file) for file in files],
         **{

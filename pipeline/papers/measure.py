@@ -78,6 +78,9 @@ def measure(
         of_epochs = found.get("curves", {})
         recorded = training_curves(history, metric, of_epochs.get("epoch", ()))
         found["curves"] = {**recorded, **of_epochs}
+        if of_epochs:
+            last = {f"training_{metric}_of_the_last_epoch": recorded[f"train_{metric}"][-1]}
+            found["scalars"] = {**found["scalars"], **last}
     write_json(Path(folder) / MEASURES, {"rows": rows, **found})
 
 

@@ -97,6 +97,8 @@ def test_epochs_and_thresholds_are_chosen_by_either_split(engines, tmp_path):
     assert found["scalars"]["epoch_chosen_on_validation"] == 1
     assert found["scalars"]["accuracy_chosen_on_test"] == 1.0
     assert found["scalars"]["level_chosen_on_test"] == 0
+    assert found["scalars"]["validation_accuracy_of_the_last_epoch"] == 0.5
+    assert found["scalars"]["test_accuracy_of_the_last_epoch"] == 0.0
     assert torch.equal(network.weight, before)
 
 
