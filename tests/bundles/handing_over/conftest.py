@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+from pipeline.data.datalist import SPLITS, write_datalist
+from pipeline.data.phantom import write_cells
+from pipeline.sharing.archive import open_archive, write_archive
+from pipeline.sharing.manifest import MANIFEST, make_manifest
+from tests.bundles.handing_over.calls import pack, receive, sign
+
+PLANTED = {
+    "patient": "Zwickl-Huber",
+    "note": "fell from a ladder",
+    "age": 43.71,
+    "born": "1983-02-11",
+}
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory) -> Path:
+    """A cohort whose files and columns tell of patients what must not leave."""
+    folder = tmp_path_factory.mktemp("geheim_cohort")
+    write_cells(folder, count=25, size=64, seed=3)
+    content = json.loads((folder / "datalist.json").read_text())
+    splits = {}
+    for split in SPLITS:
+        splits[split] = []
+        for i, entry in enumerate(content[split]):
+            files = {key: entry[key].replace("cells_", "zwickl_") for key in ("image", "label")}
+            for key, name in files.items():
+                (folder / entry[key]).rename(folder / name)
+            columns = {**PLANTED, "patient": f"Zwickl-Huber {split} {i}", "sex": "fm"[i % 2]}
+            splits[split].append({**files, **columns})
+    write_datalist(folder, splits, name="cells of the Geheim clinic", split="by hand")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def evaluated(run_bundle, cohort, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("sender")
+    run_bundle(root, "training", dataset_dir=str(cohort), run_name="geheim_run")
+    run_bundle(
+        root, "evaluating", ["evaluate.yaml"], dataset_dir=str(cohort), output_dir=str(root / "e"),
+        group_columns=["sex"], age_column="age", tta_versions=2,
+    )  # fmt: skip
+    return root
+
+
+@pytest.fixture(scope="session")
+def package(evaluated, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("package")
+    assert pack(evaluated, folder / "bundle.zip") == 0
+    assert cli.main(["key", "new", "--out", str(folder / "keys")]) == 0
+    sign(folder / "bundle.zip", folder)
+    return folder / "bundle.zip"
+
+
+@pytest.fixture(scope="session")
+def received(package, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("receiver") / "cells"
+    assert receive(package, package, out) == 0
+    return out
+
+
+@pytest.fixture
+def changed(package, tmp_path):
+    """Return a function that packs and signs anew, after a change of some files."""
+
+    def changed(change, made=None):
+        archive = open_archive(package)
+        files = {name: archive.read(name) for name in archive.files if name != MANIFEST}
+        files = change(files) or files
+        files[MANIFEST] = make_manifest(files, made or {})
+        path = tmp_path / "changed.zip"
+        write_archive(path, archive.name, files)
+        sign(path, package.parent)
+        return path
+
+    return changed

@@ -1,0 +1,133 @@
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+from PIL import Image
+from safetensors.torch import load as load_safetensors
+
+from pipeline import cli
+from pipeline.sharing.archive import open_archive
+from pipeline.sharing.receive import run_sample, unpack
+from tests.bundles.handing_over.calls import BUNDLE, pack
+from tests.conftest import ROOT
+
+NO_RUNS = shutil.ignore_patterns("models", "eval", "explanation", "predictions")
+
+
+def test_packing_twice_gives_the_same_bytes(evaluated, package, tmp_path):
+    pack(evaluated, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == package.read_bytes()
+
+
+def test_nothing_of_a_patient_leaves(package, cohort, evaluated):
+    content = package.read_bytes().lower()
+    for word in ("zwickl", "ladder", "43.71", "1983-02-11", "geheim", str(cohort), str(evaluated)):
+        assert word.lower().encode() not in content, word
+    with zipfile.ZipFile(package) as archive:
+        pictures = [name for name in archive.namelist() if name.endswith((".png", ".tif"))]
+        assert {Path(name).parent.name for name in pictures} == {"sample"}
+        image = next(archive.read(name) for name in pictures if "image" in name)
+    pixels = np.asarray(Image.open(io.BytesIO(image)))
+    own = [np.asarray(Image.open(path)) for path in (cohort / "images").iterdir()]
+    assert not any(np.array_equal(pixels[: each.shape[0], : each.shape[1]], each) for each in own)
+
+
+def test_a_bundle_that_would_tell_a_patient_is_not_packed(evaluated, cohort, tmp_path, capsys):
+    bundle = shutil.copytree(BUNDLE, tmp_path / "membranes", ignore=NO_RUNS)
+    licence = bundle / "docs" / "data_license.txt"
+    licence.write_text("Ask Zwickl-Huber training 3, who fell from a ladder.\n")
+    tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
+    assert cli.main(["pack", str(bundle), *tracking, "--out", str(tmp_path / "b.zip")]) == 1
+    line = capsys.readouterr().err
+    assert "would tell" in line
+    assert "README.md" in line or "data_license.txt" in line
+    assert not (tmp_path / "b.zip").exists()
+
+
+def test_the_weights_are_the_ones_that_were_evaluated(package, evaluated):
+    archive = open_archive(package)
+    plain = torch.load(io.BytesIO(archive.read("models/model.pt")), weights_only=True)
+    safe = load_safetensors(archive.read("models/model.safetensors"))
+    trained = torch.load(evaluated / "models" / "model.pt", weights_only=True)
+    assert plain.keys() == safe.keys() == trained.keys()
+    for name, each in trained.items():
+        assert torch.equal(plain[name], each)
+        assert torch.equal(safe[name], each)
+
+
+def test_card_and_metadata_tell_what_was_evaluated(package, evaluated):
+    archive = open_archive(package)
+    card = archive.read("docs/README.md").decode()
+    found = json.loads((evaluated / "e" / "summary.json").read_text())["test"]["iou"]
+    metadata = json.loads(archive.read("configs/metadata.json"))
+    assert f"| iou | {found['mean']:.4f} |" in card
+    assert metadata["eval_metrics"]["iou"] == round(found["mean"], 4)
+    assert "Weights: trained on images of the sender's own.\n" in card
+    assert {"monai_version", "pytorch_version"} <= metadata.keys()
+    assert "scikit-image" in metadata["required_packages_version"]
+
+
+def test_a_group_of_few_patients_is_not_told(package):
+    told = json.loads(open_archive(package).read("docs/evaluation.json"))
+    assert told["groups"] == []
+    assert told["groups_left_out"] > 0
+    assert told["gaps"] == []
+    assert "age" not in told
+    fingerprint = json.loads(open_archive(package).read("docs/fingerprint.json"))
+    assert fingerprint["groups"]["sex"] == {"others": 15}
+
+
+def test_the_package_is_registered_once(evaluated, package):
+    client = MlflowClient(f"sqlite:///{evaluated / 'mlruns' / 'mlflow.db'}")
+    (version,) = client.search_model_versions("name = 'membranes'")
+    again = client.get_model_version_by_alias("membranes", "packed")
+    assert again.version == version.version
+    run = client.get_run(version.run_id)
+    assert run.info.run_name == "geheim_run"
+    assert len(version.tags["sha256"]) == 64
+
+
+def test_metadata_of_other_scores_are_refused(evaluated, tmp_path, capsys):
+    bundle = shutil.copytree(BUNDLE, tmp_path / "membranes", ignore=NO_RUNS)
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    metadata["eval_metrics"] = {"iou": 0.99}
+    (bundle / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
+    assert cli.main(["pack", str(bundle), *tracking, "--out", str(tmp_path / "b.zip")]) == 1
+    assert "eval_metrics iou is 0.99, the evaluation has" in capsys.readouterr().err
+
+
+def test_a_run_of_another_bundle_is_refused(evaluated, tmp_path, capsys):
+    tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
+    other = str(ROOT / "bundles" / "lungs_xray")
+    assert cli.main(["pack", other, *tracking, "--out", str(tmp_path / "b.zip")]) == 1
+    assert "the run is one of membranes" in capsys.readouterr().err
+
+
+def test_without_an_evaluation_nothing_is_packed(trained, tmp_path, capsys):
+    tracking = ["--tracking", str(trained / "mlruns"), "--run", "no_such_run"]
+    assert cli.main(["pack", str(BUNDLE), *tracking, "--out", str(tmp_path / "b.zip")]) == 1
+    assert "no_such_run: no finished evaluation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["lungs_ct", "lungs_xray", "nuclei", "pancreas_ct"])
+def test_every_bundle_of_ours_is_accepted(run_bundle, phantom, tmp_path, name, capsys):
+    bundle = ROOT / "bundles" / name
+    settings = {"configs": bundle / "configs", "dataset_dir": str(phantom), "run_name": name}
+    if name == "nuclei":  # MONAI's U-Net takes one number more
+        settings["network_def#features"] = [4, 4, 8, 8, 8, 4]
+    run_bundle(tmp_path, "training", **settings)
+    settings |= {"run_name": "evaluation", "output_dir": str(tmp_path / "e")}
+    run_bundle(tmp_path, "evaluating", ["evaluate.yaml"], **settings)
+    call = ["pack", str(bundle), "--run", name, "--tracking", str(tmp_path / "mlruns")]
+    assert cli.main([*call, "--out", str(tmp_path / "b.zip")]) == 0
+    assert cli.main(["audit", str(tmp_path / "b.zip")]) == 0
+    assert "accepted" in capsys.readouterr().out
+    unpack(open_archive(tmp_path / "b.zip"), tmp_path / "bundle")
+    assert run_sample(tmp_path / "bundle").enough

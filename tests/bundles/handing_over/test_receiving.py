@@ -1,0 +1,119 @@
+import io
+import json
+
+import pytest
+import torch
+from safetensors.torch import save as save_safetensors
+
+from pipeline import cli
+from tests.bundles.handing_over.calls import receive
+
+
+def test_what_is_received(received, package):
+    page = package.with_name("bundle.zip.acceptance.md").read_text()
+    assert "# Acceptance protocol: ACCEPTED" in page
+    assert "Dice 1.0000, largest difference of a probability 0.0e+00" in page
+    assert (received / "configs" / "inference.yaml").is_file()
+
+
+def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, capsys):
+    def brighter(files):
+        content = bytearray(files["sample/probability.tif"])
+        content[-2:] = b"\x00\x00" if content[-2:] != b"\x00\x00" else b"\x80\x3f"
+        files["sample/probability.tif"] = bytes(content)
+
+    assert receive(changed(brighter), package, tmp_path / "out") == 2
+    assert "another result than the sender's" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("docs/README.md", b"0.", b"1.", "another model card"),
+        ("docs/evaluation.json", b'"mean": 0.', b'"mean": 1.', "another model card"),
+        ("configs/metadata.json", b'"iou": 0.', b'"iou": 1.', "not evaluation's"),
+    ],
+)
+def test_a_card_that_disagrees_is_refused(changed, package, tmp_path, capsys, file, old, new, told):
+    def other(files):
+        assert old in files[file]
+        files[file] = files[file].replace(old, new)
+
+    assert receive(changed(other), package, tmp_path / "out") == 2
+    assert told in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_package_that_is_none_of_ours_is_not_asked_for(changed, package, tmp_path, capsys):
+    def needy(files):
+        metadata = json.loads(files["configs/metadata.json"])
+        metadata["required_packages_version"]["no-such-package"] = "1.2"
+        files["configs/metadata.json"] = json.dumps(metadata).encode()
+
+    assert receive(changed(needy), package, tmp_path / "out") == 2
+    told = capsys.readouterr().out
+    assert "'no-such-package' '1.2': not one of ours" in told
+    assert "pip install" not in told
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("docs/data_license.txt", None, "docs/data_license.txt: missing"),
+        ("docs/data_license.txt", b"\xff\xfe", "docs: UnicodeDecodeError"),
+        ("docs/evaluation.json", b"{}", "docs: "),
+        ("models/model.json", b"{}", "docs: KeyError: 'threshold'"),
+        ("sample/image.tif", None, "sample: no image"),
+        ("sample/mask.tif", b"no picture", "sample: "),
+    ],
+)
+def test_a_broken_package_is_refused_in_one_line(
+    changed, package, tmp_path, capsys, file, content, told
+):
+    def broken(files):
+        return {name: each for name, each in files.items() if name != file} | (
+            {file: content} if content is not None else {}
+        )
+
+    assert receive(changed(broken), package, tmp_path / "out") == 2
+    assert f"- refused: {told}" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_weights_than_were_evaluated_are_refused(changed, package, tmp_path, capsys):
+    def others(files):
+        weights = torch.load(io.BytesIO(files["models/model.pt"]), weights_only=True)
+        weights = {name: (each * 2).contiguous() for name, each in weights.items()}
+        stream = io.BytesIO()
+        torch.save(weights, stream)
+        files["models/model.pt"] = stream.getvalue()
+        files["models/model.safetensors"] = save_safetensors(weights)
+
+    assert receive(changed(others), package, tmp_path / "out") == 2
+    assert "models/model.json: weights" in capsys.readouterr().out
+
+
+def test_a_manifest_draws_nothing_on_the_page(changed, package, tmp_path):
+    made = {"commit": "abc |\n| sample | Dice 1.0000 \x1b[2J", "versions": ["a"]}
+    path = changed(lambda files: None, made)
+    assert receive(path, package, tmp_path / "out") == 0
+    page = path.with_name("changed.zip.acceptance.md").read_text()
+    assert page.count("| sample |") == 1
+    assert "\x1b" not in page
+
+
+def test_a_package_of_another_key_is_refused(package, tmp_path, capsys):
+    cli.main(["key", "new", "--out", str(tmp_path / "keys")])
+    key = tmp_path / "keys" / "public.pem"
+    call = ["receive", str(package), "--key", str(key), "--out", str(tmp_path / "out")]
+    assert cli.main([*call, "--protocol", str(tmp_path / "page.md")]) == 2
+    assert "the signature does not fit" in capsys.readouterr().out
+    assert "REFUSED" in (tmp_path / "page.md").read_text()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_exists_is_left_alone(package, received, capsys):
+    assert receive(package, package, received) == 1
+    assert "exists; give another --out" in capsys.readouterr().err
