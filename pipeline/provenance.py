@@ -4,24 +4,29 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
 
+QUIET: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10}
 PACKAGES = ("unet-school", "torch", "monai", "pytorch-ignite", "mlflow", "numpy")
 
 
 def git_commit(folder: Path) -> str:
-    """Return the commit that ``folder`` is at, marked ``-dirty`` when files differ from it.
+    """Return the commit that ``folder`` is at, marked ``-dirty`` when tracked files differ from it.
 
+    Documents do not count: nothing of them runs, and records of earlier runs are written there.
     Outside a repository, or without git, it is ``none``.
     """
-    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty"]
+    git = ["git", "-C", str(folder)]
+    differs = [*git, "diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)docs"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        head = subprocess.run([*git, "rev-parse", "HEAD"], **QUIET, check=True)
+        dirty = subprocess.run(differs, **QUIET).returncode != 0
     except (OSError, subprocess.SubprocessError):
         return "none"
-    return done.stdout.strip()
+    return head.stdout.strip() + "-dirty" * dirty
 
 
 def versions() -> dict[str, str]:
