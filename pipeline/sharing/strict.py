@@ -24,11 +24,35 @@ DEEPEST = 30
 BYTES = 1 << 20
 
 
-class _Once(yaml.SafeLoader):
-    """A loader that refuses a key that stands twice."""
+class _Strict(yaml.SafeLoader):
+    """MONAI's own parser, which refuses what is not plain, in the one pass that reads it."""
+
+    def __init__(self, text: str, place: str) -> None:
+        super().__init__(text)
+        self.place = place
+        self.depth = self.documents = 0
+
+    def get_event(self) -> Any:
+        event = super().get_event()
+        mark = event.start_mark
+        where = f"{self.place}, line {mark.line + 1 if mark else 1}"
+        self.documents += isinstance(event, DocumentStartEvent)
+        if self.documents > 1:
+            raise RefusedError(where, "a second document", "expected one")
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+            raise RefusedError(where, "an anchor or alias", "write the value out")
+        if tag := getattr(event, "tag", None):
+            raise RefusedError(where, f"the tag {tag}", "expected plain YAML")
+        if isinstance(event, ScalarEvent) and event.value == "<<" and event.implicit[0]:
+            raise RefusedError(where, "a merge key", "write the keys out")
+        self.depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
+        self.depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
+        if self.depth > DEEPEST:
+            raise RefusedError(where, f"{self.depth} levels", f"expected {DEEPEST} at most")
+        return event
 
 
-def _mapping(loader: _Once, node: yaml.MappingNode) -> dict[Any, Any]:
+def _mapping(loader: _Strict, node: yaml.MappingNode) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
@@ -44,7 +68,7 @@ def _mapping(loader: _Once, node: yaml.MappingNode) -> dict[Any, Any]:
     return found
 
 
-_Once.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Strict.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def strict_yaml(content: bytes, place: str) -> dict[str, Any]:
@@ -63,12 +87,13 @@ def strict_yaml(content: bytes, place: str) -> dict[str, Any]:
     """
     text = _text(content, place)
     try:
-        _check_events(text, place)
-        found = yaml.load(text, _Once)
+        found = _Strict(text, place).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{place}, line {mark.line + 1}" if mark else place
         raise RefusedError(where, str(error.problem), "expected plain YAML") from None
+    except RefusedError:
+        raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RefusedError(place, str(error).splitlines()[0], "expected plain YAML") from None
     return _mapping_of_texts(found, place)
@@ -110,26 +135,6 @@ def _text(content: bytes, place: str) -> str:
         if not character.isprintable() and character not in "\n\r\t":
             raise RefusedError(place, repr(character), "expected text that looks like what it is")
     return text
-
-
-def _check_events(text: str, place: str) -> None:
-    depth = documents = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        mark = event.start_mark
-        where = f"{place}, line {mark.line + 1 if mark else 1}"
-        documents += isinstance(event, DocumentStartEvent)
-        if documents > 1:
-            raise RefusedError(where, "a second document", "expected one")
-        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
-            raise RefusedError(where, "an anchor or alias", "write the value out")
-        if tag := getattr(event, "tag", None):
-            raise RefusedError(where, f"the tag {tag}", "expected plain YAML")
-        if isinstance(event, ScalarEvent) and event.value == "<<" and event.implicit[0]:
-            raise RefusedError(where, "a merge key", "write the keys out")
-        depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
-        depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
-        if depth > DEEPEST:
-            raise RefusedError(where, f"{depth} levels", f"expected {DEEPEST} at most")
 
 
 def _mapping_of_texts(found: Any, place: str) -> dict[str, Any]:
