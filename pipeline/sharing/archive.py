@@ -6,13 +6,16 @@ and another to the next.
 """
 
 import hashlib
+import io
 import re
 import stat
 import unicodedata
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
+
+from pipeline.sharing.stored import Stored
 
 MADE = (1980, 1, 1, 0, 0, 0)
 """The date of every file in what we write: the earliest that a zip file can tell."""
@@ -77,6 +80,22 @@ class Archive:
         if len(content) != info.file_size:
             raise RefusedError(file, f"{len(content)} bytes or more", f"expected {info.file_size}")
         return content
+
+    def stream(self, file: str) -> BinaryIO:
+        """Return a file's bytes as a stream, of which only what is asked for is read.
+
+        Nothing is checked of what is read: :meth:`sha256` is of all of it.
+
+        Raises:
+            RefusedError: it is not where the archive says.
+        """
+        info = self.files[file]
+        if info.compress_type != zipfile.ZIP_STORED:
+            return io.BytesIO(self.read(file))
+        try:
+            return io.BufferedReader(Stored(self.path, info))
+        except ValueError as error:
+            raise RefusedError(file, str(error), "cannot be read; ask for it again") from None
 
     def sha256(self, file: str) -> str:
         """Return a file's hash, read piece by piece, once."""

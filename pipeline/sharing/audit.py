@@ -155,11 +155,11 @@ def _logging(archive: Archive) -> list[RefusedError]:
 
 def _weights(archive: Archive, policy: Policy) -> list[RefusedError]:
     judges = {"models/model.pt": judge_state_dict, "models/model.safetensors": judge_safetensors}
-    shapes = {
-        file: judge(archive.read(file), file, policy.parameters)
-        for file, judge in judges.items()
-        if file in archive.files
-    }
+    shapes = {}
+    for file, judge in judges.items():
+        if file in archive.files:
+            with archive.stream(file) as stream:
+                shapes[file] = judge(stream, file, policy.parameters)
     first, *others = shapes.values() or ({},)
     if any(other != first for other in others):
         why = "expected the same tensors in both files"

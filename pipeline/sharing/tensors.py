@@ -11,7 +11,7 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from pipeline.sharing.archive import RefusedError
 
@@ -41,11 +41,11 @@ class _Tensor(NamedTuple):
     stride: tuple[int, ...]
 
 
-def judge_state_dict(content: bytes, place: str, parameters: int) -> Shapes:
+def judge_state_dict(stream: BinaryIO, place: str, parameters: int) -> Shapes:
     """Refuse a ``.pt`` file that is anything but a state dict of plain tensors.
 
     Args:
-        content: of the file.
+        stream: of the file.
         place: its name.
         parameters: numbers at most.
 
@@ -57,7 +57,7 @@ def judge_state_dict(content: bytes, place: str, parameters: int) -> Shapes:
             stored of it, more numbers than allowed.
     """
     try:
-        archive = zipfile.ZipFile(io.BytesIO(content))
+        archive = zipfile.ZipFile(stream)
     except (zipfile.BadZipFile, ValueError) as error:
         why = "expected a state dict as torch.save writes it; a bare pickle may run anything"
         raise RefusedError(place, str(error), why) from None
@@ -79,17 +79,19 @@ def judge_state_dict(content: bytes, place: str, parameters: int) -> Shapes:
     return shapes
 
 
-def judge_safetensors(content: bytes, place: str, parameters: int) -> Shapes:
+def judge_safetensors(stream: BinaryIO, place: str, parameters: int) -> Shapes:
     """Refuse a broken or oversized safetensors file; return the shape of each tensor.
 
     Raises:
         RefusedError: its header does not tell every byte of it once.
     """
-    length = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else HEADER + 1
-    if length > min(HEADER, len(content) - 8):
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    length = struct.unpack("<Q", stream.read(8))[0] if size >= 8 else HEADER + 1
+    if length > min(HEADER, size - 8):
         raise RefusedError(place, "no header", "expected a safetensors file")
     try:
-        header = json.loads(content[8 : 8 + length].decode("utf-8"))
+        header = json.loads(stream.read(length).decode("utf-8"))
         header.pop("__metadata__", None)
         ends = [_extent(name, each) for name, each in header.items()]
         shapes = {name: tuple(each["shape"]) for name, each in header.items()}
@@ -101,8 +103,8 @@ def judge_safetensors(content: bytes, place: str, parameters: int) -> Shapes:
         if begin != at:
             raise RefusedError(place, "tensors that overlap or leave gaps", "ask for it again")
         at = end
-    if at != len(content) - 8 - length:
-        raise RefusedError(place, f"{len(content) - 8 - length} bytes", f"its header tells {at}")
+    if at != size - 8 - length:
+        raise RefusedError(place, f"{size - 8 - length} bytes", f"its header tells {at}")
     return shapes
 
 

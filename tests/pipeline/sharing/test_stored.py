@@ -1,0 +1,50 @@
+import io
+import random
+import zipfile
+
+import pytest
+
+from pipeline.sharing.archive import RefusedError, open_archive, write_archive
+from pipeline.sharing.stored import Stored
+
+CONTENT = random.Random(0).randbytes(100_000)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "a.zip"
+    write_archive(path, "a", {"before": b"x" * 999, "middle": CONTENT, "zlast": b"yyy"})
+    return path
+
+
+def test_it_reads_what_the_file_holds_from_anywhere(path):
+    with open_archive(path).stream("middle") as stream:
+        assert stream.read() == CONTENT
+        assert stream.read() == b""
+        for start in (0, 1, 77_777, len(CONTENT) - 1, len(CONTENT), len(CONTENT) + 5):
+            stream.seek(start)
+            assert stream.read(50) == CONTENT[start : start + 50]
+        assert stream.seek(-3, io.SEEK_END) == len(CONTENT) - 3
+        assert stream.read() == CONTENT[-3:]
+
+
+def test_a_file_that_is_deflated_reads_alike(tmp_path):
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("b/middle", CONTENT)
+    with open_archive(tmp_path / "b.zip").stream("middle") as stream:
+        assert stream.read() == CONTENT
+
+
+def test_a_place_before_the_file_is_refused(path):
+    with open_archive(path).stream("middle") as stream, pytest.raises(ValueError):  # noqa: PT011
+        stream.seek(-1)
+
+
+@pytest.mark.parametrize("field", ["header_offset", "file_size"])
+def test_a_file_outside_of_the_archive_is_refused(path, field):
+    archive = open_archive(path)
+    setattr(archive.files["middle"], field, 10**9)
+    with pytest.raises(RefusedError, match="middle: lies outside of the archive"):
+        archive.stream("middle")
+    with pytest.raises(ValueError, match="outside"):
+        Stored(path, archive.files["middle"])
