@@ -20,6 +20,8 @@ WRITES = "pipeline.inference.WritePredictions"
 FINGERPRINT = "docs/fingerprint.json"
 EVALUATION = "docs/evaluation.json"
 EXPORTS = "docs/exports.json"
+OF_PAPERS = "pipeline.papers."
+"""Steps that measure what a paper prints: of the sender's records, not of the bundle."""
 CHOSEN = ("threshold", "tta_versions", "clean")
 """Knobs of an evaluation that the record of the model decides."""
 
@@ -42,6 +44,8 @@ def packed_configs(
     evaluate = _without_here(evaluated, [configs / "train.yaml", configs / "evaluate.yaml"])
     whole["evaluate"] = _as_sent(_laid_over(evaluate, []))
     whole["train"] = _tunable(_laid_over(train, []))
+    for name, steps in (("evaluate", "evaluating"), ("train", "training")):
+        whole[name]["run"] = copy.deepcopy(whole[name][steps])
     if "multi_gpu" in whole:
         whole["multi_gpu"]["models_dir"] = whole["train"]["models_dir"]
     _judge_images(whole["inference"])
@@ -98,6 +102,7 @@ def _both_models() -> dict[str, Any]:
 
 def _as_sent(config: dict[str, Any]) -> dict[str, Any]:
     """An evaluation by what the sender chose, with the sender's numbers beside its own."""
+    config["evaluating"] = [each for each in config["evaluating"] if not _of_papers(each)]
     step = next(each for each in config["evaluating"] if "choices" in each)
     kept = {key: step["choices"][key] for key in ("metric", "tta") if key in step["choices"]}
     step["choices"] = {"_target_": "pipeline.training.choices_of", "model": "@model", **kept}
@@ -113,6 +118,10 @@ def _as_sent(config: dict[str, Any]) -> dict[str, Any]:
         "fingerprint": _in_bundle(FINGERPRINT),
     }
     return config
+
+
+def _of_papers(step: Any) -> bool:
+    return isinstance(step, dict) and step.get("_target_", "").startswith(OF_PAPERS)
 
 
 def _judge_images(config: dict[str, Any]) -> None:

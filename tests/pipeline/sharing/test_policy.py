@@ -30,11 +30,13 @@ def flattened():
 
 
 def packed():
-    """Every config of every bundle as it is packed."""
+    """Every config of every bundle as it is packed, evaluated alone and as the papers are."""
     for bundle in sorted((ROOT / "bundles").iterdir()):
         train, evaluate = bundle / "configs" / "train.yaml", bundle / "configs" / "evaluate.yaml"
-        executed = flatten([train]), flatten([train, evaluate])
-        yield from packed_configs(bundle, *executed).items()
+        of_papers = sorted(bundle.glob("configs/experiments/*/evaluate.yaml"))
+        for more in ([], *([path] for path in of_papers)):
+            executed = flatten([train]), flatten([train, evaluate, *more])
+            yield from packed_configs(bundle, *executed).items()
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +71,10 @@ def test_a_flat_config_stands_alone(judged):
         assert "initialize" not in config
         assert config["run"][0] == {"_target_": "pipeline.training.one_line_mistakes"}
     assert {each.kind for each in judged} == {"target", "expression", "path"}
+
+
+@pytest.mark.parametrize(("file", "steps"), [("train", "training"), ("evaluate", "evaluating")])
+def test_a_run_that_is_not_named_does_the_same(file, steps):
+    name = f"configs/{file}.yaml"
+    for config in (strict_yaml(content, each) for each, content in packed() if each == name):
+        assert config["run"] == config[steps]
