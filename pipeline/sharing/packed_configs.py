@@ -20,8 +20,8 @@ WRITES = "pipeline.inference.WritePredictions"
 FINGERPRINT = "docs/fingerprint.json"
 EVALUATION = "docs/evaluation.json"
 EXPORTS = "docs/exports.json"
-OF_PAPERS = "pipeline.papers."
-"""Steps that measure what a paper prints: of the sender's records, not of the bundle."""
+OF_PAPERS, SEEN = "pipeline.papers.", "seen"
+"""Steps that measure what a paper prints, and the training images that they measure it on, too."""
 CHOSEN = ("threshold", "tta_versions", "clean")
 """Knobs of an evaluation that the record of the model decides."""
 
@@ -103,6 +103,7 @@ def _both_models() -> dict[str, Any]:
 def _as_sent(config: dict[str, Any]) -> dict[str, Any]:
     """An evaluation by what the sender chose, with the sender's numbers beside its own."""
     config["evaluating"] = [each for each in config["evaluating"] if not _of_papers(each)]
+    config.pop(SEEN, None)
     step = next(each for each in config["evaluating"] if "choices" in each)
     kept = {key: step["choices"][key] for key in ("metric", "tta") if key in step["choices"]}
     step["choices"] = {"_target_": "pipeline.training.choices_of", "model": "@model", **kept}

@@ -3,12 +3,14 @@
 import re
 
 import pytest
+from monai.bundle import ConfigParser
 
 from pipeline.sharing.configs import judge_config
 from pipeline.sharing.flatten import dump, flatten
 from pipeline.sharing.packed_configs import packed_configs
 from pipeline.sharing.policy import read_policy
 from pipeline.sharing.strict import strict_yaml
+from pipeline.training.check_config import mistakes
 from tests.conftest import ROOT
 
 OVERLAYS = ("evaluate.yaml", "explain.yaml", "inference.yaml", "multi_gpu.yaml")
@@ -30,13 +32,13 @@ def flattened():
 
 
 def packed():
-    """Every config of every bundle as it is packed, evaluated alone and as the papers are."""
+    """The configs of every bundle as they are packed, evaluated alone and as the papers are."""
     for bundle in sorted((ROOT / "bundles").iterdir()):
         train, evaluate = bundle / "configs" / "train.yaml", bundle / "configs" / "evaluate.yaml"
         of_papers = sorted(bundle.glob("configs/experiments/*/evaluate.yaml"))
         for more in ([], *([path] for path in of_papers)):
             executed = flatten([train]), flatten([train, evaluate, *more])
-            yield from packed_configs(bundle, *executed).items()
+            yield packed_configs(bundle, *executed)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def judged():
         read = strict_yaml(dump(config, "a title"), "x.yaml")
         assert read == config
         found += judge_config(read, "x.yaml", read_policy())
-    for name, content in packed():
+    for name, content in (each for configs in packed() for each in configs.items()):
         found += judge_config(strict_yaml(content, name), name, read_policy())
     return found
 
@@ -76,5 +78,12 @@ def test_a_flat_config_stands_alone(judged):
 @pytest.mark.parametrize(("file", "steps"), [("train", "training"), ("evaluate", "evaluating")])
 def test_a_run_that_is_not_named_does_the_same(file, steps):
     name = f"configs/{file}.yaml"
-    for config in (strict_yaml(content, each) for each, content in packed() if each == name):
+    for config in (strict_yaml(configs[name], name) for configs in packed()):
         assert config["run"] == config[steps]
+
+
+def test_no_packed_config_holds_a_key_that_nothing_uses():
+    for configs in packed():
+        read = {name: strict_yaml(content, name) for name, content in configs.items()}
+        for name, config in read.items():
+            assert list(mistakes(ConfigParser(config), read["configs/train.yaml"])) == [], name
