@@ -27,18 +27,21 @@ Told = Mapping[str, Any]
 """A cohort as :func:`told_cohort` tells it."""
 
 
-def told_cohort(facts: Sequence[CaseFacts], columns: Sequence[str] = ()) -> dict[str, Any]:
+def told_cohort(
+    facts: Sequence[CaseFacts], columns: Sequence[str] = (), fewest: int = FEWEST
+) -> dict[str, Any]:
     """Tell what a cohort's images are like.
 
     Args:
         facts: of its cases.
-        columns: of groups, whose mix is told; those of fewer than :data:`FEWEST` patients together.
+        columns: of groups, whose mix is told; those of fewer than ``fewest`` patients together.
+        fewest: patients of whom something is told; 1 where it stays in the house.
 
     Returns:
         ``images``, ``patients``, ``sizes``, ``channels``, ``dtypes``: counts of images.
         ``intensities``: of each of :data:`FEATURES` the 5th, 50th and 95th percentile over images;
         ``extents`` (sides in pixels, spacing in mm where the files tell it) and ``foreground``
-        likewise; none of them of fewer than :data:`FEWEST` patients. ``groups``: images of each
+        likewise; none of them of fewer than ``fewest`` patients. ``groups``: images of each
         value of each column.
     """
     images = [case.image for case in facts if case.image]
@@ -46,17 +49,17 @@ def told_cohort(facts: Sequence[CaseFacts], columns: Sequence[str] = ()) -> dict
     of_all = [name for name in EXTENTS if all(name in each for each in extents)]
     patients = len({_patient(i, case) for i, case in enumerate(facts)})
     values = np.array([_features(image) for image in images]).reshape(-1, len(FEATURES))
-    enough = patients >= FEWEST
+    enough = patients >= fewest
     return {
         "images": len(images),
         "patients": patients,
-        "sizes": _told_counts(facts, _size),
+        "sizes": _told_counts(facts, _size, fewest),
         "channels": sorted({str(image.channels) for image in images}),
         "dtypes": sorted({image.dtype for image in images}),
         "intensities": {name: _spread(values[:, i]) for i, name in enumerate(FEATURES) if enough},
         "extents": {name: _spread([each[name] for each in extents]) for name in of_all if enough},
         "foreground": _spread([case.mask.foreground for case in facts if case.mask and enough]),
-        "groups": {name: _told_counts(facts, partial(_value, name)) for name in columns},
+        "groups": {name: _told_counts(facts, partial(_value, name), fewest) for name in columns},
     }
 
 
@@ -103,12 +106,12 @@ def shift(own: Sequence[CaseFacts], told: Told) -> dict[str, Any]:
     """Compare own cases with a cohort that was told.
 
     Returns:
-        ``sizes``, ``intensities``, ``foreground``, each a pair of what is told of the cohort and of
-        ours. ``groups``: of each column that both have the share of each value, and ``moved``, half
+        ``sizes``, ``intensities``, ``extents``, ``foreground``, each a pair of what is told of the
+        cohort and of ours, however few. ``groups``: of each column that both have the share of each value, and ``moved``, half
         the sum of the differences: the part of the images that would have to change their group.
         ``strange``: how many of our images differ by :func:`strange`.
     """
-    ours = told_cohort(own)
+    ours = told_cohort(own, fewest=1)
     counts = {name: _counts(own, partial(_value, name)) for name in told["groups"]}
     mixes = {
         name: _mix(there, counts[name])
@@ -119,9 +122,9 @@ def shift(own: Sequence[CaseFacts], told: Told) -> dict[str, Any]:
     return {
         "images": [told["images"], ours["images"]],
         "sizes": [told["sizes"], ours["sizes"]],
-        "intensities": {
-            name: [told["intensities"].get(name, []), ours["intensities"].get(name, [])]
-            for name in FEATURES
+        **{
+            what: {name: [told[what].get(name, []), ours[what].get(name, [])] for name in names}
+            for what, names in (("intensities", FEATURES), ("extents", EXTENTS))
         },
         "foreground": [told["foreground"], ours["foreground"]],
         "groups": mixes,
@@ -165,14 +168,14 @@ def _counts(facts: Sequence[CaseFacts], of: Callable[[CaseFacts], str | None]) -
 
 
 def _told_counts(
-    facts: Sequence[CaseFacts], of: Callable[[CaseFacts], str | None]
+    facts: Sequence[CaseFacts], of: Callable[[CaseFacts], str | None], fewest: int
 ) -> dict[str, int]:
     """Count images by value; those of values that few patients have are counted as ``others``."""
     patients: dict[str | None, set[str]] = {}
     for i, case in enumerate(facts):
         patients.setdefault(of(case), set()).add(_patient(i, case))
     counts = _counts(facts, of)
-    shown = {value: n for value, n in counts.items() if len(patients[value]) >= FEWEST}
+    shown = {value: n for value, n in counts.items() if len(patients[value]) >= fewest}
     others = sum(counts.values()) - sum(shown.values())
     return {**shown, **({OTHERS: others} if others else {})}
 

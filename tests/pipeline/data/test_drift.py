@@ -117,3 +117,12 @@ def test_spacing_is_compared_where_both_tell_it():
     ]
     assert strange(case(110).image, told) == []
     assert "coarsest spacing" not in told_cohort([*COHORT, volume((1.0, 1.0, 3.0))])["extents"]
+
+
+def test_own_patients_are_told_however_few():
+    found = shift([case(110, size=32), case(112, size=32)], told_cohort(COHORT))
+    assert found["sizes"] == [{"16 x 16": 21}, {"32 x 32": 2}]
+    assert found["intensities"]["mean"][1] == [110.1, 111, 111.9]
+    assert found["extents"]["longest side"] == [[16] * 3, [32] * 3]
+    assert found["foreground"] == [[0.25] * 3, [0.25] * 3]
+    assert found["extents"]["finest spacing"] == [[], []]
