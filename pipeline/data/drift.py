@@ -107,9 +107,9 @@ def shift(own: Sequence[CaseFacts], told: Told) -> dict[str, Any]:
 
     Returns:
         ``sizes``, ``intensities``, ``extents``, ``foreground``, each a pair of what is told of the
-        cohort and of ours, however few. ``groups``: of each column that both have the share of each value, and ``moved``, half
-        the sum of the differences: the part of the images that would have to change their group.
-        ``strange``: how many of our images differ by :func:`strange`.
+        cohort and of ours, however few. ``groups``: of each column that both have the share of each
+        value, and ``moved``, half the sum of the differences: the part of the images that would
+        have to change their group. ``strange``: how many of our images differ by :func:`strange`.
     """
     ours = told_cohort(own, fewest=1)
     counts = {name: _counts(own, partial(_value, name)) for name in told["groups"]}
