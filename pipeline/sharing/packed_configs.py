@@ -20,7 +20,9 @@ WRITES = "pipeline.inference.WritePredictions"
 FINGERPRINT = "docs/fingerprint.json"
 EVALUATION = "docs/evaluation.json"
 EXPORTS = "docs/exports.json"
-OF_PAPERS, SEEN = "pipeline.papers.", "seen"
+CHECKS_TUNING, REPORTS_BOTH = "pipeline.training.check_tuning", "pipeline.training.report_both"
+OF_TUNING = (CHECKS_TUNING, REPORTS_BOTH)
+OF_PAPERS, SEEN = ("pipeline.papers.",), "seen"
 """Steps that measure what a paper prints, and the training images that they measure it on, too."""
 CHOSEN = ("threshold", "tta_versions", "clean")
 """Knobs of an evaluation that the record of the model decides."""
@@ -60,7 +62,7 @@ def _without_here(executed: Mapping[str, Any], usual: Sequence[Path]) -> dict[st
     config.get("tracking", {}).pop("parent", None)
     if "init_from" in config:  # of a model that was itself received and tuned
         config["init_from"] = config["sender_dir"] = None
-        config["training"] = config["training"][:-1]
+        config["training"] = [each for each in config["training"] if not _is(each, OF_TUNING)]
     return config
 
 
@@ -84,25 +86,25 @@ def _tunable(config: dict[str, Any]) -> dict[str, Any]:
     keeps = next(each for each in config["train"]["handlers"] if each.get("_target_") == KEEPS)
     keeps["init_from"] = "@init_from"
     config["sender_dir"] = None
-    config["training"] = [*config["training"], _both_models()]
-    return config
-
-
-def _both_models() -> dict[str, Any]:
-    keys = ("dataset_dir", "sender_dir", "tracking_dir")
-    return {
-        "_target_": "pipeline.training.report_both",
+    *before, train = config["training"]
+    cohorts = {"dataset_dir": "@dataset_dir", "sender_dir": "@sender_dir"}
+    check = {"_target_": CHECKS_TUNING, "received": "@init_from", **cohorts}
+    report = {
+        "_target_": REPORTS_BOTH,
         "bundle": "@bundle_root",
         "received": "@init_from",
         "tuned": "$@models_dir + '/model.pt'",
+        **cohorts,
         "folder": "@output_dir",
-        **{key: f"@{key}" for key in keys},
+        "tracking_dir": "@tracking_dir",
     }
+    config["training"] = [*before, check, train, report]
+    return config
 
 
 def _as_sent(config: dict[str, Any]) -> dict[str, Any]:
     """An evaluation by what the sender chose, with the sender's numbers beside its own."""
-    config["evaluating"] = [each for each in config["evaluating"] if not _of_papers(each)]
+    config["evaluating"] = [each for each in config["evaluating"] if not _is(each, OF_PAPERS)]
     config.pop(SEEN, None)
     step = next(each for each in config["evaluating"] if "choices" in each)
     kept = {key: step["choices"][key] for key in ("metric", "tta") if key in step["choices"]}
@@ -121,8 +123,9 @@ def _as_sent(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _of_papers(step: Any) -> bool:
-    return isinstance(step, dict) and step.get("_target_", "").startswith(OF_PAPERS)
+def _is(step: Any, beginnings: tuple[str, ...]) -> bool:
+    """Whether a step calls something whose name begins so."""
+    return isinstance(step, dict) and step.get("_target_", "").startswith(beginnings)
 
 
 def _judge_images(config: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from pipeline.training.sender import Sender
 from pipeline.training.stop_on_nan import StopOnNan
 from pipeline.training.summarise import Groups
 from pipeline.training.tracking import Tracking, TrackTraining, training_run
-from pipeline.training.tuned import report_both
+from pipeline.training.tuned import check_tuning, report_both
 from pipeline.training.weight_map import weighted_iteration
 from pipeline.training.workflow import bundle_root
 
@@ -45,6 +45,7 @@ __all__ = [
     "balanced_weights",
     "bundle_root",
     "check_config",
+    "check_tuning",
     "choices_of",
     "class_weights",
     "datalist_sha256",

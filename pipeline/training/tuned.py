@@ -8,10 +8,40 @@ from typing import Any
 from pipeline.data.files import write_json
 from pipeline.evaluation.comparison import Comparison, compare
 from pipeline.training.bundle_runs import bundle_run
+from pipeline.training.data import image_hashes
+from pipeline.training.evaluate import refuse_trained_on
 from pipeline.training.runs import CASES
 
 RECEIVED, TUNED = "received", "tuned"
 TOLD = "both_models.json"
+
+
+def check_tuning(received: str | None, dataset_dir: str, sender_dir: str | None) -> None:
+    """Refuse, before a training and not after it, test images that would have been seen.
+
+    Args:
+        received: weights that the training begins from; None: it begins from none.
+        dataset_dir: the own cohort.
+        sender_dir: the sender's, or None where it is not at hand.
+
+    Raises:
+        FileNotFoundError: no such cohort.
+        ValueError: a test image that one of the models was trained or chosen by.
+    """
+    if received is None:
+        return
+    refuse_trained_on(Path(received), dataset_dir)
+    if sender_dir is None:
+        return
+    refuse_trained_on(Path(received), sender_dir)
+    tested = image_hashes(sender_dir, "test")
+    for split in ("training", "validation"):
+        for digest, name in image_hashes(dataset_dir, split).items():
+            if digest in tested:
+                raise ValueError(
+                    f"{name}: of the own {split} split, and of the sender's test split; leave "
+                    "sender_dir out, or split anew"
+                )
 
 
 def report_both(
@@ -86,6 +116,7 @@ def _table(found: Mapping[str, dict[str, Any]], metric: str) -> list[str]:
         if gained["low"] is not None:
             ends = f"{gained['low']:+.4f} to {gained['high']:+.4f}"
         means = f"{each[RECEIVED]:10.4f}{each[TUNED]:10.4f}{gained['mean']:+10.4f}"
-        patients = f"{gained['n']} images of {gained['patients']} patients"
-        lines.append(f"{whose:18}{means}  {ends}, {patients}")
+        lines.append(
+            f"{whose:18}{means}  {ends} (images {gained['n']}, patients {gained['patients']})"
+        )
     return lines
