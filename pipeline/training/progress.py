@@ -28,13 +28,14 @@ class Progress:
         """Attach to the trainer, after :class:`pipeline.training.KeepBest`."""
         if idist.get_rank():  # one process speaks for all
             return
-        engine.add_event_handler(Events.STARTED, self._start)
+        self.begun, self.bar = False, tqdm(disable=True)
         engine.add_event_handler(Events.EPOCH_STARTED, self._epoch_started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._line)
         engine.add_event_handler(Events.COMPLETED, self._close)
 
     def _start(self, engine: Engine) -> None:
+        self.begun = True
         self.total = engine.state.max_epochs * engine.state.epoch_length
         self.began, self.begun_at = time.monotonic(), engine.state.iteration
         self.bar = tqdm(
@@ -46,7 +47,9 @@ class Progress:
         )
         tqdm.write(f"{'epoch':>5}  {_heading('train')} | {_heading('val')} |      lr      s   ends")
 
-    def _epoch_started(self) -> None:
+    def _epoch_started(self, engine: Engine) -> None:
+        if not self.begun:  # not at STARTED, where a resumed training does not yet know its epoch
+            self._start(engine)
         self.epoch_started = time.monotonic()
 
     def _step(self, engine: Engine) -> None:
@@ -72,6 +75,7 @@ class Progress:
 
     def _close(self) -> None:
         self.bar.close()
+        self.begun = False
 
 
 def _heading(split: str) -> str:
