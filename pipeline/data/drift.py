@@ -94,11 +94,11 @@ def strange(image: ImageFacts, told: Told) -> list[str]:
         low, _, high = spreads[name]
         room = max(high - low, least)
         if not low - room <= value <= high + room:
-            lines.append(f"{name} {value:.4g}, where 90 % of them have {low:.4g} to {high:.4g}")
+            lines.append(_outside(name, value, low, high))
     for name, value in _extents(image).items():
         low, _, high = told["extents"].get(name, (value,) * 3)
         if not low / FOLD < value < high * FOLD:
-            lines.append(f"{name} {value:.4g}, where 90 % of them have {low:.4g} to {high:.4g}")
+            lines.append(_outside(name, value, low, high))
     return lines
 
 
@@ -134,6 +134,10 @@ def shift(own: Sequence[CaseFacts], told: Told) -> dict[str, Any]:
 
 def _features(image: ImageFacts) -> tuple[float, ...]:
     return (*image.percentiles, image.mean, image.deviation)
+
+
+def _outside(name: str, value: float, low: float, high: float) -> str:
+    return f"{name} {value:.4g}, where 90 % of them have {low:.4g} to {high:.4g}"
 
 
 def _extents(image: ImageFacts) -> dict[str, float]:
