@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 BUNDLE = ROOT / "bundles" / "membranes"
 LARGE = {
     "network_def#features": "[64,128,256,512,1024]",
-    "network_def#fold": 1,
+    "network_def#pixel_unshuffle": 1,
     "patch": "[64,64]",
     "window": "[128,128]",
     "max_epochs": 1,

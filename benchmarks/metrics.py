@@ -18,8 +18,8 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from pipeline.data.phantom import cells
 from pipeline.data.readers import read_page
-from pipeline.evaluation.isbi import IsbiCurve
-from pipeline.evaluation.statistics import bootstrap_interval
+from pipeline.metrics.isbi import IsbiCurve
+from pipeline.metrics.statistics import bootstrap_interval
 
 
 def seconds(call: Callable[[], object], repeats: int = 3) -> float:

@@ -28,7 +28,7 @@ def one(arm: str, seed: int, chosen: argparse.Namespace) -> Path:
         bundle_run("nuclei", "training", ["train.yaml"], **same, **budget)
     if not table.is_file():
         more = {"output_dir": table.parent, "tta_versions": 1}
-        more |= {"find_cells#floor": chosen.floor, "find_cells#smallest": chosen.smallest}
+        more |= {"find_instances#floor": chosen.floor, "find_instances#smallest": chosen.smallest}
         bundle_run("nuclei", "evaluating", ["train.yaml", "evaluate.yaml"], **same, **more)
     return table
 

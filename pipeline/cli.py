@@ -14,7 +14,7 @@ from pipeline.commands.pack import add_pack
 from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.sign import add_key, add_sign, add_verify
-from pipeline.mistakes import exit_when_terminated, mistake_of, wants_traceback
+from pipeline.errors import exit_when_terminated, error_line, wants_traceback
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        line = None if wants_traceback() else mistake_of(error)
+        line = None if wants_traceback() else error_line(error)
         if line is None:
             raise
         print(f"error: {line}", file=sys.stderr)

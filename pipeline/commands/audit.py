@@ -48,7 +48,7 @@ def lines(report: "Report", whole: bool = False) -> list[str]:
 
 
 def _write(report: "Report", path: Path) -> None:
-    from pipeline.data.files import sha256, write_json
+    from pipeline.files import sha256, write_json
 
     content = {
         "archive": report.path.name,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.data.findings import Finding
+    from pipeline.data.issues import Finding
     from pipeline.data.fingerprint import CaseFacts, Listed
 
 SHOWN = 20
@@ -51,7 +51,7 @@ def looked_at(
     """Look at every case, with a bar, and find what is wrong; masks may have these numbers."""
     from tqdm import tqdm
 
-    from pipeline.data.findings import findings
+    from pipeline.data.issues import findings
     from pipeline.data.fingerprint import look
 
     with tqdm(total=len(cases), unit="case", disable=None) as bar:
@@ -62,7 +62,7 @@ def looked_at(
 def write_check(facts: Sequence["CaseFacts"], found: Sequence["Finding"], out: Path) -> None:
     """Write ``fingerprint.json``, ``findings.txt`` and ``contact_sheet.png``, and print both."""
     from pipeline.data.contact_sheet import contact_sheet
-    from pipeline.data.files import atomic, write_json
+    from pipeline.files import atomic, write_json
     from pipeline.data.fingerprint import fingerprint
 
     content = fingerprint(facts)

@@ -32,7 +32,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     from pipeline.evaluation.comparison import compare, compare_groups, gap_changes
-    from pipeline.training.runs import cases_of, evaluations, open_store
+    from pipeline.tracking.store import cases_of, evaluations, open_store
 
     client = open_store(options.tracking)
     runs = [run for name in options.runs for run in evaluations(client, name)]
@@ -75,11 +75,11 @@ def _record(
 ) -> str:
     import tempfile
 
-    from pipeline.data.files import atomic
+    from pipeline.files import atomic
     from pipeline.evaluation.cases import as_csv
     from pipeline.evaluation.comparison import comparison_plot, comparison_table
-    from pipeline.training.run_name import unique_run_name
-    from pipeline.training.runs import record_run
+    from pipeline.tracking.run_name import unique_run_name
+    from pipeline.tracking.store import record_run
 
     name = f"compare_{unique_run_name()}"
     tags = {"run": "compare", "compared": ", ".join(run.info.run_name for run in runs)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from pipeline.training.crossval import Folds
+    from pipeline.evaluation.crossval import Folds
 
 
 def add_crossval(parser: argparse.ArgumentParser) -> None:
@@ -33,10 +33,10 @@ def add_crossval(parser: argparse.ArgumentParser) -> None:
 
 def _crossval(options: argparse.Namespace) -> None:
     from pipeline.evaluation.report import write_crossval_report
-    from pipeline.training.bundle_runs import check_overrides
-    from pipeline.training.crossval import run_folds, summarise_folds, write_ensemble
-    from pipeline.training.runs import open_store
-    from pipeline.training.summarise import Groups
+    from pipeline.bundle.process import check_overrides
+    from pipeline.evaluation.crossval import run_folds, summarise_folds, write_ensemble
+    from pipeline.tracking.store import open_store
+    from pipeline.evaluation.summarise import Groups
 
     check_overrides(options.overrides)
     configs = options.bundle / "configs"
@@ -68,13 +68,13 @@ def _crossval(options: argparse.Namespace) -> None:
 def _folds(options: argparse.Namespace) -> "Folds":
     """Make the folds, or find those of an interrupted call, and the run they belong to."""
     from pipeline.data.datalist import SPLITS, read_datalist
-    from pipeline.data.files import write_json
+    from pipeline.files import write_json
     from pipeline.data.resplit import write_folds
     from pipeline.evaluation.groups import check_columns
     from pipeline.provenance import git_commit
-    from pipeline.training.crossval import Folds
-    from pipeline.training.run_name import unique_run_name
-    from pipeline.training.tracking import connect
+    from pipeline.evaluation.crossval import Folds
+    from pipeline.tracking.run_name import unique_run_name
+    from pipeline.tracking.run import connect
 
     tracking = options.tracking or options.bundle / ".." / ".." / "mlruns"
     data = options.dataset_dir or options.bundle / "data"
@@ -131,7 +131,7 @@ def _same(begun: Mapping[str, Any], chosen: Mapping[str, Any], state: Path) -> s
 
 
 def _record(client: "MlflowClient", folds: "Folds", found: Mapping[str, Any]) -> None:
-    from pipeline.training.runs import CASES
+    from pipeline.tracking.store import CASES
 
     for name, row in found["test"].items():
         client.log_metric(folds.parent, f"test_{name}", row["mean"])

@@ -105,7 +105,7 @@ def _phantom(options: argparse.Namespace) -> None:
 
     from pipeline.commands.describe import describe
     from pipeline.data.ct_phantom import write_lungs
-    from pipeline.data.files import fill_folder
+    from pipeline.files import fill_folder
     from pipeline.data.phantom import write_cells
 
     chosen = {"count": options.count, "size": options.size, "seed": options.seed}
@@ -185,7 +185,7 @@ def _split(options: argparse.Namespace) -> None:
 
 
 def _warn_of_look_alikes(cases: Sequence["Listed"]) -> None:
-    from pipeline.data.findings import near_duplicates
+    from pipeline.data.issues import near_duplicates
     from pipeline.data.fingerprint import look
 
     for each in near_duplicates(look(cases)):

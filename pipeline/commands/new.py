@@ -13,7 +13,7 @@ from pipeline.commands.data import add_folder, add_shares
 
 if TYPE_CHECKING:
     from pipeline.data.cohort import Cohort, SourceCase
-    from pipeline.data.findings import Finding
+    from pipeline.data.issues import Finding
     from pipeline.data.fingerprint import CaseFacts, Listed
     from pipeline.planning.plan import Plan
 

@@ -26,12 +26,12 @@ def _pack(options: argparse.Namespace) -> None:
     logging.getLogger("monai").setLevel(logging.ERROR)  # on packages that nothing here needs
     from mlflow.exceptions import MlflowException
 
-    from pipeline.data.files import sha256
+    from pipeline.files import sha256
     from pipeline.data.fingerprint import cohort_cases, look
     from pipeline.provenance import git_commit, versions
     from pipeline.sharing.pack import bundle_files, find_trained, pack
     from pipeline.sharing.registry import register
-    from pipeline.training.runs import open_store
+    from pipeline.tracking.store import open_store
 
     client = open_store(options.tracking)
     trained = find_trained(client, options.run, options.dataset_dir)

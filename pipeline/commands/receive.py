@@ -19,7 +19,7 @@ def add_receive(parser: argparse.ArgumentParser) -> None:
 
 
 def _receive(options: argparse.Namespace) -> int:
-    from pipeline.data.files import atomic
+    from pipeline.files import atomic
     from pipeline.sharing.policy import read_policy
     from pipeline.sharing.protocol import protocol
     from pipeline.sharing.receive import receive

@@ -33,7 +33,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from pipeline.papers.page import section, write_page
     from pipeline.papers.paper import read_paper
     from pipeline.papers.reproduce import to_do
-    from pipeline.training.bundle_runs import check_overrides
+    from pipeline.bundle.process import check_overrides
 
     paper = read_paper(options.paper)
     asked = [paper.experiment(name) for name in options.only] or list(paper.experiments)
@@ -59,7 +59,7 @@ def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> N
     """Run experiments below one parent run, and write the page after each."""
     from pipeline.papers.page import write_page
     from pipeline.papers.reproduce import run_experiments
-    from pipeline.training.runs import open_store
+    from pipeline.tracking.store import open_store
 
     site = site._replace(parent=_parent(site, paper))
     client = open_store(site.tracking)
@@ -109,8 +109,8 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
 def _parent(site: "Site", paper: "Paper") -> str:
     """Make the run that all experiments of this call belong to."""
     from pipeline.data.datalist import read_datalist
-    from pipeline.training.run_name import unique_run_name
-    from pipeline.training.tracking import connect
+    from pipeline.tracking.run_name import unique_run_name
+    from pipeline.tracking.run import connect
 
     client, experiment = connect(site.tracking.resolve(), paper.bundle)
     tags = {

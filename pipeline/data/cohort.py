@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.datalist import write_datalist
-from pipeline.data.files import atomic, write_json
+from pipeline.files import atomic, write_json
 from pipeline.data.splits import Splits
 
 Columns = dict[str, Any]

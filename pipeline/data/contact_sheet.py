@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from pipeline.data.facts import Pixels, read_pixels
-from pipeline.data.files import atomic
+from pipeline.data.image_statistics import Pixels, read_pixels
+from pipeline.files import atomic
 from pipeline.data.fingerprint import CaseFacts
 
 SIDE, COLUMNS, MOST = 192, 6, 24

@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.data.files import sha256, write_json
+from pipeline.files import sha256, write_json
 
 SPLITS = ("training", "validation", "test")
 FILE_KEYS = ("image", "label", "instances")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.facts import ImageFacts
+from pipeline.data.image_statistics import ImageFacts
 from pipeline.data.fingerprint import CaseFacts
 
 FEWEST = 10

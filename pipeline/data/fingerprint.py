@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.datalist import FILE_KEYS, SPLITS, columns_of_entry, read_datalist
-from pipeline.data.facts import (
+from pipeline.data.image_statistics import (
     ImageFacts,
     InstanceFacts,
     MaskFacts,
@@ -20,8 +20,8 @@ from pipeline.data.facts import (
     read_pixels,
     thumbnail,
 )
-from pipeline.data.files import sha256
-from pipeline.evaluation.instances import touching
+from pipeline.files import sha256
+from pipeline.metrics.instances import touching
 
 MOST_GROUPS = 12
 """Values of a column that make it a column of groups."""
@@ -39,7 +39,7 @@ class CaseFacts(NamedTuple):
         mask: of the mask, unless it cannot be read.
         instances: where instances are labelled.
         apart: millimetres by which image and mask lie apart at the furthest corner.
-        picture: the small picture of :func:`pipeline.data.facts.thumbnail`.
+        picture: the small picture of :func:`pipeline.data.image_statistics.thumbnail`.
         unreadable: why a file could not be read; empty when all is well.
         changed: files whose hash is not the datalist's.
     """

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data.cohort import save_image
 from pipeline.data.datalist import FILE_KEYS, SPLITS, read_datalist, write_datalist
-from pipeline.data.findings import Finding
+from pipeline.data.issues import Finding
 from pipeline.data.readers import read_page
 
 MENDABLE = ("smeared", "colour")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from pipeline.evaluation.overlap import METRICS, Counts, count
+from pipeline.metrics.overlap import METRICS, Counts, count
 from pipeline.evaluation.threshold import LEVELS, ThresholdCurve
 
 Pair = tuple[torch.Tensor, torch.Tensor]

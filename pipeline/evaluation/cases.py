@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.evaluation.distance import surface_distance
-from pipeline.evaluation.instances import instance_scores
-from pipeline.evaluation.isbi import isbi_scores
-from pipeline.evaluation.masks import CellsOf, MasksOf, masks_and_cells, plain_mask
-from pipeline.evaluation.overlap import (
+from pipeline.metrics.distance import surface_distance
+from pipeline.metrics.instances import instance_scores
+from pipeline.metrics.isbi import isbi_scores
+from pipeline.inference.label_masks import InstanceFunction, MaskFunction, masks_and_instances, plain_mask
+from pipeline.metrics.overlap import (
     FURTHER,
     METRICS,
     SOFT,
@@ -24,8 +24,8 @@ from pipeline.evaluation.overlap import (
     iou,
     of_background,
 )
-from pipeline.evaluation.shared import Label
-from pipeline.evaluation.statistics import bootstrap_interval, patients_of
+from pipeline.metrics.contingency import Label
+from pipeline.metrics.statistics import bootstrap_interval, patients_of
 
 Row = dict[str, Any]
 """One line of the per-image table."""
@@ -62,7 +62,7 @@ class Case(NamedTuple):
     path: str = ""
     columns: Mapping[str, Any] = {}
 
-    def true_cells(self) -> torch.Tensor:
+    def true_instances(self) -> torch.Tensor:
         """Return the cells.
 
         Raises:
@@ -70,7 +70,7 @@ class Case(NamedTuple):
         """
         if self.cells is None:
             raise ValueError(
-                f"{self.name}: no instance labels to compare cells with; find_cells: null "
+                f"{self.name}: no instance labels to compare cells with; find_instances: null "
                 "compares pixels alone"
             )
         return self.cells
@@ -81,22 +81,22 @@ class Scoring(NamedTuple):
 
     Attributes:
         threshold: at and above which a pixel is foreground.
-        find_mask: makes the mask; whatever is done after the threshold is done here.
-        find_cells: finds the predicted cells; the cases must then have their true ones.
+        postprocessing: makes the mask; whatever is done after the threshold is done here.
+        find_instances: finds the predicted cells; the cases must then have their true ones.
         labels: their names, where there are several.
         isbi: whether the metrics of the ISBI 2012 challenge are wanted.
     """
 
     threshold: float
-    find_mask: MasksOf = plain_mask
-    find_cells: CellsOf | None = None
+    postprocessing: MaskFunction = plain_mask
+    find_instances: InstanceFunction | None = None
     labels: Sequence[str] = ()
     isbi: bool = False
 
     def found_in(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the predicted mask of each label, and the cells, where they are told apart."""
-        return masks_and_cells(
-            case.probability.numpy(), self.threshold, self.find_mask, self.find_cells
+        return masks_and_instances(
+            case.probability.numpy(), self.threshold, self.postprocessing, self.find_instances
         )
 
 
@@ -132,7 +132,7 @@ def scores(case: Case, scoring: Scoring) -> Row:
     if scoring.isbi:
         found |= isbi_scores(masks[0], case.truth[0].numpy() != 0)
     if cells is not None:
-        found |= instance_scores(case.true_cells().numpy(), cells)
+        found |= instance_scores(case.true_instances().numpy(), cells)
     return found
 
 

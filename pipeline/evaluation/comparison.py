@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
 from pipeline.evaluation.groups import FEWEST, Gap, check_columns, gaps
-from pipeline.evaluation.statistics import (
+from pipeline.metrics.statistics import (
     Interval,
     bootstrap_interval,
     by_patient,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.statistics import (
+from pipeline.metrics.statistics import (
     Interval,
     bootstrap_interval,
     holm,

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from pipeline.data.files import atomic
+from pipeline.files import atomic
 from pipeline.evaluation.cases import Case, Scoring
-from pipeline.evaluation.overlap import METRICS
+from pipeline.metrics.overlap import METRICS
 from pipeline.evaluation.overlays import contours, overlay
 from pipeline.evaluation.threshold import Curve
 
@@ -74,7 +74,7 @@ def write_crossval_report(
 
     Args:
         path: of the page.
-        found: as :func:`pipeline.training.crossval.summarise_folds` returns it, and the bundle.
+        found: as :func:`pipeline.evaluation.crossval.summarise_folds` returns it, and the bundle.
         columns: of the groups.
         patients_known: whether the cohort tells them.
     """

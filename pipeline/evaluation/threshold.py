@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pipeline.evaluation.checks import flat_pair
-from pipeline.evaluation.instances import CELL_METRICS, match
-from pipeline.evaluation.masks import CellsOf
-from pipeline.evaluation.overlap import METRICS, Counts
-from pipeline.evaluation.shared import overlaps
+from pipeline.metrics.checks import flat_pair
+from pipeline.metrics.instances import INSTANCE_METRICS, match
+from pipeline.inference.label_masks import InstanceFunction
+from pipeline.metrics.overlap import METRICS, Counts
+from pipeline.metrics.contingency import contingency_table
 
 LEVELS = 256
 """Thresholds tried: 0/255 to 255/255, the scale of an 8-bit picture."""
@@ -85,18 +85,18 @@ class ThresholdCurve(Curve):
         return np.mean([_curve(*pair, compute) for pair in self.histograms], axis=0)
 
 
-class CellCurve(Curve):
+class InstanceCurve(Curve):
     """A metric of cells: ``f1`` or ``pq``, at IoU 0.5.
 
     A mask of the right pixels can still run two cells together, so what is right for pixels need
     not be right for cells. Each threshold means new connected components, so few are tried.
 
     Args:
-        find_cells: finds the cells in a probability map, given the threshold.
+        find_instances: finds the cells in a probability map, given the threshold.
 
     Example:
         >>> from scipy.ndimage import label
-        >>> curve = CellCurve(lambda probability, threshold: label(probability >= threshold)[0])
+        >>> curve = InstanceCurve(lambda probability, threshold: label(probability >= threshold)[0])
         >>> curve.add(torch.tensor([[0.9, 0.9, 0.6, 0.8, 0.8]]), torch.tensor([[1, 1, 0, 2, 2]]))
         >>> curve.best("f1")  # at 0.6 both are one cell
         0.65
@@ -104,8 +104,8 @@ class CellCurve(Curve):
 
     thresholds = np.arange(1, 20) / 20
 
-    def __init__(self, find_cells: CellsOf) -> None:
-        self.find_cells = find_cells
+    def __init__(self, find_instances: InstanceFunction) -> None:
+        self.find_instances = find_instances
         self.rows: list[dict[str, list[float]]] = []
 
     def add(self, probability: torch.Tensor, cells: torch.Tensor) -> None:
@@ -118,11 +118,11 @@ class CellCurve(Curve):
         Raises:
             ValueError: another shape, or numbers that are not whole.
         """
-        row: dict[str, list[float]] = {name: [] for name in CELL_METRICS}
+        row: dict[str, list[float]] = {name: [] for name in INSTANCE_METRICS}
         for threshold in self.thresholds:
-            predicted = self.find_cells(probability.numpy(), float(threshold))
-            matches = match(overlaps(cells.numpy(), predicted))
-            for name, metric in CELL_METRICS.items():
+            predicted = self.find_instances(probability.numpy(), float(threshold))
+            matches = match(contingency_table(cells.numpy(), predicted))
+            for name, metric in INSTANCE_METRICS.items():
                 row[name].append(metric(matches))
         self.rows.append(row)
 

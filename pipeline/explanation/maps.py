@@ -124,7 +124,7 @@ def redundancy(together: Tensor, alike: float = ALIKE) -> Redundancy:
     return Redundancy(len(together), int(silent.sum()), pairs, len(families))
 
 
-def narrower(steps: Sequence[tuple[str, Redundancy]]) -> list[int]:
+def suggested_features(steps: Sequence[tuple[str, Redundancy]]) -> list[int]:
     """Suggest the channels of each level of a U-Net, the image's own first and the bottleneck last.
 
     A level needs as many as the richer of its two steps has distinct channels. It is a suggestion
@@ -138,7 +138,7 @@ def narrower(steps: Sequence[tuple[str, Redundancy]]) -> list[int]:
 
     Example:
         >>> steps = [("encoder1", 4, 4), ("bottleneck", 8, 5), ("decoder1", 4, 2)]
-        >>> narrower([(name, Redundancy(n, 0, 0, left)) for name, n, left in steps])
+        >>> suggested_features([(name, Redundancy(n, 0, 0, left)) for name, n, left in steps])
         [4, 5]
     """
     names = [name for name, _ in steps]

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from pipeline.data.files import atomic
+from pipeline.files import atomic
 
 BEGIN, END = "<!-- explanation -->", "<!-- end of explanation -->"
 

@@ -1,11 +1,11 @@
 """From a trained model and images to probability maps and masks."""
 
-from pipeline.inference.cells import CellFinder
+from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.dihedral import DihedralInferer
-from pipeline.inference.familiar import Familiar
+from pipeline.inference.input_check import InputCheck
 from pipeline.inference.folder import find_images, find_volumes
-from pipeline.inference.masks import MaskFinder
-from pipeline.inference.model import (
+from pipeline.inference.postprocessing import Postprocessing
+from pipeline.inference.trained_model import (
     cell_finder_of,
     load_network,
     mask_finder_of,
@@ -16,10 +16,10 @@ from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.writer import WritePredictions
 
 __all__ = [
-    "CellFinder",
+    "WatershedInstances",
     "DihedralInferer",
-    "Familiar",
-    "MaskFinder",
+    "InputCheck",
+    "Postprocessing",
     "OverlapTileInferer",
     "WritePredictions",
     "cell_finder_of",

@@ -12,13 +12,13 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.utils import convert_to_tensor
 
-from pipeline.data.files import atomic, sha256, write_json
+from pipeline.files import atomic, sha256, write_json
 from pipeline.data.readers import count_pages, split_page
-from pipeline.evaluation.masks import masks_and_cells
-from pipeline.inference.cells import CellFinder
+from pipeline.inference.label_masks import masks_and_instances
+from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import in_16_bits, save_pages, save_volume
-from pipeline.inference.masks import MaskFinder
+from pipeline.inference.postprocessing import Postprocessing
 from pipeline.provenance import versions
 
 
@@ -47,12 +47,12 @@ class WritePredictions:
         threshold: at and above which a probability is foreground.
         model: the weights, whose hash is reported.
         report: what else the report says.
-        find_cells: tells the cells of each page apart, which are then written too.
+        find_instances: tells the cells of each page apart, which are then written too.
         labels: of a network of several labels, the name of each and its number in the mask; its
             probabilities are then written to ``folder/probability/LABEL/NAME``. Where two labels
             are probable, the more probable one is in the mask.
-        find_mask: makes the mask of a label from its probabilities; by default the threshold alone.
-        familiar: says in what an image differs from the training's; the report then flags it.
+        postprocessing: makes the mask of a label from its probabilities; by default the threshold alone.
+        input_check: says in what an image differs from the training's; the report then flags it.
     """
 
     def __init__(
@@ -61,18 +61,18 @@ class WritePredictions:
         threshold: float,
         model: str,
         report: dict[str, Any] | None = None,
-        find_cells: CellFinder | None = None,
+        find_instances: WatershedInstances | None = None,
         labels: Mapping[str, int] | None = None,
-        find_mask: MaskFinder | None = None,
-        familiar: Callable[[Path], list[str]] | None = None,
+        postprocessing: Postprocessing | None = None,
+        input_check: Callable[[Path], list[str]] | None = None,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold {threshold}: expected a probability from 0 to 1")
         self.folder, self.threshold = Path(folder), threshold
         self.model, self.report = Path(model), report or {}
-        self.find_cells, self.labels = find_cells, labels or {}
-        self.find_mask = find_mask or MaskFinder()
-        self.familiar = familiar
+        self.find_instances, self.labels = find_instances, labels or {}
+        self.postprocessing = postprocessing or Postprocessing()
+        self.input_check = input_check
         self.pages: list[np.ndarray] = []
         self.written: list[dict[str, Any]] = []
 
@@ -123,7 +123,7 @@ class WritePredictions:
 
     def _masks_and_cells(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """The mask of each label of one page or volume, ``(K, *spatial)``, and its cells."""
-        return masks_and_cells(probability, self.threshold, self.find_mask, self.find_cells)
+        return masks_and_instances(probability, self.threshold, self.postprocessing, self.find_instances)
 
     def _arrays(self, probability: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
         """What is written of the probabilities and masks of each label, ``(K, ...)``."""
@@ -164,9 +164,9 @@ class WritePredictions:
         self.clock = time.perf_counter()
 
     def _quality(self, path: Path) -> dict[str, Any]:
-        if self.familiar is None:
+        if self.input_check is None:
             return {}
-        differences = self.familiar(path)
+        differences = self.input_check(path)
         return {
             "quality": "unlike the training images" if differences else "as the training images",
             "differences": differences,
@@ -180,8 +180,8 @@ class WritePredictions:
                 "model": str(self.model),
                 "model_sha256": sha256(self.model),
                 "threshold": self.threshold,
-                "cleaning": self.find_mask.settings(),
-                **({"cells": self.find_cells.settings()} if self.find_cells else {}),
+                "cleaning": self.postprocessing.settings(),
+                **({"cells": self.find_instances.settings()} if self.find_instances else {}),
                 **self.report,
                 "device": str(engine.state.device),
                 "versions": versions(),

@@ -60,19 +60,19 @@ class UNet(nn.Module):
         convs_per_level: convolutions of each level, on both paths.
         extra_head_convs: further 3 x 3 convolutions before the 1 x 1 one.
         last_norm: whether the last convolution before the 1 x 1 one is normalised.
-        fold: side of the squares of pixels that become channels before the first level, and pixels
+        pixel_unshuffle: side of the squares of pixels that become channels before the first level, and pixels
             again after the last (Shi et al., CVPR 2016). With 2 all levels have half the sides, so
             a step takes about 0.3 of the time, and every pixel still has a logit of its own. 1, 2
             or 4; flat images and ``padding="same"`` alone.
 
     Shapes:
         Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``. A side that
-        is no multiple of fold x 2^poolings is padded at its far end with its last pixel, and the
+        is no multiple of pixel_unshuffle x 2^poolings is padded at its far end with its last pixel, and the
         logits are cropped back. With ``"valid"`` the logits have the sides of :meth:`output_side`.
 
     Raises:
         ValueError: an argument outside its choices, features of fewer than two levels, an image
-            of another shape, or, with ``"valid"``, a side that does not fit, or a fold.
+            of another shape, or, with ``"valid"``, a side that does not fit, or a pixel_unshuffle.
 
     Example:
         >>> network = UNet(2, in_channels=1, out_channels=1, features=(4, 8, 16))
@@ -99,11 +99,11 @@ class UNet(nn.Module):
         convs_per_level: int = 2,
         extra_head_convs: int = 0,
         last_norm: bool = True,
-        fold: int = 1,
+        pixel_unshuffle: int = 1,
     ) -> None:
         super().__init__()
         check_features("UNet", features)
-        check_choice("fold", fold, (1, 2, 4) if spatial_dims == 2 and padding == "same" else (1,))
+        check_choice("pixel_unshuffle", pixel_unshuffle, (1, 2, 4) if spatial_dims == 2 and padding == "same" else (1,))
         check_choice("upsample", upsample, UPSAMPLINGS)
         check_choice("first_kernel_size", first_kernel_size, (1, 3, 5, 7, 9))
         style = Style(spatial_dims, norm, act, padding, block_order)
@@ -113,8 +113,8 @@ class UNet(nn.Module):
         self.in_channels = in_channels
         self.padding = padding
         self.poolings = len(levels)
-        self.fold = fold
-        pixels = fold**2
+        self.pixel_unshuffle = pixel_unshuffle
+        pixels = pixel_unshuffle**2
         trim = 2 * convs_per_level
         self._encoder_trims = [trim + first_kernel_size - 3] + [trim] * len(levels)
         self._decoder_trims = [trim] * (len(levels) - 1) + [trim + 2 * extra_head_convs]
@@ -162,10 +162,10 @@ class UNet(nn.Module):
         """Image ``(B, in_channels, *spatial)`` to logits, in training and in evaluation alike."""
         check_image("UNet", image, self.spatial_dims, self.in_channels)
         if self.padding == "same":
-            padded = pad_to_multiple(image, self.fold * 2**self.poolings)
-            if self.fold == 1:
+            padded = pad_to_multiple(image, self.pixel_unshuffle * 2**self.poolings)
+            if self.pixel_unshuffle == 1:
                 return crop_far(self._logits(padded), image.shape[2:])
-            logits = pixel_shuffle(self._logits(pixel_unshuffle(padded, self.fold)), self.fold)
+            logits = pixel_shuffle(self._logits(pixel_unshuffle(padded, self.pixel_unshuffle)), self.pixel_unshuffle)
             return crop_far(logits, image.shape[2:])
         if not torch.jit.is_tracing():
             for side in image.shape[2:]:

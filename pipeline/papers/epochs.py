@@ -8,10 +8,10 @@ import numpy as np
 from monai.engines import Evaluator
 
 from pipeline.evaluation.cases import Case
-from pipeline.evaluation.overlap import METRICS, count
+from pipeline.metrics.overlap import METRICS, count
 from pipeline.networks.weights import load_weights, read_checkpoint
-from pipeline.training.choose import curve_of
-from pipeline.training.collect import collect_cases
+from pipeline.evaluation.operating_point import curve_of
+from pipeline.evaluation.collect import collect_cases
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 """The metrics of a training, each as pairs of epoch and value."""

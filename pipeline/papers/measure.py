@@ -13,18 +13,18 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from pipeline.data.datalist import read_datalist
-from pipeline.data.files import write_json
+from pipeline.files import write_json
 from pipeline.evaluation.cases import Case
-from pipeline.evaluation.isbi import THRESHOLDS, IsbiCurve
-from pipeline.evaluation.overlap import METRICS, SOFT, count
-from pipeline.evaluation.rand import agreement
-from pipeline.inference import CellFinder
+from pipeline.metrics.isbi import THRESHOLDS, IsbiCurve
+from pipeline.metrics.overlap import METRICS, SOFT, count
+from pipeline.metrics.rand import agreement
+from pipeline.inference import WatershedInstances
 from pipeline.networks import UNetPlusPlus
 from pipeline.papers.epochs import HALF, by_epoch, scores_at, training_curves
-from pipeline.training.choose import FLOORS, curve_of
-from pipeline.training.collect import collect_cases
-from pipeline.training.summarise import mean_training_mask
-from pipeline.training.tracking import Tracking, training_run
+from pipeline.evaluation.operating_point import FLOORS, curve_of
+from pipeline.evaluation.collect import collect_cases
+from pipeline.evaluation.summarise import mean_training_mask
+from pipeline.tracking.run import Tracking, training_run
 
 MEASURES = "measures.json"
 
@@ -149,7 +149,7 @@ def _watershed_errors(
     slices: Sequence[tuple[NDArray[Any], NDArray[Any]]], floor: float, threshold: float
 ) -> list[float]:
     """The Rand error of each slice whose cells are found by a watershed."""
-    find = CellFinder(floor)
+    find = WatershedInstances(floor)
     return [1 - agreement(truth, find(each, threshold)).v_rand for each, truth in slices]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.files import atomic
-from pipeline.evaluation.statistics import bootstrap_interval
+from pipeline.files import atomic
+from pipeline.metrics.statistics import bootstrap_interval
 from pipeline.papers.configs import OneScaleError, config_hashes, network_numbers
 from pipeline.papers.paper import SCALES, Experiment, Paper, Result, paper_names, read_paper
 from pipeline.papers.records import read_result, record_path

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.statistics import bootstrap_interval, patients_of
+from pipeline.metrics.statistics import bootstrap_interval, patients_of
 from pipeline.papers.measure import MEASURES
-from pipeline.training.runs import CASES
+from pipeline.tracking.store import CASES
 
 NO_SCORES = ("image", "patient")
 

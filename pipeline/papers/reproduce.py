@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.data.datalist import read_datalist
-from pipeline.data.files import sha256, write_json
+from pipeline.files import sha256, write_json
 from pipeline.papers.configs import config_hashes, evaluation_configs, training_configs
 from pipeline.papers.measure import MEASURES
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.papers.records import curves_of, metrics_of, read_result, record_path
 from pipeline.provenance import hardware, versions
-from pipeline.training.bundle_runs import bundle_run, resumed
+from pipeline.bundle.process import bundle_run, resumed
 from pipeline.training.checkpoints import MODEL
-from pipeline.training.run_name import unique_run_name
+from pipeline.tracking.run_name import unique_run_name
 
 SPENT = "seconds.json"
 MADE = "made.json"

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from pipeline.data.files import atomic
+from pipeline.files import atomic
 from pipeline.planning.plan import Choice, Fingerprint, Plan
 from pipeline.provenance import versions
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pipeline.data.facts import MOST_VALUES
+from pipeline.data.image_statistics import MOST_VALUES
 from pipeline.data.fingerprint import CaseFacts
 
 MASK, CLASSES, INSTANCES = "mask", "classes", "instances"
@@ -20,7 +20,7 @@ def label_kind(facts: Sequence[CaseFacts]) -> str:
 
     Example:
         >>> from pathlib import Path
-        >>> from pipeline.data.facts import MaskFacts
+        >>> from pipeline.data.image_statistics import MaskFacts
         >>> def case(*values):
         ...     mask = MaskFacts((8, 8), values, 0.5, False, 1, False)
         ...     return CaseFacts(Path("a"), Path("b"), "", {}, mask=mask)

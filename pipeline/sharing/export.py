@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 from torch import Tensor, nn
 
-from pipeline.data.files import atomic, sha256, write_json
+from pipeline.files import atomic, sha256, write_json
 from pipeline.inference import find_images, load_network
 from pipeline.networks import UNetPlusPlus
 
@@ -53,7 +53,7 @@ def export(
 ) -> Exported:
     """Export a model, batch and sides open, and compare each format with the network.
 
-    Sides must be multiples of ``fold x 2^poolings``, as those of the training crops are.
+    Sides must be multiples of ``pixel_unshuffle x 2^poolings``, as those of the training crops are.
 
     Args:
         configs: ``train.yaml``, overlays of an experiment, ``inference.yaml``.
@@ -73,7 +73,7 @@ def export(
     if parser["network_def"]["spatial_dims"] != 2:
         raise ValueError(f"{configs[0]}: a network of volumes; export takes those of flat images")
     features = parser.get_parsed_content("network_def::features")
-    side = 2 ** (len(features) - 1) * int(parser["network_def"].get("fold", 1))
+    side = 2 ** (len(features) - 1) * int(parser["network_def"].get("pixel_unshuffle", 1))
     tiles = _tiles(parser, images, side)
     differences: dict[str, float] = {}
     for level, each in _levels(network).items():

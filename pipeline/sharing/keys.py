@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from pipeline.data.files import atomic
+from pipeline.files import atomic
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 PRIVATE, PUBLIC = "private.pem", "public.pem"

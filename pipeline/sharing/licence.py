@@ -14,7 +14,7 @@ UNSTATED = "Not stated."
 """How the text of a planned bundle begins."""
 
 
-def carried(cohort: str, told: str) -> str:
+def licence_text(cohort: str, told: str) -> str:
     """Return a bundle's text on licences, below what the cohort itself asks for.
 
     The bundle's text is written by hand, and may be of other images than those that trained the
@@ -28,7 +28,7 @@ def carried(cohort: str, told: str) -> str:
         ValueError: the text is still the planned bundle's.
 
     Example:
-        >>> print(carried("nuclei", "No data comes with this bundle."))
+        >>> print(licence_text("nuclei", "No data comes with this bundle."))
         Weights: trained on 2018 Data Science Bowl, CC0: free.
         <BLANKLINE>
         No data comes with this bundle.

@@ -12,24 +12,24 @@ from safetensors.torch import save as as_safetensors
 
 from pipeline.data.datalist import read_datalist
 from pipeline.data.drift import told_cohort
-from pipeline.data.files import atomic
+from pipeline.files import atomic
 from pipeline.data.fingerprint import CaseFacts
-from pipeline.inference import MaskFinder
-from pipeline.inference.model import read_record
+from pipeline.inference import Postprocessing
+from pipeline.inference.trained_model import read_record
 from pipeline.networks.weights import read_checkpoint
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.audit import audit
 from pipeline.sharing.card import model_card
 from pipeline.sharing.evaluation import shared_evaluation
-from pipeline.sharing.licence import carried
+from pipeline.sharing.licence import licence_text
 from pipeline.sharing.manifest import MANIFEST, make_manifest
 from pipeline.sharing.packages import NAMED, own_versions, plain
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT, packed_configs
 from pipeline.sharing.privacy import check_private, private_words
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
-from pipeline.training.choose import told
-from pipeline.training.runs import evaluations
+from pipeline.evaluation.operating_point import told
+from pipeline.tracking.store import evaluations
 
 EXECUTED, SUMMARY = "config.json", "summary.json"
 OF_A_RECORD = (
@@ -102,7 +102,7 @@ def _check_choices(model: Path, record: Mapping[str, Any], summary: Mapping[str,
     recorded = {
         "threshold": record.get("threshold"),
         "tta_versions": record.get("tta_versions"),
-        "cleaning": told(MaskFinder(**record.get("cleaning", {}))),
+        "cleaning": told(Postprocessing(**record.get("cleaning", {}))),
     }
     for name, value in recorded.items():
         if value != summary[name]:
@@ -141,7 +141,7 @@ def bundle_files(
     metadata = _metadata(bundle, evaluation)
     datalist = read_datalist(trained.dataset_dir).content
     told_licence = _read(bundle / "docs" / "data_license.txt").decode()
-    licence = carried(datalist.get("name", ""), told_licence)
+    licence = licence_text(datalist.get("name", ""), told_licence)
     columns = trained.evaluated.get("group_columns") or []
     fingerprint = told_cohort(facts, columns)
     files = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.sharing.flatten import dump, flatten
+from pipeline.bundle.flatten import dump, flatten
 
 OF_HERE = (
     "dataset_dir", "models_dir", "output_dir", "tracking_dir", "run_name", "threads", "resume",
@@ -20,7 +20,7 @@ WRITES = "pipeline.inference.WritePredictions"
 FINGERPRINT = "docs/fingerprint.json"
 EVALUATION = "docs/evaluation.json"
 EXPORTS = "docs/exports.json"
-CHECKS_TUNING, REPORTS_BOTH = "pipeline.training.check_tuning", "pipeline.training.report_both"
+CHECKS_TUNING, REPORTS_BOTH = "pipeline.training.check_fine_tuning", "pipeline.training.compare_fine_tuning"
 OF_TUNING = (CHECKS_TUNING, REPORTS_BOTH)
 OF_PAPERS, SEEN = ("pipeline.papers.",), "seen"
 """Steps that measure what a paper prints, and the training images that they measure it on, too."""
@@ -111,10 +111,10 @@ def _as_sent(config: dict[str, Any]) -> dict[str, Any]:
     step["choices"] = {"_target_": "pipeline.training.choices_of", "model": "@model", **kept}
     for key in CHOSEN:
         config.pop(key, None)
-    if "find_cells" in step:
-        config["usual_cells"] = config["find_cells"]
+    if "find_instances" in step:
+        config["usual_cells"] = config["find_instances"]
         chosen = {"_target_": "pipeline.inference.cell_finder_of", "path": "@model"}
-        config["find_cells"] = {**chosen, "usual": "@usual_cells"}
+        config["find_instances"] = {**chosen, "usual": "@usual_cells"}
     step["sender"] = {
         "_target_": "pipeline.training.Sender",
         "evaluation": _in_bundle(EVALUATION),
@@ -131,7 +131,7 @@ def _is(step: Any, beginnings: tuple[str, ...]) -> bool:
 def _judge_images(config: dict[str, Any]) -> None:
     writes = next(each for each in config["handlers"] if each["_target_"] == WRITES)
     told = _in_bundle(FINGERPRINT)
-    writes["familiar"] = {"_target_": "pipeline.inference.Familiar", "fingerprint": told}
+    writes["input_check"] = {"_target_": "pipeline.inference.InputCheck", "fingerprint": told}
 
 
 def _in_bundle(path: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.data.files import sha256
+from pipeline.files import sha256
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import judge_archive
 from pipeline.sharing.card import model_card

@@ -14,7 +14,7 @@ import tifffile
 import yaml
 from monai.bundle import ConfigParser
 
-from pipeline.data.facts import Pixels, read_pixels
+from pipeline.data.image_statistics import Pixels, read_pixels
 from pipeline.data.phantom import cells
 from pipeline.inference.formats import save_volume
 from pipeline.sharing.archive import RefusedError

@@ -12,11 +12,11 @@ import torch
 from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.data.files import atomic, sha256, write_json
-from pipeline.inference.model import read_record
+from pipeline.files import atomic, sha256, write_json
+from pipeline.inference.trained_model import read_record
 from pipeline.networks.weights import load_weights, read_checkpoint
 from pipeline.training.data import image_hashes
-from pipeline.training.tracking import LAST, Tracking
+from pipeline.tracking.run import LAST, Tracking
 
 MODEL, RECORD = "model.pt", "model.json"
 TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch")

@@ -12,7 +12,7 @@ from monai.engines.utils import IterationEvents
 from monai.handlers import from_engine
 from monai.utils import CommonKeys
 
-from pipeline.evaluation.overlap import METRICS, Counts, count
+from pipeline.metrics.overlap import METRICS, Counts, count
 from pipeline.networks import most_refined
 from pipeline.training.weight_map import weights_of
 

@@ -8,7 +8,7 @@ from ignite.engine import Engine, Events
 from monai.utils import convert_to_tensor
 from PIL import Image
 
-from pipeline.data.files import atomic
+from pipeline.files import atomic
 from pipeline.evaluation.overlays import overlay
 
 

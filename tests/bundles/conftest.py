@@ -3,7 +3,7 @@ import shutil
 import pytest
 from monai.bundle import ConfigWorkflow
 
-from pipeline.mistakes import mistake_of
+from pipeline.errors import error_line
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def mistake_in():
     def mistake_in(call, **overrides):
         with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
             call(**overrides)
-        return mistake_of(caught.value)
+        return error_line(caught.value)
 
     return mistake_in
 

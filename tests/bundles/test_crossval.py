@@ -82,7 +82,7 @@ def test_what_is_done_is_not_done_again(done, bundle, small, capfd):
 def test_the_ensemble_is_a_model_like_any_other(done, bundle, small):
     from monai.bundle import ConfigWorkflow
 
-    from pipeline.mistakes import mistake_of
+    from pipeline.errors import error_line
 
     ensemble = done / "out" / "ensemble"
     files = [
@@ -101,7 +101,7 @@ def test_the_ensemble_is_a_model_like_any_other(done, bundle, small):
 
     with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
         evaluate(done / "data")
-    assert "the model was trained on it" in mistake_of(caught.value)
+    assert "the model was trained on it" in error_line(caught.value)
 
     write_cells(done / "new", count=5, size=64, seed=6)
     network = evaluate(done / "new")

@@ -7,8 +7,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pipeline.data.files import sha256
-from pipeline.mistakes import mistake_of
+from pipeline.files import sha256
+from pipeline.errors import error_line
 
 AFFINE = np.array([[0, -2, 0, 5], [3, 0, 0, 6], [0, 0, 4, 7], [0, 0, 0, 1.0]])
 
@@ -41,7 +41,7 @@ def failing(infer):
     def failing(images, **overrides):
         with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
             infer(images, **overrides)
-        return mistake_of(caught.value)
+        return error_line(caught.value)
 
     return failing
 

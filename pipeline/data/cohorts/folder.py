@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pairs import images_in, pair_by_name, stem_of
 from pipeline.data.cohorts.tables import read_table
-from pipeline.data.facts import read_pixels
+from pipeline.data.image_statistics import read_pixels
 from pipeline.data.readers import DICOM, suffix_of
 from pipeline.data.volumes import read_volume
 

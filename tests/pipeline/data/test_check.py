@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline import cli
 from pipeline.data import read_datalist
 from pipeline.data.datalist import SPLITS, write_datalist
-from pipeline.data.files import sha256
+from pipeline.files import sha256
 
 
 def disc(i, size=40):

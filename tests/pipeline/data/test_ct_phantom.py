@@ -7,7 +7,7 @@ from tifffile import imread
 
 from pipeline import cli
 from pipeline.data.ct_phantom import AIR, chest, draw_anatomy, write_lungs
-from pipeline.data.files import sha256
+from pipeline.files import sha256
 from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
 
 

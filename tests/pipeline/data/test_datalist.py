@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.data import read_datalist
-from pipeline.data.files import sha256
+from pipeline.files import sha256
 
 
 @pytest.fixture

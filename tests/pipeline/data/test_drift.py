@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.drift import FEWEST, shift, strange, told_cohort
-from pipeline.data.facts import Pixels, image_facts, mask_facts
+from pipeline.data.image_statistics import Pixels, image_facts, mask_facts
 from pipeline.data.fingerprint import CaseFacts
 
 

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from pipeline.data.files import sha256
+from pipeline.files import sha256
 from pipeline.data.phantom import cells, write_cells
 from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
 

@@ -18,7 +18,7 @@ from pipeline.evaluation.cases import (
     summary,
     table,
 )
-from pipeline.inference import CellFinder, MaskFinder
+from pipeline.inference import WatershedInstances, Postprocessing
 
 
 def case(name, probability, truth):
@@ -137,17 +137,17 @@ def test_several_labels_each_and_as_their_mean():
 
 def test_cleaning_is_done_before_scoring(noisy):
     plain = table([noisy], Scoring(0.5))[0]
-    clean = table([noisy], Scoring(0.5, MaskFinder(smallest=600)))[0]
+    clean = table([noisy], Scoring(0.5, Postprocessing(smallest=600)))[0]
     assert clean["outcome"] == "missed"
     assert plain["outcome"] == "found"
 
 
 def test_cells_and_the_challenges_metrics_where_they_are_asked_for(noisy):
     with pytest.raises(ValueError, match=r"n\.png: no instance labels to compare cells with"):
-        table([noisy], Scoring(0.5, find_cells=CellFinder()))
+        table([noisy], Scoring(0.5, find_instances=WatershedInstances()))
     (row,) = table(
         [noisy._replace(cells=noisy.truth[0].long())],
-        Scoring(0.5, find_cells=CellFinder(), isbi=True),
+        Scoring(0.5, find_instances=WatershedInstances(), isbi=True),
     )
     assert {"f1", "pq", "ap", "merges", "v_rand_thinned", "warping_error"} <= set(row)
 
@@ -161,9 +161,9 @@ def test_a_pixel_of_two_labels_is_scored_as_the_more_probable_one():
 
 def test_where_cells_are_told_apart_the_mask_is_theirs(noisy):
     cells = noisy._replace(cells=noisy.truth[0].long())
-    scoring = Scoring(0.9, find_cells=CellFinder(floor=0.3))
+    scoring = Scoring(0.9, find_instances=WatershedInstances(floor=0.3))
     (row,) = table([cells], scoring)
-    grown = CellFinder(floor=0.3)(noisy.probability[0].numpy(), 0.9) > 0
+    grown = WatershedInstances(floor=0.3)(noisy.probability[0].numpy(), 0.9) > 0
     assert row["accuracy"] == pytest.approx((grown == noisy.truth[0].numpy()).mean())
 
 

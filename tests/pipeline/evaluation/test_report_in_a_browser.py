@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.evaluation.calibration import Calibration
+from pipeline.metrics.calibration import Calibration
 from pipeline.evaluation.cases import Case, Scoring, outcomes, pooled, score_names, summary, table
 from pipeline.evaluation.groups import binned, gaps, group_table, running_mean
-from pipeline.evaluation.isbi import IsbiCurve
+from pipeline.metrics.isbi import IsbiCurve
 from pipeline.evaluation.report import Report, write_report
 from pipeline.evaluation.threshold import ThresholdCurve
 from pipeline.explanation.maps import Redundancy
@@ -105,7 +105,7 @@ def explained(page, tmp_path_factory):
             "size": "7", "given": "14 pixels of an image of 512", "fill": "noise", "seed": 0,
             "draws": 1, "against": "truth",
         },
-        "narrower": [12, 30], "channels_of": "bottleneck",
+        "suggested_features": [12, 30], "channels_of": "bottleneck",
         "evaluated": {"images": 24, "in this cohort": 20},
         "redundancy": [Redundancy(16, 0, 3, 12)._asdict() | {"step": "encoder1"}],
         "latent": {

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import label
 
-from pipeline.evaluation.overlap import METRICS, count
-from pipeline.evaluation.threshold import CellCurve, ThresholdCurve
+from pipeline.metrics.overlap import METRICS, count
+from pipeline.evaluation.threshold import InstanceCurve, ThresholdCurve
 
 IMAGES = st.lists(st.tuples(st.integers(0, 255), st.booleans()), min_size=1, max_size=30).map(
     lambda rows: [torch.tensor(column) for column in zip(*rows, strict=True)]
@@ -45,7 +45,7 @@ def test_cells_ask_for_another_threshold_than_pixels():
     """Below 0.65 two cells are one, above 0.75 a third of each is lost: IoU 2/3, F1 still 1."""
     row = torch.tensor([[0.9, 0.9, 0.75, 0.62, 0.75, 0.9, 0.9]])
     cells = torch.tensor([[1, 1, 1, 0, 2, 2, 2]])
-    curve = CellCurve(components)
+    curve = InstanceCurve(components)
     curve.add(row, cells)
     f1 = dict(zip(curve.thresholds.round(2).tolist(), curve.values("f1").tolist(), strict=True))
     assert (f1[0.6], f1[0.65], f1[0.9], f1[0.95]) == (0, 1, 1, 0)
@@ -69,4 +69,4 @@ def test_no_image():
     with pytest.raises(ValueError, match="validation split is empty"):
         ThresholdCurve().best("iou")
     with pytest.raises(ValueError, match="validation split is empty"):
-        CellCurve(components).best("f1")
+        InstanceCurve(components).best("f1")

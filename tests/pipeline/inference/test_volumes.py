@@ -13,7 +13,7 @@ from monai.inferers import SimpleInferer
 from monai.transforms import Compose, EnsureTyped, LoadImaged
 
 from pipeline.data.volumes import VolumeReader, read_volume
-from pipeline.inference import CellFinder, WritePredictions, find_volumes
+from pipeline.inference import WatershedInstances, WritePredictions, find_volumes
 
 
 class Brightness(torch.nn.Module):
@@ -58,7 +58,7 @@ def test_nifti_mha_and_a_series_become_nifti_that_lies_alike(infer, tmp_path, re
     nib.save(nib.Nifti1Image(voxels, affine), folder / "a.nii.gz")
     sitk.WriteImage(sitk.ReadImage(str(folder / "a.nii.gz")), str(folder / "b.mha"))
     (folder / "c").symlink_to(real_data / "dicom_mr" / "hippocampus_crop")
-    out = infer(folder, find_cells=CellFinder())
+    out = infer(folder, find_instances=WatershedInstances())
     for name in ("a", "b"):
         mask, cells = (nib.load(out / kind / f"{name}.nii.gz") for kind in ("mask", "cells"))
         np.testing.assert_allclose(mask.affine, affine)

@@ -56,7 +56,7 @@ NETWORKS = {
     "unet, linear, instance norm": Case(
         UNet, {"features": (2, 3, 4), "upsample": "linear", "norm": "instance", "act": "elu"}, 2
     ),
-    "unet, folded": Case(UNet, {"features": (2, 3, 4), "fold": 2, "out_channels": 2}, 3),
+    "unet, folded": Case(UNet, {"features": (2, 3, 4), "pixel_unshuffle": 2, "out_channels": 2}, 3),
     "unet, 3D": Case(UNet, UNET_3D | {"upsample": "linear"}, 2),
     "andersen": Case(andersen_unet, {}),
     "magicians": Case(magicians_unet, {}, 5),

@@ -186,7 +186,7 @@ def test_linear_upsampling_doubles_the_side_between_the_pixels():
 
 def test_a_fold_gives_every_pixel_of_a_square_its_own_logit():
     """A network whose every convolution hands its centre on says of each pixel what it was."""
-    network = UNet(2, 1, 1, (4, 4), fold=2, dropout=0.0)
+    network = UNet(2, 1, 1, (4, 4), pixel_unshuffle=2, dropout=0.0)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.dirac_(module.weight)  # the decoder's first four channels are the skip's
@@ -197,9 +197,9 @@ def test_a_fold_gives_every_pixel_of_a_square_its_own_logit():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"fold": 3}, r"^fold: found 3, expected one of 1, 2, 4"),
-        ({"fold": 2, "spatial_dims": 3}, r"^fold: found 2, expected one of 1;"),
-        ({"fold": 2, "padding": "valid"}, r"^fold: found 2, expected one of 1;"),
+        ({"pixel_unshuffle": 3}, r"^pixel_unshuffle: found 3, expected one of 1, 2, 4"),
+        ({"pixel_unshuffle": 2, "spatial_dims": 3}, r"^pixel_unshuffle: found 2, expected one of 1;"),
+        ({"pixel_unshuffle": 2, "padding": "valid"}, r"^pixel_unshuffle: found 2, expected one of 1;"),
         ({"features": (8,)}, r"^UNet features: found 1 in \(8,\), expected at least 2"),
         ({"norm": "bach"}, r"^norm: found 'bach', expected one of None, 'batch'"),
         ({"act": "rely"}, r"^act: found 'rely', expected one of 'relu'"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.evaluation.cases import Case
-from pipeline.evaluation.isbi import isbi_scores
+from pipeline.metrics.isbi import isbi_scores
 from pipeline.papers import epochs
 from pipeline.papers.measure import challenge_scores, exact_8_bit
 

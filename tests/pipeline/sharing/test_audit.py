@@ -41,7 +41,7 @@ TARGETS = (
     "os.system", "subprocess.run", "builtins.eval", "builtins.exec", "builtins.__import__",
     "torch.load", "torch.hub.load", "monai.bundle.download", "shutil.rmtree", "pickle.load",
     "pathlib.Path.unlink", "monai.utils.module.optional_import", "os.SYSTEM", " os.system",
-    "$os.system", "@network", "pipeline.training.bundle_runs.bundle_run", "torch.optim",
+    "$os.system", "@network", "pipeline.bundle.process.bundle_run", "torch.optim",
 )  # fmt: skip
 
 

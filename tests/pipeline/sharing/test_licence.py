@@ -3,26 +3,26 @@ import pytest
 from pipeline.data.cohorts.nuclei import nuclei
 from pipeline.data.cohorts.pancreas_ct import pancreas_ct
 from pipeline.data.cohorts.shenzhen import shenzhen
-from pipeline.sharing.licence import OF_COHORTS, carried
+from pipeline.sharing.licence import OF_COHORTS, licence_text
 from tests.conftest import ROOT
 
 TEXT = "No data comes with this bundle.\n"
 
 
 def test_weights_carry_the_licence_of_the_cohort_whatever_the_bundle_tells():
-    told = carried("shenzhen", "Do as you like.\n")
+    told = licence_text("shenzhen", "Do as you like.\n")
     assert told.startswith("Weights: trained on Shenzhen chest X-rays, masks CC BY-NC-SA 4.0: no ")
     assert told.endswith("\n\nDo as you like.\n")
 
 
 def test_a_cohort_that_is_not_public_is_not_named():
-    assert "Geheim" not in carried("cells of the Geheim clinic", TEXT)
-    assert "the sender's own" in carried("cells of the Geheim clinic", TEXT)
+    assert "Geheim" not in licence_text("cells of the Geheim clinic", TEXT)
+    assert "the sender's own" in licence_text("cells of the Geheim clinic", TEXT)
 
 
 def test_weights_that_were_tuned_carry_both_licences():
-    received = carried("shenzhen", TEXT)
-    tuned = carried("own", received)
+    received = licence_text("shenzhen", TEXT)
+    tuned = licence_text("own", received)
     assert "the sender's own" in tuned
     assert "CC BY-NC-SA 4.0" in tuned
 
@@ -30,7 +30,7 @@ def test_weights_that_were_tuned_carry_both_licences():
 def test_a_planned_text_that_nobody_filled_in_is_refused():
     planned = (ROOT / "pipeline" / "planning" / "templates" / "data_license.txt").read_text()
     with pytest.raises(ValueError, match=r"docs/data_license\.txt: not stated; say whose"):
-        carried("own", planned)
+        licence_text("own", planned)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 from monai.bundle import ConfigParser
 
 from pipeline.sharing.configs import judge_config
-from pipeline.sharing.flatten import dump, flatten
+from pipeline.bundle.flatten import dump, flatten
 from pipeline.sharing.packed_configs import packed_configs
 from pipeline.sharing.policy import read_policy
 from pipeline.sharing.strict import strict_yaml
-from pipeline.training.check_config import mistakes
+from pipeline.bundle.check import mistakes
 from tests.conftest import ROOT
 
 OVERLAYS = ("evaluate.yaml", "explain.yaml", "inference.yaml", "multi_gpu.yaml")
@@ -71,7 +71,7 @@ def test_the_list_of_targets_is_no_longer_than_needed(judged):
 def test_a_flat_config_stands_alone(judged):
     for config in flattened():
         assert "initialize" not in config
-        assert config["run"][0] == {"_target_": "pipeline.training.one_line_mistakes"}
+        assert config["run"][0] == {"_target_": "pipeline.training.one_line_errors"}
     assert {each.kind for each in judged} == {"target", "expression", "path"}
 
 

@@ -6,7 +6,7 @@ import torch
 from ignite.engine import Events
 
 from pipeline.data.phantom import write_cells
-from pipeline.mistakes import mistake_of
+from pipeline.errors import error_line
 from pipeline.networks.weights import read_checkpoint
 
 
@@ -97,7 +97,7 @@ def test_the_best_epoch_by_loss(start):
 def failing(start, **overrides):
     with pytest.raises(Exception) as caught:  # noqa: PT011
         start(**overrides).run()
-    return mistake_of(caught.value)
+    return error_line(caught.value)
 
 
 def test_an_unknown_key_metric(start):

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipeline.data.files import sha256
+from pipeline.files import sha256
 
 
 @pytest.fixture

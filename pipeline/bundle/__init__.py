@@ -1,0 +1,1 @@
+"""A bundle on disk: its configs, overlays and overrides, checked and started."""

@@ -1,0 +1,60 @@
+"""From the probabilities of the labels to their masks."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.metrics.contingency import Label
+
+InstanceFunction = Callable[[NDArray[np.floating], float], Label]
+"""Finds the cells in a probability map, ``(*spatial)``, given the threshold."""
+
+MaskFunction = Callable[[NDArray[np.floating], float], NDArray[np.bool_]]
+"""Turns the probability map of a label, ``(*spatial)``, into its mask, given the threshold."""
+
+
+def plain_mask(probability: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
+    """The mask of what is at and above the threshold."""
+    return probability >= threshold
+
+
+def label_masks(
+    probability: NDArray[np.floating], threshold: float, postprocessing: MaskFunction = plain_mask
+) -> NDArray[np.bool_]:
+    """Return the mask of each label; of several, a pixel belongs to the most probable one.
+
+    What is scored and what is written are these masks.
+
+    Args:
+        probability: of each label, ``(K, *spatial)``.
+        threshold: at and above which a pixel is foreground.
+        postprocessing: makes the mask of one label.
+
+    Example:
+        >>> probability = np.array([[[0.9, 0.6, 0.2]], [[0.8, 0.7, 0.1]]])
+        >>> label_masks(probability, 0.5).astype(int).tolist()
+        [[[1, 0, 0]], [[0, 1, 0]]]
+    """
+    masks = np.stack([postprocessing(each, threshold) for each in probability])
+    if len(masks) > 1:
+        winner = np.where(masks, probability, -1).argmax(0)
+        numbers = np.arange(len(masks)).reshape(-1, *[1] * winner.ndim)
+        masks &= numbers == winner
+    return masks
+
+
+def masks_and_instances(
+    probability: NDArray[np.floating],
+    threshold: float,
+    postprocessing: MaskFunction,
+    find_instances: InstanceFunction | None,
+) -> tuple[NDArray[np.bool_], Label | None]:
+    """Return the mask of each label, and the cells of the first where they are told apart.
+
+    The mask is then that of the cells.
+    """
+    if find_instances is None:
+        return label_masks(probability, threshold, postprocessing), None
+    cells = find_instances(probability[0], threshold)
+    return cells[None] > 0, cells

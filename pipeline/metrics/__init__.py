@@ -1,0 +1,1 @@
+"""Scores of predictions: arrays or tensors in, numbers out."""

@@ -1,0 +1,1 @@
+"""One execution and its record in MLflow."""

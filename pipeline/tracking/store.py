@@ -1,0 +1,147 @@
+"""Finding runs of the tracking store, and reading what they left."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from pipeline.inference.trained_model import read_record
+from pipeline.tracking.run import DATABASE, Tracking, store_uri
+
+CASES = "cases.json"
+REPORT = "report.html"
+EVALUATED = ("evaluating", "crossval")
+"""Kinds of runs that leave a per-image table."""
+
+
+def open_store(root: Path) -> MlflowClient:
+    """Open the tracking store in a folder, or the one that ``MLFLOW_TRACKING_URI`` names.
+
+    Raises:
+        FileNotFoundError: there is no store in the folder.
+    """
+    path = root.resolve() / DATABASE
+    if "MLFLOW_TRACKING_URI" not in os.environ and not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such tracking store; give --tracking the folder of {DATABASE}"
+        )
+    return MlflowClient(tracking_uri=store_uri(root.resolve()))
+
+
+def evaluations(client: MlflowClient, name: str) -> list[Run]:
+    """Find the evaluations that a name stands for, the newest first.
+
+    Args:
+        client: of the store.
+        name: id or name of an evaluation, or of the training that it belongs to; or a tag, as
+            ``bundle=membranes``, which stands for all that bear it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if set(name) & set("'\"`"):
+        raise ValueError(f"{name}: expected a name without quotes; give the run's id")
+    tag, equals, value = name.partition("=")
+    found = _search(client, f"attributes.run_id = '{name}'")
+    found = found or _search(client, f"attributes.run_name = '{name}'")
+    for run in tuple(found):
+        found += _search(client, f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    if equals and not found:
+        found = _search(client, f"tags.`{tag}` = '{value}'")
+    done = [
+        run
+        for run in found
+        if run.data.tags.get("run") in EVALUATED and run.info.status == "FINISHED"
+    ]
+    if not done:
+        raise ValueError(
+            f"{name}: no finished evaluation of this name; give the name or id of an evaluation or "
+            "of its training, as the MLflow UI shows it"
+        )
+    return done
+
+
+def _search(client: MlflowClient, condition: str) -> list[Run]:
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    return list(client.search_runs(experiments, condition))
+
+
+def cases_of(client: MlflowClient, run: Run) -> list[dict[str, Any]]:
+    """Read the per-image table that an evaluation recorded.
+
+    Raises:
+        ValueError: it recorded none.
+    """
+    if CASES not in {file.path for file in client.list_artifacts(run.info.run_id)}:
+        raise ValueError(f"{run.info.run_name}: recorded no {CASES}; evaluate the model again")
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(run.info.run_id, CASES, folder)
+        rows: list[dict[str, Any]] = json.loads(Path(path).read_text("utf-8"))
+    return rows
+
+
+def evaluated(
+    tracking: Tracking, model: str, folder: str | None, datalist: str
+) -> tuple[list[dict[str, Any]], str]:
+    """Return the per-image table of a model's evaluation, and its report.
+
+    Args:
+        tracking: the run that asks; its store is searched.
+        model: the weights.
+        folder: where the evaluation was written; None: the newest of this model on this cohort in
+            the store.
+        datalist: hash of the cohort's datalist.
+
+    Raises:
+        FileNotFoundError: the folder holds none.
+        ValueError: the store holds no finished evaluation of this model on this cohort.
+    """
+    if folder is not None:
+        return _read_evaluation(Path(folder))
+    record = read_record(Path(model))
+    try:
+        runs = evaluations(tracking.client, str(record.get("mlflow_run_id")))
+    except ValueError:
+        runs = []
+    runs = [run for run in runs if run.data.tags.get("datalist_sha256") == datalist]
+    if not runs:
+        raise ValueError(
+            f"{model}: no finished evaluation of it on this cohort in the tracking store; evaluate "
+            "it first, or give the folder of its evaluation: --evaluation DIR"
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        there = {file.path for file in tracking.client.list_artifacts(runs[0].info.run_id)}
+        for name in there & {CASES, REPORT}:
+            tracking.client.download_artifacts(runs[0].info.run_id, name, temporary)
+        return _read_evaluation(Path(temporary))
+
+
+def _read_evaluation(folder: Path) -> tuple[list[dict[str, Any]], str]:
+    for name in (CASES, REPORT):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name}: no such file; give an evaluation's folder")
+    rows: list[dict[str, Any]] = json.loads((folder / CASES).read_text("utf-8"))
+    return rows, (folder / REPORT).read_text("utf-8")
+
+
+def record_run(
+    client: MlflowClient,
+    experiment_id: str,
+    name: str,
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float],
+    files: Sequence[Path],
+) -> str:
+    """Record something that was computed from other runs as a run of its own; return its id."""
+    run = client.create_run(experiment_id, run_name=name, tags=dict(tags))
+    for key, value in metrics.items():
+        client.log_metric(run.info.run_id, key, value)
+    for path in files:
+        client.log_artifact(run.info.run_id, str(path))
+    client.set_terminated(run.info.run_id, "FINISHED")
+    return str(run.info.run_id)

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.ndimage import label
+
+from pipeline.inference import WatershedInstances
+
+MAPS = arrays.arrays(np.float32, (6, 7), elements=st.floats(0, 1, width=32))
+
+
+def test_a_high_threshold_parts_cells_without_making_them_smaller():
+    """A bridge of 0.6 joins two discs of 0.9; both keep their rim of 0.55."""
+    row = np.array([[0.1, 0.55, 0.9, 0.9, 0.6, 0.9, 0.9, 0.55, 0.1]])
+    apart = WatershedInstances(floor=0.5)(row, 0.8)
+    assert apart.tolist()[0][:4] == [0, 1, 1, 1]
+    assert apart.tolist()[0][5:] == [2, 2, 2, 0]
+    assert WatershedInstances(floor=0.5)(row, 0.6).max() == 1
+
+
+@given(MAPS, st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_every_component_above_the_threshold_becomes_one_cell(probability, threshold, floor):
+    cells = WatershedInstances(floor)(probability, threshold)
+    seeds, count = label(probability >= threshold)
+    assert cells.max() == count
+    np.testing.assert_array_equal(cells[seeds > 0], seeds[seeds > 0])
+    assert not cells[probability < min(floor, threshold)].any()
+
+
+@given(MAPS, st.integers(0, 8))
+def test_specks_are_no_seeds(probability, smallest):
+    cells = WatershedInstances(0.5, smallest)(probability, 0.5)
+    sizes = np.bincount(label(probability >= 0.5)[0].ravel())[1:]
+    numbers = np.unique(cells[cells > 0])
+    np.testing.assert_array_equal(numbers, 1 + np.arange((sizes >= smallest).sum()))
+
+
+def test_volumes_too():
+    volume = np.zeros((3, 4, 5))
+    volume[0, 0, 0] = volume[2, 3, 4] = 0.9
+    assert WatershedInstances()(volume, 0.5).max() == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"floor": 0.0}, "floor: found 0.0, expected a probability above 0"),
+        ({"floor": 1.5}, "floor: found 1.5"),
+        ({"smallest": -1}, "smallest: found -1, expected 0 or more pixels"),
+    ],
+)
+def test_mistakes(settings, line):
+    with pytest.raises(ValueError, match=line):
+        WatershedInstances(**settings)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
+
+from pipeline.metrics.distance import surface_distance
+
+MASKS = arrays(bool, (7, 9), elements=st.booleans()).filter(lambda mask: mask.any())
+
+
+def disc(row, column, radius, shape=(40, 50)):
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+
+@pytest.mark.parametrize("spacing", [None, (0.5, 2.0)])
+def test_agrees_with_monai_where_both_are_there(spacing):
+    first, second = disc(18, 20, 9), disc(21, 26, 11)
+    batch = [torch.from_numpy(each)[None, None].float() for each in (first, second)]
+    found = surface_distance(first, second, spacing)
+    theirs = compute_hausdorff_distance(
+        *batch, include_background=True, percentile=95, spacing=spacing
+    )
+    assert found.hd95 == pytest.approx(float(theirs), rel=1e-5)
+    there = compute_average_surface_distance(
+        *batch, include_background=True, symmetric=True, spacing=spacing
+    )
+    assert found.asd == pytest.approx(float(there), rel=1e-5)
+
+
+def test_a_volume_in_millimetres():
+    first, second = np.zeros((4, 5, 6), bool), np.zeros((4, 5, 6), bool)
+    first[1, 1, 1] = second[3, 1, 1] = True
+    assert surface_distance(first, second, (2.5, 1, 1)) == (5.0, 5.0, "found")
+
+
+@settings(max_examples=60)
+@given(MASKS, MASKS)
+def test_symmetric_and_zero_only_for_equal_surfaces(first, second):
+    found = surface_distance(first, second)
+    back = surface_distance(second, first)
+    assert (found.hd95, found.asd) == pytest.approx((back.hd95, back.asd))
+    assert surface_distance(first, first)[:2] == (0, 0)
+    assert found.asd <= 11.4
+
+
+def test_misses_cost_the_diagonal_and_are_told():
+    nothing, something = np.zeros((3, 4), bool), np.ones((3, 4), bool)
+    assert surface_distance(nothing, something, (1, 1)) == (5.0, 5.0, "missed")
+    assert surface_distance(something, nothing, (1, 1)) == (5.0, 5.0, "invented")
+    assert surface_distance(nothing, nothing) == (0.0, 0.0, "both empty")
+
+
+def test_mistakes():
+    mask = np.ones((3, 4), bool)
+    with pytest.raises(ValueError, match="expected one shape"):
+        surface_distance(mask, mask.T)
+    with pytest.raises(ValueError, match="spacing: found 3 numbers for an image of 2"):
+        surface_distance(mask, mask, (1, 1, 1))

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from skimage.metrics import contingency_table
+
+from pipeline.metrics.instances import (
+    Confusions,
+    confusions,
+    f1,
+    instance_scores,
+    match,
+    contingency_table,
+    panoptic_quality,
+    per_hundred_touching,
+    touching,
+)
+
+LABEL = arrays.arrays(np.int64, (4, 6), elements=st.integers(0, 5))
+
+
+@given(LABEL, LABEL)
+def test_overlaps_agree_with_scikit_image(truth, prediction):
+    rows, columns = (np.unique(label) for label in (truth, prediction))
+    expected = contingency_table(truth, prediction, sparse_type="array").toarray()
+    found = contingency_table(truth, prediction)
+    first, second = int(0 not in rows), int(0 not in columns)
+    np.testing.assert_array_equal(found[first:, second:], expected[np.ix_(rows, columns)])
+    assert found.sum() == truth.size
+
+
+@given(LABEL)
+def test_a_perfect_prediction_is_perfect_whatever_its_numbers(truth):
+    shared = contingency_table(truth, np.where(truth > 0, 90 - 7 * truth, 0))
+    matches = match(shared)
+    assert (matches.fp, matches.fn) == (0, 0)
+    assert f1(matches) == panoptic_quality(matches) == 1
+    assert confusions(shared) == Confusions(0, 0)
+
+
+@given(LABEL, LABEL)
+def test_truth_and_prediction_change_places(truth, prediction):
+    there, back = (contingency_table(*pair) for pair in ((truth, prediction), (prediction, truth)))
+    assert f1(match(there)) == f1(match(back))
+    assert confusions(there) == Confusions(*reversed(confusions(back)))
+
+
+def test_a_row_of_cells_by_hand():
+    #                 found    merged          split        missed
+    truth = np.array([1, 1, 0, 2, 2, 0, 3, 3, 0, 4, 4, 4, 4, 0, 5])
+    found = np.array([7, 7, 0, 8, 8, 8, 8, 8, 0, 9, 9, 0, 6, 0, 0])
+    shared = contingency_table(truth, found)
+    # IoU 1 of cell 1; 2 of 5 twice; exactly 2 of 4, which is not more than half
+    matches = match(shared)
+    assert matches == (1, 3, 4, 1.0)
+    assert f1(matches) == pytest.approx(2 / 9)
+    assert panoptic_quality(matches) == pytest.approx(1 / 4.5)
+    assert confusions(shared) == Confusions(merges=1, splits=1)
+
+
+def test_nothing_and_nothing():
+    empty = np.zeros((3, 3), int)
+    assert f1(match(contingency_table(empty, empty))) == 1
+    assert f1(match(contingency_table(empty + 1, empty))) == 0
+
+
+def test_mistakes():
+    one = np.ones(3, int)
+    with pytest.raises(ValueError, match=r"prediction of shape \(2,\), truth of \(3,\)"):
+        contingency_table(one, one[:2])
+    with pytest.raises(ValueError, match="expected whole numbers"):
+        contingency_table(one, one / 2)
+    with pytest.raises(ValueError, match=r"iou: found 0\.3"):
+        match(contingency_table(one, one), 0.3)
+
+
+def test_touching_counts_cells_and_not_borders():
+    label = np.array([[1, 1, 0, 3, 0], [0, 0, 2, 0, 0], [5, 0, 0, 0, 4]])
+    # 1, 2 and 3 meet at corners; 4 and 5 are alone
+    assert touching(label) == 3
+    assert touching(np.zeros((3, 3), int)) == 0
+
+
+def test_two_cells_taken_together():
+    truth = np.array([[1, 1, 1, 2, 2, 2]] * 3)
+    merged = instance_scores(truth, np.ones_like(truth))
+    assert (merged["f1"], merged["merges"], merged["touching"]) == (0, 1, 2)
+    # pairs of pixels: 81 in each true cell, 324 in the merged one: 2 * 162 / (162 + 324)
+    assert merged["v_rand"] == pytest.approx(2 / 3)
+
+
+def test_images_are_pooled_by_their_touching_cells():
+    rows = [{"merges": 1, "splits": 0, "touching": 1}, {"merges": 1, "splits": 2, "touching": 9}]
+    found = per_hundred_touching(rows)
+    assert found == {"merges_per_100_touching": 20.0, "splits_per_100_touching": 20.0}
+    assert per_hundred_touching([{"merges": 0, "splits": 0, "touching": 0}]) == {}
+
+
+def test_an_image_without_cells():
+    empty = np.zeros((4, 4), int)
+    scores = instance_scores(empty, empty)
+    assert (scores["f1"], scores["v_rand"], scores["touching"]) == (1, 1, 0)

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.ndimage import label
+from skimage.measure import euler_number
+
+from pipeline.metrics.warping import _simple_points, warped, warping
+
+MASKS = arrays(bool, (9, 10), elements=st.booleans())
+
+
+def picture(*rows):
+    """``#`` is membrane, anything else the inside of a cell."""
+    return np.array([[letter != "#" for letter in row] for row in rows])
+
+
+TWO = picture("...#...", "...#...", "...#...", "...#...", "...#...")
+
+
+def test_a_moved_membrane_costs_nothing():
+    bent = picture("..#....", "..#....", "...#...", "....#..", "....#..")
+    assert warping(TWO, bent) == (0, 0, 0, 0, 0)
+
+
+def test_a_thicker_membrane_costs_nothing():
+    thick = picture("..###..", "..##...", "..###..", "...##..", "...#...")
+    assert warping(TWO, thick) == (0, 0, 0, 0, 0)
+
+
+def test_a_gap_is_a_merger():
+    gap = picture("...#...", "...#...", ".......", "...#...", "...#...")
+    found = warping(TWO, gap)
+    assert (found.splits, found.mergers, found.error) == (0, 1, 1 / 35)
+    assert found.remaining == pytest.approx(1 / 35)
+
+
+def test_a_membrane_more_is_a_split():
+    more = picture("...#...", "...#...", "...####", "...#...", "...#...")
+    found = warping(TWO, more)
+    assert (found.splits, found.mergers) == (1, 0)
+    assert found.remaining == pytest.approx(1 / 35)
+
+
+def test_a_hole_in_a_cell_is_neither():
+    hole = TWO.copy()
+    hole[2, 5] = False
+    found = warping(TWO, hole)
+    assert (found.splits, found.mergers) == (0, 0)
+    assert found.remaining == pytest.approx(1 / 35)
+
+
+def test_a_crossing_that_opens_joins_four():
+    cross = picture("...#...", "...#...", "#######", "...#...", "...#...")
+    opened = cross.copy()
+    opened[2, 2:5] = opened[1:4, 3] = True
+    assert warping(cross, opened).mergers == 3
+
+
+def topology(mask):
+    padded = np.pad(mask, 1)
+    return label(padded)[1], euler_number(padded, connectivity=1)
+
+
+@settings(max_examples=80)
+@given(MASKS, MASKS)
+def test_bending_changes_no_topology_and_nothing_that_agrees(truth, prediction):
+    bent = warped(truth, prediction)
+    assert topology(bent) == topology(truth)
+    agreed = truth == prediction
+    assert (bent[agreed] == truth[agreed]).all()
+    assert (bent != prediction).sum() <= (truth != prediction).sum()
+
+
+@given(MASKS)
+def test_a_perfect_prediction_is_perfect(truth):
+    assert warping(truth, truth) == (0, 0, 0, 0, 0)
+
+
+def test_the_simple_surroundings_against_yokois_number():
+    """Yokoi et al. 1973: sum over the faces k of x_k - x_k x_k+1 x_k+2, going round, is 1."""
+    going_round = (4, 2, 1, 0, 3, 5, 6, 7)  # of the bits: right, upper right, up, …
+    table = _simple_points()
+    for code in range(256):
+        x = [code >> bit & 1 for bit in going_round] * 2
+        yokoi = sum(x[k] - x[k] * x[k + 1] * x[k + 2] for k in (0, 2, 4, 6))
+        assert table[code] == (yokoi == 1)
+    assert table.sum() == 116
+
+
+def test_shapes_differ():
+    with pytest.raises(ValueError, match="expected two axes and one shape"):
+        warping(np.ones((3, 3), bool), np.ones((3, 4), bool))
+
+
+def test_border_alone_is_not_perfect():
+    """It splits and merges nothing; every cell is lost."""
+    truth = np.ones((12, 12), bool)
+    truth[:, 6] = truth[6] = False
+    nothing = warping(truth, np.zeros_like(truth))
+    assert (nothing.splits, nothing.mergers, nothing.lost) == (0, 0, 4)
+    assert nothing.error == 4 / 144
+    one_left = np.zeros_like(truth)
+    one_left[1:4, 1:4] = True
+    assert warping(truth, one_left).lost == 3
+    assert warping(truth, truth).lost == 0
