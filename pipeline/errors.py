@@ -1,12 +1,13 @@
-"""A user's mistake gets one line; a stack trace is for our bugs."""
+"""A user's error gets one line; a stack trace is for our bugs."""
 
 import linecache
 import os
+import re
 import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType, TracebackType
 
 SOURCES = ("pipeline", "transforms")
@@ -18,12 +19,15 @@ EXTRAS = {
 }  # fmt: skip
 """Packages that only some commands need, and the extra that brings each."""
 
+COMPONENT = re.compile(r"Failed to instantiate component '([\w.]+)'")
+"""What MONAI says of a component whose construction failed."""
+
 TRACEBACK = "UNET_SCHOOL_TRACEBACK"
 """Environment variable: set to 1, every error shows its stack trace."""
 
 
 def one_line_errors() -> None:
-    """Show a user's mistake as one line, and exit with 1.
+    """Show a user's error as one line, and exit with 1.
 
     For the process of ``python -m monai.bundle``: in a notebook or another
     program exceptions stay what they are. A termination signal is turned into an exit, so that a
@@ -31,8 +35,13 @@ def one_line_errors() -> None:
     """
     main = sys.modules["__main__"].__spec__
     if main is not None and main.name.startswith("monai.bundle"):
-        sys.excepthook = _hook
-        exit_when_terminated()
+        show_one_line()
+
+
+def show_one_line() -> None:
+    """Show errors of this process as one line from now on; exit properly when terminated."""
+    sys.excepthook = _hook
+    exit_when_terminated()
 
 
 def exit_when_terminated() -> None:
@@ -42,17 +51,18 @@ def exit_when_terminated() -> None:
 
 
 def error_line(error: BaseException) -> str | None:
-    """Return the line for a user's mistake, or ``None`` for what may be a bug of ours.
+    """Return the line for a user's error, or ``None`` for what may be a bug of ours.
 
-    A mistake is an exception that a ``raise`` in our own code states on purpose, however MONAI
-    and Ignite wrapped it on its way, a failure of the disk or of the tracking database, or an extra
-    that is not installed.
+    A user's error is an exception that a ``raise`` in our own code states on purpose, however MONAI
+    and Ignite wrapped it on its way, a failure of the disk or of the tracking database, an extra
+    that is not installed, or what a library says to the arguments of a config's component.
 
     Example:
         >>> error_line(OSError(28, "No space left on device", "model.pt"))
         'model.pt: No space left on device'
     """
-    for cause in _causes(error):
+    causes = list(_causes(error))
+    for cause in causes:
         if isinstance(cause, ModuleNotFoundError) and cause.name in EXTRAS:
             extra = EXTRAS[cause.name]
             return f'{cause.name}: not installed; pip install "unet-school[{extra}]"'
@@ -62,6 +72,31 @@ def error_line(error: BaseException) -> str | None:
             return f"tracking database: {cause}; make room, or give another --tracking_dir"
         if isinstance(cause, Exception) and _stated_by_us(cause.__traceback__):
             return str(cause)
+    return _component_line(causes) or _override_line(causes)
+
+
+def _component_line(causes: Sequence[BaseException]) -> str | None:
+    """The line for an error of a library that a component of a config led to."""
+    innermost = causes[0]
+    if _package_of(innermost.__traceback__) in SOURCES:  # a bug of ours
+        return None
+    for cause in causes:
+        if match := COMPONENT.match(str(cause)):
+            message = " ".join(str(innermost).split()) or type(innermost).__name__
+            return f"{match[1]}: {message}; {TRACEBACK}=1 shows the stack trace"
+    return None
+
+
+def _override_line(causes: Sequence[BaseException]) -> str | None:
+    """The line for an override that MONAI could not merge, since its parent does not exist."""
+    for cause in causes:
+        trace = cause.__traceback__
+        while isinstance(cause, KeyError) and trace is not None:
+            override = trace.tb_frame.f_locals.get("override")
+            if trace.tb_frame.f_code.co_name == "__init__" and isinstance(override, dict):
+                keys = ", ".join(f"--{key}" for key in override if "#" in key or "::" in key)
+                return f"{keys}: {cause.args[0]}: the config has no such key"
+            trace = trace.tb_next
     return None
 
 
@@ -95,10 +130,21 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _stated_by_us(trace: TracebackType | None) -> bool:
+    last = _last(trace)
+    if last is None or _package_of(trace) not in SOURCES:
+        return False
+    line = linecache.getline(last.tb_frame.f_code.co_filename, last.tb_lineno)
+    return line.strip().startswith("raise ")
+
+
+def _package_of(trace: TracebackType | None) -> str:
+    """The package whose code raised."""
+    last = _last(trace)
+    name = last.tb_frame.f_globals.get("__name__", "") if last else ""
+    return str(name).partition(".")[0]
+
+
+def _last(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    if trace is None:
-        return False
-    ours = trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in SOURCES
-    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-    return ours and line.strip().startswith("raise ")
+    return trace

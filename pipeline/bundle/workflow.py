@@ -1,16 +1,22 @@
-"""The bundle run that a config's own components belong to.
+"""The MONAI workflow that is making the caller.
 
-MONAI merges files and overrides into one config, but hands the components that the config makes
-neither that config nor the place of its files. Both are needed: to check overrides, to record what
-was executed, to find the bundle from any working directory. The workflow stands on the call stack
-of every component it makes, whichever way it was started (``python -m monai.bundle run``,
-``monai.bundle.run``, ``ConfigWorkflow``), and is taken from there.
+MONAI hands the components of a config neither that config nor the place of its files. Both are
+needed: to check what was typed, to record what was executed, to find the bundle from any working
+directory. The workflow stands on the call stack of every component that it makes, whichever way it
+was started (``python -m monai.bundle run``, ``monai.bundle.run``, ``ConfigWorkflow``).
 """
 
 import inspect
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from monai.bundle import ConfigWorkflow
+from monai.utils import ensure_tuple
+
+CREATES = "create_workflow"
+"""MONAI's function that merges what was typed into a workflow."""
 
 
 def running_workflow() -> ConfigWorkflow:
@@ -19,13 +25,23 @@ def running_workflow() -> ConfigWorkflow:
     Raises:
         ValueError: no workflow is on the call stack.
     """
-    frame = inspect.currentframe()
-    while frame is not None:
+    for frame in _stack():
         candidate = frame.f_locals.get("self")
         if isinstance(candidate, ConfigWorkflow):
             return candidate
-        frame = frame.f_back
     raise ValueError("no bundle is being run here; start with python -m monai.bundle run …")
+
+
+def typed_call() -> tuple[list[str], dict[str, Any]]:
+    """Return the config files and overrides that ``monai.bundle run`` was called with.
+
+    They are as they were typed, before MONAI merged them. Both are empty where a
+    ``ConfigWorkflow`` was made without that call.
+    """
+    for frame in _stack():
+        if frame.f_code.co_name == CREATES and isinstance(frame.f_locals.get("kwargs"), Mapping):
+            return _typed(frame.f_locals)
+    return [], {}
 
 
 def bundle_root() -> str:
@@ -37,3 +53,16 @@ def bundle_root() -> str:
         ValueError: no workflow is on the call stack; give ``bundle_root`` explicitly there.
     """
     return str(Path(running_workflow().config_root_path).resolve().parent)
+
+
+def _typed(call: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    own = {*inspect.signature(ConfigWorkflow.__init__).parameters, "workflow_name", "args_file"}
+    overrides = {key: value for key, value in call["kwargs"].items() if key not in own}
+    return [str(path) for path in ensure_tuple(call.get("config_file") or ())], overrides
+
+
+def _stack() -> Iterator[FrameType]:
+    frame = inspect.currentframe()
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.data.issues import Finding
-    from pipeline.data.fingerprint import CaseFacts, Listed
+    from pipeline.data.issues import Issue
+    from pipeline.data.fingerprint import CaseStatistics, Listed
 
 SHOWN = 20
 """Findings that are printed; all of them stand in the file."""
@@ -30,11 +30,11 @@ def _check(options: argparse.Namespace) -> None:
     from pipeline.data.mend import mend
 
     classes = list(read_datalist(options.folder).content.get("labels", {}).values())
-    facts, found = looked_at(cohort_cases(options.folder), classes)
+    facts, found = inspect(cohort_cases(options.folder), classes)
     if options.mend:
         count = mend(options.folder, found)
         print(f"{count} files mended")
-        facts, found = looked_at(cohort_cases(options.folder), classes)
+        facts, found = inspect(cohort_cases(options.folder), classes)
     write_check(facts, found, options.folder / "check")
     print(f"written to {options.folder / 'check'}")
     errors = sum(each.level == "error" for each in found)
@@ -45,21 +45,21 @@ def _check(options: argparse.Namespace) -> None:
         )
 
 
-def looked_at(
+def inspect(
     cases: Sequence["Listed"], classes: Sequence[int] = ()
-) -> tuple[list["CaseFacts"], list["Finding"]]:
+) -> tuple[list["CaseStatistics"], list["Issue"]]:
     """Look at every case, with a bar, and find what is wrong; masks may have these numbers."""
     from tqdm import tqdm
 
-    from pipeline.data.issues import findings
-    from pipeline.data.fingerprint import look
+    from pipeline.data.issues import find_issues
+    from pipeline.data.fingerprint import inspect_cases
 
     with tqdm(total=len(cases), unit="case", disable=None) as bar:
-        facts = look(cases, bar.update)
-    return facts, findings(facts, classes)
+        facts = inspect_cases(cases, bar.update)
+    return facts, find_issues(facts, classes)
 
 
-def write_check(facts: Sequence["CaseFacts"], found: Sequence["Finding"], out: Path) -> None:
+def write_check(facts: Sequence["CaseStatistics"], found: Sequence["Issue"], out: Path) -> None:
     """Write ``fingerprint.json``, ``findings.txt`` and ``contact_sheet.png``, and print both."""
     from pipeline.data.contact_sheet import contact_sheet
     from pipeline.files import atomic, write_json

@@ -70,7 +70,7 @@ def _folds(options: argparse.Namespace) -> "Folds":
     from pipeline.data.datalist import SPLITS, read_datalist
     from pipeline.files import write_json
     from pipeline.data.resplit import write_folds
-    from pipeline.evaluation.groups import check_columns
+    from pipeline.data.columns import check_columns
     from pipeline.provenance import git_commit
     from pipeline.evaluation.crossval import Folds
     from pipeline.tracking.run_name import unique_run_name

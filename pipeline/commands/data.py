@@ -186,7 +186,7 @@ def _split(options: argparse.Namespace) -> None:
 
 def _warn_of_look_alikes(cases: Sequence["Listed"]) -> None:
     from pipeline.data.issues import near_duplicates
-    from pipeline.data.fingerprint import look
+    from pipeline.data.fingerprint import inspect_cases
 
-    for each in near_duplicates(look(cases)):
+    for each in near_duplicates(inspect_cases(cases)):
         print(each.line())

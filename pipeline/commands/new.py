@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.commands.check import SHOWN, looked_at, write_check
+from pipeline.commands.check import SHOWN, inspect, write_check
 from pipeline.commands.data import add_folder, add_shares
 
 if TYPE_CHECKING:
     from pipeline.data.cohort import Cohort, SourceCase
-    from pipeline.data.issues import Finding
-    from pipeline.data.fingerprint import CaseFacts, Listed
+    from pipeline.data.issues import Issue
+    from pipeline.data.fingerprint import CaseStatistics, Listed
     from pipeline.planning.plan import Plan
 
 
@@ -43,7 +43,7 @@ def _new(options: argparse.Namespace) -> None:
     _check_is_new(options.bundle)
     chosen = {"patient": options.patient, "groups": options.groups, "pattern": options.pattern}
     cohort = folder(options.images, options.masks, **chosen)
-    facts, found = looked_at([_listed(case) for case in cohort.cases])
+    facts, found = inspect([_listed(case) for case in cohort.cases])
     kind = options.kind or label_kind(facts)
     _refuse_errors(found, kind)
     check_kind(facts, kind)
@@ -80,7 +80,7 @@ def _listed(case: "SourceCase") -> "Listed":
     return Listed(image, mask, columns=case.columns)
 
 
-def _refuse_errors(found: Sequence["Finding"], kind: str) -> None:
+def _refuse_errors(found: Sequence["Issue"], kind: str) -> None:
     """Let pass what can be mended in the copies, and the numbers of classes and instances.
 
     Equal images are an error, not a warning: the split, yet to come, may part them.
@@ -102,7 +102,7 @@ def _refuse_errors(found: Sequence["Finding"], kind: str) -> None:
         )
 
 
-def _labels(facts: Sequence["CaseFacts"], kind: str, names: Sequence[str] | None) -> dict[str, int]:
+def _labels(facts: Sequence["CaseStatistics"], kind: str, names: Sequence[str] | None) -> dict[str, int]:
     from pipeline.planning.labels import class_numbers
 
     numbers = class_numbers(facts) if kind == "classes" else [1]
@@ -135,23 +135,23 @@ def _write_data(
         write_cohort(cohort, data, split, description, tick=bar.update)
 
 
-def _mended(data: Path, classes: Sequence[int]) -> tuple[list["CaseFacts"], list["Finding"], int]:
+def _mended(data: Path, classes: Sequence[int]) -> tuple[list["CaseStatistics"], list["Issue"], int]:
     """Look at the cohort, mend what can be mended in it, and count that."""
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import MENDABLE, mend
 
-    facts, found = looked_at(cohort_cases(data), classes)
+    facts, found = inspect(cohort_cases(data), classes)
     if not any(each.kind in MENDABLE for each in found):
         return facts, found, 0
     mended = mend(data, found)
     print(f"{mended} files mended in {data}; the originals are as they were")
-    return *looked_at(cohort_cases(data), classes), mended
+    return *inspect(cohort_cases(data), classes), mended
 
 
 def _write_bundle(
     folder: Path,
     bundle: Path,
-    facts: Sequence["CaseFacts"],
+    facts: Sequence["CaseStatistics"],
     kind: str,
     labels: dict[str, int],
     mended: int,

@@ -11,13 +11,13 @@ from skimage.segmentation import find_boundaries
 
 from pipeline.data.image_statistics import Pixels, read_pixels
 from pipeline.files import atomic
-from pipeline.data.fingerprint import CaseFacts
+from pipeline.data.fingerprint import CaseStatistics
 
 SIDE, COLUMNS, MOST = 192, 6, 24
 OUTLINE = (255, 140, 0)
 
 
-def contact_sheet(facts: Sequence[CaseFacts], path: Path) -> int:
+def contact_sheet(facts: Sequence[CaseStatistics], path: Path) -> int:
     """Write a picture of up to 24 cases, spread evenly over the cohort.
 
     Of a volume the slice with the largest mask is shown. Cases that cannot be read, or whose mask
@@ -39,11 +39,11 @@ def contact_sheet(facts: Sequence[CaseFacts], path: Path) -> int:
     return len(chosen)
 
 
-def _mask_size(case: CaseFacts) -> tuple[int, ...]:
+def _mask_size(case: CaseStatistics) -> tuple[int, ...]:
     return case.mask.size if case.mask else ()
 
 
-def _tile(case: CaseFacts) -> NDArray[np.uint8]:
+def _tile(case: CaseStatistics) -> NDArray[np.uint8]:
     image, mask = _plane(read_pixels(case.image_path), read_pixels(case.label_path))
     grey = _small(_stretched(image), Image.Resampling.BOX)
     inside = _small(np.uint8(255) * (mask != 0), Image.Resampling.NEAREST) > 0

@@ -134,6 +134,54 @@ def _check_form(path: Path, content: Any) -> None:
                     raise ValueError(f"{path}: {split}[{i}] has no '{key}'; every entry needs both")
 
 
+def load_split(dataset_dir: str, split: str) -> list[dict[str, Any]]:
+    """Return the files of one split of a prepared cohort, each checked by its hash.
+
+    What else is known of a case stays behind: training has no use for it, and a missing value would
+    stop a batch.
+
+    Args:
+        dataset_dir: folder with ``datalist.json``.
+        split: ``training``, ``validation`` or ``test``.
+
+    Raises:
+        FileNotFoundError: no such folder, no datalist in it, or a listed file is gone.
+        ValueError: an empty split, or a file that changed since it was hashed.
+    """
+    return [
+        {key: entry[key] for key in FILE_KEYS if key in entry}
+        for entry in read_datalist(dataset_dir).entries(split)
+    ]
+
+
+def columns_of(dataset_dir: str, split: str) -> dict[str, dict[str, Any]]:
+    """Return what is known of each case of a split beside its files, by the path of its image.
+
+    Raises:
+        FileNotFoundError: no such folder, or no datalist in it.
+    """
+    datalist = read_datalist(dataset_dir)
+    return {
+        str(datalist.path.parent / entry["image"]): columns_of_entry(entry)
+        for entry in datalist.content.get(split, ())
+    }
+
+
+def image_hashes(dataset_dir: str, split: str) -> dict[str, str]:
+    """Return the hash of each image of a split, with its file's name.
+
+    Raises:
+        FileNotFoundError: no such folder, or no datalist in it.
+    """
+    entries = read_datalist(dataset_dir).content.get(split, ())
+    return {entry["image_sha256"]: Path(entry["image"]).name for entry in entries}
+
+
+def datalist_sha256(dataset_dir: str) -> str:
+    """Return the hash of a cohort's datalist, which names the cohort and its split."""
+    return read_datalist(dataset_dir).sha256
+
+
 def write_datalist(
     folder: Path, splits: dict[str, list[dict[str, Any]]], **description: Any
 ) -> None:

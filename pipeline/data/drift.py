@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.image_statistics import ImageFacts
-from pipeline.data.fingerprint import CaseFacts
+from pipeline.data.image_statistics import ImageStatistics
+from pipeline.data.fingerprint import CaseStatistics
 
 FEWEST = 10
 """Patients of a group below which it is not told apart: few are known by their group."""
@@ -24,11 +24,11 @@ FOLD = 1.5
 """How many times the training images' sides or pixels an image's may be."""
 OTHERS = "others"
 Told = Mapping[str, Any]
-"""A cohort as :func:`told_cohort` tells it."""
+"""A cohort as :func:`describe_cohort` tells it."""
 
 
-def told_cohort(
-    facts: Sequence[CaseFacts], columns: Sequence[str] = (), fewest: int = FEWEST
+def describe_cohort(
+    facts: Sequence[CaseStatistics], columns: Sequence[str] = (), fewest: int = FEWEST
 ) -> dict[str, Any]:
     """Tell what a cohort's images are like.
 
@@ -63,7 +63,7 @@ def told_cohort(
     }
 
 
-def strange(image: ImageFacts, told: Told) -> list[str]:
+def differences(image: ImageStatistics, told: Told) -> list[str]:
     """Say in what an image differs from those of a cohort.
 
     An intensity is strange when it lies further outside the middle 90 % of the cohort's images than
@@ -73,7 +73,7 @@ def strange(image: ImageFacts, told: Told) -> list[str]:
 
     Args:
         image: looked at.
-        told: the cohort, by :func:`told_cohort`.
+        told: the cohort, by :func:`describe_cohort`.
 
     Returns:
         A line for each difference; none: the image is like those of the cohort.
@@ -102,7 +102,7 @@ def strange(image: ImageFacts, told: Told) -> list[str]:
     return lines
 
 
-def shift(own: Sequence[CaseFacts], told: Told) -> dict[str, Any]:
+def shift(own: Sequence[CaseStatistics], told: Told) -> dict[str, Any]:
     """Compare own cases with a cohort that was told.
 
     Returns:
@@ -111,7 +111,7 @@ def shift(own: Sequence[CaseFacts], told: Told) -> dict[str, Any]:
         value, and ``moved``, half the sum of the differences: the part of the images that would
         have to change their group. ``strange``: how many of our images differ by :func:`strange`.
     """
-    ours = told_cohort(own, fewest=1)
+    ours = describe_cohort(own, fewest=1)
     counts = {name: _counts(own, partial(_value, name)) for name in told["groups"]}
     mixes = {
         name: _mix(there, counts[name])
@@ -128,11 +128,11 @@ def shift(own: Sequence[CaseFacts], told: Told) -> dict[str, Any]:
         },
         "foreground": [told["foreground"], ours["foreground"]],
         "groups": mixes,
-        "strange": sum(bool(strange(image, told)) for image in images),
+        "out_of_distribution": sum(bool(differences(image, told)) for image in images),
     }
 
 
-def _features(image: ImageFacts) -> tuple[float, ...]:
+def _features(image: ImageStatistics) -> tuple[float, ...]:
     return (*image.percentiles, image.mean, image.deviation)
 
 
@@ -140,7 +140,7 @@ def _outside(name: str, value: float, low: float, high: float) -> str:
     return f"{name} {value:.4g}, where 90 % of them have {low:.4g} to {high:.4g}"
 
 
-def _extents(image: ImageFacts) -> dict[str, float]:
+def _extents(image: ImageStatistics) -> dict[str, float]:
     told = (image.size, image.spacing) if image.spacing else (image.size,)
     ends = [end(values) for values in told for end in (min, max)]
     return dict(zip(EXTENTS, ends, strict=False))
@@ -152,27 +152,27 @@ def _spread(values: Any) -> list[float]:
     return [float(f"{value:.6g}") for value in np.percentile(values, PERCENTILES)]
 
 
-def _patient(index: int, case: CaseFacts) -> str:
+def _patient(index: int, case: CaseStatistics) -> str:
     """Whose a case is; one that is not told is a patient of its own."""
     return str(case.columns.get("patient", f"case {index}"))
 
 
-def _size(case: CaseFacts) -> str | None:
+def _size(case: CaseStatistics) -> str | None:
     return " x ".join(map(str, case.image.size)) if case.image else None
 
 
-def _value(column: str, case: CaseFacts) -> str | None:
+def _value(column: str, case: CaseStatistics) -> str | None:
     value = case.columns.get(column)
     return None if value is None else str(value)
 
 
-def _counts(facts: Sequence[CaseFacts], of: Callable[[CaseFacts], str | None]) -> dict[str, int]:
+def _counts(facts: Sequence[CaseStatistics], of: Callable[[CaseStatistics], str | None]) -> dict[str, int]:
     found = Counter(value for value in map(of, facts) if value is not None)
     return dict(found.most_common())
 
 
 def _told_counts(
-    facts: Sequence[CaseFacts], of: Callable[[CaseFacts], str | None], fewest: int
+    facts: Sequence[CaseStatistics], of: Callable[[CaseStatistics], str | None], fewest: int
 ) -> dict[str, int]:
     """Count images by value; those of values that few patients have are counted as ``others``."""
     patients: dict[str | None, set[str]] = {}

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline.data.datalist import FILE_KEYS, SPLITS, columns_of_entry, read_datalist
 from pipeline.data.image_statistics import (
-    ImageFacts,
-    InstanceFacts,
-    MaskFacts,
-    image_facts,
-    mask_facts,
+    ImageStatistics,
+    InstanceStatistics,
+    MaskStatistics,
+    image_statistics,
+    mask_statistics,
     read_pixels,
     thumbnail,
 )
@@ -27,7 +27,7 @@ MOST_GROUPS = 12
 """Values of a column that make it a column of groups."""
 
 
-class CaseFacts(NamedTuple):
+class CaseStatistics(NamedTuple):
     """What one case is.
 
     Attributes:
@@ -48,9 +48,9 @@ class CaseFacts(NamedTuple):
     label_path: Path
     split: str
     columns: Mapping[str, Any]
-    image: ImageFacts | None = None
-    mask: MaskFacts | None = None
-    instances: InstanceFacts | None = None
+    image: ImageStatistics | None = None
+    mask: MaskStatistics | None = None
+    instances: InstanceStatistics | None = None
     apart: float = 0.0
     picture: NDArray[np.float32] | None = None
     unreadable: str = ""
@@ -89,12 +89,12 @@ def cohort_cases(folder: Path) -> list[Listed]:
     ]
 
 
-def look(
+def inspect_cases(
     cases: Sequence[Listed], tick: Callable[[], object] = lambda: None, workers: int | None = None
-) -> list[CaseFacts]:
+) -> list[CaseStatistics]:
     """Look at every case, several at a time."""
 
-    def one(case: Listed) -> CaseFacts:
+    def one(case: Listed) -> CaseStatistics:
         facts = _facts(case)
         tick()
         return facts
@@ -103,7 +103,7 @@ def look(
         return list(pool.map(one, cases))
 
 
-def fingerprint(facts: Sequence[CaseFacts]) -> dict[str, Any]:
+def fingerprint(facts: Sequence[CaseStatistics]) -> dict[str, Any]:
     """Put what the cases are together, ready for JSON.
 
     Ranges are lowest, median and highest over cases.
@@ -141,7 +141,7 @@ def fingerprint(facts: Sequence[CaseFacts]) -> dict[str, Any]:
     return out
 
 
-def likeness(facts: Sequence[CaseFacts]) -> float:
+def likeness(facts: Sequence[CaseStatistics]) -> float:
     """Return the mean correlation of the small pictures of any two cases.
 
     Radiographs and scans of one kind are arranged alike and come out high; micrographs, which show
@@ -157,7 +157,7 @@ def likeness(facts: Sequence[CaseFacts]) -> float:
     return round((float(together @ together) - alone) / (n * (n - 1)), 4)
 
 
-def group_table(facts: Sequence[CaseFacts]) -> dict[str, dict[str, int]]:
+def group_table(facts: Sequence[CaseStatistics]) -> dict[str, dict[str, int]]:
     """Count the values of each column that holds a few, and the range of numbers."""
     table: dict[str, dict[str, int]] = {}
     for name in _column_names(facts):
@@ -169,7 +169,7 @@ def group_table(facts: Sequence[CaseFacts]) -> dict[str, dict[str, int]]:
     return table
 
 
-def missing_values(facts: Sequence[CaseFacts]) -> dict[str, int]:
+def missing_values(facts: Sequence[CaseStatistics]) -> dict[str, int]:
     """Count the cases that lack a column's value, for each column that some case has."""
     counts = {
         name: sum(case.columns.get(name) is None for case in facts) for name in _column_names(facts)
@@ -177,12 +177,12 @@ def missing_values(facts: Sequence[CaseFacts]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _column_names(facts: Sequence[CaseFacts]) -> list[str]:
+def _column_names(facts: Sequence[CaseStatistics]) -> list[str]:
     return sorted({name for case in facts for name in case.columns if name != "patient"})
 
 
-def _facts(case: Listed) -> CaseFacts:
-    blank = CaseFacts(case.image, case.label, case.split, case.columns)
+def _facts(case: Listed) -> CaseStatistics:
+    blank = CaseStatistics(case.image, case.label, case.split, case.columns)
     try:
         image = read_pixels(case.image)
         label = read_pixels(case.label)
@@ -193,10 +193,10 @@ def _facts(case: Listed) -> CaseFacts:
     counted = None
     if instances is not None:
         numbers = np.unique(instances.array)
-        counted = InstanceFacts(int((numbers > 0).sum()), touching(instances.array))
+        counted = InstanceStatistics(int((numbers > 0).sum()), touching(instances.array))
     return blank._replace(
-        image=image_facts(image),
-        mask=mask_facts(label),
+        image=image_statistics(image),
+        mask=mask_statistics(label),
         instances=counted,
         apart=_apart(image.affine, label.affine, image.size),
         picture=thumbnail(image),

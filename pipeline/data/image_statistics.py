@@ -49,7 +49,7 @@ class Pixels(NamedTuple):
         return self.array.shape[2] if self.affine is None and self.array.ndim == 3 else 1
 
 
-class ImageFacts(NamedTuple):
+class ImageStatistics(NamedTuple):
     """What an image is.
 
     Attributes:
@@ -80,7 +80,7 @@ class ImageFacts(NamedTuple):
     content: str
 
 
-class MaskFacts(NamedTuple):
+class MaskStatistics(NamedTuple):
     """What a mask is.
 
     Attributes:
@@ -100,7 +100,7 @@ class MaskFacts(NamedTuple):
     all_equal_channels: bool
 
 
-class InstanceFacts(NamedTuple):
+class InstanceStatistics(NamedTuple):
     """How many instances a label has, and how many of them touch another."""
 
     all: int
@@ -123,14 +123,14 @@ def read_pixels(path: Path) -> Pixels:
     return Pixels(page.astype(np.uint8) if page.dtype == bool else page, None)
 
 
-def image_facts(pixels: Pixels) -> ImageFacts:
+def image_statistics(pixels: Pixels) -> ImageStatistics:
     """Look at an image."""
     array = pixels.array
     floating = np.issubdtype(array.dtype, np.floating)
     finite = array[np.isfinite(array)] if floating else array.ravel()
     if not finite.size:
         finite = np.zeros(1, array.dtype)
-    return ImageFacts(
+    return ImageStatistics(
         _in_space(pixels, pixels.size),
         pixels.channels,
         _in_space(pixels, _spacing(pixels)),
@@ -145,11 +145,11 @@ def image_facts(pixels: Pixels) -> ImageFacts:
     )
 
 
-def mask_facts(pixels: Pixels) -> MaskFacts:
+def mask_statistics(pixels: Pixels) -> MaskStatistics:
     """Look at a mask."""
     array = pixels.array
     plane = array[..., 0] if pixels.channels > 1 else array
-    return MaskFacts(
+    return MaskStatistics(
         _in_space(pixels, pixels.size),
         tuple(float(value) for value in _values(plane.ravel())),
         float(np.count_nonzero(plane) / max(1, plane.size)),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.data.image_statistics import MOST_VALUES
-from pipeline.data.fingerprint import CaseFacts
+from pipeline.data.fingerprint import CaseStatistics
 
 ERROR, WARNING = "error", "warning"
 
@@ -17,7 +17,7 @@ APART = 0.01
 """Millimetres by which an image and its mask may lie apart."""
 
 
-class Finding(NamedTuple):
+class Issue(NamedTuple):
     """One defect.
 
     Attributes:
@@ -39,10 +39,10 @@ class Finding(NamedTuple):
         return f"{self.level}: {self.file}: {self.found}; {self.remedy}"
 
 
-Check = Callable[[CaseFacts], Iterator[Finding]]
+Check = Callable[[CaseStatistics], Iterator[Issue]]
 
 
-def findings(facts: Sequence[CaseFacts], classes: Sequence[int] = ()) -> list[Finding]:
+def find_issues(facts: Sequence[CaseStatistics], classes: Sequence[int] = ()) -> list[Issue]:
     """Find every defect of a cohort, errors first, in the order of the checks.
 
     Args:
@@ -61,114 +61,114 @@ def findings(facts: Sequence[CaseFacts], classes: Sequence[int] = ()) -> list[Fi
     return sorted(found, key=lambda finding: finding.level != ERROR)
 
 
-def unreadable(case: CaseFacts) -> Iterator[Finding]:
+def unreadable(case: CaseStatistics) -> Iterator[Issue]:
     """A file that cannot be read."""
     if case.unreadable:
         file, _, reason = case.unreadable.partition(": ")
         reason, _, remedy = reason.partition("; ")
-        yield Finding(ERROR, file, reason, remedy or "restore or remove it", "unreadable")
+        yield Issue(ERROR, file, reason, remedy or "restore or remove it", "unreadable")
 
 
-def swapped(case: CaseFacts) -> Iterator[Finding]:
+def swapped(case: CaseStatistics) -> Iterator[Issue]:
     """An image of two values whose mask has many."""
     if case.image and case.mask and case.image.values <= 2 < MOST_VALUES < len(case.mask.values):
-        yield Finding(
+        yield Issue(
             ERROR, str(case.image_path), "has two values, and its mask more than "
             f"{MOST_VALUES}", "image and mask are swapped; exchange them", "swapped",
         )  # fmt: skip
 
 
-def changed(case: CaseFacts) -> Iterator[Finding]:
+def changed(case: CaseStatistics) -> Iterator[Issue]:
     """Files that are not what the datalist says."""
     for file in case.changed:
-        yield Finding(
+        yield Issue(
             ERROR, str(file), "changed since it was hashed in datalist.json",
             "restore it, or prepare the cohort again", "changed",
         )  # fmt: skip
 
 
-def sizes(case: CaseFacts) -> Iterator[Finding]:
+def sizes(case: CaseStatistics) -> Iterator[Issue]:
     """A mask of another size, or elsewhere in space."""
     if not case.image or not case.mask:
         return
     if case.image.size != case.mask.size:
-        yield Finding(
+        yield Issue(
             ERROR, str(case.label_path), f"size {_size(case.mask.size)}, its image "
             f"{_size(case.image.size)}", "export the mask of this very image", "size",
         )  # fmt: skip
     elif case.apart > APART:
-        yield Finding(
+        yield Issue(
             ERROR, str(case.label_path), f"lies {case.apart:.2f} mm away from its image at the "
             "furthest corner (spacing, orientation or origin)",
             "resample the mask to the image, or correct its header", "place",
         )  # fmt: skip
 
 
-def values(case: CaseFacts) -> Iterator[Finding]:
+def values(case: CaseStatistics) -> Iterator[Issue]:
     """Intensities that teach nothing: NaN, or one value."""
     if not case.image:
         return
     file = str(case.image_path)
     if case.image.not_finite:
         found = f"{case.image.not_finite} values that are NaN or infinite"
-        yield Finding(ERROR, file, found, "export it again, or remove it", "nan")
+        yield Issue(ERROR, file, found, "export it again, or remove it", "nan")
     if case.image.values == 1:
         found = f"all pixels are {case.image.mean:g}"
-        yield Finding(ERROR, file, found, "restore or remove it", "constant")
+        yield Issue(ERROR, file, found, "restore or remove it", "constant")
 
 
-def masks(case: CaseFacts) -> Iterator[Finding]:
+def masks(case: CaseStatistics) -> Iterator[Issue]:
     """Masks with values of no class, empty ones, and full ones."""
     if not case.mask or (case.image and case.image.values <= 2 and len(case.mask.values) > 2):
         return
     file, found = str(case.label_path), [f"{value:g}" for value in case.mask.values[:6]]
     told = ", ".join(found) + (", …" if len(case.mask.values) > 6 else "")
     if case.mask.channels > 1 and not case.mask.all_equal_channels:
-        yield Finding(
+        yield Issue(
             ERROR, file, f"a mask of {case.mask.channels} channels",
             "write one number for each class into one channel", "coloured",
         )  # fmt: skip
     elif case.mask.smeared:
-        yield Finding(
+        yield Issue(
             ERROR, file, f"the values {told} of a mask smeared by JPEG",
             "export it as PNG, or let --mend threshold it at the middle", "smeared",
         )  # fmt: skip
     elif case.mask.channels > 1:
-        yield Finding(
+        yield Issue(
             ERROR, file, f"a mask in {case.mask.channels} equal channels",
             "convert it to one channel, or let --mend do it", "colour",
         )  # fmt: skip
     elif not _classes(case.mask.values):
-        yield Finding(
+        yield Issue(
             ERROR, file, f"the values {told}", "expected 0 and 1, 0 and 255, or 0, 1, 2, … for "
             "classes; is this a mask, or are these instances?", "values",
         )  # fmt: skip
     elif case.mask.foreground == 0:
-        yield Finding(WARNING, file, "an empty mask", "keep it if nothing is there", "empty")
+        yield Issue(WARNING, file, "an empty mask", "keep it if nothing is there", "empty")
     elif case.mask.foreground == 1:
-        yield Finding(WARNING, file, "a mask without background", "is it inverted?", "full")
+        yield Issue(WARNING, file, "a mask without background", "is it inverted?", "full")
 
 
-def colours(case: CaseFacts) -> Iterator[Finding]:
+def colours(case: CaseStatistics) -> Iterator[Issue]:
     """Grey images stored with several channels."""
     several = case.image is not None and case.image.channels in (2, 4)
     if case.image and several and case.image.all_equal_channels and "uint" in case.image.dtype:
-        yield Finding(
+        yield Issue(
             WARNING, str(case.image_path), f"a grey image in {case.image.channels} channels",
             "convert it to one channel, or let --mend do it", "colour",
         )  # fmt: skip
 
 
-def leaking_patients(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+def leaking_patients(facts: Sequence[CaseStatistics]) -> Iterator[Issue]:
     """A patient in two splits."""
-    by_patient: dict[object, list[CaseFacts]] = defaultdict(list)
+    by_patient: dict[object, list[CaseStatistics]] = defaultdict(list)
     for case in facts:
         if case.columns.get("patient") is not None:
             by_patient[case.columns["patient"]].append(case)
     for cases in by_patient.values():
         for other in cases[1:]:
             if other.split != cases[0].split:
-                yield Finding(
+                yield Issue(
                     ERROR, str(other.image_path), f"in {other.split}, and "
                     f"{cases[0].image_path.name} of the same patient in {cases[0].split}",
                     "split by patient: unet-school data split", "leak",
@@ -176,9 +176,9 @@ def leaking_patients(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
                 break
 
 
-def duplicates(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+def duplicates(facts: Sequence[CaseStatistics]) -> Iterator[Issue]:
     """Two images of the same pixels."""
-    seen: dict[str, CaseFacts] = {}
+    seen: dict[str, CaseStatistics] = {}
     for case in facts:
         if not case.image or case.image.values == 1:
             continue
@@ -186,14 +186,14 @@ def duplicates(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
         if first is case:
             continue
         apart = first.split != case.split
-        yield Finding(
+        yield Issue(
             ERROR if apart else WARNING, str(case.image_path), "the same pixels as "
             f"{first.image_path.name}" + (f" of {first.split}" if apart else ""),
             "remove one of them", "duplicate",
         )  # fmt: skip
 
 
-def near_duplicates(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+def near_duplicates(facts: Sequence[CaseStatistics]) -> Iterator[Issue]:
     """Two images in different splits that look almost the same."""
     shown = [case for case in facts if case.picture is not None and case.image]
     if not shown:
@@ -205,7 +205,7 @@ def near_duplicates(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
             other = shown[j]
             same = case.image and other.image and case.image.content == other.image.content
             if other.split != case.split and not same:
-                yield Finding(
+                yield Issue(
                     WARNING, str(case.image_path), f"in {case.split}, looks almost like "
                     f"{other.image_path.name} of {other.split} (correlation {alike[j]:.3f})",
                     "are they one patient, or one image twice?", "alike",
@@ -213,12 +213,12 @@ def near_duplicates(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
                 break
 
 
-def missing(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+def missing(facts: Sequence[CaseStatistics]) -> Iterator[Issue]:
     """Columns that some cases lack."""
     for name in sorted({name for case in facts for name in case.columns}):
         lacking = [case for case in facts if case.columns.get(name) is None]
         if lacking:
-            yield Finding(
+            yield Issue(
                 WARNING, str(lacking[0].image_path), f"no {name}"
                 + (f", as {len(lacking) - 1} more" if len(lacking) > 1 else ""),
                 "fill it in, or leave the column out of groups", "missing",

@@ -8,13 +8,13 @@ import numpy as np
 
 from pipeline.data.cohort import save_image
 from pipeline.data.datalist import FILE_KEYS, SPLITS, read_datalist, write_datalist
-from pipeline.data.issues import Finding
+from pipeline.data.issues import Issue
 from pipeline.data.readers import read_page
 
 MENDABLE = ("smeared", "colour")
 
 
-def mend(folder: Path, found: Sequence[Finding]) -> int:
+def mend(folder: Path, found: Sequence[Issue]) -> int:
     """Threshold smeared masks at the middle, make grey images grey; both become PNG.
 
     The mended file stands beside the old one, as ``NAME_mended.png``, until the datalist names it:

@@ -3,17 +3,18 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.metrics.distance import surface_distance
 from pipeline.metrics.instances import instance_scores
 from pipeline.metrics.isbi import isbi_scores
-from pipeline.inference.label_masks import InstanceFunction, MaskFunction, masks_and_instances, plain_mask
+from pipeline.inference.operating_point import OperatingPoint
 from pipeline.metrics.overlap import (
     FURTHER,
     METRICS,
@@ -31,7 +32,7 @@ Row = dict[str, Any]
 """One line of the per-image table."""
 
 OUTCOME = "outcome"
-"""The column that tells of misses; those of several labels are ``outcome_LABEL``."""
+"""The column of outcomes: found, missed, …; those of several labels are ``outcome_LABEL``."""
 
 ERRORS = (
     "hd95", "asd", "brier", "rand_error", "pixel_error", "warping", "merges", "splits"
@@ -47,71 +48,66 @@ class Case(NamedTuple):
         image: ``(*spatial)``, the first channel as the network saw it.
         probability: of each label, ``(K, *spatial)`` in [0, 1].
         truth: ``(K, *spatial)``, non-zero is foreground.
-        cells: ``(*spatial)``, a number for each true cell, where they are told apart.
+        instances: ``(*spatial)``, a number for each true instance, where they have any.
         spacing: size of a pixel along each axis, mm, where the format tells it.
         path: of the image file.
-        columns: what the datalist says of it: patient, sex, age, ….
+        columns: of the datalist: patient, sex, age, ….
     """
 
     name: str
     image: torch.Tensor
     probability: torch.Tensor
     truth: torch.Tensor
-    cells: torch.Tensor | None = None
+    instances: torch.Tensor | None = None
     spacing: tuple[float, ...] | None = None
     path: str = ""
     columns: Mapping[str, Any] = {}
 
     def true_instances(self) -> torch.Tensor:
-        """Return the cells.
+        """Return the numbered instances.
 
         Raises:
-            ValueError: they are not told apart.
+            ValueError: the cohort has no instance labels.
         """
-        if self.cells is None:
+        if self.instances is None:
             raise ValueError(
-                f"{self.name}: no instance labels to compare cells with; find_instances: null "
+                f"{self.name}: no instance labels to compare instances with; instances: null "
                 "compares pixels alone"
             )
-        return self.cells
+        return self.instances
 
 
 class Scoring(NamedTuple):
     """How cases are scored.
 
     Attributes:
-        threshold: at and above which a pixel is foreground.
-        postprocessing: makes the mask; whatever is done after the threshold is done here.
-        find_instances: finds the predicted cells; the cases must then have their true ones.
+        operating_point: how probabilities become masks and instances; where it separates
+            instances, the cases must have their true ones.
         labels: their names, where there are several.
         isbi: whether the metrics of the ISBI 2012 challenge are wanted.
     """
 
-    threshold: float
-    postprocessing: MaskFunction = plain_mask
-    find_instances: InstanceFunction | None = None
+    operating_point: OperatingPoint
     labels: Sequence[str] = ()
     isbi: bool = False
 
-    def found_in(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
-        """Return the predicted mask of each label, and the cells, where they are told apart."""
-        return masks_and_instances(
-            case.probability.numpy(), self.threshold, self.postprocessing, self.find_instances
-        )
+    def masks_of(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
+        """Return the predicted mask of each label, and the instances, where they are separated."""
+        return self.operating_point.masks(case.probability.numpy())
 
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:
-    """Return one row for each case: its name, what is known of it, and its scores."""
+    """Return one row for each case: its name, its columns, and its scores."""
     return [_row(case, scores(case, scoring)) for case in cases]
 
 
-def _row(case: Case, found: Row) -> Row:
-    taken = sorted(set(case.columns) & {"image", "fold", *found})
+def _row(case: Case, values: Row) -> Row:
+    taken = sorted(set(case.columns) & {"image", "fold", *values})
     if taken:
         raise ValueError(
             f"column '{taken[0]}' of the datalist: a score has this name; rename the column"
         )
-    return {"image": case.name, **case.columns, **found}
+    return {"image": case.name, **case.columns, **values}
 
 
 def scores(case: Case, scoring: Scoring) -> Row:
@@ -119,21 +115,21 @@ def scores(case: Case, scoring: Scoring) -> Row:
 
     Of several labels each has its own, ``dice_LABEL``, beside the means over them.
     """
-    masks, cells = scoring.found_in(case)
+    masks, instances = scoring.masks_of(case)
     triples = zip(masks, case.probability, case.truth, strict=True)
-    each = [_label_scores(*triple, case.spacing) for triple in triples]
-    if len(each) == 1:
-        found = each[0]
+    of_labels = [_label_scores(*triple, case.spacing) for triple in triples]
+    if len(of_labels) == 1:
+        values = of_labels[0]
     else:
-        numbers = [name for name in each[0] if name != OUTCOME]
-        found = {name: sum(label[name] for label in each) / len(each) for name in numbers}
-        for label, values in zip(scoring.labels, each, strict=True):
-            found |= {f"{name}_{label}": value for name, value in values.items()}
+        numbers = [name for name in of_labels[0] if name != OUTCOME]
+        values = {name: sum(v[name] for v in of_labels) / len(of_labels) for name in numbers}
+        for label, own in zip(scoring.labels, of_labels, strict=True):
+            values |= {f"{name}_{label}": value for name, value in own.items()}
     if scoring.isbi:
-        found |= isbi_scores(masks[0], case.truth[0].numpy() != 0)
-    if cells is not None:
-        found |= instance_scores(case.true_instances().numpy(), cells)
-    return found
+        values |= isbi_scores(masks[0], case.truth[0].numpy() != 0)
+    if instances is not None:
+        values |= instance_scores(case.true_instances().numpy(), instances)
+    return values
 
 
 def _label_scores(
@@ -158,12 +154,12 @@ def _label_scores(
 
 
 def score_names(rows: Sequence[Row], columns: Iterable[str]) -> list[str]:
-    """Return the names of the scores: the numbers that are not known beforehand."""
-    known = {"image", *columns}
+    """Return the names of the scores: the numbers that are no columns of the datalist."""
+    no_scores = {"image", *columns}
     return [
         name
         for name, value in rows[0].items()
-        if name not in known and isinstance(value, (int, float))
+        if name not in no_scores and isinstance(value, (int, float))
     ]
 
 
@@ -177,31 +173,57 @@ def lower_is_better(name: str) -> bool:
     return name.startswith(ERRORS)
 
 
-def summary(rows: Sequence[Row], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+class ScoreSummary(BaseModel):
+    """A score over cases.
+
+    Attributes:
+        mean: over cases.
+        low: end of its 95 % interval over patients; None of a single patient.
+        high: other end.
+        sd: standard deviation over cases.
+        min: lowest.
+        max: highest.
+        n: cases.
+        patients: independent ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    mean: float
+    low: float | None
+    high: float | None
+    sd: float
+    min: float
+    max: float
+    n: int
+    patients: int
+
+
+def summarise_scores(rows: Sequence[Row], names: Sequence[str]) -> dict[str, ScoreSummary]:
     """Return mean, its 95 % interval over patients, deviation and ends of each score over cases.
 
     Example:
         >>> rows = [{"image": "a", "iou": 0.5}, {"image": "b", "iou": 1.0}]
-        >>> summary(rows, ["iou"])["iou"]["mean"], summary(rows, ["iou"])["iou"]["n"]
-        (0.75, 2)
+        >>> summarise_scores(rows, ["iou"])["iou"].mean
+        0.75
     """
     patients = patients_of(rows)
-    out: dict[str, dict[str, Any]] = {}
-    for name in names:
-        values = np.array([row[name] for row in rows], np.float64)
-        interval = bootstrap_interval(values, patients)
-        deviation = values.std(ddof=1) if len(values) > 1 else 0.0
-        out[name] = {
-            "mean": round(interval.mean, 6),
-            "low": interval.low if interval.low is None else round(interval.low, 6),
-            "high": interval.high if interval.high is None else round(interval.high, 6),
-            "sd": round(float(deviation), 4),
-            "min": round(float(values.min()), 4),
-            "max": round(float(values.max()), 4),
-            "n": interval.n,
-            "patients": interval.patients,
-        }
-    return out
+    return {name: _summary([row[name] for row in rows], patients) for name in names}
+
+
+def _summary(scores: Sequence[float], patients: Sequence[Hashable]) -> ScoreSummary:
+    values = np.array(scores, np.float64)
+    interval = bootstrap_interval(values, patients)
+    deviation = values.std(ddof=1) if len(values) > 1 else 0.0
+    return ScoreSummary(
+        mean=round(interval.mean, 6),
+        low=interval.low if interval.low is None else round(interval.low, 6),
+        high=interval.high if interval.high is None else round(interval.high, 6),
+        sd=round(float(deviation), 4),
+        min=round(float(values.min()), 4),
+        max=round(float(values.max()), 4),
+        n=interval.n,
+        patients=interval.patients,
+    )
 
 
 def outcomes(rows: Sequence[Row]) -> dict[str, int]:
@@ -223,7 +245,7 @@ def pooled(cases: Sequence[Case], scoring: Scoring) -> dict[str, float]:
     """
     totals = np.zeros(4, np.int64)
     for case in cases:
-        masks, _ = scoring.found_in(case)
+        masks, _ = scoring.masks_of(case)
         for mask, truth in zip(masks, case.truth, strict=True):
             totals += np.array(count(torch.from_numpy(mask), truth))
     counts = Counts(*map(int, totals))

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
-from pipeline.evaluation.groups import FEWEST, Gap, check_columns, gaps
+from pipeline.data.columns import check_columns
+from pipeline.evaluation.groups import FEWEST, Gap, gaps
 from pipeline.metrics.statistics import (
     Interval,
     bootstrap_interval,

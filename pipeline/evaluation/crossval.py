@@ -1,48 +1,49 @@
 """Cross-validation: a model for each fold, each case predicted by the model that never saw it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
-from monai.bundle import ConfigParser
 
-from pipeline.files import atomic, sha256, write_json
-from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summary
+from pipeline.bundle import Bundle
+from pipeline.data.datalist import columns_of
+from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summarise_scores
 from pipeline.evaluation.groups import check_metric
-from pipeline.inference.trained_model import read_record, record_path
-from pipeline.networks.weights import read_checkpoint
-from pipeline.bundle.process import bundle_run, resumed
-from pipeline.training.checkpoints import MODEL, write_tensors
-from pipeline.training.data import columns_of
-from pipeline.tracking.store import CASES
-from pipeline.evaluation.summarise import Groups, grouped
+from pipeline.evaluation.summarise import Groups, compare_groups_of
+from pipeline.evaluation.summary import SUMMARY, CrossvalSummary
+from pipeline.files import write_json, write_text
+from pipeline.inference.operating_point import OperatingPoint, SelectedBy
+from pipeline.inference.trained_model import TrainedModel, save_model
+from pipeline.tracking.store import CASES, MODEL, resumable
+
+ENSEMBLE = "ensemble"
 
 
 class Folds(NamedTuple):
     """What is cross-validated, and where.
 
     Attributes:
-        configs: ``train.yaml`` and the overlays of an experiment.
-        evaluate: the evaluation's overlay.
+        bundle: with the overlays and overrides of an experiment.
         data: the folders of the folds.
         out: where models, evaluations and the summary go.
         tracking: folder of the tracking store.
         parent: id of the run that the folds' runs belong to.
         metric: by which groups are compared.
-        overrides: further arguments of every bundle run, a key and a value in turn.
     """
 
-    configs: Sequence[Path]
-    evaluate: Path
+    bundle: Bundle
     data: Sequence[Path]
     out: Path
     tracking: Path
     parent: str
     metric: str = "iou"
-    overrides: Sequence[str] = ()
+
+    def folder(self, fold: int) -> Path:
+        """Where a fold's model and evaluation are."""
+        return self.out / f"fold_{fold}"
 
 
 def run_folds(folds: Folds) -> list[Row]:
@@ -54,151 +55,136 @@ def run_folds(folds: Folds) -> list[Row]:
         ValueError: a bundle run failed, its own message stands above; or there is no such metric.
     """
     rows: list[Row] = []
-    for number, data in enumerate(folds.data):
-        folder = folds.out / f"fold_{number}"
-        print(f"fold {number + 1} of {len(folds.data)}: {folder}", flush=True)
+    for fold in range(len(folds.data)):
+        folder = folds.folder(fold)
+        print(f"fold {fold + 1} of {len(folds.data)}: {folder}", flush=True)
         if not (folder / MODEL).is_file():
-            _run(
-                folds,
-                "training",
-                data,
-                folder,
-                {"tracking#parent": folds.parent, **resumed(folder)},
-            )
+            training = {"current_run#parent": folds.parent, **resumable(folder)}
+            _start(folds, "training", fold, training)
         if not (folder / "eval" / CASES).is_file():
-            _run(folds, "evaluating", data, folder, {"output_dir": folder / "eval"})
-        found = json.loads((folder / "eval" / CASES).read_text("utf-8"))
-        rows += [{**row, "fold": number} for row in found]
+            _start(folds, "evaluating", fold, {"output_dir": folder / "eval"})
+        own = json.loads((folder / "eval" / CASES).read_text("utf-8"))
+        rows += [{**row, "fold": fold} for row in own]
         check_metric(rows, folds.metric)
     return rows
 
 
-def _run(folds: Folds, run: str, data: Path, folder: Path, more: Mapping[str, Any]) -> None:
-    files = [*folds.configs, *([folds.evaluate] if run == "evaluating" else [])]
-    where = {"dataset_dir": data, "models_dir": folder, "tracking_dir": folds.tracking}
-    bundle_run(run, files, {**where, **more}, folds.overrides)
+def _start(folds: Folds, run: str, fold: int, settings: Mapping[str, Any]) -> None:
+    places = {
+        "dataset_dir": folds.data[fold],
+        "models_dir": folds.folder(fold),
+        "tracking_dir": folds.tracking,
+        **settings,
+    }
+    paths = {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in places.items()}
+    folds.bundle.with_overrides(paths).start(run)
 
 
-def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
+def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> CrossvalSummary:
     """Put the out-of-fold rows together, and write ``cases.csv``, ``cases.json``, ``summary.json``.
 
-    Each case was predicted by one model that never saw it, at the threshold of that model's own
-    validation. Models of several folds share training cases, so the interval over patients tells of
-    patients, not of another training.
+    Each case was predicted by one model that never saw it, at the operating point of that model's
+    own validation. Models of several folds share training cases, so the interval over patients
+    speaks of patients, not of another training.
 
     Raises:
-        ValueError: a group column that cannot group.
+        ValueError: a case that was tested twice.
     """
-    known = {
+    columns = {
         "fold",
         *(
             name
             for data in folds.data
-            for each in columns_of(str(data), "test").values()
-            for name in each
+            for case_columns in columns_of(str(data), "test").values()
+            for name in case_columns
         ),
     }
-    names = score_names(rows, known)
+    names = score_names(rows, columns)
     if len({row["image"] for row in rows}) < len(rows):
         raise ValueError(f"{folds.out}: a case was tested twice; its folds changed; begin anew")
-    each_fold = [[row for row in rows if row["fold"] == i] for i in range(len(folds.data))]
-    found = {
-        "split": "out of fold",
-        "folds": len(folds.data),
-        "test": summary(rows, names),
-        "outcomes": outcomes(rows),
-        "by_fold": [
+    by_fold = [[row for row in rows if row["fold"] == i] for i in range(len(folds.data))]
+    summary = CrossvalSummary(
+        split="out of fold",
+        bundle=folds.bundle.name,
+        folds=len(folds.data),
+        test=summarise_scores(rows, names),
+        outcomes=outcomes(rows),
+        by_fold=[
             {name: round(float(np.mean([row[name] for row in some])), 6) for name in names}
             | {"n": len(some)}
-            for some in each_fold
+            for some in by_fold
         ],
-        **grouped(rows, groups),
-    }
-    with atomic(folds.out / "cases.csv") as temporary:
-        temporary.write_text(as_csv(rows), "utf-8")
+        **dict(compare_groups_of(rows, groups)),
+    )
+    write_text(folds.out / "cases.csv", as_csv(rows))
     write_json(folds.out / CASES, rows)
-    write_json(folds.out / "summary.json", found)
-    return found
+    write_text(folds.out / SUMMARY, summary.model_dump_json(indent=2) + "\n")
+    return summary
 
 
 def write_ensemble(folds: Folds) -> Path:
     """Write the folds' networks as one model, and the overlay by which it is run.
 
     Its record holds the union of what the folds trained on, so that no image of the cohort is
-    taken for a test image; its threshold is the mean of theirs, and its cleaning that of most.
+    taken for a test image; its threshold is the mean of theirs, and its post-processing that of
+    most.
     """
-    folder = folds.out / "ensemble"
-    models = [folds.out / f"fold_{i}" / MODEL for i in range(len(folds.data))]
-    states = [read_checkpoint(model) for model in models]
-    members = {
+    folder = folds.out / ENSEMBLE
+    models = [TrainedModel(folds.folder(i) / MODEL) for i in range(len(folds.data))]
+    weights = {
         f"members.{i}.{key}": value
-        for i, state in enumerate(states)
-        for key, value in state.items()
+        for i, model in enumerate(models)
+        for key, value in model.weights.items()
     }
-    write_tensors(folder / MODEL, members)
-    records = [read_record(model) for model in models]
-    write_json(
-        record_path(folder / MODEL),
-        {
-            "bundle": records[0]["bundle"],
-            "run_name": folds.out.name,
-            "mlflow_run_id": folds.parent,
-            "sha256": sha256(folder / MODEL),
-            "members_sha256": [record["sha256"] for record in records],
-            "trained_on": sorted({digest for record in records for digest in record["trained_on"]}),
-            "chosen_on": [],  # by nothing but what the folds trained on
-            "threshold": float(np.mean([record["threshold"] for record in records])),
-            "threshold_by": {"mean of": "the folds' thresholds"},
-            "tta_versions": max(record.get("tta_versions") or 0 for record in records) or None,
-            "cleaning": _usual([record["cleaning"] for record in records]),
-            **({"cells": _usual([r["cells"] for r in records])} if "cells" in records[0] else {}),
-        },
+    records = [model.record for model in models]
+    save_model(
+        folder / MODEL,
+        weights,
+        bundle=records[0].bundle,
+        run_name=folds.out.name,
+        mlflow_run_id=folds.parent,
+        members_sha256=[record.sha256 for record in records],
+        trained_on=sorted({digest for record in records for digest in record.trained_on}),
+        chosen_on=[],  # by nothing but what the folds trained on
+        operating_point=_joint_operating_point([model.operating_point for model in models]),
     )
     return _write_overlay(folds, folder)
 
 
-def _usual(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What most of the folds chose."""
-    texts = [json.dumps(each, sort_keys=True) for each in settings]
-    chosen: dict[str, Any] = json.loads(max(texts, key=texts.count))
-    return chosen
+def _joint_operating_point(points: Sequence[OperatingPoint]) -> OperatingPoint:
+    return OperatingPoint(
+        threshold=float(np.mean([point.threshold for point in points])),
+        tta_versions=max(point.tta_versions for point in points),
+        postprocessing=_most_frequent([point.postprocessing for point in points]),
+        instances=_most_frequent([point.instances for point in points]),
+        selected_by=SelectedBy(metric="mean of the folds' thresholds", split="validation"),
+    )
+
+
+def _most_frequent(values: Sequence[Any]) -> Any:
+    return max(values, key=values.count)
 
 
 def _write_overlay(folds: Folds, folder: Path) -> Path:
-    members = [_network(folds)] * len(folds.data)
     overrides = {
-        key.removeprefix("--"): yaml.safe_load(value)
-        for key, value in _pairs(folds.overrides)
-        if not key.startswith("--network_def")
+        key: value
+        for key, value in folds.bundle.overrides.items()
+        if not key.startswith("network_def")
     }
+    members = [folds.bundle.config("training")["network_def"]] * len(folds.data)
     overlay = {
         **overrides,
         "models_dir": str(folder.resolve()),
         "network_def": {"_target_": "pipeline.networks.Ensemble", "members": members},
     }
-    path = folder / "ensemble.yaml"
-    with atomic(path) as temporary:
-        temporary.write_text(
-            "# Overlay: the mean probability of the folds' networks. It follows\n"
-            + "".join(f"#   {path}\n" for path in folds.configs)
-            + yaml.dump(overlay, Dumper=_WithoutAliases, sort_keys=False),
-            "utf-8",
-        )
+    path = folder / f"{ENSEMBLE}.yaml"
+    write_text(
+        path,
+        "# Overlay: the mean probability of the folds' networks. It follows\n"
+        + "".join(f"#   {file}\n" for file in folds.bundle.files("training"))
+        + yaml.dump(overlay, Dumper=_WithoutAliases, sort_keys=False),
+    )
     return path
-
-
-def _network(folds: Folds) -> dict[str, Any]:
-    """The definition of a fold's network, as config files and overrides have it."""
-    parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in folds.configs]))
-    for key, value in _pairs(folds.overrides):
-        if key.startswith("--network_def"):
-            parser[key.removeprefix("--")] = yaml.safe_load(value)
-    network: dict[str, Any] = parser["network_def"]
-    return network
-
-
-def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
-    return zip(overrides[::2], overrides[1::2], strict=True)
 
 
 class _WithoutAliases(yaml.SafeDumper):

@@ -1,240 +1,187 @@
-"""The evaluation run: choices on validation, numbers on test, a report, all in MLflow."""
+"""The evaluation run: selection on validation, scores on test, a report, all in MLflow."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from monai.engines import Evaluator
 from PIL import Image
 
-from pipeline.files import atomic, write_json
-from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, score_names, table
-from pipeline.metrics.overlap import METRICS
+from pipeline.data.datalist import image_hashes
+from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, table
 from pipeline.evaluation.overlays import overlay
+from pipeline.evaluation.predictions import SplitPredictions
+from pipeline.evaluation.reference import ReferenceEvaluation, compare_with_reference
 from pipeline.evaluation.report import Report, write_report
-from pipeline.inference.watershed_instances import WatershedInstances
-from pipeline.inference.trained_model import read_record, store_choices
-from pipeline.provenance import git_commit, versions
-from pipeline.evaluation.operating_point import Choices, Chosen, choose, told
-from pipeline.evaluation.collect import collect_cases
-from pipeline.training.data import columns_of, image_hashes
-from pipeline.tracking.store import CASES
-from pipeline.evaluation.reference import Sender, beside
-from pipeline.evaluation.summarise import Groups, baselines, grouped, scored
-from pipeline.tracking.run import Tracking
+from pipeline.evaluation.selection import OperatingPointSearch, Selection, select
+from pipeline.evaluation.summarise import (
+    Groups,
+    baselines,
+    compare_groups_of,
+    names_of_scores,
+    summarise_cases,
+)
+from pipeline.evaluation.summary import (
+    SUMMARY,
+    EvaluatedModel,
+    EvaluationSummary,
+    Execution,
+    summary_text,
+)
+from pipeline.files import atomic, write_json, write_text
+from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.trained_model import ModelRecord, TrainedModel
+from pipeline.metrics.overlap import METRICS
+from pipeline.provenance import versions
+from pipeline.tracking.run import Run
+from pipeline.tracking.store import CASES, REPORT
 
 
 def evaluate(
-    validator: Evaluator,
-    tester: Evaluator,
-    tracking: Tracking,
-    model: str,
-    folder: str,
-    dataset_dir: str,
-    choices: Choices,
-    find_instances: WatershedInstances | None = None,
-    labels: Sequence[str] = (),
+    run: Run,
+    model: TrainedModel,
+    predictions: SplitPredictions,
+    search: OperatingPointSearch,
+    labels: Mapping[str, int] | None = None,
     groups: Groups | None = None,
     isbi: bool = False,
-    sender: Sender | None = None,
+    reference: ReferenceEvaluation | None = None,
 ) -> None:
-    """Choose on validation, score the test split, and write what was found.
+    """Select on validation, score the test split, and write the result.
 
     Writes ``cases.csv`` (one row an image), ``cases.json``, ``summary.json``, ``overlays/`` and
-    ``report.html`` to ``folder``, stores what was chosen beside the model, and records all of it in
-    a child of the MLflow run that trained the model.
+    ``report.html`` to the run's folder, stores the operating point with the model, and records all
+    of it in a child of the MLflow run that trained the model.
 
     Args:
-        validator: over the validation split; its cases choose.
-        tester: over the test split.
-        tracking: the run of this evaluation.
-        model: the weights that both engines use.
-        folder: where to write.
-        dataset_dir: of the cohort.
-        choices: what is chosen on validation, and by which metric.
-        find_instances: finds the predicted cells, which are then compared with the true ones.
-        labels: names of the network's labels, where it has several.
+        run: of this evaluation.
+        model: that is evaluated.
+        predictions: of the model, for every split.
+        search: what is selected on validation, and by which metric.
+        labels: names of the network's labels, with their numbers.
         groups: by what the cases are grouped, if at all.
         isbi: whether the metrics of the ISBI 2012 challenge are wanted.
-        sender: of a received bundle, whose numbers are put beside these.
+        reference: of a received bundle, whose scores are put beside these.
 
     Raises:
-        ValueError: a test image that the model was trained on, an unknown metric, cells to find
-            where none are labelled.
+        ValueError: a test image that the model was trained on, an unknown metric, instances to
+            separate where none are labelled.
     """
-    with tracking.recorded():
-        refuse_trained_on(Path(model), dataset_dir)
-        chosen = choose(validator, choices, find_instances)
-        cases = collect_cases(tester, columns_of(dataset_dir, "test"))
-        scoring = Scoring(chosen.threshold, chosen.postprocessing, chosen.find_instances, labels, isbi)
+    run.parent = model.record.mlflow_run_id
+    with run.recorded():
+        refuse_trained_on(model.path, model.record, run.dataset_dir)
+        selection = select(predictions, search, model)
+        cases = predictions.cases("test")
+        names = list(labels or ()) if len(labels or ()) > 1 else []
+        scoring = Scoring(selection.operating_point, names, isbi)
         rows = table(cases, scoring)
-        names = score_names(rows, {name for case in cases for name in case.columns})
-        found = {
-            **_told(choices, chosen),
-            **scored(cases, rows, names, scoring),
-            "baselines": baselines(cases, dataset_dir),
-            **grouped(rows, groups or Groups()),
-            "model": {"path": model, **_provenance(Path(model))},
-            "evaluation": _executed(tracking, tester),
-            "versions": versions(),
-        }
-        if sender is not None:
-            found["sender"] = beside(sender, found, dataset_dir)
-        _write(Path(folder), cases, rows, found, scoring)
-        _store(Path(model), choices, chosen)
-        history = tracking.history(found["model"].get("mlflow_run_id"))
-        report = Report(found, rows, names, cases, chosen.curve, history, scoring)
-        write_report(Path(folder) / "report.html", report)
-        _record(tracking, Path(folder), found)
-        print(_short_table(found, Path(folder), tracking))
+        summary = EvaluationSummary(
+            **_selected(search, selection, model),
+            **summarise_cases(cases, rows, scoring),
+            **dict(compare_groups_of(rows, groups or Groups())),
+            baselines=baselines(cases, run.dataset_dir),
+            model=_evaluated(model),
+            evaluation=Execution(**run.executed()),
+            versions=versions(),
+        )
+        if reference is not None:
+            comparison = compare_with_reference(reference, summary.test, run.dataset_dir)
+            summary = summary.model_copy(update={"reference": comparison})
+        _write(run.folder, cases, rows, summary, scoring)
+        model.store(_to_store(search, selection, model))
+        history = run.history(model.record.mlflow_run_id)
+        report = Report(
+            summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring
+        )
+        write_report(run.folder / REPORT, report)
+        _record(run, summary)
+        print("\n".join(summary_text(summary)))
+        print(f"report      {run.folder / REPORT}")
+        print(f"MLflow run  {run.where()}")
 
 
-def refuse_trained_on(model: Path, dataset_dir: str) -> None:
+def refuse_trained_on(model: Path, record: ModelRecord, dataset_dir: str) -> None:
     """Refuse test images that the model was trained or chosen by, whatever their name.
 
     Raises:
-        ValueError: there is one, or the model's record does not tell what it was trained on.
+        ValueError: there is one, or the model's record does not say what it was trained on.
     """
-    record = read_record(model)
-    for key, told_so in (("trained_on", "trained on it"), ("chosen_on", "chosen by it")):
-        if key not in record:
-            raise ValueError(f"{model}: its record does not tell '{key}'; train it again")
-        seen = set(record[key])
+    if not record.trained_on:
+        raise ValueError(f"{model}: its record does not say what it was trained on; train it again")
+    for seen, how in ((record.trained_on, "trained on it"), (record.chosen_on, "chosen by it")):
+        images = set(seen)
         for digest, name in image_hashes(dataset_dir, "test").items():
-            if digest in seen:
+            if digest in images:
                 raise ValueError(
-                    f"{name}: of the test split, and the model was {told_so}; evaluate on images "
+                    f"{name}: of the test split, and the model was {how}; evaluate on images "
                     "that it never saw, or train on this split"
                 )
 
 
-def _told(choices: Choices, chosen: Chosen) -> dict[str, Any]:
-    given = choices.threshold is not None
+def _to_store(
+    search: OperatingPointSearch, selection: Selection, model: TrainedModel
+) -> OperatingPoint:
+    """What was selected; a threshold that was given for this evaluation stays out of it."""
+    if search.threshold is None:
+        return selection.operating_point
+    return selection.operating_point.model_copy(
+        update={"threshold": model.operating_point.threshold}
+    )
+
+
+def _selected(
+    search: OperatingPointSearch, selection: Selection, model: TrainedModel
+) -> dict[str, Any]:
+    source = f"chosen by {search.metric} on validation"
+    if search.threshold is not None:
+        source = "given"
+    elif search.as_stored and model.record.operating_point is not None:
+        source = "as the model was evaluated before"
     return {
         "split": "test",
-        "threshold": chosen.threshold,
-        "threshold_source": "given" if given else f"chosen by {choices.metric} on validation",
-        "threshold_metric": choices.metric,
-        "tta_versions": chosen.tta_versions,
-        "cleaning": told(chosen.postprocessing),
-        "tried_on_validation": chosen.tried,
+        "operating_point": selection.operating_point,
+        "threshold_metric": search.metric,
+        "threshold_source": source,
+        "trials_on_validation": selection.trials,
     }
 
 
-def _provenance(model: Path) -> dict[str, Any]:
-    record = read_record(model)
-    counts = {key: f"{len(record.pop(key))} images" for key in ("trained_on", "chosen_on")}
-    return {**record, **counts}
-
-
-def _executed(tracking: Tracking, tester: Evaluator) -> dict[str, Any]:
-    """By which code and config, and where, the evaluation was made."""
-    parser = tracking.workflow.parser
-    text = json.dumps(parser.config, sort_keys=True, default=str)
-    return {
-        "code": git_commit(Path(__file__).parent),
-        "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "seed": parser.get("seed"),
-        "device": str(tester.state.device),
-    }
+def _evaluated(model: TrainedModel) -> EvaluatedModel:
+    record = model.record
+    fields = record.model_dump(
+        exclude={"trained_on", "chosen_on", "device", "operating_point", "members_sha256"}
+    )
+    return EvaluatedModel(
+        path=str(model.path),
+        trained_images=len(record.trained_on),
+        validation_images=len(record.chosen_on),
+        **fields,
+    )
 
 
 def _write(
     folder: Path,
     cases: Sequence[Case],
     rows: Sequence[Row],
-    found: Mapping[str, Any],
+    summary: EvaluationSummary,
     scoring: Scoring,
 ) -> None:
     for case in cases:
-        masks = torch.from_numpy(scoring.found_in(case)[0])
+        masks = torch.from_numpy(scoring.masks_of(case)[0])
         picture = overlay(case.image, case.probability, case.truth, masks)
         with atomic(folder / "overlays" / f"{Path(case.name).stem}.png") as temporary:
             Image.fromarray(picture).save(temporary)
-    with atomic(folder / "cases.csv") as temporary:
-        temporary.write_text(as_csv(rows), "utf-8")
+    write_text(folder / "cases.csv", as_csv(rows))
     write_json(folder / CASES, rows)
-    write_json(folder / "summary.json", found)
+    write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
 
 
-def _store(model: Path, choices: Choices, chosen: Chosen) -> None:
-    by = {"metric": choices.metric, "split": "validation"}
-    threshold = {"threshold": chosen.threshold, "threshold_by": by}
-    store_choices(
-        model,
-        **(threshold if choices.threshold is None else {}),
-        tta_versions=chosen.tta_versions,
-        cleaning=chosen.postprocessing.settings(),
-        **({"cells": chosen.find_instances.settings()} if chosen.find_instances else {}),
-    )
-
-
-def _record(tracking: Tracking, folder: Path, found: Mapping[str, Any]) -> None:
-    test = found["test"]
-    ends = {f"{name}_{end}": test[name][end] for name in METRICS for end in ("low", "high")}
-    values = {**{name: row["mean"] for name, row in test.items()}, **ends, **found["test_pooled"]}
-    tracking.log_metrics({f"test_{name}": value for name, value in values.items()})
-    tracking.log_metrics({"threshold": found["threshold"]})
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            inside = path.parent.relative_to(folder)
-            tracking.log_artifact(path, None if inside == Path() else str(inside))
-
-
-def _short_table(found: Mapping[str, Any], folder: Path, tracking: Tracking) -> str:
-    first = next(iter(found["test"].values()))
-    threshold = f"{found['threshold']:.3f}, {found['threshold_source']}"
-    lines = [f"test, {first['n']} images, threshold {threshold}"]
-    lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
-    shown = {"this model": {name: row["mean"] for name, row in found["test"].items()}}
-    for end in ("low", "high"):
-        ends = {name: row[end] for name, row in found["test"].items() if row[end] is not None}
-        shown[f"  95 % interval over patients, {end}"] = ends
-    for title, values in {**shown, **found["baselines"]}.items():
-        cells = (f"{values[name]:10.4f}" if name in values else f"{'':10}" for name in METRICS)
-        lines.append(f"{title:<42}" + "".join(cells))
-    lines += _further_lines(found, shown["this model"])
-    lines.append(f"report      {folder / 'report.html'}")
-    lines.append(f"MLflow run  {tracking.run_name} in experiment {tracking.experiment}")
-    return "\n".join(lines)
-
-
-def _lines_of_sender(told: Mapping[str, Any]) -> list[str]:
-    lines = [
-        f"{name:11} sender {each['sender']['mean']:.4f} (n {each['sender']['n']}), here "
-        f"{each['own']['mean']:.4f} (n {each['own']['n']})"
-        for name, each in told["scores"].items()
-        if name in METRICS
-    ]
-    strange, (_, images) = told["shift"]["strange"], told["shift"]["images"]
-    return [*lines, f"shift       {strange} of {images} images are unlike the sender's"]
-
-
-def _further_lines(found: Mapping[str, Any], means: Mapping[str, float]) -> list[str]:
-    lines = [f"mask        cleaned: {found['cleaning']}" if found["cleaning"] != "nothing" else ""]
-    misses = {name: n for name, n in found["outcomes"].items() if name != "found"}
-    lines.append(
-        "outcomes    " + ", ".join(f"{n} {name}" for name, n in misses.items()) if misses else ""
-    )
-    if "merges_per_100_touching" in found["test_pooled"]:
-        cells = [f"{name} {means[name]:.4f}" for name in ("f1", "pq", "v_rand")]
-        cells += [
-            f"{name.replace('_', ' ')} {value:.1f}"
-            for name, value in found["test_pooled"].items()
-            if "touching" in name
-        ]
-        lines.append("cells       " + ", ".join(cells))
-    if "isbi_best_threshold_on_test" in found:
-        names = ("v_rand_thinned", "v_info_thinned", "rand_error", "pixel_error", "warping_error")
-        lines.append("ISBI        " + ", ".join(f"{name} {means[name]:.4g}" for name in names))
-    lines += _lines_of_sender(found["sender"]) if "sender" in found else []
-    lines += [f"groups      left out: {reason}" for reason in found["left_out"]]
-    for gap in found.get("gaps", ()):
-        lines.append(
-            f"groups      {gap['column']} {gap['first']} / {gap['second']}: "
-            f"{gap['difference']:+.4f} {found['group_metric']}, {gap['verdict']}"
-        )
-    return [line for line in lines if line]
+def _record(run: Run, summary: EvaluationSummary) -> None:
+    scores = {name: score.mean for name, score in summary.test.items()}
+    for name in METRICS:
+        low, high = summary.test[name].low, summary.test[name].high
+        scores |= {} if low is None or high is None else {f"{name}_low": low, f"{name}_high": high}
+    scores |= summary.test_pooled
+    run.log_metrics({f"test_{name}": value for name, value in scores.items()})
+    run.log_metrics({"threshold": summary.operating_point.threshold})
+    run.log_folder(run.folder)

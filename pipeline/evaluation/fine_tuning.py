@@ -1,122 +1,163 @@
-"""After a received model was tuned: it and the tuned one, scored on each test split at hand."""
+"""After a model was fine-tuned: it and the fine-tuned one, scored on each test split at hand."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import write_json
+from pydantic import BaseModel
+
+from pipeline.bundle import Bundle
+from pipeline.data.datalist import image_hashes
 from pipeline.evaluation.comparison import Comparison, compare
-from pipeline.bundle.process import bundle_run
-from pipeline.training.data import image_hashes
 from pipeline.evaluation.evaluation_run import refuse_trained_on
+from pipeline.evaluation.reference import MeanInterval
+from pipeline.files import write_text
+from pipeline.inference.trained_model import read_record
+from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES
 
-RECEIVED, TUNED = "received", "tuned"
-TOLD = "both_models.json"
+INITIAL, FINE_TUNED = "initial", "fine_tuned"
+COMPARISON = "fine_tuning.json"
+
+Tables = Mapping[str, list[dict[str, Any]]]
+"""The per-image table of both models."""
 
 
-def check_fine_tuning(received: str | None, dataset_dir: str, sender_dir: str | None) -> None:
+class FineTuningScore(BaseModel):
+    """The initial and the fine-tuned model on one test split.
+
+    Attributes:
+        initial: mean of the metric.
+        fine_tuned: likewise of the other model.
+        difference: of the fine-tuned less the initial one, per image, with its interval.
+        p: probability of such a difference by chance; None of too few patients.
+    """
+
+    initial: float
+    fine_tuned: float
+    difference: MeanInterval
+    p: float | None
+
+
+class FineTuningComparison(BaseModel):
+    """Both models on the own test split, and on the reference cohort's where that is at hand."""
+
+    metric: str
+    own: FineTuningScore
+    reference: FineTuningScore | None = None
+
+
+def check_fine_tuning(init_from: str | None, dataset_dir: str, reference_dir: str | None) -> None:
     """Refuse, before a training and not after it, test images that would have been seen.
 
     Args:
-        received: weights that the training begins from; None: it begins from none.
+        init_from: weights that the training begins from; None: it begins from none.
         dataset_dir: the own cohort.
-        sender_dir: the sender's, or None where it is not at hand.
+        reference_dir: the cohort that the initial weights were evaluated on, or None where it is
+            not at hand.
 
     Raises:
         FileNotFoundError: no such cohort.
         ValueError: a test image that one of the models was trained or chosen by.
     """
-    if received is None:
+    if init_from is None:
         return
-    refuse_trained_on(Path(received), dataset_dir)
-    if sender_dir is None:
+    record = read_record(Path(init_from))
+    refuse_trained_on(Path(init_from), record, dataset_dir)
+    if reference_dir is None:
         return
-    refuse_trained_on(Path(received), sender_dir)
-    tested = image_hashes(sender_dir, "test")
+    refuse_trained_on(Path(init_from), record, reference_dir)
+    tested = image_hashes(reference_dir, "test")
     for split in ("training", "validation"):
         for digest, name in image_hashes(dataset_dir, split).items():
             if digest in tested:
                 raise ValueError(
-                    f"{name}: of the own {split} split, and of the sender's test split; leave "
-                    "sender_dir out, or split anew"
+                    f"{name}: of the own {split} split, and of the reference test split; leave "
+                    "reference_dir out, or split anew"
                 )
 
 
 def compare_fine_tuning(
+    run: Run,
     bundle: str,
-    received: str | None,
-    tuned: str,
-    dataset_dir: str,
-    sender_dir: str | None,
-    folder: str,
-    tracking_dir: str,
+    init_from: str | None,
+    model: str,
+    reference_dir: str | None,
     metric: str = "dice",
 ) -> None:
-    """Evaluate the received and the tuned model on the own test split, and on the sender's.
+    """Evaluate the initial and the fine-tuned model on the own test split and on the reference's.
 
-    Each is a run of its own, with its report, below ``folder``. The received model keeps what its
-    sender chose; threshold and cleaning of the tuned one are chosen on the own validation split,
-    and kept for the sender's. What the tuning gained and what it cost is printed, and written to
-    ``both_models.json``.
+    Each evaluation is a run of its own, with its report, below the training's folder. The initial
+    model keeps the operating point of its own evaluation; that of the fine-tuned one is selected on
+    the own validation split, and kept for the reference. What fine-tuning gained and what it cost
+    is printed, and written to ``fine_tuning.json``.
 
     Args:
-        bundle: folder of the received bundle.
-        received: weights that the training began from; None: it began from none, nothing is done.
-        tuned: weights that it led to.
-        dataset_dir: the own cohort.
-        sender_dir: the sender's, or None where it is not at hand.
-        folder: of the training, which gets the evaluations.
-        tracking_dir: the tracking store.
+        run: the training.
+        bundle: folder of the bundle.
+        init_from: weights that the training began from; None: it began from none, nothing is done.
+        model: weights that it led to.
+        reference_dir: the cohort that the initial weights were evaluated on, or None where it is
+            not at hand.
         metric: of the per-image table, by which the two are compared.
 
     Raises:
         ValueError: an evaluation stopped; its own message stands above.
     """
-    if received is None:
+    if init_from is None:
         return
-    found = {}
-    for whose, cohort in {"own": dataset_dir, "sender": sender_dir}.items():
-        if cohort is None:
-            continue
-        rows = {}
-        for which, model in {RECEIVED: received, TUNED: tuned}.items():
-            out = Path(folder) / f"{which}_on_{whose}"
-            settings = {
-                "dataset_dir": Path(cohort),
-                "model": Path(model),
-                "output_dir": out,
-                "tracking_dir": Path(tracking_dir),
-            }
-            print(f"\n{which} model on the test split, {whose}", flush=True)
-            bundle_run("evaluating", [Path(bundle) / "configs" / "evaluate.yaml"], settings)
-            rows[which] = json.loads((out / CASES).read_text("utf-8"))
-        (compared,) = compare(rows, metric)
-        found[whose] = _told(rows, compared, metric)
-    write_json(Path(folder) / TOLD, {"metric": metric, **found})
-    print("\n".join(_table(found, metric)))
-    print(f"both        {Path(folder) / TOLD}")
+    cohorts = {"own": run.dataset_dir, "reference": reference_dir}
+    scores = {
+        name: _score(run, bundle, {INITIAL: init_from, FINE_TUNED: model}, name, cohort, metric)
+        for name, cohort in cohorts.items()
+        if cohort is not None
+    }
+    comparison = FineTuningComparison(metric=metric, **scores)
+    write_text(run.folder / COMPARISON, comparison.model_dump_json(indent=2) + "\n")
+    print("\n".join(_table(comparison)))
+    print(f"comparison  {run.folder / COMPARISON}")
 
 
-def _told(
-    rows: dict[str, list[dict[str, Any]]], compared: Comparison, metric: str
-) -> dict[str, Any]:
-    means = {name: sum(row[metric] for row in its) / len(its) for name, its in rows.items()}
-    return {**means, "difference": compared.difference._asdict(), "p": compared.p}
+def _score(
+    run: Run, bundle: str, models: Mapping[str, str], name: str, cohort: str, metric: str
+) -> FineTuningScore:
+    tables = {}
+    for kind, model in models.items():
+        out = run.folder / f"{kind}_on_{name}"
+        print(f"\n{kind.replace('_', '-')} model on the test split, {name}", flush=True)
+        settings = {
+            "dataset_dir": str(Path(cohort).resolve()),
+            "model": str(Path(model).resolve()),
+            "output_dir": str(out.resolve()),
+            "tracking_dir": str(run.store),
+            "as_stored": True,
+        }
+        Bundle(bundle, overrides=settings).start("evaluating")
+        tables[kind] = json.loads((out / CASES).read_text("utf-8"))
+    (comparison,) = compare(tables, metric)
+    return _of(tables, comparison, metric)
 
 
-def _table(found: Mapping[str, dict[str, Any]], metric: str) -> list[str]:
+def _of(tables: Tables, comparison: Comparison, metric: str) -> FineTuningScore:
+    means = {name: sum(row[metric] for row in rows) / len(rows) for name, rows in tables.items()}
+    difference = MeanInterval(**comparison.difference._asdict())
+    return FineTuningScore(**means, difference=difference, p=comparison.p)
+
+
+def _table(comparison: FineTuningComparison) -> list[str]:
     lines = [
-        f"\n{f'{metric}, test split':18}{RECEIVED:>10}{TUNED:>10}{'gained':>10}  95 % interval"
+        f"\n{f'{comparison.metric}, test split':18}{'initial':>10}{'fine-tuned':>12}{'gain':>10}  "
+        "95 % interval"
     ]
-    for whose, each in found.items():
-        gained = each["difference"]
-        ends = "too few to tell"
-        if gained["low"] is not None:
-            ends = f"{gained['low']:+.4f} to {gained['high']:+.4f}"
-        means = f"{each[RECEIVED]:10.4f}{each[TUNED]:10.4f}{gained['mean']:+10.4f}"
-        lines.append(
-            f"{whose:18}{means}  {ends} (images {gained['n']}, patients {gained['patients']})"
-        )
+    scores = {"own": comparison.own, "reference": comparison.reference}
+    for name, score in scores.items():
+        if score is None:
+            continue
+        gain = score.difference
+        ends = "too few to judge"
+        if gain.low is not None:
+            ends = f"{gain.low:+.4f} to {gain.high:+.4f}"
+        means = f"{score.initial:10.4f}{score.fine_tuned:12.4f}{gain.mean:+10.4f}"
+        lines.append(f"{name:18}{means}  {ends} (images {gain.n}, patients {gain.patients})")
     return lines

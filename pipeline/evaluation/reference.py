@@ -1,19 +1,22 @@
-"""What the sender of a received bundle told of it, beside what is found on own patients."""
+"""The evaluation of a received bundle's sender, beside one on own patients."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 from pipeline.data.drift import shift
-from pipeline.data.fingerprint import cohort_cases, look
+from pipeline.data.fingerprint import cohort_cases, inspect_cases
+from pipeline.evaluation.cases import ScoreSummary
 
 
-class Sender(NamedTuple):
-    """Where a packed bundle holds what its sender told.
+class ReferenceEvaluation(NamedTuple):
+    """Where a packed bundle holds the sender's evaluation.
 
     Attributes:
-        evaluation: the sender's numbers, a file.
+        evaluation: the sender's scores, a file.
         fingerprint: of the sender's training images, a file.
     """
 
@@ -21,26 +24,61 @@ class Sender(NamedTuple):
     fingerprint: str
 
 
-def beside(sender: Sender, own: Mapping[str, Any], dataset_dir: str) -> dict[str, Any]:
-    """Put the sender's numbers beside own ones, and the shift between both cohorts.
+class MeanInterval(BaseModel):
+    """A mean over cases with its 95 % interval over patients; see :class:`ScoreSummary`."""
+
+    model_config = ConfigDict(frozen=True)
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    patients: int
+
+
+class ScorePair(BaseModel):
+    """One score, of the sender and here."""
+
+    model_config = ConfigDict(frozen=True)
+    reference: MeanInterval
+    own: MeanInterval
+
+
+class ReferenceComparison(BaseModel):
+    """The sender's evaluation beside the own one.
+
+    Attributes:
+        scores: each score that both have.
+        shift: between both cohorts, see :func:`pipeline.data.drift.shift`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    scores: dict[str, ScorePair]
+    shift: dict[str, Any]
+
+
+def compare_with_reference(
+    reference: ReferenceEvaluation, own: Mapping[str, ScoreSummary], dataset_dir: str
+) -> ReferenceComparison:
+    """Put the sender's scores beside own ones, and the shift between both cohorts.
 
     Args:
-        sender: what was told.
-        own: what the evaluation found, with the scores of ``test``.
+        reference: the sender's.
+        own: scores of the own test split.
         dataset_dir: of the own cohort, of which the test split is compared.
 
-    Returns:
-        ``scores``: of each score that both have, the sender's and ours, each with mean, interval
-        and number of images. ``shift``: see :func:`pipeline.data.drift.shift`.
-
     Raises:
-        FileNotFoundError: the bundle lacks what was told.
+        FileNotFoundError: the bundle lacks the sender's evaluation.
     """
-    theirs = _read(sender.evaluation)["test"]
-    ours = own["test"]
-    scores = {name: {"sender": theirs[name], "own": ours[name]} for name in theirs if name in ours}
+    scores = {
+        name: ScorePair(
+            reference=MeanInterval(**score), own=MeanInterval(**own[name].model_dump())
+        )
+        for name, score in _read(reference.evaluation)["test"].items()
+        if name in own
+    }
     cases = [case for case in cohort_cases(Path(dataset_dir)) if case.split == "test"]
-    return {"scores": scores, "shift": shift(look(cases), _read(sender.fingerprint))}
+    between = shift(inspect_cases(cases), _read(reference.fingerprint))
+    return ReferenceComparison(scores=scores, shift=between)
 
 
 def _read(name: str) -> dict[str, Any]:

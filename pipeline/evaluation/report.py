@@ -18,6 +18,7 @@ from pipeline.files import atomic
 from pipeline.evaluation.cases import Case, Scoring
 from pipeline.metrics.overlap import METRICS
 from pipeline.evaluation.overlays import contours, overlay
+from pipeline.evaluation.summary import CrossvalSummary, EvaluationSummary, GroupComparison
 from pipeline.evaluation.threshold import Curve
 
 History = Mapping[str, Sequence[tuple[int, float]]]
@@ -30,7 +31,7 @@ class Report(NamedTuple):
     """What a report shows.
 
     Attributes:
-        found: the summary: what was chosen, test, baselines, groups, model, versions.
+        summary: of the evaluation.
         rows: the per-image table.
         names: of the scores in it.
         cases: the images, in the order of the rows.
@@ -39,7 +40,7 @@ class Report(NamedTuple):
         scoring: how the cases were scored.
     """
 
-    found: Mapping[str, Any]
+    summary: EvaluationSummary
     rows: Sequence[Mapping[str, Any]]
     names: Sequence[str]
     cases: Sequence[Case]
@@ -51,7 +52,7 @@ class Report(NamedTuple):
 def write_report(path: Path, report: Report) -> None:
     """Write the page, pictures and style inside it."""
     page = _template("report.html.jinja").render(
-        found=report.found,
+        summary=report.summary,
         rows=report.rows,
         names=report.names,
         patients_known="patient" in report.rows[0],
@@ -59,8 +60,8 @@ def write_report(path: Path, report: Report) -> None:
         metrics=list(METRICS),
         training=_training_curves(report.history) if report.history else None,
         threshold=_threshold_curve(report),
-        calibration=_calibration_curve(report.found["calibration"]),
-        age=_age_curve(report.found) if "age" in report.found else None,
+        calibration=_calibration_curve(report.summary.calibration),
+        age=_age_curve(report.summary),
         overlays=_chosen_overlays(report),
     )
     with atomic(path) as temporary:
@@ -68,22 +69,22 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def write_crossval_report(
-    path: Path, found: Mapping[str, Any], columns: Sequence[str], patients_known: bool
+    path: Path, summary: CrossvalSummary, columns: Sequence[str], patients_known: bool
 ) -> None:
     """Write the page of a cross-validation.
 
     Args:
         path: of the page.
-        found: as :func:`pipeline.evaluation.crossval.summarise_folds` returns it, and the bundle.
+        summary: of the folds.
         columns: of the groups.
-        patients_known: whether the cohort tells them.
+        patients_known: whether the cohort names them.
     """
     page = _template("crossval.html.jinja").render(
-        found=found,
+        summary=summary,
         columns=columns,
         patients_known=patients_known,
         metrics=list(METRICS),
-        age=_age_curve(found) if "age" in found else None,
+        age=_age_curve(summary),
     )
     with atomic(path) as temporary:
         temporary.write_text(page, "utf-8")
@@ -113,7 +114,8 @@ def _training_curves(history: History) -> str:
 
 
 def _threshold_curve(report: Report) -> str:
-    metric, threshold = report.found["threshold_metric"], report.found["threshold"]
+    metric = report.summary.threshold_metric
+    threshold = report.summary.operating_point.threshold
     figure = Figure(figsize=(4.4, 2.6), layout="constrained")
     axes = figure.subplots()
     axes.plot(report.curve.thresholds, report.curve.values(metric), color=VALIDATION)
@@ -126,11 +128,11 @@ def _threshold_curve(report: Report) -> str:
 
 def _calibration_curve(curve: Sequence[Sequence[float]]) -> str:
     """Draw the share of foreground against the predicted probability, and how many pixels each."""
-    predicted, there, pixels = curve
+    predicted, foreground, pixels = curve
     figure = Figure(figsize=(4.4, 3.2), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":")
-    axes.plot(predicted, there, color=TRAIN, marker="o", markersize=3)
+    axes.plot(predicted, foreground, color=TRAIN, marker="o", markersize=3)
     axes.set(ylabel="share of foreground", ylim=(0, 1))
     below.bar(predicted, pixels, width=0.04, color=TRAIN)
     below.set(xlabel="predicted probability", ylabel="pixels", yscale="log", xlim=(0, 1))
@@ -138,16 +140,18 @@ def _calibration_curve(curve: Sequence[Sequence[float]]) -> str:
     return _as_svg(figure)
 
 
-def _age_curve(found: Mapping[str, Any]) -> str:
-    """Draw the size of each age and the running mean of the metric."""
-    ages, sizes, means = zip(*found["age"], strict=True)
+def _age_curve(comparison: GroupComparison) -> str | None:
+    """Draw the size of each age and the running mean of the metric; None without ages."""
+    if comparison.age is None:
+        return None
+    ages, sizes, means = zip(*comparison.age, strict=True)
     figure = Figure(figsize=(6.4, 2.8), layout="constrained")
     axes = figure.subplots()
     axes.bar(ages, sizes, color="0.8")
     axes.set(xlabel="age", ylabel="images")
     right = axes.twinx()
     right.plot(ages, means, color=VALIDATION)
-    right.set_ylabel(f"running mean {found['group_metric']}")
+    right.set_ylabel(f"running mean {comparison.group_metric}")
     return _as_svg(figure)
 
 
@@ -163,19 +167,19 @@ def _chosen_overlays(report: Report) -> list[dict[str, Any]]:
     metric = next(iter(METRICS))
     order = sorted(range(len(report.rows)), key=lambda i: report.rows[i][metric])
     places = {"worst": 0, "best": len(order) - 1, "median": len(order) // 2}
-    shown = {place: title for title, place in reversed(places.items())}  # each case once
+    titles = {place: title for title, place in reversed(places.items())}  # each case once
     return [
         {
             "title": title,
             "row": report.rows[order[place]],
             **_pictures(report.cases[order[place]], report.scoring),
         }
-        for place, title in sorted(shown.items())
+        for place, title in sorted(titles.items())
     ]
 
 
 def _pictures(case: Case, scoring: Scoring) -> dict[str, str]:
-    masks = torch.from_numpy(scoring.found_in(case)[0])
+    masks = torch.from_numpy(scoring.masks_of(case)[0])
     return {
         "picture": _as_png(overlay(case.image, case.probability, case.truth, masks)),
         "contours": _as_png(contours(case.image, case.truth, masks)),

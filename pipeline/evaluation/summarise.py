@@ -1,4 +1,4 @@
-"""What an evaluation tells of its cases together."""
+"""Putting the scores of cases together: means, pooled values, baselines, groups."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from pipeline.data.columns import check_columns, check_list
+from pipeline.data.datalist import load_split
 from pipeline.data.image_statistics import read_pixels
 from pipeline.evaluation.baselines import (
     average_mask,
@@ -13,33 +15,33 @@ from pipeline.evaluation.baselines import (
     constant_answer,
     fixed_answer,
 )
-from pipeline.metrics.calibration import Calibration
-from pipeline.evaluation.cases import Case, Row, Scoring, outcomes, pooled, summary
-from pipeline.evaluation.groups import (
-    binned,
-    check_columns,
-    check_list,
-    check_metric,
-    gaps,
-    group_table,
-    running_mean,
+from pipeline.evaluation.cases import (
+    Case,
+    Row,
+    Scoring,
+    outcomes,
+    pooled,
+    score_names,
+    summarise_scores,
 )
+from pipeline.evaluation.groups import binned, check_metric, gaps, group_table, running_mean
+from pipeline.evaluation.overlays import stretched
+from pipeline.evaluation.summary import GapScore, GroupComparison, GroupScore
+from pipeline.metrics.calibration import Calibration
 from pipeline.metrics.instances import per_hundred_touching
 from pipeline.metrics.isbi import IsbiCurve
-from pipeline.evaluation.overlays import stretched
-from pipeline.training.data import load_split
 
-AGE_WINDOW = 10.0
-"""Years over which the curve over age is averaged, and of its bins."""
+AGE_WINDOW_YEARS = 10.0
+"""Over which the curve over age is averaged, and the width of its bins."""
 
 
 class Groups(NamedTuple):
-    """By what the test cases are grouped.
+    """By what cases are grouped.
 
     Attributes:
         columns: of the datalist, as ``sex`` and ``finding``.
         age: a column of numbers along which a curve is drawn.
-        metric: what is compared.
+        metric: that is compared.
     """
 
     columns: Sequence[str] = ()
@@ -47,22 +49,23 @@ class Groups(NamedTuple):
     metric: str = "iou"
 
 
-def scored(
-    cases: Sequence[Case],
-    rows: Sequence[Row],
-    names: Sequence[str],
-    scoring: Scoring,
+def summarise_cases(
+    cases: Sequence[Case], rows: Sequence[Row], scoring: Scoring
 ) -> dict[str, Any]:
-    """Put the scores together: means with intervals, pooled values, misses, calibration."""
+    """Put the scores together: means with intervals, pooled values, misses, calibration.
+
+    Returns:
+        Fields of :class:`pipeline.evaluation.summary.EvaluationSummary`.
+    """
     calibration = Calibration()
     for case in cases:
         calibration.add(case.probability, case.truth)
     together = pooled(cases, scoring)
     together |= {"ece_pooled": calibration.ece(), "brier_pooled": calibration.brier()}
-    if scoring.find_instances is not None:
+    if scoring.operating_point.instances is not None:
         together |= per_hundred_touching(rows)
-    found = {
-        "test": summary(rows, names),
+    fields: dict[str, Any] = {
+        "test": summarise_scores(rows, names_of_scores(cases, rows)),
         "test_pooled": together,
         "outcomes": outcomes(rows),
         "calibration": calibration.curve().tolist(),
@@ -71,8 +74,13 @@ def scored(
         curve = IsbiCurve()
         for case in cases:
             curve.add(case.probability[0].numpy(), case.truth[0].numpy() != 0)
-        found["isbi_best_threshold_on_test"] = curve.best()
-    return found
+        fields["isbi_best_threshold_on_test"] = curve.best()
+    return fields
+
+
+def names_of_scores(cases: Sequence[Case], rows: Sequence[Row]) -> list[str]:
+    """Return the names of the scores in the per-image table of cases."""
+    return score_names(rows, {name for case in cases for name in case.columns})
 
 
 def baselines(cases: Sequence[Case], dataset_dir: str) -> dict[str, dict[str, float]]:
@@ -80,12 +88,12 @@ def baselines(cases: Sequence[Case], dataset_dir: str) -> dict[str, dict[str, fl
     # no threshold notices that a normalised image is stretched
     pairs = [(255 * stretched(case.image), truth) for case in cases for truth in case.truth]
     _, intensity = best_intensity_threshold(pairs)
-    found = {"all foreground": constant_answer(pairs)}
+    scores = {"all foreground": constant_answer(pairs)}
     mean = mean_training_mask(cases, dataset_dir)
     if mean is not None:
-        found["mean of the training masks"] = fixed_answer(mean, [truth for _, truth in pairs])
-    found["best intensity threshold, chosen on test"] = {"accuracy": intensity}
-    return found
+        scores["mean of the training masks"] = fixed_answer(mean, [truth for _, truth in pairs])
+    scores["best intensity threshold, chosen on test"] = {"accuracy": intensity}
+    return scores
 
 
 def mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor | None:
@@ -102,7 +110,7 @@ def mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor 
     return average_mask(masks)
 
 
-def grouped(rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
+def compare_groups_of(rows: Sequence[Row], groups: Groups) -> GroupComparison:
     """Compare groups of cases, and draw the metric along age.
 
     A column that cannot group (an image lacks it, all have one value) is left out, and
@@ -113,37 +121,36 @@ def grouped(rows: Sequence[Row], groups: Groups) -> dict[str, Any]:
     """
     check_list("group_columns", groups.columns)
     ages = [] if groups.age is None else [groups.age]
-    found: dict[str, Any] = {"group_metric": groups.metric}
+    metric = groups.metric
     if groups.columns or ages:
-        check_metric(rows, groups.metric)
-    columns, found["left_out"] = _that_group(rows, groups.columns)
+        check_metric(rows, metric)
+    columns, left_out = _grouping(rows, groups.columns)
+    fields: dict[str, Any] = {}
     if columns:
-        found["groups"] = [
-            {**each.values, **each.interval._asdict(), "enough": each.enough}
-            for each in group_table(rows, columns, groups.metric)
+        fields["groups"] = [
+            GroupScore(**group.values, **group.interval._asdict(), enough=group.enough)
+            for group in group_table(rows, columns, metric)
         ]
-        found["gaps"] = [
-            {**gap._asdict(), "verdict": gap.verdict()}
-            for gap in gaps(rows, columns, groups.metric)
+        fields["gaps"] = [
+            GapScore(**gap._asdict(), verdict=gap.verdict()) for gap in gaps(rows, columns, metric)
         ]
-    ages, why = _that_group(rows, ages)
-    found["left_out"] += why
+    ages, reasons = _grouping(rows, ages)
     for age in ages:
-        found["age"] = running_mean(rows, age, groups.metric, AGE_WINDOW)
-        found["age_bins"] = [
-            {"age": each.values[age], **each.interval._asdict(), "enough": each.enough}
-            for each in binned(rows, age, groups.metric, AGE_WINDOW)
+        fields["age"] = running_mean(rows, age, metric, AGE_WINDOW_YEARS)
+        fields["age_bins"] = [
+            GroupScore(age=bin.values[age], **bin.interval._asdict(), enough=bin.enough)
+            for bin in binned(rows, age, metric, AGE_WINDOW_YEARS)
         ]
-    return found
+    return GroupComparison(group_metric=metric, left_out=[*left_out, *reasons], **fields)
 
 
-def _that_group(rows: Sequence[Row], columns: Sequence[str]) -> tuple[list[str], list[str]]:
+def _grouping(rows: Sequence[Row], columns: Sequence[str]) -> tuple[list[str], list[str]]:
     """The columns that group the rows, and of the others why not."""
-    kept, left_out = [], []
+    grouping, left_out = [], []
     for name in columns:
         try:
             check_columns(rows, [name])
-            kept.append(name)
+            grouping.append(name)
         except ValueError as error:
             left_out.append(str(error))
-    return kept, left_out
+    return grouping, left_out

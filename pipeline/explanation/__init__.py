@@ -1,5 +1,8 @@
-"""Why a network answers as it does: occlusion, latent space, feature maps, gradients, doubt."""
+"""What a model looks at, and what it knows of the images: occlusion, gradients, latent space."""
 
+from pipeline.explanation.case_explanation import CaseSettings
+from pipeline.explanation.explanation_run import explain
+from pipeline.explanation.latent_explanation import LatentSettings
 from pipeline.explanation.occlusion import Occlusion
 
-__all__ = ["Occlusion"]
+__all__ = ["CaseSettings", "LatentSettings", "Occlusion", "explain"]

@@ -10,7 +10,7 @@ from monai.transforms.inverse import InvertibleTransform
 from torch import Tensor
 from tqdm import tqdm
 
-from pipeline.evaluation.groups import check_list
+from pipeline.data.columns import check_list
 from pipeline.explanation.extremes import Extreme
 from pipeline.explanation.gradients import grad_cam, map_agreement, saliency
 from pipeline.explanation.maps import Correlations, mean_maps, suggested_features, redundancy

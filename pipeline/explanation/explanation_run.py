@@ -10,28 +10,27 @@ from monai.transforms import Compose
 
 from pipeline.files import atomic, write_json
 from pipeline.evaluation.cases import as_csv, lower_is_better
-from pipeline.evaluation.groups import check_list, check_metric
+from pipeline.data.columns import check_list
+from pipeline.evaluation.groups import check_metric
 from pipeline.explanation.extremes import extremes
 from pipeline.explanation.latent import check_clusters
 from pipeline.explanation.pictures import as_png
 from pipeline.explanation.section import write_with_section
 from pipeline.inference.mirrored import Mirrored
+from pipeline.inference.trained_model import TrainedModel
 from pipeline.networks import UNet, bottleneck_of, check_feature_names
 from pipeline.explanation.case_explanation import CaseExplainer, CaseSettings, Explained, explain_cases
 from pipeline.explanation.latent_explanation import LatentSettings, explain_latent
 from pipeline.explanation.images import Images
-from pipeline.tracking.store import evaluated
+from pipeline.tracking.store import find_evaluation
 from pipeline.evaluation.summarise import Groups
-from pipeline.tracking.run import Tracking
+from pipeline.tracking.run import Run
 
 
 def explain(
-    network: torch.nn.Module,
+    run: Run,
+    model: TrainedModel,
     preprocessing: Compose,
-    tracking: Tracking,
-    model: str,
-    folder: str,
-    dataset_dir: str,
     cases: CaseSettings,
     latent: LatentSettings,
     groups: Groups | None = None,
@@ -40,15 +39,12 @@ def explain(
     """Explain a model by the best and worst images of its evaluation, and by all images together.
 
     Writes pictures, tables, ``explanation.json`` and the evaluation's report with one more section
-    to ``folder``, and records all of it in a child of the MLflow run that trained the model.
+    to the run's folder, and records all of it in a child of the MLflow run that trained the model.
 
     Args:
-        network: with the model's weights.
+        run: of this explanation.
+        model: that is explained, with its network.
         preprocessing: of an entry of the datalist, its image and label.
-        tracking: the run of this explanation.
-        model: the weights.
-        folder: where to write.
-        dataset_dir: of the cohort.
         cases: how single images are explained.
         latent: how the images are clustered.
         groups: columns of the datalist, and the metric that best and worst are judged by.
@@ -60,37 +56,40 @@ def explain(
             metric that it lacks.
         FileNotFoundError: the folder holds no evaluation.
     """
-    with tracking.recorded():
+    run.parent = model.record.mlflow_run_id
+    with run.recorded():
         groups = groups or Groups()
-        network = whole(network.eval())
-        images = Images(dataset_dir, preprocessing)
+        network = whole(model.network.eval())
+        images = Images(run.dataset_dir, preprocessing)
         explainer = CaseExplainer(network, cases)
         check_feature_names(network, [latent.layer or bottleneck_of(network)])
         check_clusters(len(images), latent.clusters)
-        rows, page = evaluated(tracking, model, evaluation, images.sha256)
+        rows, page = find_evaluation(run, model.record.mlflow_run_id, model.path, evaluation)
         check_metric(rows, groups.metric)
         columns, without = group_columns(groups.columns, rows, images.columns())
-        here = [row for row in rows if row["image"] in images]
-        if not here:
-            raise ValueError(f"{dataset_dir}: holds no image of the evaluation; give its cohort")
-        chosen = extremes(here, columns, groups.metric, lower_is_better(groups.metric))
+        in_cohort = [row for row in rows if row["image"] in images]
+        if not in_cohort:
+            raise ValueError(
+                f"{run.dataset_dir}: holds no image of the evaluation; give its cohort"
+            )
+        chosen = extremes(in_cohort, columns, groups.metric, lower_is_better(groups.metric))
         of_all = explain_latent(network, images, columns, latent)
         of_cases = explain_cases(explainer, images, chosen, groups.metric)
         found = {
-            "model": model,
+            "model": str(model.path),
             "metric": groups.metric,
             "columns": columns,
             "without_groups": without,
-            "evaluated": {"images": len(rows), "in this cohort": len(here)},
+            "evaluated": {"images": len(rows), "in this cohort": len(in_cohort)},
             **of_cases.found,
             **of_all.found,
         }
-        out = Path(folder)
+        out = run.folder
         written = _write(out, found, (of_cases, of_all))
         pictures = [path for path in written if path.suffix == ".png"]
         write_with_section(out / "report.html", page, found, pictures)
-        _record(tracking, [*written, out / "report.html"], found)
-        print(_told(found, out, tracking))
+        _record(run, [*written, out / "report.html"], found)
+        print(_told(found, out, run))
 
 
 def whole(network: torch.nn.Module) -> torch.nn.Module:
@@ -144,21 +143,21 @@ def _write(out: Path, found: Mapping[str, Any], parts: Sequence[Explained]) -> l
     return [*written, out / "explanation.json"]
 
 
-def _record(tracking: Tracking, files: Sequence[Path], found: Mapping[str, Any]) -> None:
+def _record(run: Run, files: Sequence[Path], found: Mapping[str, Any]) -> None:
     for name in ("agreement_saliency", "agreement_grad_cam", "uncertainty_finds_errors"):
         values = [row[name] for row in found["cases"] if row.get(name) is not None]
         if values:
-            tracking.log_metrics({f"explain_{name}": sum(values) / len(values)})
+            run.log_metrics({f"explain_{name}": sum(values) / len(values)})
     for row in found["latent"].get("agreement", ()):
         # MLflow allows few characters in a name
-        tracking.log_metrics(
+        run.log_metrics(
             {f"explain_ami_{re.sub(r'[^0-9A-Za-z]+', '_', row['groups'])}": row["ami"]}
         )
     for path in files:
-        tracking.log_artifact(path)
+        run.log_artifact(path)
 
 
-def _told(found: Mapping[str, Any], out: Path, tracking: Tracking) -> str:
+def _told(found: Mapping[str, Any], out: Path, run: Run) -> str:
     hidden = found["occlusion"]
     given = f" ({hidden['given']})" if hidden["given"] else ""
     lines = [
@@ -180,5 +179,5 @@ def _told(found: Mapping[str, Any], out: Path, tracking: Tracking) -> str:
         )
         lines.append(f"channels    {left} of {all_} say something of their own{narrow}")
     lines.append(f"report      {out / 'report.html'}")
-    lines.append(f"MLflow run  {tracking.run_name} in experiment {tracking.experiment}")
+    lines.append(f"MLflow run  {run.where()}")
     return "\n".join(lines)

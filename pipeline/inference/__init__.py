@@ -1,32 +1,25 @@
 """From a trained model and images to probability maps and masks."""
 
-from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.dihedral import DihedralInferer
+from pipeline.inference.folder import find_cases
 from pipeline.inference.input_check import InputCheck
-from pipeline.inference.folder import find_images, find_volumes
-from pipeline.inference.postprocessing import Postprocessing
-from pipeline.inference.trained_model import (
-    cell_finder_of,
-    load_network,
-    mask_finder_of,
-    threshold_of,
-    tta_of,
-)
+from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.overlap_tile import OverlapTileInferer
-from pipeline.inference.writer import WritePredictions
+from pipeline.inference.postprocessing import Postprocessing
+from pipeline.inference.trained_model import TrainedModel, initial_network
+from pipeline.inference.watershed_instances import WatershedInstances
+from pipeline.inference.writer import WritePredictions, to_file_voxels
 
 __all__ = [
-    "WatershedInstances",
     "DihedralInferer",
     "InputCheck",
-    "Postprocessing",
+    "OperatingPoint",
     "OverlapTileInferer",
+    "Postprocessing",
+    "TrainedModel",
+    "WatershedInstances",
     "WritePredictions",
-    "cell_finder_of",
-    "find_images",
-    "find_volumes",
-    "load_network",
-    "mask_finder_of",
-    "threshold_of",
-    "tta_of",
+    "find_cases",
+    "initial_network",
+    "to_file_voxels",
 ]

@@ -54,9 +54,9 @@ class DihedralInferer(Inferer):
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
         """Return the logits of the mean probabilities."""
-        plain = convert_to_tensor(inputs, track_meta=False)
         if self.versions == 1:
-            return self.inferer(plain, network, *args, **kwargs)
+            return self.inferer(inputs, network, *args, **kwargs)
+        plain = convert_to_tensor(inputs, track_meta=False)
         turned_back = []
         for k in range(self.versions):
             logits = self.inferer(self.dihedral(plain, k), network, *args, **kwargs)

@@ -7,6 +7,16 @@ from pipeline.data.readers import NIFTI, SUFFIXES, TIFF, count_pages, suffix_of
 from pipeline.data.volumes import VOLUMES
 
 
+def find_cases(folder: str, spatial_dims: int = 2) -> list[dict[str, str]]:
+    """List what a network of 2 or 3 dimensions infers in a folder: images, or volumes.
+
+    Raises:
+        FileNotFoundError: no such folder, or nothing to infer in it.
+        ValueError: an image is corrupt, or two differ in their suffix alone.
+    """
+    return find_volumes(folder) if spatial_dims == 3 else find_images(folder)
+
+
 def find_images(folder: str) -> list[dict[str, str]]:
     """List the images directly in a folder, sorted; a stack gives an entry for each page.
 
@@ -36,8 +46,8 @@ def find_volumes(folder: str) -> list[dict[str, str]]:
     root = Path(folder).resolve()
     if not root.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give --image_dir a folder of volumes")
-    found = [path for path in root.iterdir() if not path.name.startswith(".")]
-    files = sorted(path for path in found if path.is_dir() or suffix_of(path) in VOLUMES)
+    paths = [path for path in root.iterdir() if not path.name.startswith(".")]
+    files = sorted(path for path in paths if path.is_dir() or suffix_of(path) in VOLUMES)
     if not files:
         raise FileNotFoundError(
             f"{folder}: no volume in this folder; expected {' '.join(VOLUMES)}, or a folder for "

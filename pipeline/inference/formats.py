@@ -1,6 +1,6 @@
-"""Saving probabilities, masks and cells in the format of the image they belong to.
+"""Saving probabilities, masks and instances in the format of the image they belong to.
 
-Boolean arrays are masks, whole numbers are cells, fractions are probabilities.
+Boolean arrays are masks, whole numbers are instances, fractions are probabilities.
 """
 
 from pathlib import Path
@@ -13,16 +13,16 @@ from PIL import Image
 from pipeline.data.readers import NIFTI, TIFF, suffix_of
 
 
-def in_16_bits(cells: np.ndarray, source: Path) -> np.ndarray:
-    """Return the numbers of cells as uint16.
+def in_16_bits(instances: np.ndarray, source: Path) -> np.ndarray:
+    """Return the numbers of instances as uint16.
 
     Raises:
         ValueError: there are more than 16 bits can number.
     """
     most = np.iinfo(np.uint16).max
-    if cells.max(initial=0) > most:
-        raise ValueError(f"{source}: more than {most} cells, which 16 bits cannot number")
-    return cells.astype(np.uint16)
+    if instances.max(initial=0) > most:
+        raise ValueError(f"{source}: more than {most} instances, which 16 bits cannot number")
+    return instances.astype(np.uint16)
 
 
 def save_pages(path: Path, pages: np.ndarray, source: Path) -> None:

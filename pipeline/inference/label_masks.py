@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.metrics.contingency import Label
 
 InstanceFunction = Callable[[NDArray[np.floating], float], Label]
-"""Finds the cells in a probability map, ``(*spatial)``, given the threshold."""
+"""Separates the instances in a probability map, ``(*spatial)``, given the threshold."""
 
 MaskFunction = Callable[[NDArray[np.floating], float], NDArray[np.bool_]]
 """Turns the probability map of a label, ``(*spatial)``, into its mask, given the threshold."""
@@ -36,7 +36,7 @@ def label_masks(
         >>> label_masks(probability, 0.5).astype(int).tolist()
         [[[1, 0, 0]], [[0, 1, 0]]]
     """
-    masks = np.stack([postprocessing(each, threshold) for each in probability])
+    masks = np.stack([postprocessing(label, threshold) for label in probability])
     if len(masks) > 1:
         winner = np.where(masks, probability, -1).argmax(0)
         numbers = np.arange(len(masks)).reshape(-1, *[1] * winner.ndim)
@@ -48,13 +48,13 @@ def masks_and_instances(
     probability: NDArray[np.floating],
     threshold: float,
     postprocessing: MaskFunction,
-    find_instances: InstanceFunction | None,
+    separate: InstanceFunction | None,
 ) -> tuple[NDArray[np.bool_], Label | None]:
-    """Return the mask of each label, and the cells of the first where they are told apart.
+    """Return the mask of each label, and the instances of the first where they are separated.
 
-    The mask is then that of the cells.
+    The mask is then that of the instances.
     """
-    if find_instances is None:
+    if separate is None:
         return label_masks(probability, threshold, postprocessing), None
-    cells = find_instances(probability[0], threshold)
-    return cells[None] > 0, cells
+    instances = separate(probability[0], threshold)
+    return instances[None] > 0, instances

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,79 +11,88 @@ from scipy.ndimage import binary_fill_holes
 from scipy.ndimage import label as connected_components
 
 
+@dataclass(frozen=True)
 class Postprocessing:
-    """Cuts a probability map at the threshold and cleans the mask.
+    """Thresholds a probability map and post-processes the mask.
 
-    In this order: components smaller than ``smallest`` go; all but the largest go; holes are
-    filled. Components touch by faces.
+    In this order: components smaller than ``min_pixels`` are removed; all but the largest are
+    removed; holes are filled. Components touch by faces.
 
     Args:
-        smallest: pixels a component needs to stay; 0 keeps all.
-        largest_alone: whether the largest component alone stays.
-        fill_holes: whether background that is shut in becomes foreground.
+        min_pixels: pixels that a component needs to stay; 0 keeps all.
+        largest_only: whether the largest component alone stays.
+        fill_holes: whether enclosed background becomes foreground.
 
     Raises:
         ValueError: a negative size.
 
     Example:
         >>> row = np.array([[0.9, 0.1, 0.9, 0.9]])
-        >>> Postprocessing(smallest=2)(row, 0.5).astype(int).tolist()
+        >>> Postprocessing(min_pixels=2)(row, 0.5).astype(int).tolist()
         [[0, 0, 1, 1]]
+        >>> str(Postprocessing(min_pixels=18, fill_holes=True))
+        'components of 18 pixels or more, holes filled'
     """
 
-    def __init__(
-        self, smallest: int = 0, largest_alone: bool = False, fill_holes: bool = False
-    ) -> None:
-        if smallest < 0:
-            raise ValueError(f"smallest: found {smallest}, expected 0 or more pixels")
-        self.smallest, self.largest_alone, self.fill_holes = smallest, largest_alone, fill_holes
+    min_pixels: int = 0
+    largest_only: bool = False
+    fill_holes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.min_pixels < 0:
+            raise ValueError(f"min_pixels: found {self.min_pixels}, expected 0 or more pixels")
 
     def __call__(self, probability: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
         """Return the mask, ``(*spatial)`` as the map."""
         mask: NDArray[np.bool_] = probability >= threshold
-        if self.smallest > 1 or self.largest_alone:
+        if self.min_pixels > 1 or self.largest_only:
             mask = self._without_small(mask)
         if self.fill_holes:
             mask = binary_fill_holes(mask)
         return mask
 
+    def __str__(self) -> str:
+        """Say in words what is done to a mask."""
+        parts = []
+        if self.min_pixels > 1:
+            parts.append(f"components of {self.min_pixels} pixels or more")
+        if self.largest_only:
+            parts.append("largest component only")
+        if self.fill_holes:
+            parts.append("holes filled")
+        return ", ".join(parts) or "none"
+
     def _without_small(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        pieces, count = connected_components(mask)
+        components, count = connected_components(mask)
         if not count:
             return mask
-        sizes = np.bincount(pieces.ravel())
+        sizes = np.bincount(components.ravel())
         sizes[0] = 0
-        kept = sizes >= max(1, self.smallest)
-        if self.largest_alone:
-            kept &= np.arange(len(sizes)) == sizes.argmax()
-        out: NDArray[np.bool_] = kept[pieces]
+        stays = sizes >= max(1, self.min_pixels)
+        if self.largest_only:
+            stays &= np.arange(len(sizes)) == sizes.argmax()
+        out: NDArray[np.bool_] = stays[components]
         return out
 
-    def settings(self) -> dict[str, Any]:
-        """Return the arguments that make another one like it."""
-        return {
-            "smallest": self.smallest,
-            "largest_alone": self.largest_alone,
-            "fill_holes": self.fill_holes,
-        }
 
+def candidates(
+    truths: Sequence[NDArray[np.bool_]], remove_small: bool = True
+) -> Iterator[Postprocessing]:
+    """Yield the post-processing worth trying on a data set, the one that does nothing first.
 
-def candidates(truths: Sequence[NDArray[np.bool_]], specks: bool = True) -> Iterator[Postprocessing]:
-    """Yield what is worth trying on a data set, the one that does nothing first.
-
-    Specks are sought below half of the smallest true component (of those above the 2nd percentile
-    of sizes, which leaves out slips of the pen).
+    Small components are sought below half of the smallest true component (of those above the 2nd
+    percentile of sizes, which leaves out slips of the pen).
 
     Args:
         truths: masks of validation images, ``(*spatial)`` each.
-        specks: whether to try leaving out small components.
+        remove_small: whether to try the removal of small components.
     """
     sizes = [
         size for truth in truths for size in np.bincount(connected_components(truth)[0].ravel())[1:]
     ]
-    speck = int(np.percentile(sizes, 2) / 2) if sizes else 0
+    small = int(np.percentile(sizes, 2) / 2) if sizes else 0
     kinds: list[Mapping[str, Any]] = [{}]
-    kinds += [{"smallest": speck}] if specks and speck > 1 else []
-    kinds += [{"largest_alone": True}]
+    kinds += [{"min_pixels": small}] if remove_small and small > 1 else []
+    kinds += [{"largest_only": True}]
     for fill, kind in itertools.product((False, True), kinds):
         yield Postprocessing(**kind, fill_holes=fill)

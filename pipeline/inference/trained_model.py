@@ -1,36 +1,194 @@
-"""A trained model on disk: its weights, and the record beside them that says where it is from."""
+"""A trained model: its weights and their record, read and hashed once."""
 
-import json
+import hashlib
+import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.files import sha256, write_json
+from pipeline.files import atomic, write_text
+from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.watershed_instances import WatershedInstances
-from pipeline.inference.postprocessing import Postprocessing
-from pipeline.networks.weights import load_weights, read_checkpoint
+from pipeline.networks.weights import load_weights
+from pipeline.schemas import first_error, read_schema
 
 
-def load_network(
-    network: torch.nn.Module, path: str | None, device: torch.device | str = "cpu"
-) -> torch.nn.Module:
-    """Give a network the weights of ``path`` and move it to a device.
+class ModelRecord(BaseModel):
+    """What is known of a model's weights: ``model.json`` beside ``model.pt``.
+
+    Attributes:
+        bundle: name of the bundle.
+        run_name: name of the run that trained it.
+        mlflow_run_id: id of that run; None for weights that none trained.
+        sha256: hash of the weights' file.
+        datalist_sha256: hash of the datalist of its cohort.
+        device: that it was trained on.
+        epoch: whose weights these are.
+        key_metric: by which that epoch is the best.
+        key_metric_value: its value on validation.
+        trained_on: hashes of the images that it was trained on.
+        chosen_on: hashes of the images that chose it.
+        tags: further tags of the run: paper, experiment, ….
+        operating_point: how its probabilities become masks; None before it is evaluated.
+        members_sha256: hashes of the members of an ensemble.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    bundle: str
+    run_name: str
+    sha256: str
+    mlflow_run_id: str | None = None
+    datalist_sha256: str = ""
+    device: str = ""
+    epoch: int | None = None
+    key_metric: str = ""
+    key_metric_value: float | None = None
+    trained_on: list[str] = []
+    chosen_on: list[str] = []
+    tags: dict[str, str] = {}
+    operating_point: OperatingPoint | None = None
+    members_sha256: list[str] = []
+
+
+class TrainedModel:
+    """A model on disk: a network with its weights, and what is known of them.
 
     Args:
-        network: made by the config.
-        path: of the weights; None: it keeps its own, as a training that begins anew wants it.
-        device: where it is used.
+        path: of the weights, ``model.pt``; their record ``model.json`` lies beside them.
+        network: that takes the weights; None where they are not used.
+        device: where the network is used.
+        symmetries: how many symmetries test-time augmentation may average; before an evaluation
+            selects their number, all of them are.
+        instances: separates touching instances; None: they are not separated. An evaluation may
+            select another floor.
+
+    Attributes:
+        path: of the weights.
+        weights: by name.
+        record: see :class:`ModelRecord`.
+        network: with the weights, on the device, or None.
+
+    Raises:
+        FileNotFoundError: no weights or no record there.
+        ValueError: weights that are not readable, of another network, or not the record's.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        network: torch.nn.Module | None = None,
+        device: torch.device | str = "cpu",
+        symmetries: int = 1,
+        instances: WatershedInstances | None = None,
+    ) -> None:
+        self.path = Path(path)
+        content = read_weights(self.path)
+        self.record = read_record(self.path)
+        if self.record.sha256 != _sha256(content):
+            raise ValueError(
+                f"{record_path(self.path)}: belongs to other weights than {self.path.name}; copy "
+                "both together"
+            )
+        self.weights = parse_weights(content, self.path)
+        self.default = OperatingPoint(tta_versions=symmetries, instances=instances)
+        self.network = network
+        if network is not None:
+            load_weights(network, self.weights, self.path)
+            self.network = on_device(network, device)
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """What an evaluation selected; before that, the threshold 1/2 and all symmetries."""
+        return self.record.operating_point or self.default
+
+    def operating_point_with(
+        self, threshold: float | None = None, tta_versions: int | None = None
+    ) -> OperatingPoint:
+        """Return the operating point with a given threshold or number of symmetries, if any.
+
+        Raises:
+            ValueError: a threshold outside 0 to 1, or a number outside 1 to 8.
+        """
+        given = {"threshold": threshold, "tta_versions": tta_versions}
+        changes = {key: value for key, value in given.items() if value is not None}
+        try:
+            return OperatingPoint(**{**dict(self.operating_point), **changes})
+        except ValidationError as error:
+            raise ValueError(f"{self.path}: {first_error(error)}") from None
+
+    def store(self, operating_point: OperatingPoint) -> None:
+        """Keep an operating point in the record."""
+        self.record = self.record.model_copy(update={"operating_point": operating_point})
+        write_record(self.path, self.record)
+
+
+def save_model(path: Path, weights: Mapping[str, Any], **known: Any) -> ModelRecord:
+    """Write weights and their record, and return the record.
+
+    Args:
+        path: ``model.pt``.
+        weights: the state of a network.
+        known: the fields of :class:`ModelRecord` but the hash.
+
+    Raises:
+        OSError: there is no room, or the folder cannot be written.
+    """
+    content = serialise(weights)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+    record = ModelRecord(sha256=_sha256(content), **known)
+    write_record(path, record)
+    return record
+
+
+def serialise(content: Mapping[str, Any]) -> bytes:
+    """Return tensors and plain values as torch stores them.
+
+    In memory: on a full disk torch's own writer hides the reason.
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    return buffer.getvalue()
+
+
+def read_weights(path: Path) -> bytes:
+    """Read a file of weights.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a checkpoint, or one of another network.
     """
-    if path is not None:
-        load_weights(network, read_checkpoint(Path(path)), Path(path))
-    if any(weight.ndim == 5 for weight in network.parameters()):  # a network of volumes
-        return network.to(device)
-    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; train first, or give its path")
+    return path.read_bytes()
+
+
+def parse_weights(content: bytes, path: Path) -> dict[str, Any]:
+    """Return the tensors and plain values of a file; nothing in it is executed.
+
+    Raises:
+        ValueError: not such a file, or a truncated one.
+    """
+    try:
+        weights: dict[str, Any] = torch.load(
+            io.BytesIO(content), map_location="cpu", weights_only=True
+        )
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path}: not a readable checkpoint ({reason}); restore it") from None
+    return weights
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a file of tensors and plain values; nothing in it is executed.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not such a file, or a truncated one.
+    """
+    return parse_weights(read_weights(path), path)
 
 
 def record_path(model: Path) -> Path:
@@ -38,68 +196,47 @@ def record_path(model: Path) -> Path:
     return model.with_suffix(".json")
 
 
-def read_record(model: Path) -> dict[str, Any]:
-    """Read the record of a model.
+def read_record(model: Path) -> ModelRecord:
+    """Read the record of a model, without its weights.
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it belongs to other weights.
+        ValueError: not a record.
     """
-    path = record_path(model)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; training writes it beside the weights")
-    record: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    if record["sha256"] != sha256(model):
-        raise ValueError(f"{path}: belongs to other weights than {model.name}; copy both together")
-    return record
+    remedy = "training writes it beside the weights; train again"
+    return read_schema(record_path(model), ModelRecord, remedy)
 
 
-def store_choices(model: Path, **chosen: Any) -> None:
-    """Add what was chosen on validation to the record of a model: threshold, cleaning, ….
+def write_record(model: Path, record: ModelRecord) -> None:
+    """Write the record of a model."""
+    write_text(record_path(model), record.model_dump_json(indent=2) + "\n")
+
+
+def initial_network(
+    network: torch.nn.Module, init_from: str | None, device: torch.device | str
+) -> torch.nn.Module:
+    """Return the network that a training begins with.
+
+    Args:
+        network: made by the config.
+        init_from: weights to begin from; None: the network's own.
+        device: where it is trained.
 
     Raises:
-        FileNotFoundError: the model has no record.
-        ValueError: the record belongs to other weights.
+        FileNotFoundError: no such file.
+        ValueError: not a checkpoint, or one of another network.
     """
-    write_json(record_path(model), {**read_record(model), **chosen})
+    if init_from is not None:
+        load_weights(network, read_checkpoint(Path(init_from)), Path(init_from))
+    return on_device(network, device)
 
 
-def threshold_of(path: str) -> float:
-    """Return the threshold that evaluation chose on validation for a model; 1/2 before that.
-
-    Raises:
-        FileNotFoundError: the model has no record.
-        ValueError: the record belongs to other weights.
-    """
-    return float(read_record(Path(path)).get("threshold", 0.5))
+def on_device(network: torch.nn.Module, device: torch.device | str) -> torch.nn.Module:
+    """Move a network to a device; one of flat images with its channels last, which is faster."""
+    if any(weight.ndim == 5 for weight in network.parameters()):  # a network of volumes
+        return network.to(device)
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def tta_of(path: str) -> int:
-    """Return how many symmetries evaluation chose to average; 8 before that.
-
-    Raises:
-        FileNotFoundError: the model has no record.
-        ValueError: the record belongs to other weights.
-    """
-    return int(read_record(Path(path)).get("tta_versions") or 8)
-
-
-def mask_finder_of(path: str) -> Postprocessing:
-    """Return what evaluation chose to do to the mask; nothing before that.
-
-    Raises:
-        FileNotFoundError: the model has no record.
-        ValueError: the record belongs to other weights.
-    """
-    return Postprocessing(**read_record(Path(path)).get("cleaning", {}))
-
-
-def cell_finder_of(path: str, usual: WatershedInstances) -> WatershedInstances:
-    """Return how evaluation chose to tell cells apart; as usual before that.
-
-    Raises:
-        FileNotFoundError: the model has no record.
-        ValueError: the record belongs to other weights.
-    """
-    chosen = read_record(Path(path)).get("cells")
-    return WatershedInstances(**chosen) if chosen else usual
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -10,68 +10,61 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd
 from monai.utils import convert_to_tensor
 
-from pipeline.files import atomic, sha256, write_json
+from pipeline.files import atomic, write_json
 from pipeline.data.readers import count_pages, split_page
-from pipeline.inference.label_masks import masks_and_instances
-from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import in_16_bits, save_pages, save_volume
-from pipeline.inference.postprocessing import Postprocessing
+from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.trained_model import TrainedModel
 from pipeline.provenance import versions
 
 
 class WritePredictions:
     """Write a probability map and a mask of each image that an evaluator infers, and a report.
 
-    ``folder/probability/NAME``, ``folder/mask/NAME`` and, where cells are to be told apart,
-    ``folder/cells/NAME`` lie as the image does and have its size:
+    ``folder/probability/NAME``, ``folder/mask/NAME`` and, where instances are separated,
+    ``folder/instances/NAME`` lie as the image does and have its size:
 
-    ======  ===================  =========  =======  ============================
-    image   probability          mask       cells    also
-    ======  ===================  =========  =======  ============================
-    PNG     16 bits, 65535 is 1  0 and 255  16 bits  JPEG, BMP, DICOM become PNG
+    ======  ===================  =========  =========  ============================
+    image   probability          mask       instances  also
+    ======  ===================  =========  =========  ============================
+    PNG     16 bits, 65535 is 1  0 and 255  16 bits    JPEG, BMP, DICOM become PNG
     TIFF    float32, all pages   0 and 255  16 bits
-    NIfTI   float32              0 and 1    16 bits  affine and units kept
-    volume  float32              0 and 1    16 bits  NIfTI, whatever it was
-    ======  ===================  =========  =======  ============================
+    NIfTI   float32              0 and 1    16 bits    affine and units kept
+    volume  float32              0 and 1    16 bits    NIfTI, whatever it was
+    ======  ===================  =========  =========  ============================
 
     A volume is what a network of three dimensions infers; TIFF and NIfTI hold pages for a flat one.
 
-    ``folder/run_report.json`` holds versions, device, threshold, the model's hash and the seconds
-    each image took.
+    ``folder/run_report.json`` holds versions, device, operating point, the model's hash and the
+    seconds that each image took.
 
     Args:
         folder: where to write.
-        threshold: at and above which a probability is foreground.
-        model: the weights, whose hash is reported.
+        model: that infers.
+        operating_point: how probabilities become masks; None: the model's own.
         report: what else the report says.
-        find_instances: tells the cells of each page apart, which are then written too.
-        labels: of a network of several labels, the name of each and its number in the mask; its
-            probabilities are then written to ``folder/probability/LABEL/NAME``. Where two labels
-            are probable, the more probable one is in the mask.
-        postprocessing: makes the mask of a label from its probabilities; by default the threshold alone.
-        input_check: says in what an image differs from the training's; the report then flags it.
+        labels: name of each label and its number in the mask. Of several, probabilities are
+            written to ``folder/probability/LABEL/NAME``, and where two are probable, the more
+            probable one is in the mask.
+        input_check: says in what an image differs from the training images; the report flags it.
     """
 
     def __init__(
         self,
         folder: str,
-        threshold: float,
-        model: str,
+        model: TrainedModel,
+        operating_point: OperatingPoint | None = None,
         report: dict[str, Any] | None = None,
-        find_instances: WatershedInstances | None = None,
         labels: Mapping[str, int] | None = None,
-        postprocessing: Postprocessing | None = None,
         input_check: Callable[[Path], list[str]] | None = None,
     ) -> None:
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold {threshold}: expected a probability from 0 to 1")
-        self.folder, self.threshold = Path(folder), threshold
-        self.model, self.report = Path(model), report or {}
-        self.find_instances, self.labels = find_instances, labels or {}
-        self.postprocessing = postprocessing or Postprocessing()
+        self.folder, self.model, self.report = Path(folder), model, report or {}
+        self.operating_point = operating_point or model.operating_point
+        self.labels = labels if labels and len(labels) > 1 else {}
         self.input_check = input_check
         self.pages: list[np.ndarray] = []
         self.written: list[dict[str, Any]] = []
@@ -102,28 +95,24 @@ class WritePredictions:
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = np.stack(self.pages, axis=1), []
-        found = [self._masks_and_cells(pages[:, i]) for i in range(pages.shape[1])]
-        arrays = self._arrays(pages, np.stack([masks for masks, _ in found], axis=1))
-        told = {"pages": pages.shape[1]}
-        numbered = [cells for _, cells in found if cells is not None]
+        outputs = [self.operating_point.masks(pages[:, i]) for i in range(pages.shape[1])]
+        arrays = self._arrays(pages, np.stack([masks for masks, _ in outputs], axis=1))
+        counts = {"pages": pages.shape[1]}
+        numbered = [instances for _, instances in outputs if instances is not None]
         if numbered:
-            arrays["cells"] = in_16_bits(np.stack(numbered), path)
-            told["cells"] = sum(int(page.max()) for page in numbered)
-        self._write(path, written_name(path), arrays, partial(save_pages, source=path), told)
+            arrays["instances"] = in_16_bits(np.stack(numbered), path)
+            counts["instances"] = sum(int(page.max()) for page in numbered)
+        self._write(path, written_name(path), arrays, partial(save_pages, source=path), counts)
 
     def _write_volume(self, path: Path, probability: np.ndarray, affine: np.ndarray) -> None:
-        masks, cells = self._masks_and_cells(probability)
+        masks, instances = self.operating_point.masks(probability)
         arrays = self._arrays(probability, masks)
-        told: dict[str, Any] = {"voxels": list(probability.shape[1:])}
-        if cells is not None:
-            arrays["cells"] = in_16_bits(cells, path)
-            told["cells"] = int(cells.max())
+        counts: dict[str, Any] = {"voxels": list(probability.shape[1:])}
+        if instances is not None:
+            arrays["instances"] = in_16_bits(instances, path)
+            counts["instances"] = int(instances.max())
         save = partial(save_volume, affine=affine)
-        self._write(path, written_volume(path), arrays, save, told)
-
-    def _masks_and_cells(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """The mask of each label of one page or volume, ``(K, *spatial)``, and its cells."""
-        return masks_and_instances(probability, self.threshold, self.postprocessing, self.find_instances)
+        self._write(path, written_volume(path), arrays, save, counts)
 
     def _arrays(self, probability: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
         """What is written of the probabilities and masks of each label, ``(K, ...)``."""
@@ -137,7 +126,7 @@ class WritePredictions:
         numbers = np.array(list(self.labels.values()), np.uint8)
         mask = np.where(masks.any(axis=0), numbers[masks.argmax(0)], np.uint8(0))
         maps = zip(self.labels, probability, strict=True)
-        return {**{f"probability/{name}": each for name, each in maps}, "mask": mask}
+        return {**{f"probability/{name}": label for name, label in maps}, "mask": mask}
 
     def _write(
         self,
@@ -145,7 +134,7 @@ class WritePredictions:
         name: str,
         arrays: dict[str, np.ndarray],
         save: Callable[[Path, np.ndarray], None],
-        told: dict[str, Any],
+        counts: dict[str, Any],
     ) -> None:
         for kind, array in arrays.items():
             with atomic(self.folder / kind / name) as temporary:
@@ -155,7 +144,7 @@ class WritePredictions:
             {
                 "image": path.name,
                 "written_as": name,
-                **told,
+                **counts,
                 "foreground": round(float((arrays["mask"] > 0).mean()), 4),
                 "seconds": round(now - self.clock, 3),
                 **self._quality(path),
@@ -167,21 +156,17 @@ class WritePredictions:
         if self.input_check is None:
             return {}
         differences = self.input_check(path)
-        return {
-            "quality": "unlike the training images" if differences else "as the training images",
-            "differences": differences,
-        }
+        quality = "unlike the training images" if differences else "like the training images"
+        return {"quality": quality, "differences": differences}
 
     def _finish(self, engine: Engine) -> None:
         seconds = sum(image["seconds"] for image in self.written)
         write_json(
             self.folder / "run_report.json",
             {
-                "model": str(self.model),
-                "model_sha256": sha256(self.model),
-                "threshold": self.threshold,
-                "cleaning": self.postprocessing.settings(),
-                **({"cells": self.find_instances.settings()} if self.find_instances else {}),
+                "model": str(self.model.path),
+                "model_sha256": self.model.record.sha256,
+                **self.operating_point.model_dump(),
                 **self.report,
                 "device": str(engine.state.device),
                 "versions": versions(),
@@ -192,8 +177,20 @@ class WritePredictions:
         )
         print(
             f"{len(self.written)} images, {seconds / len(self.written):.2f} s each, at threshold "
-            f"{self.threshold:.3f}: {self.folder}/mask, /probability, /run_report.json"
+            f"{self.operating_point.threshold:.3f}: {self.folder}/mask, /probability, "
+            "/run_report.json"
         )
         for image in self.written:
             for difference in image.get("differences", ()):
                 print(f"quality     {image['image']}: {difference}")
+
+
+def to_file_voxels(preprocessing: Compose, spatial_dims: int) -> Compose:
+    """Return the transforms that bring a prediction back to the voxels of its file.
+
+    Flat images keep their pixels through preprocessing; volumes may be turned and resampled.
+    """
+    if spatial_dims == 2:
+        return Compose([])
+    back = {"keys": "pred", "transform": preprocessing, "orig_keys": "image"}
+    return Compose([Invertd(**back, nearest_interp=False, to_tensor=True)])

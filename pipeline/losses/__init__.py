@@ -16,7 +16,7 @@ What exists elsewhere and is right is not repeated here:
 
 from pipeline.losses.class_frequencies import inverse_class_frequencies
 from pipeline.losses.deep_supervision import DeepSupervisionLoss
-from pipeline.losses.ms_ssim import MSSSIMLoss
+from pipeline.losses.ms_ssim import MSSSIMLoss, scales_that_fit
 from pipeline.losses.pixel_weighted import PixelWeightedBCELoss, PixelWeightedCrossEntropyLoss
 from pipeline.losses.unet_3_plus import ClassificationGuidedLoss, UNet3PlusLoss
 from pipeline.losses.unet_plus_plus import BCEDiceLoss
@@ -30,4 +30,5 @@ __all__ = [
     "PixelWeightedCrossEntropyLoss",
     "UNet3PlusLoss",
     "inverse_class_frequencies",
+    "scales_that_fit",
 ]

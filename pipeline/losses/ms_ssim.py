@@ -123,3 +123,21 @@ class MSSSIMLoss(nn.Module):
 
     def _halved(self, image: Tensor) -> Tensor:
         return AVERAGE_POOLS[self.spatial_dims](image, 2, ceil_mode=True)
+
+
+def scales_that_fit(patch: Sequence[int], window_size: int = 11) -> int:
+    """Return how many scales of MS-SSIM, 1 to 5, a patch has room for.
+
+    Scale s sees sides of ``side / 2^(s - 1)``, which must be larger than half-open windows need:
+    ``side > (window_size - 1) 2^(s - 1)``.
+
+    Args:
+        patch: sides, pixels.
+        window_size: side of the Gaussian window.
+
+    Example:
+        >>> scales_that_fit([192, 192]), scales_that_fit([64, 48, 48])
+        (5, 3)
+    """
+    fitting = [s for s in range(1, 6) if min(patch) > (window_size - 1) * 2 ** (s - 1)]
+    return max(fitting, default=1)

@@ -1,27 +1,10 @@
-"""Reading checkpoints and giving a network its weights."""
+"""Giving a network its weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a file of tensors and plain values; nothing in it is executed.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not such a file, or a truncated one.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; train first, or give its path")
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{path}: not a readable checkpoint ({reason}); restore it") from None
-    return content
 
 
 def load_weights(network: torch.nn.Module, weights: Mapping[str, Any], path: Path) -> None:

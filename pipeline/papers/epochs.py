@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.engines import Evaluator
 
 from pipeline.evaluation.cases import Case
 from pipeline.metrics.overlap import METRICS, count
-from pipeline.networks.weights import load_weights, read_checkpoint
-from pipeline.evaluation.operating_point import curve_of
-from pipeline.evaluation.collect import collect_cases
+from pipeline.inference.trained_model import read_checkpoint
+from pipeline.networks.weights import load_weights
+from pipeline.evaluation.selection import curve_of
+from pipeline.evaluation.predictions import SplitPredictions
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 """The metrics of a training, each as pairs of epoch and value."""
@@ -19,13 +19,12 @@ HALF = 0.5
 
 
 def by_epoch(
-    validator: Evaluator, tester: Evaluator, folder: Path, metric: str = "accuracy"
+    predictions: SplitPredictions, folder: Path, metric: str = "accuracy"
 ) -> dict[str, Any]:
     """Score the weights of every epoch on both splits.
 
     Args:
-        validator: over the validation split; its network's weights are put back.
-        tester: over the test split, with the same network.
+        predictions: of the trained network, whose weights are put back.
         folder: of ``epoch=N.pt``; where there are none, nothing is found.
         metric: ``accuracy``, ``iou`` or ``dice``.
 
@@ -36,13 +35,13 @@ def by_epoch(
     files = sorted(folder.glob("epoch=*.pt"), key=_epoch)
     if not files:
         return {}
-    network = validator.network
+    network = predictions.network
     best = {name: values.clone() for name, values in network.state_dict().items()}
     of_epochs, halves = [], []
     try:
         for file in files:
             load_weights(network, read_checkpoint(file), file)
-            both = [collect_cases(engine) for engine in (validator, tester)]
+            both = [predictions.cases(split) for split in ("validation", "test")]
             of_both = (curve_of(cases, metric, None) for cases in both)
             of_epochs.append([curve.values(metric) for curve in of_both])
             halves.append([np.mean(scores_at(cases, HALF, metric)) for cases in both])

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.engines import Evaluator
 from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
 from skimage.io import imread
@@ -18,28 +17,26 @@ from pipeline.evaluation.cases import Case
 from pipeline.metrics.isbi import THRESHOLDS, IsbiCurve
 from pipeline.metrics.overlap import METRICS, SOFT, count
 from pipeline.metrics.rand import agreement
-from pipeline.inference import WatershedInstances
+from pipeline.inference import TrainedModel, WatershedInstances
 from pipeline.networks import UNetPlusPlus
 from pipeline.papers.epochs import HALF, by_epoch, scores_at, training_curves
-from pipeline.evaluation.operating_point import FLOORS, curve_of
-from pipeline.evaluation.collect import collect_cases
+from pipeline.evaluation.selection import FLOORS, curve_of
+from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.summarise import mean_training_mask
-from pipeline.tracking.run import Tracking, training_run
+from pipeline.tracking.run import Run
 
 MEASURES = "measures.json"
 
 
 def measure(
-    validator: Evaluator,
-    tester: Evaluator,
-    dataset_dir: str,
-    folder: str,
+    run: Run,
+    model: TrainedModel,
+    predictions: SplitPredictions,
     epochs: str,
     isbi: bool = False,
-    tracking: Tracking | None = None,
-    model: str = "",
-    trainer: Evaluator | None = None,
     metric: str = "accuracy",
+    with_training: bool = False,
+    with_curves: bool = False,
 ) -> None:
     """Measure a trained network in the papers' further ways, and write ``measures.json``.
 
@@ -52,36 +49,34 @@ def measure(
     what the training recorded of it.
 
     Args:
-        validator: over the validation split, with the network's weights.
-        tester: over the test split, with the same network.
-        dataset_dir: of the cohort.
-        folder: where to write.
+        run: the evaluation; the file is written to its folder.
+        model: that is measured.
+        predictions: of the model, for every split.
         epochs: folder of the weights of each epoch; it may be absent.
         isbi: whether the challenge's scores are wanted.
-        tracking: for what the training recorded of each epoch.
-        model: the weights, whose record names that training.
-        trainer: over the training split, with the same network, where its scores are wanted.
         metric: that is followed over epochs: ``accuracy``, ``iou`` or ``dice``.
+        with_training: whether the training images are measured, too.
+        with_curves: whether what the training recorded of each epoch is wanted.
     """
-    engines = {"training": trainer, "validation": validator, "test": tester}
-    cases = {split: collect_cases(each) for split, each in engines.items() if each is not None}
-    rows = {split: _rows(some, dataset_dir, split) for split, some in cases.items()}
-    further = _heads(validator, tester)
+    splits = [*(["training"] if with_training else []), "validation", "test"]
+    cases = {split: predictions.cases(split) for split in splits}
+    rows = {split: _rows(some, run.dataset_dir, split) for split, some in cases.items()}
+    further = _heads(predictions)
     if isbi:
         further |= challenge_scores(cases["validation"], cases["test"])
     for name, values in further.items():
         for row, value in zip(rows["test"], values, strict=True):
             row[name] = value
-    found = by_epoch(validator, tester, Path(epochs), metric)
-    if tracking is not None:
-        history = tracking.history(training_run(model))
-        of_epochs = found.get("curves", {})
+    content = by_epoch(predictions, Path(epochs), metric)
+    if with_curves:
+        of_epochs = content.get("curves", {})
+        history = run.history(model.record.mlflow_run_id)
         recorded = training_curves(history, metric, of_epochs.get("epoch", ()))
-        found["curves"] = {**recorded, **of_epochs}
+        content["curves"] = {**recorded, **of_epochs}
         if of_epochs:
             last = {f"training_{metric}_of_the_last_epoch": recorded[f"train_{metric}"][-1]}
-            found["scalars"] = {**found["scalars"], **last}
-    write_json(Path(folder) / MEASURES, {"rows": rows, **found})
+            content["scalars"] = {**content["scalars"], **last}
+    write_json(run.folder / MEASURES, {"rows": rows, **content})
 
 
 def exact_8_bit(probability: NDArray[np.floating], label: NDArray[np.bool_]) -> dict[str, float]:
@@ -185,17 +180,18 @@ def _scores(case: Case, label: NDArray[np.bool_]) -> dict[str, float]:
     }
 
 
-def _heads(validator: Evaluator, tester: Evaluator) -> dict[str, list[float]]:
-    network = validator.network
+def _heads(predictions: SplitPredictions) -> dict[str, list[float]]:
+    network = predictions.network
     if not isinstance(network, UNetPlusPlus) or not network.deep_supervision:
         return {}
-    found = {}
+    scores = {}
     usual = network.evaluation_head
     try:
         for head in range(1, network.depth + 1):
             network.evaluation_head = head
-            threshold = curve_of(collect_cases(validator), "accuracy", None).best("accuracy")
-            found[f"accuracy_head_{head}"] = scores_at(collect_cases(tester), threshold, "accuracy")
+            threshold = curve_of(predictions.cases("validation"), "accuracy", None).best("accuracy")
+            test = predictions.cases("test")
+            scores[f"accuracy_head_{head}"] = scores_at(test, threshold, "accuracy")
     finally:
         network.evaluation_head = usual
-    return found
+    return scores

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.data.image_statistics import MOST_VALUES
-from pipeline.data.fingerprint import CaseFacts
+from pipeline.data.fingerprint import CaseStatistics
 
 MASK, CLASSES, INSTANCES = "mask", "classes", "instances"
 USUAL = 0.5
 """Share of the masks in which every class is expected to occur; numbers of instances are not."""
 
 
-def label_kind(facts: Sequence[CaseFacts]) -> str:
+def label_kind(facts: Sequence[CaseStatistics]) -> str:
     """Tell masks of one structure, maps of classes, and numbered instances apart.
 
     Masks of 0 and 1, or 0 and 255, are a mask. Others are classes when each of their values occurs
@@ -20,10 +20,10 @@ def label_kind(facts: Sequence[CaseFacts]) -> str:
 
     Example:
         >>> from pathlib import Path
-        >>> from pipeline.data.image_statistics import MaskFacts
+        >>> from pipeline.data.image_statistics import MaskStatistics
         >>> def case(*values):
-        ...     mask = MaskFacts((8, 8), values, 0.5, False, 1, False)
-        ...     return CaseFacts(Path("a"), Path("b"), "", {}, mask=mask)
+        ...     mask = MaskStatistics((8, 8), values, 0.5, False, 1, False)
+        ...     return CaseStatistics(Path("a"), Path("b"), "", {}, mask=mask)
         >>> label_kind([case(0, 255), case(0)])
         'mask'
         >>> label_kind([case(0, 1, 2), case(0, 1, 2), case(0, 2)])
@@ -48,7 +48,7 @@ def _is_mask(values: Sequence[float]) -> bool:
     return set(values) <= {0, 1} or set(values) <= {0, 255}
 
 
-def check_kind(facts: Sequence[CaseFacts], kind: str) -> None:
+def check_kind(facts: Sequence[CaseStatistics], kind: str) -> None:
     """Refuse masks that are not of the kind they are said to be.
 
     Raises:
@@ -64,7 +64,7 @@ def check_kind(facts: Sequence[CaseFacts], kind: str) -> None:
             )
 
 
-def class_numbers(facts: Sequence[CaseFacts]) -> list[int]:
+def class_numbers(facts: Sequence[CaseStatistics]) -> list[int]:
     """Return the class numbers that occur, in rising order."""
     values = {value for case in facts if case.mask for value in case.mask.values}
     return sorted(int(value) for value in values if value)

@@ -5,7 +5,7 @@ OF_COHORTS = {
     "nuclei": "2018 Data Science Bowl, CC0: free",
     "shenzhen": "Shenzhen chest X-rays, masks CC BY-NC-SA 4.0: no commercial use, share alike",
     "pancreas_ct": "NIH Pancreas-CT, CC BY 3.0: name the source",
-    "lung_ct": "made slices, free, or Finding and Measuring Lungs in CT Data: read its licence",
+    "lung_ct": "made slices, free, or Issue and Measuring Lungs in CT Data: read its licence",
     "phantom cells": "made images: free",
 }
 """What the public sets ask for, by the name that ``unet-school data prepare`` gives a cohort."""

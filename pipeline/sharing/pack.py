@@ -11,9 +11,9 @@ from mlflow.entities import Run
 from safetensors.torch import save as as_safetensors
 
 from pipeline.data.datalist import read_datalist
-from pipeline.data.drift import told_cohort
+from pipeline.data.drift import describe_cohort
 from pipeline.files import atomic
-from pipeline.data.fingerprint import CaseFacts
+from pipeline.data.fingerprint import CaseStatistics
 from pipeline.inference import Postprocessing
 from pipeline.inference.trained_model import read_record
 from pipeline.networks.weights import read_checkpoint
@@ -113,7 +113,7 @@ def _check_choices(model: Path, record: Mapping[str, Any], summary: Mapping[str,
 
 
 def bundle_files(
-    bundle: Path, trained: Trained, facts: Sequence[CaseFacts], exports: Mapping[str, Any]
+    bundle: Path, trained: Trained, facts: Sequence[CaseStatistics], exports: Mapping[str, Any]
 ) -> dict[str, bytes]:
     """Return the files of a packed bundle, by path, without sample and manifest.
 
@@ -143,7 +143,7 @@ def bundle_files(
     told_licence = _read(bundle / "docs" / "data_license.txt").decode()
     licence = licence_text(datalist.get("name", ""), told_licence)
     columns = trained.evaluated.get("group_columns") or []
-    fingerprint = told_cohort(facts, columns)
+    fingerprint = describe_cohort(facts, columns)
     files = {
         "LICENSE": _read(bundle / "LICENSE"),
         "configs/logging.conf": _read(bundle / "configs" / "logging.conf"),

@@ -1,4 +1,4 @@
-"""Finding runs of the tracking store, and reading what they left."""
+"""Issue runs of the tracking store, and reading what they left."""
 
 import json
 import os
@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run as StoredRun
 
-from pipeline.inference.trained_model import read_record
-from pipeline.tracking.run import DATABASE, Tracking, store_uri
+from pipeline.tracking.run import DATABASE, Run, store_uri
 
 CASES = "cases.json"
+MODEL = "model.pt"
+"""The weights of a training's best epoch, and of the newest training in ``models``."""
+RESUME_FILE = "last.pt"
+"""The file to resume from; too large and too short-lived for an artefact."""
 REPORT = "report.html"
 EVALUATED = ("evaluating", "crossval")
 """Kinds of runs that leave a per-image table."""
@@ -33,13 +36,13 @@ def open_store(root: Path) -> MlflowClient:
     return MlflowClient(tracking_uri=store_uri(root.resolve()))
 
 
-def evaluations(client: MlflowClient, name: str) -> list[Run]:
-    """Find the evaluations that a name stands for, the newest first.
+def evaluations(client: MlflowClient, name: str) -> list[StoredRun]:
+    """Find the evaluations that a name denotes, the newest first.
 
     Args:
         client: of the store.
         name: id or name of an evaluation, or of the training that it belongs to; or a tag, as
-            ``bundle=membranes``, which stands for all that bear it.
+            ``bundle=membranes``, for all runs that bear it.
 
     Raises:
         ValueError: there is none.
@@ -47,15 +50,15 @@ def evaluations(client: MlflowClient, name: str) -> list[Run]:
     if set(name) & set("'\"`"):
         raise ValueError(f"{name}: expected a name without quotes; give the run's id")
     tag, equals, value = name.partition("=")
-    found = _search(client, f"attributes.run_id = '{name}'")
-    found = found or _search(client, f"attributes.run_name = '{name}'")
-    for run in tuple(found):
-        found += _search(client, f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
-    if equals and not found:
-        found = _search(client, f"tags.`{tag}` = '{value}'")
+    runs = _search(client, f"attributes.run_id = '{name}'")
+    runs = runs or _search(client, f"attributes.run_name = '{name}'")
+    for run in tuple(runs):
+        runs += _search(client, f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    if equals and not runs:
+        runs = _search(client, f"tags.`{tag}` = '{value}'")
     done = [
         run
-        for run in found
+        for run in runs
         if run.data.tags.get("run") in EVALUATED and run.info.status == "FINISHED"
     ]
     if not done:
@@ -66,12 +69,12 @@ def evaluations(client: MlflowClient, name: str) -> list[Run]:
     return done
 
 
-def _search(client: MlflowClient, condition: str) -> list[Run]:
-    experiments = [each.experiment_id for each in client.search_experiments()]
+def _search(client: MlflowClient, condition: str) -> list[StoredRun]:
+    experiments = [one.experiment_id for one in client.search_experiments()]
     return list(client.search_runs(experiments, condition))
 
 
-def cases_of(client: MlflowClient, run: Run) -> list[dict[str, Any]]:
+def cases_of(client: MlflowClient, run: StoredRun) -> list[dict[str, Any]]:
     """Read the per-image table that an evaluation recorded.
 
     Raises:
@@ -85,17 +88,17 @@ def cases_of(client: MlflowClient, run: Run) -> list[dict[str, Any]]:
     return rows
 
 
-def evaluated(
-    tracking: Tracking, model: str, folder: str | None, datalist: str
+def find_evaluation(
+    run: Run, trained_by: str | None, model: Path, folder: str | None
 ) -> tuple[list[dict[str, Any]], str]:
     """Return the per-image table of a model's evaluation, and its report.
 
     Args:
-        tracking: the run that asks; its store is searched.
-        model: the weights.
+        run: that asks; its store is searched, for evaluations on its cohort.
+        trained_by: id of the MLflow run that trained the model.
+        model: its weights, for the message.
         folder: where the evaluation was written; None: the newest of this model on this cohort in
             the store.
-        datalist: hash of the cohort's datalist.
 
     Raises:
         FileNotFoundError: the folder holds none.
@@ -103,22 +106,28 @@ def evaluated(
     """
     if folder is not None:
         return _read_evaluation(Path(folder))
-    record = read_record(Path(model))
+    run.start()
     try:
-        runs = evaluations(tracking.client, str(record.get("mlflow_run_id")))
+        runs = evaluations(run.client, str(trained_by))
     except ValueError:
         runs = []
-    runs = [run for run in runs if run.data.tags.get("datalist_sha256") == datalist]
+    runs = [one for one in runs if one.data.tags.get("datalist_sha256") == run.datalist_sha256]
     if not runs:
         raise ValueError(
             f"{model}: no finished evaluation of it on this cohort in the tracking store; evaluate "
             "it first, or give the folder of its evaluation: --evaluation DIR"
         )
     with tempfile.TemporaryDirectory() as temporary:
-        there = {file.path for file in tracking.client.list_artifacts(runs[0].info.run_id)}
-        for name in there & {CASES, REPORT}:
-            tracking.client.download_artifacts(runs[0].info.run_id, name, temporary)
+        names = {file.path for file in run.client.list_artifacts(runs[0].info.run_id)}
+        for name in names & {CASES, REPORT}:
+            run.client.download_artifacts(runs[0].info.run_id, name, temporary)
         return _read_evaluation(Path(temporary))
+
+
+def resumable(folder: Path) -> dict[str, Path]:
+    """Return the override that continues the newest unfinished training in a folder, if any."""
+    states = sorted(folder.glob(f"*/{RESUME_FILE}"), key=lambda path: path.stat().st_mtime)
+    return {"resume": states[-1]} if states else {}
 
 
 def _read_evaluation(folder: Path) -> tuple[list[dict[str, Any]], str]:

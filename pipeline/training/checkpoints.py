@@ -1,6 +1,5 @@
 """The best model so far, and the last state to resume from."""
 
-import io
 import math
 import shutil
 from collections.abc import Mapping
@@ -12,28 +11,20 @@ import torch
 from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.files import atomic, sha256, write_json
-from pipeline.inference.trained_model import read_record
-from pipeline.networks.weights import load_weights, read_checkpoint
-from pipeline.training.data import image_hashes
-from pipeline.tracking.run import LAST, Tracking
+from pipeline.data.datalist import image_hashes
+from pipeline.files import atomic
+from pipeline.inference.trained_model import (
+    read_checkpoint,
+    read_record,
+    record_path,
+    save_model,
+    serialise,
+)
+from pipeline.networks.weights import load_weights
+from pipeline.tracking import Run
+from pipeline.tracking.store import MODEL, RESUME_FILE
 
-MODEL, RECORD = "model.pt", "model.json"
 TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch")
-
-
-def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain values, atomically.
-
-    They are serialised in memory first: on a full disk torch's own writer hides the reason.
-
-    Raises:
-        OSError: there is no room, or the folder cannot be written.
-    """
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    with atomic(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
 
 
 class Stateful(Protocol):
@@ -46,6 +37,16 @@ class Stateful(Protocol):
         """Take a state."""
 
 
+def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values, atomically.
+
+    Raises:
+        OSError: there is no room, or the folder cannot be written.
+    """
+    with atomic(path) as temporary:
+        temporary.write_bytes(serialise(content))
+
+
 def bare(part: Any) -> Any:
     """Return what is replicated over processes without its wrapper, and all else as it is."""
     return part.module if isinstance(part, DistributedDataParallel) else part
@@ -54,48 +55,41 @@ def bare(part: Any) -> Any:
 class KeepBest:
     """Keep the network of the best validation, and stop when it is long ago.
 
-    The trainer's state tells the other handlers: ``best_epoch``, and ``best_score``, which is
-    higher for a better validation.
+    The trainer's state shows it to the other handlers: ``best_epoch``, and ``best_score``, which
+    is higher for a better validation.
 
-    Writes ``model.pt``, a plain state dict, and ``model.json``, which says where it comes from, to
-    ``folder`` after each better validation; copies both to ``publish_to`` when training ends, so
-    that evaluation and inference find the newest finished model there.
+    Writes ``model.pt``, a plain state dict, and ``model.json``, its record, to the run's folder
+    after each better validation; copies both to ``publish_to`` when training ends, so that
+    evaluation and inference find the newest finished model there.
 
     Args:
+        run: the training. The record holds the hashes of its training and validation images, by
+            which an evaluation refuses them as test images.
         network: what to save.
         validator: the engine whose metrics decide; it has run before this handler.
         metric: name of the metric; ``loss`` is better when lower, all others when higher.
-        folder: of this run alone.
-        publish_to: the bundle's ``models`` folder.
-        tracking: the run, whose id ``model.json`` holds.
-        record: what else ``model.json`` says: bundle, datalist, ….
-        dataset_dir: of the cohort; ``model.json`` holds the hashes of its training and validation
-            images, by which an evaluation refuses them as test images.
         patience: epochs without a better validation after which training stops; 0 for never.
-        init_from: weights that training went on from; ``model.json`` holds their images, too.
+        publish_to: the bundle's ``models`` folder.
+        init_from: weights that training began from; the record holds their images, too.
     """
 
     def __init__(
         self,
+        run: Run,
         network: torch.nn.Module,
         validator: Engine,
         metric: str,
-        folder: str,
+        patience: int,
         publish_to: str,
-        tracking: Tracking,
-        record: Mapping[str, Any],
-        dataset_dir: str,
-        patience: int = 0,
         init_from: str | None = None,
     ) -> None:
-        self.network, self.validator = bare(network), validator
-        self.metric, self.patience, self.record = metric, patience, record
-        before = {} if init_from is None else read_record(Path(init_from))
-        seen = {*image_hashes(dataset_dir, "training"), *before.get("trained_on", ())}
-        judged_by = {*image_hashes(dataset_dir, "validation"), *before.get("chosen_on", ())}
-        self.trained_on, self.chosen_on = sorted(seen), sorted(judged_by)
-        self.tracking = tracking
-        self.folder, self.publish_to = Path(folder), Path(publish_to)
+        self.run, self.network, self.validator = run, bare(network), validator
+        self.metric, self.patience, self.publish_to = metric, patience, Path(publish_to)
+        before = read_record(Path(init_from)) if init_from else None
+        trained = set(before.trained_on if before else ())
+        chosen = set(before.chosen_on if before else ())
+        self.trained_on = sorted(trained | set(image_hashes(run.dataset_dir, "training")))
+        self.chosen_on = sorted(chosen | set(image_hashes(run.dataset_dir, "validation")))
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after its validation handler."""
@@ -118,24 +112,27 @@ class KeepBest:
     def _value(self) -> float:
         metrics = self.validator.state.metrics
         if self.metric not in metrics:
-            known = ", ".join(sorted(metrics))
-            raise ValueError(f"key_metric: validation has no '{self.metric}'; it has {known}")
+            names = ", ".join(sorted(metrics))
+            raise ValueError(f"key_metric: validation has no '{self.metric}'; it has {names}")
         return float(metrics[self.metric])
 
     @idist.one_rank_only()
     def _save(self, epoch: int, value: float) -> None:
-        write_tensors(self.folder / MODEL, self.network.state_dict())
-        write_json(
-            self.folder / RECORD,
-            {
-                **self.record,
-                "mlflow_run_id": self.tracking.run_id,
-                "epoch": epoch,
-                f"val_{self.metric}": value,
-                "sha256": sha256(self.folder / MODEL),
-                "trained_on": self.trained_on,
-                "chosen_on": self.chosen_on,
-            },
+        run = self.run
+        save_model(
+            run.folder / MODEL,
+            self.network.state_dict(),
+            bundle=run.bundle,
+            run_name=run.name,
+            mlflow_run_id=run.id,
+            datalist_sha256=run.datalist_sha256,
+            device=run.device,
+            epoch=epoch,
+            key_metric=self.metric,
+            key_metric_value=value,
+            trained_on=self.trained_on,
+            chosen_on=self.chosen_on,
+            tags={key: str(tag) for key, tag in run.own_tags.items()},
         )
 
     def _publish(self, engine: Engine) -> None:
@@ -143,15 +140,9 @@ class KeepBest:
             raise ValueError(
                 f"val_interval: no validation in {engine.state.epoch} epochs, so there is no best "
                 f"model; lower val_interval, or go on with more max_epochs and --resume "
-                f"{self.folder / LAST}"
+                f"{self.run.folder / RESUME_FILE}"
             )
-        self._copy()
-
-    @idist.one_rank_only()
-    def _copy(self) -> None:
-        for name in (MODEL, RECORD):
-            with atomic(self.publish_to / name) as temporary:
-                shutil.copyfile(self.folder / name, temporary)
+        _copy_model(self.run.folder, self.publish_to)
 
 
 class KeepLast:
@@ -161,25 +152,18 @@ class KeepLast:
     the seed and the epoch.
 
     Args:
-        folder: of this run alone; the file is ``last.pt``.
+        run: the training; the file is ``last.pt`` in its folder. A resumed run must have the same
+            seed and cohort, since the record of the model says what it was trained on.
         state: what makes up the training: network, optimiser, scheduler, ….
-        seed: of the run; a resumed run must have the same.
-        datalist: hash of the cohort's datalist; a resumed run must have the same, since the record
-            of the model tells what it was trained on.
         resume: ``last.pt`` of an interrupted run, or ``None`` to start afresh.
     """
 
     def __init__(
-        self,
-        folder: str,
-        state: Mapping[str, Stateful],
-        seed: int,
-        datalist: str,
-        resume: str | None = None,
+        self, run: Run, state: Mapping[str, Stateful], resume: str | None = None
     ) -> None:
-        self.path = Path(folder) / LAST
+        self.path = run.folder / RESUME_FILE
         self.state = {name: bare(part) for name, part in state.items()}
-        self.seed, self.datalist, self.resume = seed, datalist, resume
+        self.seed, self.datalist, self.resume = run.seed, run.datalist_sha256, resume
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after every handler whose state it saves."""
@@ -197,8 +181,19 @@ class KeepLast:
     def _load(self, engine: Engine) -> None:
         path = Path(str(self.resume))
         content = read_checkpoint(path)
+        self._check(path, content, engine)
+        for name, part in self.state.items():
+            if isinstance(part, torch.nn.Module):
+                load_weights(part, content[name], path)
+            else:
+                part.load_state_dict(content[name])
+        for name in TRAINER_STATE:
+            setattr(engine.state, name, content["trainer"][name])
+        _copy_model(path.parent, self.path.parent)  # in case no later epoch beats it
+
+    def _check(self, path: Path, content: Mapping[str, Any], engine: Engine) -> None:
         if set(content) != {*self.state, "run", "trainer"}:
-            raise ValueError(f"{path}: not a {LAST} of this bundle; give one to --resume")
+            raise ValueError(f"{path}: not a {RESUME_FILE} of this bundle; give one to --resume")
         if content["run"]["seed"] != self.seed:
             raise ValueError(
                 f"{path}: was trained with --seed {content['run']['seed']}, not {self.seed}; "
@@ -214,22 +209,6 @@ class KeepLast:
                 f"{path}: has all {content['trainer']['epoch']} epochs; "
                 "raise --max_epochs to train on"
             )
-        for name, part in self.state.items():
-            if isinstance(part, torch.nn.Module):
-                load_weights(part, content[name], path)
-            else:
-                part.load_state_dict(content[name])
-        for name in TRAINER_STATE:
-            setattr(engine.state, name, content["trainer"][name])
-        self._take_best(path.parent)
-
-    @idist.one_rank_only()
-    def _take_best(self, interrupted: Path) -> None:
-        """Copy the interrupted run's best model, in case no later epoch beats it."""
-        for name in (MODEL, RECORD):
-            if (interrupted / name).is_file():
-                with atomic(self.path.parent / name) as temporary:
-                    shutil.copyfile(interrupted / name, temporary)
 
 
 class KeepEpochs:
@@ -255,3 +234,12 @@ class KeepEpochs:
         if engine.state.epoch:
             path = self.folder / f"epoch={engine.state.epoch}.pt"
             write_tensors(path, self.network.state_dict())
+
+
+@idist.one_rank_only()
+def _copy_model(source: Path, target: Path) -> None:
+    """Copy a model and its record to another folder, where there is one."""
+    for path in (source / MODEL, record_path(source / MODEL)):
+        if path.is_file():
+            with atomic(target / path.name) as temporary:
+                shutil.copyfile(path, temporary)

@@ -1,4 +1,4 @@
-"""The metrics of ``pipeline.evaluation`` and the loss, as Ignite collects them."""
+"""The metrics of ``pipeline.metrics`` and the loss, as Ignite collects them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,13 +14,13 @@ from monai.utils import CommonKeys
 
 from pipeline.metrics.overlap import METRICS, Counts, count
 from pipeline.networks import most_refined
-from pipeline.training.weight_map import weights_of
+from pipeline.training.weight_map import takes_weights, weights_of
 
 
 class ImageCounts(Metric):
     """The four counts of every label of every image (crop, in training), at probability 1/2.
 
-    Of several heads, most refined first, it counts the first.
+    Of a network with several heads, the most refined one counts.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class EvaluationLoss:
     """
 
     def __init__(self, loss_function: Callable[..., torch.Tensor]) -> None:
-        self.loss_function = loss_function
+        self.loss_function, self.weighted = loss_function, takes_weights(loss_function)
         self.losses: list[float] = []
 
     def attach(self, engine: Engine) -> None:
@@ -91,7 +91,7 @@ class EvaluationLoss:
 
     def _add(self, engine: Engine) -> None:
         output = engine.state.output
-        maps = weights_of(engine.state.batch, engine.state.device)
+        maps = weights_of(engine.state.batch, engine.state.device) if self.weighted else ()
         loss = self.loss_function(output[CommonKeys.PRED], output[CommonKeys.LABEL], *maps)
         self.losses.append(loss.item())
 

@@ -21,10 +21,10 @@ class BestOverlays:
         count: pictures.
     """
 
-    def __init__(self, validator: Engine, folder: str, count: int = 3) -> None:
+    def __init__(self, validator: Engine, folder: Path | str, count: int = 3) -> None:
         self.folder, self.count = Path(folder), count
-        self.seen: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        validator.add_event_handler(Events.EPOCH_STARTED, self.seen.clear)
+        self.images: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        validator.add_event_handler(Events.EPOCH_STARTED, self.images.clear)
         validator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
 
     def attach(self, engine: Engine) -> None:
@@ -33,18 +33,18 @@ class BestOverlays:
 
     def _collect(self, engine: Engine) -> None:
         for item in engine.state.output:
-            if len(self.seen) < self.count:
+            if len(self.images) < self.count:
                 image, logits, truth = (
                     convert_to_tensor(item[key], track_meta=False)
                     for key in ("image", "pred", "label")
                 )
-                self.seen.append((image[0], logits.sigmoid(), truth))
+                self.images.append((image[0], logits.sigmoid(), truth))
 
     @idist.one_rank_only()
     def _write(self, engine: Engine) -> None:
         if engine.state.best_epoch != engine.state.epoch:
             return
-        for i, (image, probability, truth) in enumerate(self.seen):
+        for i, (image, probability, truth) in enumerate(self.images):
             with atomic(self.folder / f"overlay_{i}.png") as temporary:
                 picture = overlay(image, probability, truth, probability >= 0.5)
                 Image.fromarray(picture).save(temporary)

@@ -11,7 +11,7 @@ from monai.bundle import ConfigComponent, ConfigParser
 
 from pipeline.bundle.check import RUN_IDS
 
-LONGEST = 500
+MAX_VALUE_CHARACTERS = 500
 """Characters of a parameter's value that are kept; the whole stands in the executed config."""
 PLAIN = (str, int, float, bool, type(None), torch.device)
 
@@ -40,23 +40,23 @@ def flat_parameters(parser: ConfigParser) -> dict[str, str]:
     rows: dict[str, str] = {}
     for key, value in parser.config.items():
         if not key.startswith("_") and key not in (*RUN_IDS, "imports"):
-            rows |= {name: str(v)[:LONGEST] for name, v in _flatten(parser, key, value)}
+            rows |= {name: str(v)[:MAX_VALUE_CHARACTERS] for name, v in _flatten(parser, key, value)}
     return rows
 
 
 def _flatten(parser: ConfigParser, name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    made = parser.ref_resolver.resolved_content.get(name.replace(".", "::"))
-    if ConfigComponent.is_instantiable(value) and isinstance(made, str):
-        yield name, made
+    instance = parser.ref_resolver.resolved_content.get(name.replace(".", "::"))
+    if ConfigComponent.is_instantiable(value) and isinstance(instance, str):
+        yield name, instance
     elif ConfigComponent.is_instantiable(value):
         yield name, str(value["_target_"]).rpartition(".")[2]
         for key, inner in value.items():
             if not key.startswith("_"):
                 yield from _flatten(parser, f"{name}.{key}", inner)
     elif isinstance(value, str) and value[:1] in ("$", "@"):
-        known = _evaluated(parser, name.replace(".", "::"), value)
-        if _is_plain(known) and known is not None:
-            yield name, known
+        evaluated = _evaluated(parser, name.replace(".", "::"), value)
+        if _is_plain(evaluated) and evaluated is not None:
+            yield name, evaluated
     elif _is_plain(value):
         yield name, value
 

@@ -1,0 +1,64 @@
+"""What every run does first: its errors get one line, its config is checked, its seeds are set."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.utils import set_determinism
+
+from pipeline.bundle.check import check_run_id, config_errors
+from pipeline.bundle.overrides import apply_overrides, read_typed_texts
+from pipeline.bundle.quiet import ignore_foreign_warnings
+from pipeline.bundle.workflow import running_workflow, typed_call
+from pipeline.errors import one_line_errors
+
+TRAIN = "train.yaml"
+
+
+def prepare(seed: Any = 0, threads: Any = None) -> None:
+    """Check the running config, files, overlays and overrides alike; seed the generators.
+
+    For the list ``initialize`` of a config. Texts that were typed and that YAML reads as
+    something else (``false``, ``null``) are replaced by what it reads.
+
+    Args:
+        seed: of every generator.
+        threads: that torch computes with; None: as many as it chooses.
+
+    Raises:
+        ValueError: a key that nothing uses, naming the nearest one that something does; a run that
+            the config does not have; a knob whose value is out of range.
+    """
+    one_line_errors()
+    ignore_foreign_warnings()
+    workflow = running_workflow()
+    check_running(workflow)
+    set_determinism(seed=workflow.parser.get_parsed_content("seed", default=seed))
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def check_running(workflow: ConfigWorkflow) -> None:
+    """Check the config of a workflow as it was typed, before MONAI merged it.
+
+    Raises:
+        ValueError: see :func:`prepare`.
+    """
+    files, overrides = typed_call()
+    values = read_typed_texts(overrides)
+    for key, value in values.items():
+        workflow.parser[key] = value
+    config = workflow.parser.config
+    if files:
+        config = ConfigParser.load_config_files(files)
+        apply_overrides(config, {**overrides, **values})
+    check_run_id(workflow.run_id, config)
+    base = Path(workflow.config_root_path) / TRAIN
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for error in config_errors(
+            config, ConfigParser.load_config_file(base) if base.is_file() else {}
+        ):
+            raise ValueError(error)

@@ -1,0 +1,28 @@
+"""Warnings of other packages that say nothing to the user of a bundle, each filtered by its text."""
+
+import logging
+import warnings
+
+FOREIGN_WARNINGS = (
+    r"parsing config_file .*",  # a config is code: docs/sharing.md says what is done about it
+    r".*NvImageCodec.*",  # a decoder for NVIDIA cards that no reader of ours uses
+    r".*nvimgcodec.*",
+)
+FOREIGN_LOGS = (
+    "Not all config files are in",  # overlays stand where they belong
+    "Default logging file in",
+)
+
+
+def ignore_foreign_warnings() -> None:
+    """Filter the warnings of MONAI that stand above every run, and nothing else."""
+    for message in FOREIGN_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("monai.bundle.workflows", "monai.bundle.scripts"):
+        logger = logging.getLogger(name)
+        if _is_foreign not in logger.filters:
+            logger.addFilter(_is_foreign)
+
+
+def _is_foreign(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(FOREIGN_LOGS)

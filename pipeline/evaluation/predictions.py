@@ -1,0 +1,120 @@
+"""Running a network over a split of a cohort, and keeping what it says of each image."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.data import CacheDataset, DataLoader
+from monai.engines import Evaluator, SupervisedEvaluator
+from monai.inferers import Inferer
+from monai.transforms import Compose
+from monai.utils import convert_to_tensor
+
+from pipeline.data.datalist import columns_of, load_split
+from pipeline.evaluation.cases import Case
+from pipeline.inference.dihedral import DihedralInferer
+
+INSTANCES = "instances"
+"""The key under which an entry holds the numbers of its true instances, where they have any."""
+
+
+class SplitPredictions:
+    """A network's predictions for the splits of a cohort.
+
+    Args:
+        network: with its weights.
+        inferer: how one version of an image passes the network.
+        preprocessing: of an entry: loads image and label.
+        dataset_dir: of the cohort.
+        device: where the network is.
+
+    Attributes:
+        inferer: averages over ``inferer.versions`` symmetries, which can be set.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        inferer: Inferer,
+        preprocessing: Compose,
+        dataset_dir: str,
+        device: torch.device | str,
+    ) -> None:
+        self.network, self.inferer = network, DihedralInferer(inferer, versions=1)
+        self.preprocessing, self.dataset_dir, self.device = preprocessing, dataset_dir, device
+        self._engines: dict[str, Evaluator] = {}
+
+    def cases(self, split: str) -> list[Case]:
+        """Predict a split, and return one case for each image.
+
+        Raises:
+            ValueError: no image has any foreground; every score would be of empty masks.
+        """
+        return collect_cases(self.engine(split), columns_of(self.dataset_dir, split))
+
+    def engine(self, split: str) -> Evaluator:
+        """Return MONAI's evaluator of a split, the same at every call."""
+        if split not in self._engines:
+            # the test split is predicted once: nothing to keep
+            dataset = CacheDataset(
+                load_split(self.dataset_dir, split),
+                self.preprocessing,
+                cache_rate=0.0 if split == "test" else 1.0,
+                num_workers=0,
+                progress=False,
+            )
+            self._engines[split] = SupervisedEvaluator(
+                device=torch.device(self.device),
+                val_data_loader=DataLoader(dataset, batch_size=1, num_workers=0),
+                network=self.network,
+                inferer=self.inferer,
+            )
+        return self._engines[split]
+
+
+def collect_cases(
+    evaluator: Evaluator, columns: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Case]:
+    """Run an evaluator over its data and return one case for each image.
+
+    Args:
+        evaluator: its output holds image, logits and label.
+        columns: further columns of each case, by the path of its image.
+
+    Raises:
+        ValueError: no image has any foreground; every score would be of empty masks.
+    """
+    cases: list[Case] = []
+
+    def add(engine: Engine) -> None:
+        for output, entry in zip(engine.state.output, engine.state.batch, strict=True):
+            case = _case(output, entry)
+            cases.append(case._replace(columns=(columns or {}).get(case.path, {})))
+
+    with evaluator.add_event_handler(Events.ITERATION_COMPLETED, add):
+        evaluator.run()
+    if not any(bool(case.truth.any()) for case in cases):
+        raise ValueError(
+            f"{cases[0].name} and {len(cases) - 1} more: no foreground in any mask, so there is "
+            "nothing to score; are these the right masks?"
+        )
+    return cases
+
+
+def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
+    path = output["image"].meta["filename_or_obj"]
+    image, logits, truth = (_plain(output[key]) for key in ("image", "pred", "label"))
+    instances = entry.get(INSTANCES)  # a path still, where the config does not load them
+    instances = _plain(instances)[0].long() if isinstance(instances, torch.Tensor) else None
+    pixels = output["image"].pixdim.tolist() if image.ndim == 4 else None
+    spacing = tuple(map(float, pixels)) if pixels else None  # a flat image's format has none
+    probability = logits.float().sigmoid()
+    return Case(Path(path).name, image[0], probability, truth, instances, spacing, path)
+
+
+def _plain(image: Any) -> torch.Tensor:
+    """On the CPU and without meta data."""
+    plain: torch.Tensor = convert_to_tensor(image, track_meta=False).cpu()
+    return plain

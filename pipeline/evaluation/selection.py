@@ -1,0 +1,223 @@
+"""Selecting the operating point on the validation split, so that the test split decides nothing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.evaluation.cases import Case
+from pipeline.evaluation.predictions import SplitPredictions
+from pipeline.evaluation.threshold import Curve, InstanceCurve, ThresholdCurve
+from pipeline.inference.label_masks import InstanceFunction, MaskFunction
+from pipeline.inference.operating_point import OperatingPoint, SelectedBy
+from pipeline.inference.postprocessing import Postprocessing, candidates
+from pipeline.inference.trained_model import TrainedModel
+from pipeline.inference.watershed_instances import WatershedInstances
+from pipeline.metrics.contingency import contingency_table
+from pipeline.metrics.instances import INSTANCE_METRICS, match
+from pipeline.metrics.overlap import METRICS, count_arrays
+
+TTA_VERSIONS = (1, 2, 8)  # alone, mirrored too, all symmetries of the square
+"""Numbers of symmetries that are tried in test-time augmentation."""
+FLOORS = (0.3, 0.5, 0.7)
+"""Probabilities at which an instance may end, which are tried."""
+MIN_GAIN = 1e-3
+"""What an alternative must add to the metric on validation to be taken over the simpler one."""
+
+Trials = dict[str, dict[str, float]]
+"""Each alternative that was tried, with the metric that it had on validation."""
+
+
+class OperatingPointSearch(NamedTuple):
+    """What of an operating point is to be selected, and by what.
+
+    Attributes:
+        metric: ``iou``, ``dice`` or ``accuracy`` of pixels, ``f1`` or ``pq`` of instances.
+        threshold: a given one, or None to select it.
+        tta_versions: how many symmetries are averaged, or None to select.
+        postprocessing: whether to select what is done to the mask; false: nothing is done.
+        as_stored: whether to take the model's own operating point where it has one.
+    """
+
+    metric: str
+    threshold: float | None = None
+    tta_versions: int | None = None
+    postprocessing: bool = True
+    as_stored: bool = False
+
+
+class Selection(NamedTuple):
+    """What was selected.
+
+    Attributes:
+        operating_point: threshold, test-time augmentation, post-processing, instances.
+        curve: the metric against the threshold, on validation.
+        trials: each alternative with the metric that it had on validation.
+    """
+
+    operating_point: OperatingPoint
+    curve: Curve
+    trials: Trials
+
+
+def select(
+    predictions: SplitPredictions, search: OperatingPointSearch, model: TrainedModel
+) -> Selection:
+    """Select on the validation split: test-time augmentation, threshold, post-processing.
+
+    Post-processing is of the mask, or, where the metric is one of instances, of these: at which
+    probability they end. Each alternative is compared at its own best threshold. A costlier one
+    must add :data:`MIN_GAIN` to be taken.
+
+    Args:
+        predictions: of the model; its inferer averages the selected symmetries from then on.
+        search: what is to be selected.
+        model: its default says how many symmetries are allowed, and how instances are separated.
+
+    Raises:
+        ValueError: an unknown metric, or instances to separate where none are labelled.
+    """
+    separate = model.default.instances
+    check_metric(search.metric, separate)
+    if search.as_stored and model.record.operating_point is not None:
+        return _stored(predictions, search, model.record.operating_point)
+    trials: Trials = {}
+    cases, versions = _select_tta(predictions, search, model.default, trials)
+    curve = curve_of(cases, search.metric, separate)
+    given = search.threshold is not None
+    threshold = search.threshold if given else curve.best(search.metric)
+    postprocessing = Postprocessing()
+    if search.postprocessing and search.metric in METRICS:
+        postprocessing = _select_postprocessing(cases, search.metric, threshold, trials)
+    elif search.postprocessing and separate is not None:
+        separate = _select_floor(cases, search.metric, threshold, separate, trials)
+    point = OperatingPoint(
+        threshold=threshold,
+        tta_versions=versions,
+        postprocessing=postprocessing,
+        instances=separate,
+        selected_by=None if given else SelectedBy(metric=search.metric, split="validation"),
+    )
+    return Selection(point, curve, trials)
+
+
+def check_metric(metric: str, separate: InstanceFunction | None) -> None:
+    """Refuse a metric that cannot be computed.
+
+    Raises:
+        ValueError: it is unknown, or one of instances where none are separated.
+    """
+    names = (*METRICS, *INSTANCE_METRICS) if separate else tuple(METRICS)
+    if metric not in names:
+        raise ValueError(f"threshold_metric {metric}: expected one of {', '.join(names)}")
+
+
+def curve_of(cases: Sequence[Case], metric: str, separate: InstanceFunction | None) -> Curve:
+    """Return the metric against the threshold."""
+    if separate is None or metric in METRICS:
+        pixels = ThresholdCurve()
+        for case in cases:
+            for probability, truth in zip(case.probability, case.truth, strict=True):
+                pixels.add(probability, truth)
+        return pixels
+    instances = InstanceCurve(separate)
+    for case in cases:
+        instances.add(case.probability[0], case.true_instances())
+    return instances
+
+
+def _stored(
+    predictions: SplitPredictions, search: OperatingPointSearch, point: OperatingPoint
+) -> Selection:
+    """The model's own operating point, with the metric's curve on this validation split."""
+    predictions.inferer.versions = point.tta_versions
+    cases = predictions.cases("validation")
+    return Selection(point, curve_of(cases, search.metric, point.instances), {})
+
+
+def _select_tta(
+    predictions: SplitPredictions,
+    search: OperatingPointSearch,
+    default: OperatingPoint,
+    trials: Trials,
+) -> tuple[list[Case], int]:
+    given = search.tta_versions
+    if given is not None or default.tta_versions == 1:
+        versions = 1 if given is None else given
+        predictions.inferer.versions = versions
+        return predictions.cases("validation"), versions
+    outcomes: dict[int, tuple[float, list[Case]]] = {}
+    for versions in (v for v in TTA_VERSIONS if v <= default.tta_versions):
+        predictions.inferer.versions = versions
+        cases = predictions.cases("validation")
+        values = curve_of(cases, search.metric, default.instances).values(search.metric)
+        outcomes[versions] = (float(values.max()), cases)
+    best = _worth_its_cost({versions: value for versions, (value, _) in outcomes.items()})
+    trials["test-time augmentation"] = {
+        f"{versions} versions": round(value, 6) for versions, (value, _) in outcomes.items()
+    }
+    predictions.inferer.versions = best
+    return outcomes[best][1], best
+
+
+def _select_postprocessing(
+    cases: Sequence[Case], metric: str, threshold: float, trials: Trials
+) -> Postprocessing:
+    truths = [label.numpy() != 0 for case in cases for label in case.truth]
+    # volumes may be resampled: a number of voxels here is another in the file's own
+    options = list(candidates(truths, remove_small=cases[0].spacing is None))
+    values = {i: _mean_of(cases, metric, threshold, option) for i, option in enumerate(options)}
+    trials["post-processing"] = {
+        str(option): round(values[i], 6) for i, option in enumerate(options)
+    }
+    return options[_worth_its_cost(values)]
+
+
+def _select_floor(
+    cases: Sequence[Case],
+    metric: str,
+    threshold: float,
+    separate: WatershedInstances,
+    trials: Trials,
+) -> WatershedInstances:
+    values = {}
+    for floor in dict.fromkeys((separate.floor, *FLOORS)):
+        option = replace(separate, floor=floor)
+        values[floor] = _mean_instance_score(cases, INSTANCE_METRICS[metric], threshold, option)
+    trials["instances end at"] = {
+        f"probability {floor:g}": round(value, 6) for floor, value in values.items()
+    }
+    return replace(separate, floor=_worth_its_cost(values))
+
+
+def _mean_instance_score(
+    cases: Sequence[Case],
+    metric: Callable[..., float],
+    threshold: float,
+    separate: InstanceFunction,
+) -> float:
+    scores = []
+    for case in cases:
+        instances = separate(case.probability[0].numpy(), threshold)
+        table = contingency_table(case.true_instances().numpy(), instances)
+        scores.append(metric(match(table)))
+    return float(np.mean(scores))
+
+
+def _worth_its_cost(values: dict[Any, float]) -> Any:
+    """The key of the best value; the first, unless another adds enough."""
+    first, *others = values
+    best = max(others, key=lambda key: values[key], default=first)
+    return best if values[best] >= values[first] + MIN_GAIN else first
+
+
+def _mean_of(
+    cases: Sequence[Case], metric: str, threshold: float, postprocessing: MaskFunction
+) -> float:
+    scores = [
+        METRICS[metric](count_arrays(postprocessing(p.numpy(), threshold), y.numpy() != 0))
+        for case in cases
+        for p, y in zip(case.probability, case.truth, strict=True)
+    ]
+    return float(np.mean(scores))

@@ -1,0 +1,255 @@
+"""What an evaluation found, as its ``summary.json`` holds it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.evaluation.cases import ScoreSummary
+from pipeline.evaluation.reference import ReferenceComparison
+from pipeline.inference.operating_point import OperatingPoint
+from pipeline.metrics.overlap import METRICS
+from pipeline.schemas import read_schema
+
+SUMMARY = "summary.json"
+
+
+class Schema(BaseModel):
+    """A frozen schema that takes no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GroupScore(BaseModel):
+    """The score of a group; its further keys are the values of the group columns.
+
+    Attributes:
+        mean: of the metric, over the group's cases.
+        low: end of its 95 % interval over patients; None of a single patient.
+        high: other end.
+        n: cases.
+        patients: independent ones.
+        enough: whether there are patients enough to judge by.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    patients: int
+    enough: bool
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of the group columns; a column that is absent stands for all its values."""
+        return dict(self.model_extra or {})
+
+
+class GapScore(Schema):
+    """The difference between two values of a group column, see :class:`groups.Gap`."""
+
+    column: str
+    first: Any
+    second: Any
+    difference: float
+    p: float | None
+    verdict: str
+
+
+class GroupComparison(Schema):
+    """Groups of cases against each other.
+
+    Attributes:
+        group_metric: that is compared.
+        left_out: why a column could not group.
+        groups: from single columns to all combinations; None without columns.
+        gaps: between each two values of a column.
+        age: age, images of that age, mean around it; None without an age column.
+        age_bins: means over bins of age.
+    """
+
+    group_metric: str
+    left_out: list[str] = []
+    groups: list[GroupScore] | None = None
+    gaps: list[GapScore] | None = None
+    age: list[tuple[float, int, float]] | None = None
+    age_bins: list[GroupScore] | None = None
+
+
+class ThresholdScore(Schema):
+    """A score at the threshold that is best for it."""
+
+    value: float
+    threshold: float
+
+
+class EvaluatedModel(Schema):
+    """Which weights were evaluated, and what they were trained on.
+
+    Attributes:
+        path: of the weights.
+        trained_images: number of images that it was trained on.
+        validation_images: number of images that chose it.
+    """
+
+    path: str
+    sha256: str
+    bundle: str
+    run_name: str
+    mlflow_run_id: str | None
+    datalist_sha256: str
+    epoch: int | None
+    key_metric: str
+    key_metric_value: float | None
+    tags: dict[str, str]
+    trained_images: int
+    validation_images: int
+
+
+class Execution(Schema):
+    """By which code and config, and where, an evaluation was made."""
+
+    code: str
+    config_sha256: str
+    seed: int
+    device: str
+
+
+class EvaluationSummary(GroupComparison):
+    """An evaluation: what was selected on validation, and the scores on test.
+
+    Attributes:
+        split: that was scored.
+        operating_point: by which.
+        threshold_metric: by which the threshold was selected.
+        threshold_source: whether it was selected, given, or stored with the model.
+        trials_on_validation: each alternative, with the metric that it had on validation.
+        test: each score over cases.
+        test_pooled: scores of all pixels of all cases taken together.
+        outcomes: how many structures were found, missed, invented.
+        calibration: predicted probability, share of foreground, pixels; each a list over bins.
+        isbi_best_threshold_on_test: as the ISBI 2012 challenge scores; None where not wanted.
+        baselines: what needs no network, on the same cases.
+        model: that was evaluated.
+        evaluation: by what.
+        versions: of Python and packages.
+        reference: the evaluation of the sender of a received bundle beside this one.
+    """
+
+    split: str
+    operating_point: OperatingPoint
+    threshold_metric: str
+    threshold_source: str
+    trials_on_validation: dict[str, dict[str, float]]
+    test: dict[str, ScoreSummary]
+    test_pooled: dict[str, float]
+    outcomes: dict[str, int]
+    calibration: list[list[float]]
+    isbi_best_threshold_on_test: dict[str, ThresholdScore] | None = None
+    baselines: dict[str, dict[str, float]]
+    model: EvaluatedModel
+    evaluation: Execution
+    versions: dict[str, str]
+    reference: ReferenceComparison | None = None
+
+
+class CrossvalSummary(GroupComparison):
+    """A cross-validation: each case predicted by the model that never saw it.
+
+    Attributes:
+        split: ``out of fold``.
+        bundle: its name.
+        folds: how many.
+        test: each score over cases.
+        outcomes: how many structures were found, missed, invented.
+        by_fold: mean of each score over the cases of a fold, and their number ``n``.
+    """
+
+    split: str
+    bundle: str
+    folds: int
+    test: dict[str, ScoreSummary]
+    outcomes: dict[str, int]
+    by_fold: list[dict[str, float]]
+
+
+def read_summary(path: Path) -> EvaluationSummary:
+    """Read the ``summary.json`` of an evaluation.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not the summary of an evaluation.
+    """
+    return read_schema(path, EvaluationSummary, "evaluate the model again")
+
+
+def summary_text(summary: EvaluationSummary) -> list[str]:
+    """Return the lines that an evaluation prints."""
+    first = next(iter(summary.test.values()))
+    threshold = f"{summary.operating_point.threshold:.3f}, {summary.threshold_source}"
+    lines = [f"test, {first.n} images, threshold {threshold}"]
+    lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
+    rows: dict[str, Mapping[str, float | None]] = {
+        "this model": {name: score.mean for name, score in summary.test.items()},
+        "  95 % interval over patients, low": {n: s.low for n, s in summary.test.items()},
+        "  95 % interval over patients, high": {n: s.high for n, s in summary.test.items()},
+        **summary.baselines,
+    }
+    lines += [f"{title:<42}{_cells(values)}" for title, values in rows.items()]
+    return [*lines, *_selection_lines(summary), *_score_lines(summary), *_group_lines(summary)]
+
+
+def _cells(values: Mapping[str, float | None]) -> str:
+    numbers = (values.get(name) for name in METRICS)
+    return "".join(f"{'':10}" if value is None else f"{value:10.4f}" for value in numbers)
+
+
+def _selection_lines(summary: EvaluationSummary) -> list[str]:
+    point = summary.operating_point
+    misses = {name: n for name, n in summary.outcomes.items() if name != "found"}
+    lines = [f"mask        post-processing: {point.postprocessing}"]
+    lines = lines if str(point.postprocessing) != "none" else []
+    if misses:
+        lines.append("outcomes    " + ", ".join(f"{n} {name}" for name, n in misses.items()))
+    return lines
+
+
+def _score_lines(summary: EvaluationSummary) -> list[str]:
+    lines = []
+    if "merges_per_100_touching" in summary.test_pooled:
+        scores = [f"{name} {summary.test[name].mean:.4f}" for name in ("f1", "pq", "v_rand")]
+        scores += [
+            f"{name.replace('_', ' ')} {value:.1f}"
+            for name, value in summary.test_pooled.items()
+            if "touching" in name
+        ]
+        lines.append("instances   " + ", ".join(scores))
+    if summary.isbi_best_threshold_on_test is not None:
+        names = ("v_rand_thinned", "v_info_thinned", "rand_error", "pixel_error", "warping_error")
+        scores = [f"{name} {summary.test[name].mean:.4g}" for name in names]
+        lines.append("ISBI        " + ", ".join(scores))
+    if summary.reference is not None:
+        lines += _reference_lines(summary.reference)
+    return lines
+
+
+def _reference_lines(reference: ReferenceComparison) -> list[str]:
+    lines = [
+        f"{name:11} reference {scores.reference.mean:.4f} (n {scores.reference.n}), here "
+        f"{scores.own.mean:.4f} (n {scores.own.n})"
+        for name, scores in reference.scores.items()
+        if name in METRICS
+    ]
+    differing, (_, images) = reference.shift["out_of_distribution"], reference.shift["images"]
+    return [*lines, f"shift       {differing} of {images} images are unlike the training images"]
+
+
+def _group_lines(summary: EvaluationSummary) -> Sequence[str]:
+    lines = [f"groups      left out: {reason}" for reason in summary.left_out]
+    return lines + [
+        f"groups      {gap.column} {gap.first} / {gap.second}: "
+        f"{gap.difference:+.4f} {summary.group_metric}, {gap.verdict}"
+        for gap in summary.gaps or ()
+    ]

@@ -1,0 +1,60 @@
+"""The operating point of a model: how its probabilities become masks."""
+
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.inference.label_masks import masks_and_instances
+from pipeline.inference.postprocessing import Postprocessing
+from pipeline.inference.watershed_instances import WatershedInstances
+from pipeline.metrics.contingency import Label
+
+
+class SelectedBy(BaseModel):
+    """By what a threshold was selected.
+
+    Attributes:
+        metric: the metric that is best there.
+        split: on which it is best; for an ensemble, what the mean was taken of.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    metric: str
+    split: str
+
+
+class OperatingPoint(BaseModel):
+    """How probabilities become masks: selected on validation, kept with the model.
+
+    Attributes:
+        threshold: at and above which a pixel is foreground.
+        tta_versions: symmetries of the square whose probabilities are averaged; 1: the image alone.
+        postprocessing: what is done to the mask of a label.
+        instances: how touching instances are separated; None: they are not.
+        selected_by: by what the threshold was selected; None: it was given.
+
+    Example:
+        >>> OperatingPoint(threshold=0.4).masks(np.array([[[0.3, 0.4]]]))[0].tolist()
+        [[[False, True]]]
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    tta_versions: Annotated[int, Field(ge=1, le=8)] = 1
+    postprocessing: Postprocessing = Postprocessing()
+    instances: WatershedInstances | None = None
+    selected_by: SelectedBy | None = None
+
+    def masks(
+        self, probability: NDArray[np.floating]
+    ) -> tuple[NDArray[np.bool_], Label | None]:
+        """Return the mask of each label, ``(K, *spatial)``, and the instances of the first.
+
+        Args:
+            probability: of each label, ``(K, *spatial)``.
+        """
+        return masks_and_instances(
+            probability, self.threshold, self.postprocessing, self.instances
+        )

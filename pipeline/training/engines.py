@@ -1,0 +1,126 @@
+"""The engines of a training, with all that every training shares, in order.
+
+What a scientist changes (data, transforms, network, loss, optimiser, schedule) stands in a bundle's
+``train.yaml``. What every training does beside it stands here: seeds, validation, the best model,
+pictures, progress, tracking, the schedule's step, the state to resume from.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import LrScheduleHandler, ValidationHandler
+from monai.inferers import Inferer
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from pipeline.tracking import Run
+from pipeline.training.checkpoints import KeepBest, KeepLast
+from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
+from pipeline.training.overlays import BestOverlays
+from pipeline.training.progress import Progress
+from pipeline.training.reproducible import SeedEachEpoch
+from pipeline.training.stop_on_nan import StopOnNan
+from pipeline.training.track_training import TrackTraining
+from pipeline.training.weight_map import takes_weights, weighted_iteration
+
+Loss = Callable[..., torch.Tensor]
+
+
+def training_engine(
+    run: Run,
+    network: torch.nn.Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    lr_scheduler: LRScheduler,
+    train_data_loader: Iterable[Any],
+    inferer: Inferer,
+    validator: SupervisedEvaluator,
+    max_epochs: int,
+    val_interval: int,
+    key_metric: str,
+    publish_to: str,
+    patience: int = 0,
+    resume: str | None = None,
+    init_from: str | None = None,
+    train_handlers: Sequence[Any] = (),
+) -> SupervisedTrainer:
+    """Return MONAI's trainer with the handlers of every training, and further ones after them.
+
+    Args:
+        run: the training.
+        network: on the run's device.
+        loss: takes logits, truth and, where it can and the batch holds one, the weight map.
+        optimizer: of the network's parameters.
+        lr_scheduler: steps after each epoch; one that waits for a plateau is handed ``key_metric``.
+        train_data_loader: its dataset's random transforms are seeded at each epoch.
+        inferer: how a batch passes the network.
+        validator: see :func:`validation_engine`.
+        max_epochs: of the whole training, resumed or not.
+        val_interval: epochs between two validations.
+        key_metric: of validation, by which the best epoch is judged.
+        publish_to: the bundle's ``models`` folder.
+        patience: epochs without a better validation after which training stops; 0 for never.
+        resume: ``last.pt`` of an interrupted run; None: a new training.
+        init_from: weights that the network began with, where these are of an earlier training.
+        train_handlers: further ones.
+    """
+    scheduler = {"lr_scheduler": lr_scheduler, "print_lr": False}
+    if isinstance(lr_scheduler, ReduceLROnPlateau):
+        scheduler["step_transform"] = lambda _: validator.state.metrics[key_metric]
+    state = {"network": network, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
+    handlers = [
+        SeedEachEpoch(run.seed, train_data_loader.dataset),
+        StopOnNan(),
+        ValidationHandler(val_interval, validator, epoch_level=True),
+        KeepBest(run, network, validator, key_metric, patience, publish_to, init_from),
+        BestOverlays(validator, run.folder),
+        Progress(validator),
+        TrackTraining(run, validator),
+        LrScheduleHandler(**scheduler),
+        KeepLast(run, state, resume),
+        *train_handlers,
+    ]
+    return SupervisedTrainer(
+        device=torch.device(run.device),
+        max_epochs=max_epochs,
+        train_data_loader=train_data_loader,
+        network=network,
+        optimizer=optimizer,
+        loss_function=loss,
+        inferer=inferer,
+        iteration_update=weighted_iteration if takes_weights(loss) else None,
+        key_train_metric={"loss": TrainingLoss()},
+        additional_metrics=image_metrics(),
+        train_handlers=handlers,
+        decollate=False,
+    )
+
+
+def validation_engine(
+    network: torch.nn.Module,
+    loss: Loss,
+    val_data_loader: Iterable[Any],
+    inferer: Inferer,
+    device: torch.device | str,
+    val_handlers: Sequence[Any] = (),
+) -> SupervisedEvaluator:
+    """Return MONAI's evaluator with the loss and the metrics of every validation.
+
+    Args:
+        network: on the device.
+        loss: of training, whose mean is the metric ``loss``.
+        val_data_loader: one image at a time.
+        inferer: how an image passes the network.
+        device: where the network is.
+        val_handlers: further handlers.
+    """
+    return SupervisedEvaluator(
+        device=torch.device(device),
+        val_data_loader=val_data_loader,
+        network=network,
+        inferer=inferer,
+        key_val_metric=image_metrics(),
+        val_handlers=[EvaluationLoss(loss), *val_handlers],
+    )
