@@ -74,6 +74,16 @@ class Bundle:
         """Return the same bundle with further overrides."""
         return Bundle(self.folder, self.overlays, {**self.overrides, **overrides})
 
+    def with_overlay(self, overlay: Path | str) -> "Bundle":
+        """Return the same bundle with a further overlay."""
+        return Bundle(self.folder, [*self.overlays, overlay], self.overrides)
+
+    def tracking_dir(self) -> Path:
+        """Return the folder of the tracking store that its runs use."""
+        parser = self.parser("training")
+        parser["bundle_root"] = str(self.folder.resolve())
+        return Path(parser.get_parsed_content("tracking_dir"))
+
     def files(self, run: str, *further: Path) -> list[Path]:
         """Return the configs of a run, in the order in which they are laid over each other.
 
@@ -138,7 +148,8 @@ class Bundle:
 
     def command(self, run: str, *further: Path) -> str:
         """Return the line that a person types to do the same."""
-        return shlex.join(["python", "-m", "monai.bundle", *self.arguments(run, *further)])
+        words = ["python", "-m", "monai.bundle", *self.arguments(run, *further)]
+        return " ".join(map(_quoted, words))
 
     def workflow(self, run: str, *further: Path) -> ConfigWorkflow:
         """Return MONAI's workflow of a run in this process, checked and not yet initialised."""
@@ -207,6 +218,12 @@ def _typed(value: Any) -> str:
     if isinstance(value, Path):
         return str(value.resolve())
     return value if isinstance(value, str) else json.dumps(value) if value is not None else "None"
+
+
+def _quoted(word: str) -> str:
+    """A word as a person quotes it in a shell."""
+    easy = "'" in word and not set(word) & set('"$`\\!')
+    return f'"{word}"' if easy else shlex.quote(word)
 
 
 def _exit_code(command: Sequence[str]) -> int:

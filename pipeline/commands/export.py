@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pipeline.commands.runs import add_overlays
+
 FORMATS = ("torchscript", "onnx", "torch_export")
 
 
@@ -12,21 +14,18 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, required=True, help="some to compare on, a folder")
     parser.add_argument("--out", type=Path, required=True, help="a folder for the files")
     parser.add_argument("--model", type=Path, help="the weights (models/model.pt of the bundle)")
-    parser.add_argument("--overlay", type=Path, nargs="+", default=[], help="of an experiment")
+    add_overlays(parser)
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.set_defaults(command=_export)
 
 
 def _export(options: argparse.Namespace) -> None:
+    from pipeline.bundle import Bundle
     from pipeline.sharing.export import TOLERANCE, export
 
-    configs = options.bundle / "configs"
-    files = [configs / "train.yaml", *options.overlay, configs / "inference.yaml"]
-    for path in files:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such config; expected a bundle and its overlays")
+    bundle = Bundle(options.bundle, options.overlays)
     model = options.model or options.bundle / "models" / "model.pt"
-    found = export(files, model, options.images, options.out, options.formats)
-    for name, difference in found.differences.items():
+    exported = export(bundle, model, options.images, options.out, options.formats)
+    for name, difference in exported.differences.items():
         print(f"{name:22} differs by {difference:.1e} at most (tolerance {TOLERANCE:g})")
-    print(f"{options.out}: compared on {found.images} images, whole and their middle")
+    print(f"{options.out}: compared on {exported.images} images, whole and their middle")

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands.runs import add_settings
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 def add_reproduce(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("paper", help="its name, as unet_school_isbi; another lists the known")
-    parser.add_argument("--scale", choices=("laptop", "paper"), default="laptop")
+    parser.add_argument("--scale", choices=("reduced", "paper"), default="reduced")
     parser.add_argument("--only", nargs="+", default=[], metavar="EXPERIMENT")
     parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each (1)")
     parser.add_argument("--table", action="store_true", help="print the comparison, run nothing")
@@ -25,15 +27,14 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("reproduced"), help="for the models")
     parser.add_argument("--tracking", type=Path, help="folder of the tracking store (mlruns)")
     parser.add_argument("--root", type=Path, default=Path(), help="holds bundles and docs (.)")
-    parser.epilog = "After -- follow overrides of every bundle run, as in -- --threads 1"
-    parser.set_defaults(command=_reproduce, overrides=[])
+    add_settings(parser)
+    parser.set_defaults(command=_reproduce)
 
 
 def _reproduce(options: argparse.Namespace) -> None:
     from pipeline.papers.page import section, write_page
     from pipeline.papers.paper import read_paper
     from pipeline.papers.reproduce import to_do
-    from pipeline.bundle.process import check_overrides
 
     paper = read_paper(options.paper)
     asked = [paper.experiment(name) for name in options.only] or list(paper.experiments)
@@ -41,7 +42,6 @@ def _reproduce(options: argparse.Namespace) -> None:
     if options.table:
         print(section(paper, results))
         return
-    check_overrides(options.overrides)
     if options.seeds < 1:
         raise ValueError(f"--seeds: found {options.seeds}, expected 1 or more")
     site = _site(options, paper)
@@ -65,8 +65,8 @@ def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> N
     client = open_store(site.tracking)
     try:
         for experiment, record in run_experiments(site, paper, experiments):
-            for name, found in record["metrics"].items():
-                client.log_metric(site.parent, f"{experiment.name}.{name}", found["mean"])
+            for name, score in record["metrics"].items():
+                client.log_metric(site.parent, f"{experiment.name}.{name}", score["mean"])
             page = write_page(site.results)
     except BaseException as error:
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
@@ -93,7 +93,7 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
     if name != paper.cohort:
         raise ValueError(f"{data}: is the cohort {name}, expected {paper.cohort} for {paper.name}")
     if options.scale == "paper" and not torch.cuda.is_available():
-        raise ValueError("--scale paper: needs a GPU, and there is none; --scale laptop does not")
+        raise ValueError("--scale paper: needs a GPU, and there is none; --scale reduced does not")
     return Site(
         root=options.root,
         dataset_dir=data,
@@ -102,7 +102,7 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
         commit=git_commit(options.root),
         scale=options.scale,
         seeds=options.seeds,
-        overrides=options.overrides,
+        settings=options.settings,
     )
 
 

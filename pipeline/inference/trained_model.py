@@ -38,8 +38,8 @@ class ModelRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     bundle: str
-    run_name: str
     sha256: str
+    run_name: str = ""
     mlflow_run_id: str | None = None
     datalist_sha256: str = ""
     device: str = ""

@@ -1,74 +1,93 @@
-"""The files that an experiment is made of, and what tells them from others."""
+"""The bundle that an experiment is made of, and what distinguishes it from others."""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
 
+from pipeline.bundle import Bundle
+from pipeline.bundle.overrides import read_settings
 from pipeline.papers.paper import Experiment, Paper
+from pipeline.planning.wiring import wiring_of
+
+REDUCED = "reduced"
 
 
 class OneScaleError(ValueError):
-    """An experiment has no overlay that tells paper scale from laptop scale."""
+    """An experiment has no overlay that distinguishes paper scale from reduced scale."""
 
 
-def training_configs(root: Path, paper: Paper, experiment: Experiment, scale: str) -> list[Path]:
-    """Return ``train.yaml`` and the overlays of an experiment at a scale.
+def experiment_bundle(
+    root: Path, paper: Paper, experiment: Experiment, scale: str, settings: Sequence[str] = ()
+) -> Bundle:
+    """Return the bundle with the overlays of an experiment at a scale.
 
     The overlay of its base, if it has one, stands before its own; both have the paper's settings.
-    At laptop scale another one narrows them, its own or else its base's.
+    At reduced scale another one narrows them, its own or else its base's.
 
     Args:
         root: holds ``bundles``.
-        paper: whose.
-        experiment: which.
-        scale: ``laptop`` or ``paper``.
+        paper: that the experiment is of.
+        experiment: one of them.
+        scale: ``reduced`` or ``paper``.
+        settings: further ones, ``KEY=VALUE``.
 
     Raises:
         FileNotFoundError: a file is not there.
-        OneScaleError: paper scale of an experiment that has laptop scale alone.
+        OneScaleError: paper scale of an experiment that has reduced scale alone.
     """
-    configs = root / "bundles" / paper.bundle / "configs"
-    folder = configs / "experiments" / paper.name
+    folder = root / "bundles" / paper.bundle
+    experiments = folder / "configs" / "experiments" / paper.name
     chain = [experiment.base, experiment.name] if experiment.base else [experiment.name]
-    files = [configs / "train.yaml", *(folder / f"{name}.yaml" for name in chain)]
-    for path in files:
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such file; give --root the folder that holds bundles and docs"
-            )
-    narrower = [folder / "laptop" / f"{name}.yaml" for name in reversed(chain)]
-    narrower = [path for path in narrower if path.is_file()][:1]
-    if scale == "laptop":
-        return [*files, *narrower]
-    if not narrower:
-        raise OneScaleError(f"{paper.name}: {experiment.name} has laptop scale alone")
-    return files
+    overlays = [experiments / f"{name}.yaml" for name in chain]
+    narrowing = [experiments / REDUCED / f"{name}.yaml" for name in reversed(chain)]
+    narrowing = [path for path in narrowing if path.is_file()][:1]
+    if scale == REDUCED:
+        overlays += narrowing
+    elif not narrowing:
+        raise OneScaleError(f"{paper.name}: {experiment.name} has reduced scale alone")
+    try:
+        return Bundle(folder, overlays, read_settings(list(settings)))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{error}; give --root the folder that holds bundles and docs"
+        ) from None
 
 
-def evaluation_configs(root: Path, paper: Paper, experiment: Experiment, scale: str) -> list[Path]:
-    """Return the training's files, the evaluation's overlay, and the paper's overlay on that."""
+def evaluation_overlay(root: Path, paper: Paper) -> Path:
+    """Return the paper's overlay on the evaluation."""
     configs = root / "bundles" / paper.bundle / "configs"
-    return [
-        *training_configs(root, paper, experiment, scale),
-        configs / "evaluate.yaml",
-        configs / "experiments" / paper.name / "evaluate.yaml",
-    ]
+    return configs / "experiments" / paper.name / "evaluate.yaml"
 
 
 def config_hashes(
-    root: Path, paper: Paper, experiment: Experiment, scale: str, overrides: Sequence[str]
+    root: Path, paper: Paper, experiment: Experiment, scale: str, settings: Sequence[str]
 ) -> dict[str, str]:
-    """Hash what decides a training, and what decides its evaluation."""
-    files = (root, paper, experiment, scale)
+    """Hash what decides a training, and what decides its evaluation.
+
+    The number of threads is left out: it changes the time, and the last digits of a sum. So is the
+    wiring, which is the same for all experiments and belongs to the code.
+    """
+    decisive = [setting for setting in settings if not setting.startswith("threads=")]
+    bundle = experiment_bundle(root, paper, experiment, scale, decisive)
+    overlay = evaluation_overlay(root, paper)
     return {
-        "training_sha256": config_sha256(training_configs(*files), overrides),
-        "evaluation_sha256": config_sha256(evaluation_configs(*files), overrides),
+        "training_sha256": config_sha256(bundle.config("training"), "training"),
+        "evaluation_sha256": config_sha256(bundle.config("evaluating", overlay), "evaluating"),
     }
+
+
+def config_sha256(config: dict[str, Any], run: str) -> str:
+    """Hash a merged config without the wiring of its run."""
+    wiring = wiring_of("training") | wiring_of(run)
+    experiment = {key: value for key, value in config.items() if wiring.get(key) != value}
+    text = json.dumps(experiment, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int:
@@ -76,7 +95,8 @@ def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str
 
     As Keras counts "total parameters". No number is drawn or stored for it.
     """
-    return _numbers_of(tuple(training_configs(root, paper, experiment, scale)))
+    bundle = experiment_bundle(root, paper, experiment, scale)
+    return _numbers_of(tuple(bundle.files("training")))
 
 
 @cache
@@ -84,16 +104,5 @@ def _numbers_of(configs: tuple[Path, ...]) -> int:
     parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
     with torch.device("meta"):
         network = parser.get_parsed_content("network_def")
-    return sum(each.numel() for each in network.state_dict().values() if each.is_floating_point())
-
-
-def config_sha256(configs: Sequence[Path], overrides: Sequence[str]) -> str:
-    """Hash the merged config, and what was overridden by hand.
-
-    The number of threads is left out: it changes the time, and the last digits of a sum.
-    """
-    merged = ConfigParser.load_config_files([str(path) for path in configs])
-    pairs = sorted(zip(overrides[::2], overrides[1::2], strict=True))
-    decides = [pair for pair in pairs if pair[0] != "--threads"]
-    text = json.dumps([merged, decides], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    state = network.state_dict().values()
+    return sum(values.numel() for values in state if values.is_floating_point())

@@ -18,7 +18,7 @@ The papers' numbers beside ours. This page is generated from the records in `doc
 `unet-school reproduce`; no number is typed by hand. Ours are means over images and seeds; in
 parentheses stands the 95 % interval over images (of five slices it holds about 80 % in truth), and
 after `±` half the range between seeds. `paper` scale is the paper's own width, size and length. At
-`laptop` scale networks are narrower and trainings shorter, and what that takes (a larger rate that
+`reduced` scale networks are narrower and trainings shorter, and what that takes (a larger rate that
 falls, batch norm) is told with each experiment.
 """
 NOT_RUN, NO_SUCH = "not run", "–"
@@ -52,7 +52,7 @@ def section(paper: Paper, results: Path) -> str:
     root = results.parents[1]
     lines = [f"## {paper.title}", ""]
     lines += [f"{paper.authors}; `unet-school reproduce {paper.name}`", ""]
-    lines += ["| experiment | measure | paper | ours, laptop | ours, paper scale |"]
+    lines += ["| experiment | measure | paper | ours, reduced | ours, paper scale |"]
     lines += ["|---|---|---|---|---|"]
     for each in paper.experiments:
         lines += _rows(root, paper, each, records)
@@ -61,7 +61,7 @@ def section(paper: Paper, results: Path) -> str:
     lines += ["**What is different**", "", *(f"- {_sentence(note)}" for note in paper.notes), ""]
     lines += ["**The experiments**", ""]
     for each in paper.experiments:
-        lines.append(f"- {each.title}: {_sentence(each.settings)} Laptop: {_sentence(each.laptop)}")
+        lines.append(f"- {each.title}: {_sentence(each.settings)} Reduced: {_sentence(each.reduced)}")
         for scale in SCALES:
             if record := records[each.name, scale]:
                 lines[-1] += f" {_made(scale, record)}{_stale(root, paper, each, record)}"
@@ -73,7 +73,7 @@ def _ranking(paper: Paper, records: Records) -> Iterator[str]:
     if paper.ranking is None:
         return
     by, of = paper.ranking
-    known = {name: records[name, "laptop"] for name in of}
+    known = {name: records[name, "reduced"] for name in of}
     recorded = {name: record for name, record in known.items() if record}
     if len(recorded) < len(of) or len({r["datalist_sha256"] for r in recorded.values()}) > 1:
         return
@@ -81,7 +81,7 @@ def _ranking(paper: Paper, records: Records) -> Iterator[str]:
     title = {name: paper.experiment(name).title for name in of}
     ranked = sorted(of, key=lambda name: -found[name]["mean"])
     order = ", ".join(f"{title[name]} {found[name]['mean']:.4f}" for name in ranked)
-    yield f"Ranking at laptop scale: {order}; the paper's is {', '.join(title[n] for n in of)}."
+    yield f"Ranking at reduced scale: {order}; the paper's is {', '.join(title[n] for n in of)}."
     spent = {name: np.mean(recorded[name]["training_seconds"]) / 60 for name in ranked}
     minutes = ", ".join(f"{title[name]} {spent[name]:.1f}" for name in ranked)
     yield f"Minutes of training each: {minutes}."
@@ -103,14 +103,14 @@ def _curves(paper: Paper, records: Records) -> Iterator[str]:
     kept = {
         each.title: record["curves"]
         for each in paper.experiments
-        if (record := records[each.name, "laptop"]) and record["curves"]
+        if (record := records[each.name, "reduced"]) and record["curves"]
     }
     if not kept:
         return
     last = max(curves[0]["epoch"][-1] for curves in kept.values())
     shown = sorted({*(epoch for epoch in SHOWN if epoch < last), last})
     title = NAMES[paper.followed]
-    yield f"{title} at 1/2 against epoch, at laptop scale (train: of the augmented batches):"
+    yield f"{title} at 1/2 against epoch, at reduced scale (train: of the augmented batches):"
     yield ""
     yield f"| | split | {' | '.join(map(str, shown))} |"
     yield f"|---|---|{'---|' * len(shown)}"
@@ -172,7 +172,7 @@ def _made(scale: str, record: Mapping[str, Any]) -> str:
     """By what a record was made."""
     n = max(found.get("n", 0) for found in record["metrics"].values())
     minutes = ", ".join(f"{each / 60:.1f}" for each in record["training_seconds"])
-    by_hand = f", with {' '.join(record['overrides'])}" if record["overrides"] else ""
+    by_hand = f", with {' '.join(record['settings'])}" if record["settings"] else ""
     seeds = ", ".join(map(str, record["seeds"]))
     commits = ", ".join(each[:8] + "-dirty" * each.endswith("-dirty") for each in record["commits"])
     return (
@@ -183,7 +183,7 @@ def _made(scale: str, record: Mapping[str, Any]) -> str:
 
 def _stale(root: Path, paper: Paper, experiment: Experiment, record: Mapping[str, Any]) -> str:
     """A word on a record whose config has changed since."""
-    now = config_hashes(root, paper, experiment, record["scale"], record["overrides"])
+    now = config_hashes(root, paper, experiment, record["scale"], record["settings"])
     same = all(record[key] == value for key, value in now.items())
     return "" if same else " **Its config has changed since.**"
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import yaml
 
 PAPERS = Path(__file__).parent / "tables"
-SCALES = ("laptop", "paper")
+SCALES = ("reduced", "paper")
 
 
 class Result(NamedTuple):
@@ -33,7 +33,7 @@ class Experiment(NamedTuple):
         name: of its overlay, ``experiments/PAPER/NAME.yaml`` of the bundle.
         title: in the page's words.
         settings: what the paper says of it, and what it does not say.
-        laptop: what is narrower at laptop scale.
+        reduced: what is narrower at reduced scale.
         results: what it is measured by.
         base: name of the experiment whose overlay stands before its own; None: it has none.
     """
@@ -41,7 +41,7 @@ class Experiment(NamedTuple):
     name: str
     title: str
     settings: str
-    laptop: str
+    reduced: str
     results: Sequence[Result]
     base: str | None = None
 

@@ -18,7 +18,7 @@ def record_path(results: Path, paper: str, experiment: str, scale: str) -> Path:
     """Return where a record is: ``RESULTS/PAPER/EXPERIMENT.json``, of paper scale in a folder.
 
     Example:
-        >>> record_path(Path("docs/results"), "unet_school_isbi", "unet", "laptop").as_posix()
+        >>> record_path(Path("docs/results"), "unet_school_isbi", "unet", "reduced").as_posix()
         'docs/results/unet_school_isbi/unet.json'
     """
     folder = results / paper / "paper_scale" if scale == "paper" else results / paper

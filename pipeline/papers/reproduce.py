@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.data.datalist import read_datalist
-from pipeline.files import sha256, write_json
-from pipeline.papers.configs import config_hashes, evaluation_configs, training_configs
+from pipeline.files import write_json
+from pipeline.inference.trained_model import read_record
+from pipeline.papers.configs import (
+    REDUCED,
+    config_hashes,
+    evaluation_overlay,
+    experiment_bundle,
+)
 from pipeline.papers.measure import MEASURES
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.papers.records import curves_of, metrics_of, read_result, record_path
 from pipeline.provenance import hardware, versions
-from pipeline.bundle.process import bundle_run, resumed
-from pipeline.training.checkpoints import MODEL
+from pipeline.tracking.store import MODEL, resumable
 from pipeline.tracking.run_name import unique_run_name
 
 SPENT = "seconds.json"
-MADE = "made.json"
+ORIGIN = "made.json"
 
 
 class Site(NamedTuple):
@@ -30,9 +35,9 @@ class Site(NamedTuple):
         out: where models and evaluations go.
         tracking: folder of the tracking store.
         commit: of the code, as the call began.
-        scale: ``laptop`` or ``paper``.
+        scale: ``reduced`` or ``paper``.
         seeds: how many: 0, 1, ….
-        overrides: further arguments of every bundle run, a key and a value in turn.
+        settings: of every bundle run, ``KEY=VALUE``.
         parent: id of the run that all runs belong to.
     """
 
@@ -41,9 +46,9 @@ class Site(NamedTuple):
     out: Path
     tracking: Path
     commit: str
-    scale: str = "laptop"
+    scale: str = REDUCED
     seeds: int = 1
-    overrides: Sequence[str] = ()
+    settings: Sequence[str] = ()
     parent: str = ""
 
     @property
@@ -57,7 +62,7 @@ def stale(site: Site, paper: Paper, experiment: Experiment) -> str:
     record = read_result(record_path(site.results, paper.name, experiment.name, site.scale))
     if record is None:
         return ""
-    configs = config_hashes(site.root, paper, experiment, site.scale, site.overrides)
+    configs = config_hashes(site.root, paper, experiment, site.scale, site.settings)
     now = {**configs, "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256}
     return ", ".join(key for key, value in now.items() if record.get(key) != value)
 
@@ -115,13 +120,13 @@ def run_experiments(
     }
     began, done, total = time.time(), 0, sum(map(len, seeds.values()))
     for experiment in experiments:
-        hashes = config_hashes(site.root, paper, experiment, site.scale, site.overrides)
+        hashes = config_hashes(site.root, paper, experiment, site.scale, site.settings)
         folders = []
         for seed in seeds[experiment.name]:
             _tell(f"{paper.name}: {experiment.name}, seed {seed}", done, total, began)
             folders.append(_run_seed(site, paper, experiment, seed, hashes))
             done += 1
-        if hashes != config_hashes(site.root, paper, experiment, site.scale, site.overrides):
+        if hashes != config_hashes(site.root, paper, experiment, site.scale, site.settings):
             raise ValueError(f"{experiment.name}: its config was changed meanwhile; run this again")
         yield experiment, _record(site, paper, experiment, folders, hashes)
 
@@ -143,25 +148,27 @@ def _run_seed(
     folder = site.out / paper.name / site.scale / experiment.name / key / f"seed_{seed}"
     evaluation = folder / f"eval_{hashes['evaluation_sha256'][:8]}"
     name = f"{experiment.name}_{seed}_{unique_run_name()}"
-    settings = {
-        "dataset_dir": site.dataset_dir,
-        "models_dir": folder,
-        "tracking_dir": site.tracking,
+    places = {
+        "dataset_dir": str(site.dataset_dir.resolve()),
+        "models_dir": str(folder.resolve()),
+        "tracking_dir": str(site.tracking.resolve()),
         "seed": seed,
     }
+    bundle = experiment_bundle(site.root, paper, experiment, site.scale, site.settings)
+    bundle = bundle.with_overrides(places)
     if not (folder / MODEL).is_file():
-        write_json(folder / MADE, {"commit": site.commit, "hardware": hardware()})
-        configs = training_configs(site.root, paper, experiment, site.scale)
-        own = {"run_name": name, "tracking#parent": site.parent, **resumed(folder)}
+        write_json(folder / ORIGIN, {"commit": site.commit, "hardware": hardware()})
+        own = {"run_name": name, "current_run#parent": site.parent}
+        resumed = {key: str(path.resolve()) for key, path in resumable(folder).items()}
         began = time.time()
         try:
-            bundle_run("training", configs, {**settings, **own}, site.overrides)
+            bundle.with_overrides({**own, **resumed}).start("training")
         finally:
             write_json(folder / SPENT, _spent(folder) + time.time() - began)
     if not (evaluation / MEASURES).is_file():
-        configs = evaluation_configs(site.root, paper, experiment, site.scale)
-        own = {"run_name": f"{name}_eval", "output_dir": evaluation}
-        bundle_run("evaluating", configs, {**settings, **own}, site.overrides)
+        own = {"run_name": f"{name}_eval", "output_dir": str(evaluation.resolve())}
+        overlay = evaluation_overlay(site.root, paper)
+        bundle.with_overrides(own).start("evaluating", overlay)
     return folder, evaluation
 
 
@@ -178,20 +185,20 @@ def _record(
     hashes: Mapping[str, str],
 ) -> dict[str, Any]:
     trained, evaluations = zip(*folders, strict=True)
-    made = [json.loads((folder / MADE).read_text("utf-8")) for folder in trained]
+    made = [json.loads((folder / ORIGIN).read_text("utf-8")) for folder in trained]
     content = {
         "paper": paper.name,
         "experiment": experiment.name,
         "scale": site.scale,
         **hashes,
         "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256,
-        "overrides": list(site.overrides),
+        "settings": list(site.settings),
         "commits": sorted({each["commit"] for each in made}),
         "recorded_at": site.commit,
         "hardware": sorted({each["hardware"] for each in made}),
         "versions": versions(),
         "seeds": list(range(len(folders))),
-        "models_sha256": [sha256(folder / MODEL) for folder in trained],
+        "models_sha256": [read_record(folder / MODEL).sha256 for folder in trained],
         "training_seconds": [round(_spent(folder)) for folder in trained],
         "metrics": metrics_of(evaluations, {result.ours for result in experiment.results}),
         "curves": curves_of(evaluations),

@@ -1,53 +1,48 @@
-"""What of an evaluation may leave the house: means, intervals and counts, never a patient.
+"""What of an evaluation may leave the hospital: means, intervals and counts, never a patient.
 
-What is kept is listed here; what is not, stays, whatever a later version of an evaluation writes.
+What may leave is listed here; all else stays, whatever a later version of an evaluation writes.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-KEPT = (
-    "split", "threshold", "threshold_source", "threshold_metric", "tta_versions", "cleaning",
-    "test_pooled", "baselines", "group_metric", "versions",
-)  # fmt: skip
-OF_A_METRIC = ("mean", "low", "high", "n", "patients")
-OF_A_MODEL = ("sha256", "bundle", "datalist_sha256", "mlflow_run_id")
-OF_AN_EVALUATION = ("code", "config_sha256", "seed")
+from pipeline.evaluation.summary import EvaluationSummary
+
+MODEL_FIELDS = {"sha256", "bundle", "datalist_sha256", "mlflow_run_id"}
+EXECUTION_FIELDS = {"code", "config_sha256", "seed"}
+SCORE_FIELDS = {"mean", "low", "high", "n", "patients"}
 
 
-def shared_evaluation(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is told of an evaluation: no image, no name, no row, no group too few to judge.
+def shared_evaluation(summary: EvaluationSummary) -> dict[str, Any]:
+    """Return what may leave of an evaluation: no image, no row, no group too few to judge.
 
     Args:
-        summary: the evaluation's own ``summary.json``.
+        summary: of the evaluation.
 
     Raises:
         ValueError: it is of another split than test.
-
-    Example:
-        >>> row = {"mean": 0.9, "low": 0.8, "high": 1.0, "n": 12, "patients": 12, "min": 0.1}
-        >>> summary = {"split": "test", "test": {"iou": row}, "model": {"path": "/home/x"}}
-        >>> told = shared_evaluation(summary)
-        >>> told["test"], told["model"]
-        ({'iou': {'mean': 0.9, 'low': 0.8, 'high': 1.0, 'n': 12, 'patients': 12}}, {})
     """
-    if summary.get("split") != "test":
-        raise ValueError(f"evaluated on the split {summary.get('split')}; expected one on test")
-    groups = [group for group in summary.get("groups", ()) if group["enough"]]
-    bins = [each for each in summary.get("age_bins", ()) if each["enough"]]
+    if summary.split != "test":
+        raise ValueError(f"evaluated on the split {summary.split}; expected one on test")
+    groups = [group for group in summary.groups or () if group.enough]
+    bins = [group for group in summary.age_bins or () if group.enough]
     return {
-        **{key: summary[key] for key in KEPT if key in summary},
-        "test": {name: _only(row, OF_A_METRIC) for name, row in summary["test"].items()},
-        "outcomes": dict(summary.get("outcomes", {})),
-        "groups": groups,
-        "gaps": [gap for gap in summary.get("gaps", ()) if gap["p"] is not None],
-        "age_bins": bins,
-        "groups_left_out": len(summary.get("groups", ())) - len(groups),
-        "age_bins_left_out": len(summary.get("age_bins", ())) - len(bins),
-        "model": _only(summary["model"], OF_A_MODEL),
-        "evaluation": _only(summary.get("evaluation", {}), OF_AN_EVALUATION),
+        "split": summary.split,
+        "threshold": summary.operating_point.threshold,
+        "threshold_source": summary.threshold_source,
+        "threshold_metric": summary.threshold_metric,
+        "tta_versions": summary.operating_point.tta_versions,
+        "postprocessing": str(summary.operating_point.postprocessing),
+        "test_pooled": summary.test_pooled,
+        "baselines": summary.baselines,
+        "group_metric": summary.group_metric,
+        "versions": summary.versions,
+        "test": {name: s.model_dump(include=SCORE_FIELDS) for name, s in summary.test.items()},
+        "outcomes": summary.outcomes,
+        "groups": [group.model_dump() for group in groups],
+        "gaps": [gap.model_dump() for gap in summary.gaps or () if gap.p is not None],
+        "age_bins": [group.model_dump() for group in bins],
+        "groups_left_out": len(summary.groups or ()) - len(groups),
+        "age_bins_left_out": len(summary.age_bins or ()) - len(bins),
+        "model": summary.model.model_dump(include=MODEL_FIELDS),
+        "evaluation": summary.evaluation.model_dump(include=EXECUTION_FIELDS),
     }
-
-
-def _only(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: values[name] for name in names if name in values}

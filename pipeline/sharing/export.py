@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import torch
 from monai.bundle import ConfigParser
-from monai.transforms import Compose
 from torch import Tensor, nn
 
-from pipeline.files import atomic, sha256, write_json
-from pipeline.inference import find_images, load_network
+from pipeline.files import atomic, write_json
+from pipeline.bundle import Bundle
+from pipeline.inference import TrainedModel
+from pipeline.inference.folder import find_images
 from pipeline.networks import UNetPlusPlus
 
 TOLERANCE = 1e-4
@@ -49,14 +50,14 @@ class Probability(nn.Module):
 
 
 def export(
-    configs: Sequence[Path], model: Path, images: Path, out: Path, formats: Sequence[str]
+    bundle: Bundle, model: Path, images: Path, out: Path, formats: Sequence[str]
 ) -> Exported:
     """Export a model, batch and sides open, and compare each format with the network.
 
     Sides must be multiples of ``pixel_unshuffle x 2^poolings``, as those of the training crops are.
 
     Args:
-        configs: ``train.yaml``, overlays of an experiment, ``inference.yaml``.
+        bundle: with the overlays that the model was trained with.
         model: the weights.
         images: a folder of real ones, of which the first are compared, each whole and its middle.
         out: where the files go.
@@ -68,25 +69,28 @@ def export(
     Raises:
         ValueError: a network of volumes, or a difference above :data:`TOLERANCE`.
     """
-    parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
-    network = load_network(parser.get_parsed_content("network_def"), str(model)).eval()
-    if parser["network_def"]["spatial_dims"] != 2:
-        raise ValueError(f"{configs[0]}: a network of volumes; export takes those of flat images")
+    parser = bundle.parser("inferring")
+    if parser.get_parsed_content("spatial_dims") != 2:
+        raise ValueError(f"{bundle.folder}: a network of volumes; export takes those of flat images")
+    trained = TrainedModel(model, parser.get_parsed_content("network_def"))
+    network = trained.network.eval()
     features = parser.get_parsed_content("network_def::features")
     side = 2 ** (len(features) - 1) * int(parser["network_def"].get("pixel_unshuffle", 1))
     tiles = _tiles(parser, images, side)
     differences: dict[str, float] = {}
-    for level, each in _levels(network).items():
+    for level, part in _levels(network).items():
         for name in formats:
             path = out / f"model{level}{SUFFIXES[name]}"
-            run = EXPORTERS[name](Probability(each).eval(), tiles[0], side, path)
-            found = max(_difference(run, each, tile) for tile in tiles)
-            differences[name + level.replace("_", " ")] = found
-            if found > TOLERANCE:
+            run = EXPORTERS[name](Probability(part).eval(), tiles[0], side, path)
+            difference = max(_difference(run, part, tile) for tile in tiles)
+            differences[name + level.replace("_", " ")] = difference
+            if difference > TOLERANCE:
                 path.unlink()
-                raise ValueError(f"{path}: differs by {found:.1e} from the network; not written")
+                raise ValueError(
+                    f"{path}: differs by {difference:.1e} from the network; not written"
+                )
     content = {
-        "model_sha256": sha256(model),
+        "model_sha256": trained.record.sha256,
         "images": len(tiles) // 2,
         "tolerance": TOLERANCE,
         "differences": differences,
@@ -97,7 +101,7 @@ def export(
 
 def _tiles(parser: ConfigParser, images: Path, side: int) -> list[Tensor]:
     """Real images as the network gets them, and the middle of each, with sides that fit."""
-    preprocessing = Compose(parser.get_parsed_content("preprocessing"))
+    preprocessing = parser.get_parsed_content("preprocessing")
     tiles = []
     for case in find_images(str(images))[:MOST_IMAGES]:
         image = preprocessing(case)["image"].as_tensor()[None]

@@ -14,9 +14,7 @@ from pipeline.data.datalist import read_datalist
 from pipeline.data.drift import describe_cohort
 from pipeline.files import atomic
 from pipeline.data.fingerprint import CaseStatistics
-from pipeline.inference import Postprocessing
-from pipeline.inference.trained_model import read_record
-from pipeline.networks.weights import read_checkpoint
+from pipeline.inference import TrainedModel
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.audit import audit
 from pipeline.sharing.card import model_card
@@ -28,34 +26,34 @@ from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT, pa
 from pipeline.sharing.privacy import check_private, private_words
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
-from pipeline.evaluation.operating_point import told
+from pipeline.evaluation.summary import SUMMARY, EvaluationSummary
 from pipeline.tracking.store import evaluations
 
-EXECUTED, SUMMARY = "config.json", "summary.json"
-OF_A_RECORD = (
-    "bundle", "sha256", "datalist_sha256", "mlflow_run_id", "threshold", "threshold_by",
-    "tta_versions", "cleaning", "cells", "trained_on", "chosen_on",
-)  # fmt: skip
-"""What of a model's record is told; images stand in it by their hashes alone."""
-SCORES = ("iou", "dice", "accuracy")
-"""Metrics of the evaluation that the metadata tell, too."""
+EXECUTED = "config.json"
+RECORD_FIELDS = {
+    "bundle", "sha256", "datalist_sha256", "mlflow_run_id", "operating_point", "trained_on",
+    "chosen_on",
+}  # fmt: skip
+"""What of a model's record is packed; images stand in it by their hashes alone."""
+METADATA_SCORES = ("iou", "dice", "accuracy")
+"""Metrics of the evaluation that the metadata hold, too."""
 
 
 class Trained(NamedTuple):
     """A training with its evaluation, as the tracking store has them.
 
     Attributes:
-        config: that the training executed.
-        evaluated: that the evaluation executed.
+        config: the config that the training executed.
+        evaluated: the config that the evaluation executed.
         summary: of the evaluation.
-        model: the weights, with their record beside them.
+        model: that was evaluated.
         dataset_dir: the cohort of both.
     """
 
     config: dict[str, Any]
     evaluated: dict[str, Any]
-    summary: dict[str, Any]
-    model: Path
+    summary: EvaluationSummary
+    model: TrainedModel
     dataset_dir: Path
 
 
@@ -73,43 +71,32 @@ def find_trained(client: MlflowClient, run: str, dataset_dir: Path | None = None
         FileNotFoundError: weights or cohort are not where they were.
     """
     evaluation = next(
-        (each for each in evaluations(client, run) if each.data.tags["run"] == "evaluating"), None
+        (one for one in evaluations(client, run) if one.data.tags["run"] == "evaluating"), None
     )
     if evaluation is None:
         raise ValueError(f"{run}: a cross-validation has several models; name one's evaluation")
-    summary = _artifact(client, evaluation, SUMMARY)
-    training = client.get_run(summary["model"]["mlflow_run_id"])
-    model = Path(summary["model"]["path"])
-    if not model.is_file():
-        raise FileNotFoundError(f"{model}: no such file; the weights were evaluated there")
-    record = read_record(model)
-    if record["sha256"] != summary["model"]["sha256"]:
-        raise ValueError(f"{model}: other weights than were evaluated; evaluate these")
-    _check_choices(model, record, summary)
-    trained, evaluated = (_artifact(client, each, EXECUTED) for each in (training, evaluation))
+    summary = EvaluationSummary(**_artifact(client, evaluation, SUMMARY))
+    training = client.get_run(str(summary.model.mlflow_run_id))
+    path = Path(summary.model.path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; the weights were evaluated there")
+    model = TrainedModel(path)
+    if model.record.sha256 != summary.model.sha256:
+        raise ValueError(f"{path}: other weights than were evaluated; evaluate these")
+    if model.record.operating_point != summary.operating_point:
+        raise ValueError(
+            f"{path}: its record holds another operating point than it was evaluated with; "
+            "evaluate it again, without giving a threshold"
+        )
+    trained, evaluated = (_artifact(client, one, EXECUTED) for one in (training, evaluation))
     cohort = dataset_dir or Path(evaluated["dataset_dir"])
     hashes = {evaluation.data.tags["datalist_sha256"], read_datalist(cohort).sha256}
-    if hashes != {summary["model"]["datalist_sha256"]}:
+    if hashes != {summary.model.datalist_sha256}:
         raise ValueError(
             f"{cohort}: another cohort or split than the model was trained on; evaluate it on its "
             "own test split, and give --dataset-dir if that has moved"
         )
     return Trained(trained, evaluated, summary, model, cohort)
-
-
-def _check_choices(model: Path, record: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
-    """Refuse a record that would not infer as the model was evaluated."""
-    recorded = {
-        "threshold": record.get("threshold"),
-        "tta_versions": record.get("tta_versions"),
-        "cleaning": told(Postprocessing(**record.get("cleaning", {}))),
-    }
-    for name, value in recorded.items():
-        if value != summary[name]:
-            raise ValueError(
-                f"{model}: its record tells {name} {value}, it was evaluated with {summary[name]}; "
-                "evaluate it again, without giving these"
-            )
 
 
 def bundle_files(
@@ -128,10 +115,10 @@ def bundle_files(
         ValueError: its metadata tell other scores than the evaluation, or a file would tell
             something of a patient.
     """
-    name, own = bundle.resolve().name, trained.summary["model"].get("bundle")
+    name, own = bundle.resolve().name, trained.summary.model.bundle
     if own != name:
         raise ValueError(f"{bundle}: the run is one of {own}; give bundles/{own}")
-    if exports and exports.get("model_sha256") != trained.summary["model"]["sha256"]:
+    if exports and exports.get("model_sha256") != trained.summary.model.sha256:
         raise ValueError("--exports: of another model than was evaluated; export this one")
     for case in facts:
         if case.unreadable or case.changed:
@@ -140,8 +127,8 @@ def bundle_files(
     evaluation = shared_evaluation(trained.summary)
     metadata = _metadata(bundle, evaluation)
     datalist = read_datalist(trained.dataset_dir).content
-    told_licence = _read(bundle / "docs" / "data_license.txt").decode()
-    licence = licence_text(datalist.get("name", ""), told_licence)
+    licence_note = _read(bundle / "docs" / "data_license.txt").decode()
+    licence = licence_text(datalist.get("name", ""), licence_note)
     columns = trained.evaluated.get("group_columns") or []
     fingerprint = describe_cohort(facts, columns)
     files = {
@@ -157,7 +144,7 @@ def bundle_files(
         **_weights(trained.model),
     }
     words = private_words(datalist, columns)
-    check_private(files, words, [trained.dataset_dir, trained.model.parent])
+    check_private(files, words, [trained.dataset_dir, trained.model.path.parent])
     return {**files, **source_files()}
 
 
@@ -210,7 +197,7 @@ def _metadata(bundle: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """The bundle's metadata, with the scores and the versions of the evaluation."""
     path = bundle / "configs" / "metadata.json"
     metadata: dict[str, Any] = json.loads(_read(path))
-    found = {name: round(evaluation["test"][name]["mean"], 4) for name in SCORES}
+    found = {name: round(evaluation["test"][name]["mean"], 4) for name in METADATA_SCORES}
     told = metadata.get("eval_metrics", {})
     for name, value in told.items():
         if found.get(name) != value:
@@ -223,11 +210,11 @@ def _metadata(bundle: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return {**metadata, **ran, "required_packages_version": needed, "eval_metrics": found}
 
 
-def _weights(model: Path) -> dict[str, bytes]:
-    weights = {name: each.contiguous() for name, each in read_checkpoint(model).items()}
-    record = {key: value for key, value in read_record(model).items() if key in OF_A_RECORD}
+def _weights(model: TrainedModel) -> dict[str, bytes]:
+    weights = {name: tensor.contiguous() for name, tensor in model.weights.items()}
+    record = model.record.model_dump(include=RECORD_FIELDS, mode="json")
     return {
-        "models/model.pt": model.read_bytes(),
+        "models/model.pt": model.path.read_bytes(),
         "models/model.safetensors": as_safetensors(weights),
         "models/model.json": _json(record),
     }

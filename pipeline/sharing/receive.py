@@ -216,8 +216,11 @@ def _check_agreement(archive: Archive) -> None:
             raise RefusedError(place, f"{name} {value}", "not evaluation's")
     same = {
         "weights": (evaluation["model"]["sha256"], archive.sha256("models/model.pt")),
-        "threshold": (evaluation["threshold"], record["threshold"]),
-        "test-time augmentation": (evaluation["tta_versions"], record.get("tta_versions")),
+        "threshold": (evaluation["threshold"], record["operating_point"]["threshold"]),
+        "test-time augmentation": (
+            evaluation["tta_versions"],
+            record["operating_point"]["tta_versions"],
+        ),
     }
     for name, (evaluated, packed) in same.items():
         if evaluated != packed:

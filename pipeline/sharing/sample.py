@@ -106,7 +106,7 @@ def _made(files: Mapping[str, bytes]) -> Pixels:
     config = yaml.safe_load(files["configs/train.yaml"])
     channels = metadata["network_data_format"]["inputs"]["image"]["num_channels"]
     rng = np.random.default_rng(0)
-    if config["network_def"]["spatial_dims"] == 3:
+    if config["spatial_dims"] == 3:
         volume = rng.normal(size=(DEPTH,) * 3).cumsum(0).cumsum(1).astype(np.float32)
         return Pixels(volume, np.eye(4))
     grey = cells(SIDE, rng)[0]

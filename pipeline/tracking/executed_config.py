@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,30 @@ MAX_VALUE_CHARACTERS = 500
 PLAIN = (str, int, float, bool, type(None), torch.device)
 
 
+EXECUTED = "config.json"
+"""The executed config among a run's artefacts."""
+PLACES_AND_TIMES = (
+    "dataset_dir", "models_dir", "output_dir", "tracking_dir", "run_name", "threads", "resume",
+    "device", "model", "seed", "tags", "init_from", "reference_dir", "bundle_root",
+)  # fmt: skip
+"""Keys that say where and when something was run, not what it was."""
+
+
+def experiment_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run executed without where, when and which run it was.
+
+    Example:
+        >>> experiment_of({"seed": 1, "max_epochs": 5, "run": []})
+        {'max_epochs': 5}
+    """
+    left_out = {*PLACES_AND_TIMES, *RUN_IDS, "_meta_", "current_run"}
+    return {key: value for key, value in config.items() if key not in left_out}
+
+
 def save_executed_config(parser: ConfigParser, save: Callable[[Path], None]) -> None:
     """Write the merged config as ``config.json`` and hand the file to ``save``."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config.json"
+        path = Path(folder) / EXECUTED
         path.write_text(json.dumps(parser.config, indent=2, default=str), "utf-8")
         save(path)
 

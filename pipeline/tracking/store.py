@@ -36,6 +36,18 @@ def open_store(root: Path) -> MlflowClient:
     return MlflowClient(tracking_uri=store_uri(root.resolve()))
 
 
+def find_runs(client: MlflowClient, name: str) -> list[StoredRun]:
+    """Find the runs of a name or an id; none: an empty list.
+
+    Raises:
+        ValueError: a name with quotes.
+    """
+    if set(name) & set("'\"`"):
+        raise ValueError(f"{name}: expected a name without quotes; give the run's id")
+    runs = _search(client, f"attributes.run_id = '{name}'")
+    return runs or _search(client, f"attributes.run_name = '{name}'")
+
+
 def evaluations(client: MlflowClient, name: str) -> list[StoredRun]:
     """Find the evaluations that a name denotes, the newest first.
 
@@ -47,11 +59,8 @@ def evaluations(client: MlflowClient, name: str) -> list[StoredRun]:
     Raises:
         ValueError: there is none.
     """
-    if set(name) & set("'\"`"):
-        raise ValueError(f"{name}: expected a name without quotes; give the run's id")
     tag, equals, value = name.partition("=")
-    runs = _search(client, f"attributes.run_id = '{name}'")
-    runs = runs or _search(client, f"attributes.run_name = '{name}'")
+    runs = find_runs(client, name)
     for run in tuple(runs):
         runs += _search(client, f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
     if equals and not runs:

@@ -1,0 +1,90 @@
+"""``unet-school train|evaluate|infer|explain``: the runs of a bundle."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.bundle import Bundle
+    from pipeline.tracking.trainings import StoredTraining
+
+RUNS = {
+    "train": ("training", "train a bundle on a cohort"),
+    "evaluate": ("evaluating", "score a trained model on the test split, and write a report"),
+    "infer": ("inferring", "segment a folder of images with a trained model"),
+    "explain": ("explaining", "show what an evaluated model looks at"),
+}
+"""What is typed, MONAI's name of the run, and what it does."""
+
+
+def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of one verb."""
+    run = RUNS[verb][0]
+    parser.add_argument("bundle", type=Path, help="its folder, as bundles/membranes")
+    parser.add_argument("--data", type=Path, help="folder of the cohort (the bundle's own data)")
+    if verb == "infer":
+        parser.add_argument("--images", type=Path, help="folder of the images (those of the cohort)")
+    if verb == "train":
+        parser.add_argument("--resume", type=Path, help="models/RUN/last.pt of an interrupted run")
+    else:
+        parser.add_argument("--run", help="training, by name or id (the newest that finished)")
+        parser.add_argument("--out", type=Path, help="folder for what is written")
+    parser.add_argument("--tracking", type=Path, help="folder of the tracking store (mlruns)")
+    add_overlays(parser)
+    add_settings(parser)
+    parser.set_defaults(command=_start, monai_run=run)
+
+
+def add_overlays(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names overlays."""
+    parser.add_argument(
+        "--with", dest="overlays", nargs="+", default=[], metavar="OVERLAY",
+        help="another network or experiment: unet, unetpp, unetpp_deep_supervision, unet3plus, the "
+        "name of one in the bundle's configs/experiments, or a YAML file",
+    )  # fmt: skip
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that sets keys of the config."""
+    parser.add_argument(
+        "--set", dest="settings", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="any key of the config, read as YAML: max_epochs=5 network_def#dropout=0.1",
+    )  # fmt: skip
+
+
+def bundle_of(options: argparse.Namespace) -> "Bundle":
+    """Return the bundle with the overlays and settings that were typed."""
+    from pipeline.bundle import Bundle
+    from pipeline.bundle.overrides import read_settings
+
+    return Bundle(options.bundle, options.overlays, read_settings(options.settings))
+
+
+def _start(options: argparse.Namespace) -> None:
+    bundle = bundle_of(options)
+    training = _training(options, bundle) if getattr(options, "run", None) else None
+    places = {
+        "dataset_dir": options.data,
+        "image_dir": getattr(options, "images", None),
+        "output_dir": getattr(options, "out", None),
+        "resume": getattr(options, "resume", None),
+        "tracking_dir": options.tracking,
+    }
+    overrides = {key: str(path) for key, path in places.items() if path is not None}
+    if training is not None:
+        bundle = bundle.with_overlay(training.write_overlay())
+        overrides = {"dataset_dir": training.dataset_dir, **overrides, "model": str(training.model)}
+    bundle = bundle.with_overrides(overrides)
+    bundle.check(options.monai_run)
+    print(bundle.command(options.monai_run), flush=True)
+    bundle.run(options.monai_run)
+
+
+def _training(options: argparse.Namespace, bundle: "Bundle") -> "StoredTraining":
+    from pipeline.tracking.store import open_store
+    from pipeline.tracking.trainings import find_training
+
+    if options.overlays:
+        raise ValueError("--with: a run is met with its own network; leave --with or --run out")
+    store = options.tracking or bundle.tracking_dir()
+    return find_training(open_store(store), options.run, bundle.name)
