@@ -74,6 +74,17 @@ class Bundle:
         """Return the same bundle with further overrides."""
         return Bundle(self.folder, self.overlays, {**self.overrides, **overrides})
 
+    def with_places(self, places: Mapping[str, Any]) -> "Bundle":
+        """Return the same bundle with overrides that a command decides, and nobody else.
+
+        Raises:
+            ValueError: one of them is set already.
+        """
+        for key in places:
+            if key in self.overrides:
+                raise ValueError(f"--set {key}: the command itself decides it; leave it out")
+        return self.with_overrides(places)
+
     def with_overlay(self, overlay: Path | str) -> "Bundle":
         """Return the same bundle with a further overlay."""
         return Bundle(self.folder, [*self.overlays, overlay], self.overrides)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pipeline.evaluation.summary import CrossvalSummary
 
 
+PLACES = ("dataset_dir", "models_dir", "tracking_dir", "output_dir")
+"""Keys that a cross-validation decides for each fold."""
+
+
 def add_crossval(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("bundle", type=Path, help="its folder, as bundles/membranes")
@@ -42,6 +46,7 @@ def _crossval(options: argparse.Namespace) -> None:
     from pipeline.tracking.store import open_store
 
     bundle = bundle_of(options)
+    bundle.with_places(dict.fromkeys(PLACES))  # refuses what the command decides
     bundle.check("evaluating")
     folds = _folds(options, bundle)
     client = open_store(folds.tracking)

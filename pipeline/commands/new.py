@@ -175,4 +175,4 @@ def _tell(planned: "Plan", bundle: Path) -> None:
     print()
     for name, choice in choices(planned).items():
         print(f"{name.replace('_', ' '):14} {choice.value!s:22} {choice.reason}")
-    print(f"\npython -m monai.bundle run training --config_file {bundle}/configs/train.yaml")
+    print(f"\nunet-school train {bundle}")

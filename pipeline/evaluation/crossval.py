@@ -77,7 +77,7 @@ def _start(folds: Folds, run: str, fold: int, settings: Mapping[str, Any]) -> No
         **settings,
     }
     paths = {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in places.items()}
-    folds.bundle.with_overrides(paths).start(run)
+    folds.bundle.with_places(paths).start(run)
 
 
 def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> CrossvalSummary:

@@ -1,4 +1,4 @@
-"""What a model looks at, and what it knows of the images: occlusion, gradients, latent space."""
+"""Explanation of a trained model: occlusion, gradients, uncertainty, feature maps, latent space."""
 
 from pipeline.explanation.case_explanation import CaseSettings
 from pipeline.explanation.explanation_run import explain

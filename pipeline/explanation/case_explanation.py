@@ -1,4 +1,4 @@
-"""Explaining single images: occlusion, gradients, uncertainty, the maps of every step."""
+"""Explanation of single images: occlusion, gradients, uncertainty, the maps of every step."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +13,8 @@ from tqdm import tqdm
 from pipeline.data.columns import check_list
 from pipeline.explanation.extremes import Extreme
 from pipeline.explanation.gradients import grad_cam, map_agreement, saliency
-from pipeline.explanation.maps import Correlations, mean_maps, suggested_features, redundancy
+from pipeline.explanation.images import Image, Images
+from pipeline.explanation.maps import Correlations, mean_maps, redundancy, suggested_features
 from pipeline.explanation.occlusion import (
     Harm,
     Occlusion,
@@ -22,37 +23,39 @@ from pipeline.explanation.occlusion import (
     loss_against,
     occlusion_map,
 )
-from pipeline.explanation.pictures import Panel, as_pixels, channels, panels
-from pipeline.explanation.uncertainty import finds_errors, uncertainty
+from pipeline.explanation.pictures import Panel, as_grey, channels, panels
+from pipeline.explanation.uncertainty import error_auc, uncertainty
 from pipeline.networks import (
     bottleneck_of,
     check_feature_names,
     feature_maps,
     feature_modules,
 )
-from pipeline.explanation.images import Image, Images
 
 AGAINST = ("truth", "prediction")
+"""What the harm of an occlusion can be measured against."""
 
 
 class CaseSettings(NamedTuple):
-    """How single images are explained.
+    """Settings of the explanation of single images.
 
     Attributes:
-        inferer: how images pass the network.
-        loss: of training, by which an occlusion's harm is measured against the truth, with the
+        inferer: MONAI inferer that passes images through the network.
+        loss: training loss, which measures the harm of an occlusion against the truth, with the
             weight map where the data have one.
-        occlusion: what is hidden; its size and stride are in pixels of an image whose shortest side
-            is ``side``.
-        side: see there; None: sizes are in the network's own pixels.
-        against: ``truth``: the loss; ``prediction``: how much the probabilities change.
-        threshold: at and above which a pixel is foreground.
-        layers: whose mean maps are drawn; empty: all that the network names.
-        channels_of: the layer whose single channels are drawn; None: the bottleneck.
-        cam_layer: of Grad-CAM; None: the bottleneck.
-        uncertainty: random and invertible transforms of ``image`` that keep its sides; None:
-            without.
-        versions: of the image, for the uncertainty.
+        occlusion: settings of the occlusion; its size and stride are in pixels of an image whose
+            shortest side is ``side``.
+        side: shortest side of that image in pixels; None: size and stride are in the network's own
+            pixels.
+        against: measure of the harm: ``truth`` for the change of the loss, ``prediction`` for the
+            change of the probabilities.
+        threshold: probability from which on a pixel is foreground.
+        layers: names of the layers whose mean maps are drawn; empty: all that the network names.
+        channels_of: name of the layer whose single channels are drawn; None: the bottleneck.
+        cam_layer: name of the layer of Grad-CAM; None: the bottleneck.
+        uncertainty: random and invertible transform of ``image`` that keeps its sides; None: no
+            uncertainty.
+        versions: number of augmented versions of an image, for the uncertainty.
     """
 
     inferer: Inferer
@@ -68,23 +71,29 @@ class CaseSettings(NamedTuple):
     versions: int = 8
 
 
-class Explained(NamedTuple):
-    """What was found: numbers, tables by name, pictures by name."""
+class ExplanationPart(NamedTuple):
+    """One part of an explanation.
 
-    found: dict[str, Any]
+    Attributes:
+        summary: numbers for ``explanation.json``.
+        tables: rows of each table, by its name.
+        pictures: figures by name.
+    """
+
+    summary: dict[str, Any]
     tables: dict[str, list[dict[str, Any]]]
     pictures: dict[str, Figure]
 
 
 class CaseExplainer:
-    """Explains images one by one with one network.
+    """Explains the images of one network one by one.
 
     Args:
-        network: in evaluation.
-        settings: how.
+        network: network in evaluation mode.
+        settings: settings of the explanation.
 
     Raises:
-        ValueError: an unknown layer, or a setting that cannot be.
+        ValueError: an unknown layer, or a setting outside its range.
     """
 
     def __init__(self, network: torch.nn.Module, settings: CaseSettings) -> None:
@@ -92,10 +101,12 @@ class CaseExplainer:
         if settings.against not in AGAINST:
             raise ValueError(f"against: found '{settings.against}', expected truth or prediction")
         if settings.side is not None and settings.side < 1:
-            raise ValueError(f"occlusion_side: found {settings.side}, expected 1 or more pixels")
+            raise ValueError(
+                f"case_settings#side: found {settings.side}, expected 1 or more pixels"
+            )
         check_list("layers", settings.layers)
-        named = (name for name in feature_modules(network) if "." not in name)
-        self.layers = tuple(settings.layers or named)
+        steps = (name for name in feature_modules(network) if "." not in name)
+        self.layers = tuple(settings.layers or steps)
         self.channels_of = settings.channels_of or bottleneck_of(network)
         self.cam_layer = settings.cam_layer or bottleneck_of(network)
         check_feature_names(network, [*self.layers, self.channels_of, self.cam_layer])
@@ -103,15 +114,15 @@ class CaseExplainer:
         self.correlations = {name: Correlations() for name in self.layers}
 
     def predict(self, images: Tensor) -> Tensor:
-        """Images ``(B, C, *spatial)`` to logits on the network's device."""
+        """Return the logits of images ``(B, C, *spatial)``, on the network's device."""
         logits: Tensor = self.settings.inferer(images.to(self.device), self.network)
         return logits
 
     def occlusion_for(self, image: Image) -> Occlusion:
-        """The occlusion in the network's own pixels.
+        """Return the occlusion of an image, in the network's own pixels.
 
         Raises:
-            ValueError: it does not fit the image.
+            ValueError: it does not fit into the image.
         """
         given, side = self.settings.occlusion, self.settings.side
         sides = image.pixels.shape[1:]
@@ -123,52 +134,65 @@ class CaseExplainer:
         )
 
     def explain(self, image: Image, title: str) -> tuple[dict[str, Any], list[Panel], list[Panel]]:
-        """Explain one image: its numbers, its panels of what matters, its panels of every step."""
+        """Explain one image.
+
+        Args:
+            image: image to explain.
+            title: text on the progress bar.
+
+        Returns:
+            Its row of numbers, its panels of maps over the image, and its panels of every step.
+        """
         pixels, truth = image.pixels.to(self.device), image.truth.to(self.device)
-        own = self.occlusion_for(image)
+        occlusion = self.occlusion_for(image)
         logits = self._logits(pixels)
         probability = logits.sigmoid()[0]
         inside = probability >= self.settings.threshold
-        hidden = occlusion_map(self.predict, pixels, self._harm(logits, image), own, title)
-        slopes = saliency(self.network, pixels, inside)
+        harm = occlusion_map(self.predict, pixels, self._harm(logits, image), occlusion, title)
+        gradient = saliency(self.network, pixels, inside)
         cam = grad_cam(self.network, pixels, inside, feature_modules(self.network)[self.cam_layer])
         row: dict[str, Any] = {
-            "hidden_pixels": own.size,
-            "harm_mean": float(hidden.mean()),
-            "harm_largest": float(hidden.max()),
-            "agreement_saliency": map_agreement(hidden, slopes, own.size),
-            "agreement_grad_cam": map_agreement(hidden, cam, own.size),
+            "hidden_pixels": occlusion.size,
+            "harm_mean": float(harm.mean()),
+            "harm_largest": float(harm.max()),
+            "agreement_saliency": map_agreement(harm, gradient, occlusion.size),
+            "agreement_grad_cam": map_agreement(harm, cam, occlusion.size),
         }
-        grey = as_pixels(pixels)
-        start, end = Panel("image", grey), Panel("truth", truth.amax(0))
-        matters = [
-            start,
-            end,
+        grey = as_grey(pixels)
+        first, last = Panel("image", grey), Panel("truth", truth.amax(0))
+        overlays = [
+            first,
+            last,
             Panel("probability", probability.amax(0)),
-            Panel("occlusion", grey, hidden),
-            Panel("saliency", grey, slopes),
+            Panel("occlusion", grey, harm),
+            Panel("saliency", grey, gradient),
             Panel(f"Grad-CAM {self.cam_layer}", grey, cam),
         ]
         if self.settings.uncertainty is not None:
-            unsure = uncertainty(
-                self.predict, pixels, self.settings.uncertainty, self.settings.versions, own.seed
+            deviation = uncertainty(
+                self.predict,
+                pixels,
+                self.settings.uncertainty,
+                self.settings.versions,
+                occlusion.seed,
             ).deviation.cpu()
-            row["uncertainty_mean"] = float(unsure.mean())
+            row["uncertainty_mean"] = float(deviation.mean())
             wrong = (inside != (truth != 0)).any(0).cpu()
-            row["uncertainty_finds_errors"] = finds_errors(unsure, wrong)
-            matters.append(Panel("uncertainty", grey, unsure))
+            row["uncertainty_finds_errors"] = error_auc(deviation, wrong)
+            overlays.append(Panel("uncertainty", grey, deviation))
         steps = [Panel(name, m, colours="viridis") for name, m in self._steps(pixels).items()]
-        return row, matters, [start, *steps, Panel("prediction", inside.any(0).float()), end]
+        return row, overlays, [first, *steps, Panel("prediction", inside.any(0).float()), last]
 
     def channels(self, image: Image) -> Tensor:
-        """The single channels of one step."""
+        """Return the single channels of the step ``channels_of``, ``(1, channels, *spatial)``."""
         pixels = image.pixels[None].to(self.device)
         return feature_maps(self.network, pixels, [self.channels_of])[self.channels_of]
 
     def _steps(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the mean map of every step, and add its channels to the correlations."""
         maps = feature_maps(self.network, pixels[None], self.layers)
-        for name, each in maps.items():
-            self.correlations[name].add(each)
+        for name, features in maps.items():
+            self.correlations[name].add(features)
         return mean_maps(maps)
 
     def _logits(self, pixels: Tensor) -> Tensor:
@@ -187,37 +211,38 @@ class CaseExplainer:
 
 def explain_cases(
     explainer: CaseExplainer, images: Images, chosen: Sequence[Extreme], metric: str
-) -> Explained:
-    """Explain the images that were chosen, and count what the network's channels repeat on them."""
-    some = [images[each.image] for each in chosen]
-    sizes = sorted({explainer.occlusion_for(image).size for image in some})  # fails before the work
-    rows, what_matters, every_step = [], [], []
-    for each, image in zip(chosen, tqdm(some, desc="images"), strict=True):
-        of = "\n".join((*each.why, f"{metric} {each.value:.3f}"))
-        row, matters, steps = explainer.explain(image, f"hiding regions of {each.image}")
-        known = {"image": each.image, "why": "; ".join(each.why), metric: each.value}
-        rows.append({**known, "split": image.split, **row})
-        what_matters.append((of, matters))
-        every_step.append((of, steps))
-    spare = [(name, redundancy(each.matrix())) for name, each in explainer.correlations.items()]
-    table = [{"step": name, **each._asdict()} for name, each in spare]
-    found = {
-        "occlusion": _told(explainer.settings, sizes),
+) -> ExplanationPart:
+    """Explain the chosen images, and count the channels that repeat others on them."""
+    cases = [images[extreme.image] for extreme in chosen]
+    # before the work, since an occlusion that does not fit into an image fails
+    sizes = sorted({explainer.occlusion_for(image).size for image in cases})
+    rows, overlays, steps = [], [], []
+    for extreme, image in zip(chosen, tqdm(cases, desc="images"), strict=True):
+        title = "\n".join((*extreme.why, f"{metric} {extreme.value:.3f}"))
+        row, of_image, of_steps = explainer.explain(image, f"hiding regions of {extreme.image}")
+        identity = {"image": extreme.image, "why": "; ".join(extreme.why), metric: extreme.value}
+        rows.append({**identity, "split": image.split, **row})
+        overlays.append((title, of_image))
+        steps.append((title, of_steps))
+    by_step = [(name, redundancy(sums.matrix())) for name, sums in explainer.correlations.items()]
+    table = [{"step": name, **counts._asdict()} for name, counts in by_step]
+    summary = {
+        "occlusion": _occlusion_summary(explainer.settings, sizes),
         "cases": rows,
         "redundancy": table,
-        "suggested_features": suggested_features(spare),
+        "suggested_features": suggested_features(by_step),
         "channels_of": explainer.channels_of,
     }
     pictures = {
-        "occlusion": panels(what_matters),
-        "feature_maps": panels(every_step),
-        "channels": channels(explainer.channels(some[0])),
+        "occlusion": panels(overlays),
+        "feature_maps": panels(steps),
+        "channels": channels(explainer.channels(cases[0])),
     }
-    return Explained(found, {"occlusion": rows, "redundancy": table}, pictures)
+    return ExplanationPart(summary, {"occlusion": rows, "redundancy": table}, pictures)
 
 
-def _told(settings: CaseSettings, sizes: Sequence[int]) -> dict[str, Any]:
-    """What was hidden, in both kinds of pixels."""
+def _occlusion_summary(settings: CaseSettings, sizes: Sequence[int]) -> dict[str, Any]:
+    """Return the settings of the occlusion, its size both in the network's pixels and as given."""
     given, side = settings.occlusion, settings.side
     return {
         **given._asdict(),

@@ -1,4 +1,4 @@
-"""The explanation run: what a model looks at, what it knows of the images, and what is spare."""
+"""The explanation run: explains a model by single images and by all images together."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,32 @@ from typing import Any
 import torch
 from monai.transforms import Compose
 
-from pipeline.files import atomic, write_json
-from pipeline.evaluation.cases import as_csv, lower_is_better
 from pipeline.data.columns import check_list
+from pipeline.evaluation.cases import as_csv, lower_is_better
 from pipeline.evaluation.groups import check_metric
+from pipeline.evaluation.summarise import Groups
+from pipeline.explanation.case_explanation import (
+    CaseExplainer,
+    CaseSettings,
+    ExplanationPart,
+    explain_cases,
+)
 from pipeline.explanation.extremes import extremes
+from pipeline.explanation.images import Images
 from pipeline.explanation.latent import check_clusters
+from pipeline.explanation.latent_explanation import LatentSettings, explain_latent
 from pipeline.explanation.pictures import as_png
 from pipeline.explanation.section import write_with_section
+from pipeline.files import atomic, write_json
 from pipeline.inference.mirrored import Mirrored
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.networks import UNet, bottleneck_of, check_feature_names
-from pipeline.explanation.case_explanation import CaseExplainer, CaseSettings, Explained, explain_cases
-from pipeline.explanation.latent_explanation import LatentSettings, explain_latent
-from pipeline.explanation.images import Images
-from pipeline.tracking.store import find_evaluation
-from pipeline.evaluation.summarise import Groups
 from pipeline.tracking.run import Run
+from pipeline.tracking.store import find_evaluation
+
+
+NO_COLUMNS = {"image", "split", "patient"}
+"""Keys of an image that never group images."""
 
 
 def explain(
@@ -42,18 +51,18 @@ def explain(
     to the run's folder, and records all of it in a child of the MLflow run that trained the model.
 
     Args:
-        run: of this explanation.
-        model: that is explained, with its network.
-        preprocessing: of an entry of the datalist, its image and label.
-        cases: how single images are explained.
-        latent: how the images are clustered.
-        groups: columns of the datalist, and the metric that best and worst are judged by.
+        run: run of this explanation.
+        model: trained model to explain, with its network.
+        preprocessing: transforms that load image and label of a datalist entry.
+        cases: settings of the explanation of single images.
+        latent: settings of the clusters.
+        groups: columns of the datalist, and the metric that decides what is best and worst.
         evaluation: folder of an evaluation or of a cross-validation; None: the newest evaluation of
             this model in the tracking store.
 
     Raises:
-        ValueError: an unknown layer, an occlusion or clusters that cannot be, no evaluation, or a
-            metric that it lacks.
+        ValueError: an unknown layer, an impossible occlusion or number of clusters, no evaluation,
+            or a metric that it lacks.
         FileNotFoundError: the folder holds no evaluation.
     """
     run.parent = model.record.mlflow_run_id
@@ -75,34 +84,39 @@ def explain(
         chosen = extremes(in_cohort, columns, groups.metric, lower_is_better(groups.metric))
         of_all = explain_latent(network, images, columns, latent)
         of_cases = explain_cases(explainer, images, chosen, groups.metric)
-        found = {
+        explanation = {
             "model": str(model.path),
             "metric": groups.metric,
             "columns": columns,
             "without_groups": without,
             "evaluated": {"images": len(rows), "in this cohort": len(in_cohort)},
-            **of_cases.found,
-            **of_all.found,
+            **of_cases.summary,
+            **of_all.summary,
         }
         out = run.folder
-        written = _write(out, found, (of_cases, of_all))
+        written = _write(out, explanation, (of_cases, of_all))
         pictures = [path for path in written if path.suffix == ".png"]
-        write_with_section(out / "report.html", page, found, pictures)
-        _record(run, [*written, out / "report.html"], found)
-        print(_told(found, out, run))
+        write_with_section(out / "report.html", page, explanation, pictures)
+        _record(run, [*written, out / "report.html"], explanation)
+        print(_format_summary(explanation, out, run))
 
 
 def whole(network: torch.nn.Module) -> torch.nn.Module:
-    """Return a network that answers for every pixel: one of unpadded convolutions is mirrored."""
+    """Return a network with a logit for every pixel: unpadded convolutions get a mirrored image."""
     if isinstance(network, UNet) and network.padding == "valid":
         return Mirrored(network)
     return network
 
 
 def group_columns(
-    wanted: Sequence[str], rows: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]
+    wanted: Sequence[str], rows: Sequence[Mapping[str, Any]], images: Sequence[Mapping[str, Any]]
 ) -> tuple[list[str], str]:
-    """Return the columns that every image has, and in words what is left out.
+    """Return the columns that every image has, and a sentence on those that are left out.
+
+    Args:
+        wanted: names of the columns that should group the images.
+        rows: per-image table of the evaluation.
+        images: columns of every image of the cohort.
 
     Raises:
         ValueError: one word in place of a list.
@@ -112,23 +126,26 @@ def group_columns(
         >>> group_columns(["sex", "age"], rows, rows)
         (['sex'], 'without groups by age: not every image has it; columns: sex')
     """
-    check_list("group_columns", wanted)
+    check_list("groups#columns", wanted)
     lacking = [
         name
         for name in wanted
-        if any(row.get(name) is None for row in rows) or any(row.get(name) is None for row in known)
+        if any(row.get(name) is None for row in rows)
+        or any(image.get(name) is None for image in images)
     ]
     kept = [name for name in wanted if name not in lacking]
     if lacking:
-        there = sorted({name for row in known for name in row} - {"image", "split", "patient"})
+        columns = sorted({name for image in images for name in image} - NO_COLUMNS)
         return kept, (
             f"without groups by {', '.join(lacking)}: not every image has it; "
-            f"columns: {', '.join(there) or 'none'}"
+            f"columns: {', '.join(columns) or 'none'}"
         )
-    return kept, "" if wanted else "without groups: group_columns is empty"
+    return kept, "" if wanted else "without groups: groups#columns is empty"
 
 
-def _write(out: Path, found: Mapping[str, Any], parts: Sequence[Explained]) -> list[Path]:
+def _write(
+    out: Path, explanation: Mapping[str, Any], parts: Sequence[ExplanationPart]
+) -> list[Path]:
     written = []
     for part in parts:
         for name, figure in part.pictures.items():
@@ -139,16 +156,16 @@ def _write(out: Path, found: Mapping[str, Any], parts: Sequence[Explained]) -> l
             written.append(out / f"{name}.csv")
             with atomic(written[-1]) as temporary:
                 temporary.write_text(as_csv(table), "utf-8")
-    write_json(out / "explanation.json", found)
+    write_json(out / "explanation.json", explanation)
     return [*written, out / "explanation.json"]
 
 
-def _record(run: Run, files: Sequence[Path], found: Mapping[str, Any]) -> None:
+def _record(run: Run, files: Sequence[Path], explanation: Mapping[str, Any]) -> None:
     for name in ("agreement_saliency", "agreement_grad_cam", "uncertainty_finds_errors"):
-        values = [row[name] for row in found["cases"] if row.get(name) is not None]
+        values = [row[name] for row in explanation["cases"] if row.get(name) is not None]
         if values:
             run.log_metrics({f"explain_{name}": sum(values) / len(values)})
-    for row in found["latent"].get("agreement", ()):
+    for row in explanation["latent"].get("agreement", ()):
         # MLflow allows few characters in a name
         run.log_metrics(
             {f"explain_ami_{re.sub(r'[^0-9A-Za-z]+', '_', row['groups'])}": row["ami"]}
@@ -157,27 +174,25 @@ def _record(run: Run, files: Sequence[Path], found: Mapping[str, Any]) -> None:
         run.log_artifact(path)
 
 
-def _told(found: Mapping[str, Any], out: Path, run: Run) -> str:
-    hidden = found["occlusion"]
-    given = f" ({hidden['given']})" if hidden["given"] else ""
+def _format_summary(explanation: Mapping[str, Any], out: Path, run: Run) -> str:
+    """Return the lines that the run prints at its end."""
+    occlusion, table = explanation["occlusion"], explanation["redundancy"]
+    given = f" ({occlusion['given']})" if occlusion["given"] else ""
     lines = [
-        f"{len(found['cases'])} images; regions of {hidden['size']} of the network's pixels hidden"
-        + given
+        f"{len(explanation['cases'])} images; hidden regions of {occlusion['size']} of the "
+        f"network's pixels{given}"
     ]
-    lines += [found["without_groups"]] if found["without_groups"] else []
-    for row in found["latent"].get("agreement", ()):
+    lines += [explanation["without_groups"]] if explanation["without_groups"] else []
+    for row in explanation["latent"].get("agreement", ()):
         lines.append(
-            f"clusters know of {row['groups']}: {row['ami']:.3f}, by chance {row['chance_low']:.3f}"
-            f" to {row['chance_high']:.3f}, p = {row['p']:.3g}"
+            f"clusters and {row['groups']}: adjusted mutual information {row['ami']:.3f}, by chance "
+            f"{row['chance_low']:.3f} to {row['chance_high']:.3f}, p = {row['p']:.3g}"
         )
-    if found["redundancy"]:
-        all_, left = (
-            sum(row[name] for row in found["redundancy"]) for name in ("channels", "distinct")
-        )
-        narrow = (
-            f"; features of {found['suggested_features']} suggest themselves" if found["suggested_features"] else ""
-        )
-        lines.append(f"channels    {left} of {all_} say something of their own{narrow}")
+    if table:
+        total, distinct = (sum(row[name] for row in table) for name in ("channels", "distinct"))
+        features = explanation["suggested_features"]
+        suggestion = f"; suggested features: {features}" if features else ""
+        lines.append(f"channels    {distinct} of {total} are distinct{suggestion}")
     lines.append(f"report      {out / 'report.html'}")
     lines.append(f"MLflow run  {run.where()}")
     return "\n".join(lines)

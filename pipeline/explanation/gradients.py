@@ -1,4 +1,4 @@
-"""Gradient saliency and Grad-CAM of a segmentation, through MONAI, and whether maps agree."""
+"""Gradient saliency and Grad-CAM of a segmentation, by MONAI, and the agreement of two maps."""
 
 from copy import deepcopy
 
@@ -12,16 +12,17 @@ AVERAGE_POOLS = {2: avg_pool2d, 3: avg_pool3d}
 
 
 class MeanLogit(nn.Module):
-    """A segmentation's answer as one number, as MONAI's explanations of classes expect it.
+    """A segmentation as one number, which MONAI's explanations of a classifier can take.
 
-    It is the mean logit inside a mask: where the network found the structure, or where it is.
+    The number is the mean logit inside a mask, predicted or true.
 
     Args:
-        network: images ``(1, C, *spatial)`` to logits ``(1, K, *spatial)``.
-        inside: ``(K, *spatial)``, non-zero where the mean is taken; everywhere if it is empty.
+        network: network from images ``(1, C, *spatial)`` to logits ``(1, K, *spatial)``.
+        inside: mask ``(K, *spatial)``, non-zero where the mean is taken; an empty mask takes all
+            pixels.
 
     Shapes:
-        To ``(1, 1)``.
+        Image ``(1, C, *spatial)`` to ``(1, 1)``.
 
     Example:
         >>> inside = torch.tensor([[[1, 0]]])
@@ -37,20 +38,20 @@ class MeanLogit(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """The mean logit inside."""
+        """Return the mean logit inside the mask."""
         return self.network(image)[:, self.inside].mean(1, keepdim=True)
 
 
 def saliency(network: nn.Module, image: Tensor, inside: Tensor) -> Tensor:
-    """Return how strongly each pixel moves the mean logit: the gradient's size (Simonyan 2014).
+    """Return how strongly each pixel changes the mean logit: the gradient's size (Simonyan 2014).
 
     Args:
-        network: in evaluation.
+        network: network in evaluation mode.
         image: ``(C, *spatial)``.
-        inside: ``(K, *spatial)``, where the logits are averaged.
+        inside: mask ``(K, *spatial)`` over which the logits are averaged.
 
     Returns:
-        ``spatial``, 0 or more: the largest over the channels.
+        ``spatial``, 0 or more, the largest value over the channels.
 
     Example:
         >>> double = nn.Conv2d(1, 1, 1, bias=False)
@@ -66,53 +67,53 @@ def grad_cam(network: nn.Module, image: Tensor, inside: Tensor, layer: nn.Module
     """Return Grad-CAM of the mean logit at one layer (Selvaraju 2017), as Seg-Grad-CAM does.
 
     Args:
-        network: in evaluation.
+        network: network in evaluation mode.
         image: ``(C, *spatial)``.
-        inside: ``(K, *spatial)``, where the logits are averaged.
-        layer: a module of the network.
+        inside: mask ``(K, *spatial)`` over which the logits are averaged.
+        layer: module of the network.
 
     Returns:
-        ``spatial``, 0 to 1, interpolated from the layer's size; 0 everywhere where no channel of
-        the layer speaks for the structure.
+        ``spatial``, 0 to 1, interpolated from the layer's size; 0 everywhere if no channel of the
+        layer raises the logits.
 
     Raises:
-        ValueError: the layer is none of the network's.
+        ValueError: the layer is no module of the network.
     """
     names = [name for name, module in network.named_modules() if module is layer]
     if not names:
         raise ValueError(f"layer: {type(layer).__name__} is no module of {type(network).__name__}")
-    answer = _copied(network, inside)
-    explain = GradCAM(answer, f"network.{names[0]}", postprocessing=torch.Tensor.detach)
+    mean_logit = _copied(network, inside)
+    explain = GradCAM(mean_logit, f"network.{names[0]}", postprocessing=torch.Tensor.detach)
     cam = torch.as_tensor(explain(image[None].clone(), class_idx=0))[0, 0]
     return cam / cam.max().clamp(min=1e-12)
 
 
-def map_agreement(first: Tensor, second: Tensor, cell: int) -> float | None:
-    """Return Spearman's correlation of two maps over cells as large as the hidden regions.
+def map_agreement(first: Tensor, second: Tensor, block: int) -> float | None:
+    """Return Spearman's correlation of two maps, averaged over blocks as large as hidden regions.
 
     Args:
         first: ``spatial``.
-        second: of the same shape.
-        cell: side of the cells, in pixels, over which each map is averaged.
+        second: map of the same shape.
+        block: side in pixels of the blocks over which each map is averaged.
 
     Returns:
-        -1 to 1; None where a map is constant.
+        -1 to 1; None if a map is constant.
 
     Example:
         >>> rising = torch.arange(16.0).reshape(4, 4)
-        >>> map_agreement(rising, 3 * rising + 1, cell=2)
+        >>> map_agreement(rising, 3 * rising + 1, block=2)
         1.0
     """
     pool = AVERAGE_POOLS[first.ndim]
-    cells = [
-        pool(each[None, None].double(), cell, ceil_mode=True).flatten().numpy(force=True)
-        for each in (first, second)
+    averages = [
+        pool(values[None, None].double(), block, ceil_mode=True).flatten().numpy(force=True)
+        for values in (first, second)
     ]
-    if any(each.min() == each.max() for each in cells):
+    if any(values.min() == values.max() for values in averages):
         return None
-    return round(float(spearmanr(*cells).statistic), 12)
+    return round(float(spearmanr(*averages).statistic), 12)
 
 
 def _copied(network: nn.Module, inside: Tensor) -> MeanLogit:
-    """MONAI leaves hooks and gradients in what it explains."""
+    """Copy the network, since MONAI leaves hooks and gradients in what it explains."""
     return MeanLogit(deepcopy(network), inside).eval()

@@ -1,4 +1,4 @@
-"""The images of a cohort, prepared as the network takes them, by name."""
+"""The images of a cohort by name, preprocessed as the network takes them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +13,15 @@ from pipeline.training.weight_map import WEIGHT
 
 
 class Image(NamedTuple):
-    """An image as a network takes it, and what is known of it.
+    """An image as a network takes it, with its label and its columns.
 
     Attributes:
-        name: of its file.
-        split: that it belongs to.
+        name: name of its file.
+        split: split of the datalist that holds it.
         pixels: ``(C, *spatial)``.
         truth: ``(K, *spatial)``.
-        weight: of each pixel in the loss, where the config has a weight map.
-        columns: what the datalist says of it beside its files.
+        weight: weight of each pixel in the loss; None: the config has no weight map.
+        columns: columns of its datalist entry, such as patient and sex.
     """
 
     name: str
@@ -33,15 +33,15 @@ class Image(NamedTuple):
 
 
 class Images:
-    """All images of a cohort, of every split, each prepared when it is asked for.
+    """All images of a cohort, of every split, each loaded only when it is used.
 
     Args:
-        dataset_dir: of the cohort.
-        preprocessing: of an entry: loads image and label.
+        dataset_dir: folder of the cohort.
+        preprocessing: transforms that load image and label of a datalist entry.
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
-        ValueError: a file changed since it was hashed, or two images of one name.
+        ValueError: a file that changed since it was hashed, or two images with the same name.
     """
 
     def __init__(self, dataset_dir: str, preprocessing: Compose) -> None:
@@ -64,16 +64,16 @@ class Images:
 
     def __getitem__(self, name: str) -> Image:
         split, entry = self.entries[name]
-        found = self.preprocessing({key: entry[key] for key in FILE_KEYS if key in entry})
-        pixels, truth = (convert_to_tensor(found[key], track_meta=False) for key in FILE_KEYS[:2])
-        weight = convert_to_tensor(found[WEIGHT], track_meta=False) if WEIGHT in found else None
+        arrays = self.preprocessing({key: entry[key] for key in FILE_KEYS if key in entry})
+        pixels, truth = (convert_to_tensor(arrays[key], track_meta=False) for key in FILE_KEYS[:2])
+        weight = convert_to_tensor(arrays[WEIGHT], track_meta=False) if WEIGHT in arrays else None
         return Image(name, split, pixels, truth, weight, columns_of_entry(entry))
 
     def __iter__(self) -> Iterator[Image]:
         return (self[name] for name in self.entries)
 
     def columns(self) -> list[dict[str, Any]]:
-        """What the datalist says of each image, with its name and split, in the images' order."""
+        """Return name, split and datalist columns of each image, in the images' order."""
         return [
             {"image": name, "split": split, **columns_of_entry(entry)}
             for name, (split, entry) in self.entries.items()

@@ -1,11 +1,11 @@
-"""Losses the papers use and MONAI and torch lack; all take logits.
+"""Losses that the papers use and MONAI and torch lack; all take logits.
 
 A call is ``loss(prediction, target)``, or ``loss(prediction, target, weight)`` with a map of pixel
-weights ``(B, 1, *spatial)``. MONAI's ``SupervisedTrainer`` calls a loss with two arguments; to
-hand over a map, give the trainer an ``iteration_update`` that takes it from the batch and passes
-it as the third. The label stays what metrics expect.
+weights ``(B, 1, *spatial)``. MONAI's ``SupervisedTrainer`` calls a loss with two arguments. To pass
+a map, give the trainer an ``iteration_update`` that takes it from the batch and passes it as third
+argument. The label stays as metrics expect it.
 
-What exists elsewhere and is right is not repeated here:
+Losses that MONAI or torch have are not repeated here:
 
 - BCE with ``pos_weight`` (Andersen): ``torch.nn.BCEWithLogitsLoss``.
 - Soft Dice over the batch (Erickson and Cai; Keras): ``monai.losses.DiceLoss(sigmoid=True,

@@ -1,4 +1,4 @@
-"""What a loss refuses, each in one line, and in which precision it counts."""
+"""Checks of a loss's input, each error in one line, and the precision in which losses add up."""
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ def check_class_indices(loss: str, prediction: Tensor, target: Tensor) -> None:
 
 
 def check_weight_map(loss: str, weight: Tensor, prediction: Tensor) -> None:
-    """Refuse a weight map that is not ``(B, 1, *spatial)`` beside the logits."""
+    """Refuse a weight map that is not ``(B, 1, *spatial)`` with the logits' batch and sides."""
     expected = (prediction.shape[0], 1, *prediction.shape[2:])
     if tuple(weight.shape) != expected:
         raise ValueError(
@@ -53,5 +53,5 @@ def check_weight_map(loss: str, weight: Tensor, prediction: Tensor) -> None:
 
 
 def at_least_single(tensor: Tensor) -> Tensor:
-    """Half-precision logits as float32; sums over an image need the digits."""
+    """Return half-precision logits as float32; sums over an image need the digits."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -8,14 +8,15 @@ from torch import Tensor
 
 
 def inverse_class_frequencies(masks: Iterable[np.ndarray | Tensor], classes: int = 2) -> Tensor:
-    """One weight for each class: c_k = N / (K N_k), with N pixels of which N_k are class k.
+    """Return a weight for each class: c_k = N / (K N_k), with N pixels of which N_k are class k.
 
     These are the inverse frequencies (Mane and Mittal, section 2.3) over the number of classes K,
-    so that balanced classes weigh 1 each; a rare class weighs more. For a binary mask c_1 / c_0 is
-    the background's pixels over the foreground's, the ``pos_weight`` of Andersen, section 3.1.
+    so that balanced classes get a weight of 1 each and a rare class gets more. For a binary mask
+    c_1 / c_0 is the number of background pixels over that of foreground pixels, which is the
+    ``pos_weight`` of Andersen, section 3.1.
 
     Args:
-        masks: arrays or tensors of any shape, of whole class numbers; counted one by one.
+        masks: arrays or tensors of any shape, of whole class numbers; read one by one.
         classes: K.
 
     Returns:

@@ -1,4 +1,4 @@
-"""One loss over several heads, each with its own weight."""
+"""A loss over several heads, each with its own weight."""
 
 from collections.abc import Sequence
 
@@ -6,22 +6,22 @@ from torch import Tensor, nn
 
 
 class DeepSupervisionLoss(nn.Module):
-    """``sum_k head_weights[k] * loss(heads[k], target)``, every weight written down.
+    """``sum_k head_weights[k] * loss(heads[k], target)``, with explicit weights.
 
     The weights follow the order of the heads; :mod:`pipeline.networks` lists the most refined head
-    first. A single tensor, which is what a network returns in evaluation, is one prediction and
-    goes to the loss as it is. (``monai.losses.DeepSupervisionLoss`` halves the weight from head to
-    head unless told otherwise and takes no weight map.)
+    first. A single tensor, as a network returns in evaluation, is passed to the loss unweighted.
+    (``monai.losses.DeepSupervisionLoss`` halves the weight from head to head by default and takes
+    no weight map.)
 
     Args:
         loss: any loss of logits; called with the weight map as third argument where one is given.
-        head_weights: one for each head. UNet++ and UNet 3+ weigh all heads alike.
+        head_weights: a weight for each head. UNet++ and UNet 3+ weigh all heads alike.
 
     Shapes:
-        Heads and target as the loss wants them, all of one size.
+        Heads and target as the loss expects them, all of one size.
 
     Raises:
-        ValueError: another number of heads than weights, and what ``loss`` refuses.
+        ValueError: not as many heads as weights, or input that ``loss`` refuses.
 
     Example:
         >>> import torch
@@ -38,7 +38,7 @@ class DeepSupervisionLoss(nn.Module):
     def forward(
         self, prediction: Tensor | Sequence[Tensor], target: Tensor, weight: Tensor | None = None
     ) -> Tensor:
-        """Weighted sum over the heads, or the loss of the one tensor."""
+        """Return the weighted sum over the heads, or the loss of a single tensor."""
         more = () if weight is None else (weight,)
         if isinstance(prediction, Tensor):
             single: Tensor = self.loss(prediction, target, *more)

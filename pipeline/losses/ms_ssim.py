@@ -11,7 +11,8 @@ from pipeline.losses.checks import at_least_single, check_probabilities, check_s
 WANG_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
 AVERAGE_POOLS = {2: F.avg_pool2d, 3: F.avg_pool3d}
-FLOOR = 1e-6
+MIN_SIMILARITY = 1e-6
+"""Lower limit of the luminance and the structure of a scale."""
 
 
 class MSSSIMLoss(nn.Module):
@@ -21,16 +22,17 @@ class MSSSIMLoss(nn.Module):
     ``l = (2 m_p m_y + C1) / (m_p^2 + m_y^2 + C1)`` and ``s = (2 c + C2) / (v_p + v_y + C2)``,
     averaged over the pixels, and ``MS-SSIM = l_M^b_M * s_1^b_1 * … * s_M^b_M``: luminance enters at
     the coarsest scale alone (Wang, Simoncelli and Bovik 2003, equation 7; Huang et al. 2020,
-    equation 3). C1 = 0.01^2, C2 = 0.03^2; the scales halve by 2 x 2 averages. The similarity is
-    taken for each image and channel, and the loss is the mean of one minus it. A structure that is
-    anti-correlated counts as 1e-6, so that its power exists.
+    equation 3). C1 = 0.01^2, C2 = 0.03^2; averages of 2 x 2 pixels halve the sides from scale to
+    scale. The similarity is taken for each image and channel, and the loss is the mean of one minus
+    it. An anti-correlated structure (s < 0) counts as 1e-6, so that its power exists.
 
     Args:
         spatial_dims: 2 or 3.
-        scales: 1 to 5. With all five each side needs more than 160 pixels (window 11). Fewer is a
-            choice to make openly: the loss takes the first exponents, scaled to sum to one.
-        window_size: side of the Gaussian window, odd.
-        sigma: its standard deviation in pixels.
+        scales: number of scales, 1 to 5. With five, each side needs more than 160 pixels
+            (window 11). With fewer, the loss takes the first exponents, scaled to sum to one; this
+            changes the loss, so it has to be set and never happens silently.
+        window_size: side of the Gaussian window in pixels, odd.
+        sigma: standard deviation of the window in pixels.
 
     Shapes:
         Logits and target ``(B, C, *spatial)``, the target in [0, 1].
@@ -72,7 +74,7 @@ class MSSSIMLoss(nn.Module):
         self.register_buffer("window", bell / bell.sum(), persistent=False)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Loss of logits against a mask."""
+        """Return the loss of logits against a mask."""
         check_same_shape("MSSSIMLoss", prediction, target)
         check_probabilities("MSSSIMLoss", target)
         self._check_sides(prediction.shape[2:])
@@ -92,7 +94,7 @@ class MSSSIMLoss(nn.Module):
             )
 
     def _similarity(self, probabilities: Tensor, target: Tensor) -> Tensor:
-        """MS-SSIM of each image and channel, ``(B * C,)``."""
+        """Return the MS-SSIM of each image and channel, ``(B * C,)``."""
         first = probabilities.flatten(0, 1)[:, None]
         second = target.flatten(0, 1)[:, None]
         similarity = torch.ones_like(first.flatten(1)[:, 0])
@@ -100,8 +102,8 @@ class MSSSIMLoss(nn.Module):
             if scale:
                 first, second = self._halved(first), self._halved(second)
             luminance, structure = self._luminance_and_structure(first, second)
-            similarity = similarity * structure.clamp(min=FLOOR) ** exponent
-        return similarity * luminance.clamp(min=FLOOR) ** exponent
+            similarity = similarity * structure.clamp(min=MIN_SIMILARITY) ** exponent
+        return similarity * luminance.clamp(min=MIN_SIMILARITY) ** exponent
 
     def _luminance_and_structure(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         c1, c2 = 0.01**2, 0.03**2
@@ -114,7 +116,7 @@ class MSSSIMLoss(nn.Module):
         return luminance.flatten(1).mean(1), structure.flatten(1).mean(1)
 
     def _smoothed(self, image: Tensor) -> Tensor:
-        """The Gaussian window over an image ``(N, 1, *spatial)``, where it fits whole."""
+        """Average an image ``(N, 1, *spatial)`` by the Gaussian window, where all of it fits."""
         for dim in range(self.spatial_dims):
             shape = [1] * (2 + self.spatial_dims)
             shape[2 + dim] = self.window_size
@@ -126,14 +128,14 @@ class MSSSIMLoss(nn.Module):
 
 
 def scales_that_fit(patch: Sequence[int], window_size: int = 11) -> int:
-    """Return how many scales of MS-SSIM, 1 to 5, a patch has room for.
+    """Return how many scales of MS-SSIM, 1 to 5, fit into a patch.
 
-    Scale s sees sides of ``side / 2^(s - 1)``, which must be larger than half-open windows need:
+    At scale s the sides are ``side / 2^(s - 1)``, and the window has to fit into each of them:
     ``side > (window_size - 1) 2^(s - 1)``.
 
     Args:
-        patch: sides, pixels.
-        window_size: side of the Gaussian window.
+        patch: sides of the patch in pixels.
+        window_size: side of the Gaussian window in pixels.
 
     Example:
         >>> scales_that_fit([192, 192]), scales_that_fit([64, 48, 48])

@@ -21,13 +21,12 @@ class PixelWeightedCrossEntropyLoss(nn.Module):
     """Softmax cross-entropy with a weight map, for classes that exclude each other.
 
     With the class weights c, the weight map w and the target class l(x) of pixel x,
-    ``E = sum_x w(x) c_l(x) * -log p_l(x)(x)`` (Ronneberger et al. 2015, equation 1, with the
-    minus sign that it leaves out), divided as ``reduction`` says: ``"mean"`` by the number of
-    pixels, ``"weighted_mean"`` by the sum of all weights w(x) c_l(x), ``"sum"`` by nothing (the
-    paper's).
+    ``E = sum_x w(x) c_l(x) * -log p_l(x)(x)`` (Ronneberger et al. 2015, equation 1, which omits the
+    minus sign). ``reduction`` decides what E is divided by: ``"mean"`` the number of pixels,
+    ``"weighted_mean"`` the sum of all weights w(x) c_l(x), ``"sum"`` nothing (as in the paper).
 
     Args:
-        class_weights: one for each class, or None for 1; see
+        class_weights: a weight for each class; None: 1 each. See
             :func:`pipeline.losses.inverse_class_frequencies`.
         reduction: ``"mean"``, ``"weighted_mean"`` or ``"sum"``.
 
@@ -36,7 +35,7 @@ class PixelWeightedCrossEntropyLoss(nn.Module):
         ``(B, 1, *spatial)`` or None.
 
     Raises:
-        ValueError: an unknown reduction, class weights of another number than C, a target or
+        ValueError: an unknown reduction, a number of class weights that is not C, a target or
             weight map of another shape, or a target that is no class number.
 
     Example:
@@ -57,7 +56,7 @@ class PixelWeightedCrossEntropyLoss(nn.Module):
         self.register_buffer("class_weights", weights_tensor(class_weights), persistent=False)
 
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Loss of logits against class numbers, each pixel weighted by the map."""
+        """Return the loss of logits against class numbers, each pixel weighted by the map."""
         name = type(self).__name__
         check_class_indices(name, prediction, target)
         prediction = at_least_single(prediction)
@@ -74,13 +73,13 @@ class PixelWeightedCrossEntropyLoss(nn.Module):
 class PixelWeightedBCELoss(nn.Module):
     """Sigmoid cross-entropy with a weight map, for one class or several independent labels.
 
-    ``E = sum_x w(x) [c_1 y -log p + c_0 (1 - y) -log(1 - p)]``, divided as ``reduction`` says:
-    ``"mean"`` by the number of pixels and labels, ``"weighted_mean"`` by the sum of all weights,
-    ``"sum"`` by nothing. Class weights (1, p) are torch's ``pos_weight = p``: without a weight
-    map ``torch.nn.BCEWithLogitsLoss`` does the same.
+    ``E = sum_x w(x) [c_1 y -log p + c_0 (1 - y) -log(1 - p)]``. ``reduction`` decides what E is
+    divided by: ``"mean"`` the number of pixels and labels, ``"weighted_mean"`` the sum of all
+    weights, ``"sum"`` nothing. Class weights (1, p) equal torch's ``pos_weight = p``: without a
+    weight map ``torch.nn.BCEWithLogitsLoss`` does the same.
 
     Args:
-        class_weights: of background and foreground, (c_0, c_1), or None for 1; see
+        class_weights: weights of background and foreground, (c_0, c_1); None: 1 each. See
             :func:`pipeline.losses.inverse_class_frequencies`.
         reduction: ``"mean"``, ``"weighted_mean"`` or ``"sum"``.
 
@@ -89,7 +88,7 @@ class PixelWeightedBCELoss(nn.Module):
         or None.
 
     Raises:
-        ValueError: an unknown reduction, class weights of another number than two, a target or
+        ValueError: an unknown reduction, a number of class weights that is not two, a target or
             weight map of another shape, or a target outside [0, 1].
 
     Example:
@@ -112,7 +111,7 @@ class PixelWeightedBCELoss(nn.Module):
             check_class_weights(type(self).__name__, self.class_weights, 2)
 
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Loss of logits against 0 and 1, each pixel weighted by the map."""
+        """Return the loss of logits against 0 and 1, each pixel weighted by the map."""
         name = type(self).__name__
         check_same_shape(name, prediction, target)
         check_probabilities(name, target)
@@ -127,7 +126,7 @@ class PixelWeightedBCELoss(nn.Module):
 
 
 def weights_tensor(class_weights: Sequence[float] | Tensor | None) -> Tensor | None:
-    """The class weights as a tensor."""
+    """Return the class weights as a tensor."""
     return None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float64)
 
 
@@ -141,7 +140,7 @@ def check_reduction(reduction: str) -> None:
 
 
 def check_class_weights(loss: str, class_weights: Tensor, classes: int) -> None:
-    """Refuse class weights of another number than the classes."""
+    """Refuse class weights that are not as many as the classes."""
     if class_weights.shape != (classes,):
         raise ValueError(
             f"{loss} class_weights: found {class_weights.numel()}, expected {classes}; "
@@ -152,7 +151,7 @@ def check_class_weights(loss: str, class_weights: Tensor, classes: int) -> None:
 def reduced(
     loss: str, losses: Tensor, class_weight: Tensor, weight: Tensor | None, reduction: str
 ) -> Tensor:
-    """The sum of the class-weighted losses under the map, or that over their number or weights."""
+    """Sum the class-weighted losses under the map, and divide by what ``reduction`` names."""
     if weight is not None:
         check_weight_map(loss, weight, losses)
         losses, class_weight = losses * weight.to(losses), class_weight * weight.to(losses)

@@ -19,16 +19,16 @@ class UNet3PlusLoss(nn.Module):
 
     Args:
         spatial_dims: 2 or 3.
-        scales: of the MS-SSIM, 1 to 5; five need more than 160 pixels on each side.
-        gamma: of the focal loss.
-        smooth: s of the IoU.
-        window_size: of the MS-SSIM.
+        scales: scales of the MS-SSIM, 1 to 5; five need more than 160 pixels on each side.
+        gamma: exponent of the focal loss.
+        smooth: s of the IoU loss.
+        window_size: side of the MS-SSIM's window in pixels.
 
     Shapes:
         Logits and target ``(B, C, *spatial)``, the target in [0, 1].
 
     Raises:
-        ValueError: as :class:`MSSSIMLoss`.
+        ValueError: arguments or input that :class:`MSSSIMLoss` refuses.
 
     Example:
         >>> mask = torch.zeros(1, 1, 44, 44)
@@ -51,7 +51,7 @@ class UNet3PlusLoss(nn.Module):
         self.iou = DiceLoss(sigmoid=True, jaccard=True, smooth_nr=smooth, smooth_dr=smooth)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Loss of logits against a mask."""
+        """Return the loss of logits against a mask."""
         check_same_shape(type(self).__name__, prediction, target)
         check_probabilities(type(self).__name__, target)
         prediction = at_least_single(prediction)
@@ -62,24 +62,24 @@ class UNet3PlusLoss(nn.Module):
 
 
 class ClassificationGuidedLoss(nn.Module):
-    """A segmentation loss and the binary cross-entropy of "is the class in the image".
+    """A segmentation loss plus the binary cross-entropy of "is the class in the image".
 
     ``segmentation(heads, target) + presence_weight * BCE(presence, any pixel of the class)``, for
     a network that returns ``(heads, presence)`` in training, as the classification-guided
-    :class:`pipeline.networks.UNet3Plus` does (Huang et al. 2020, section 2.4). In evaluation, where
-    such a network returns one gated tensor, only the segmentation loss is left.
+    :class:`pipeline.networks.UNet3Plus` does (Huang et al. 2020, section 2.4). In evaluation such a
+    network returns one gated tensor, and the loss is the segmentation loss alone.
 
     Args:
-        segmentation: called with the heads, the target and, where given, the weight map; for
-            several heads a :class:`DeepSupervisionLoss`.
-        presence_weight: of the cross-entropy.
+        segmentation: loss of the heads, the target and, where given, the weight map; for several
+            heads a :class:`DeepSupervisionLoss`.
+        presence_weight: weight of the cross-entropy.
 
     Shapes:
         Heads of ``(B, C, *spatial)``, presence ``(B, 2, C)`` ("absent", "present"), target
         ``(B, C, *spatial)`` in [0, 1].
 
     Raises:
-        ValueError: a presence that does not fit the target, and what ``segmentation`` refuses.
+        ValueError: a presence that does not fit the target, or input that ``segmentation`` refuses.
 
     Example:
         >>> loss = ClassificationGuidedLoss(nn.BCEWithLogitsLoss())
@@ -99,7 +99,7 @@ class ClassificationGuidedLoss(nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
     ) -> Tensor:
-        """Loss of the heads and the presence, or of one tensor, against masks."""
+        """Return the loss of the heads and the presence, or of one tensor, against masks."""
         more = () if weight is None else (weight,)
         if isinstance(prediction, Tensor):
             gated: Tensor = self.segmentation(prediction, target, *more)
@@ -110,7 +110,7 @@ class ClassificationGuidedLoss(nn.Module):
 
 
 def presence_loss(presence: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy of ``(B, 2, C)`` logits against what the masks hold."""
+    """Return the binary cross-entropy of ``(B, 2, C)`` logits and the classes in the masks."""
     if tuple(presence.shape) != (target.shape[0], 2, target.shape[1]):
         raise ValueError(
             f"ClassificationGuidedLoss presence: found shape {tuple(presence.shape)}, expected "

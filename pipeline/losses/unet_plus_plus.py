@@ -8,22 +8,23 @@ from pipeline.losses.pixel_weighted import PixelWeightedBCELoss
 
 
 class BCEDiceLoss(nn.Module):
-    """Binary cross-entropy and soft Dice, as UNet++ takes it at every head.
+    """Binary cross-entropy and soft Dice, as UNet++ has them at every head.
 
     Zhou et al. 2018, equation 1, prints ``-1/N sum_b (1/2 y log p + 2 y p / (y + p))`` over the
-    images b. As printed the cross-entropy lacks its (1 - y) log(1 - p) term, without which
-    foreground everywhere would be right; this is the full one. A constant 1 for each Dice keeps
-    the loss from falling below 0::
+    images b. As printed, the cross-entropy lacks its (1 - y) log(1 - p) term, and foreground
+    everywhere would cost nothing; this loss has the full one. A constant 1 for each Dice keeps the
+    loss from falling below 0::
 
         bce_weight * BCE + mean of 1 - (2 sum y p + s) / (sum y + sum p + s)
 
     with the sums over the pixels and the mean over images and labels.
 
     Args:
-        bce_weight: the paper's 1/2.
-        smooth: s; an empty mask met by an empty prediction costs nothing.
-        batch_dice: take the sums over all images of the batch, not each image's. A patch without
-            foreground then counts by what is predicted in it, not as a miss whatever is.
+        bce_weight: weight of the cross-entropy; the paper has 1/2.
+        smooth: s; with it, an empty prediction for an empty mask costs nothing.
+        batch_dice: whether the sums are over all images of the batch instead of over each image. A
+            patch without foreground then adds only its predicted pixels to the sums. Alone it would
+            have a Dice near 0, however little is predicted in it.
 
     Shapes:
         Logits and target ``(B, C, *spatial)``, the target in [0, 1]; weight ``(B, 1, *spatial)``
@@ -48,7 +49,7 @@ class BCEDiceLoss(nn.Module):
         self.dice = DiceLoss(sigmoid=True, smooth_nr=smooth, smooth_dr=smooth, batch=batch_dice)
 
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Loss of logits against 0 and 1."""
+        """Return the loss of logits against 0 and 1."""
         check_same_shape(type(self).__name__, prediction, target)
         check_probabilities(type(self).__name__, target)
         prediction = at_least_single(prediction)

@@ -1,4 +1,4 @@
-"""Whether a probability of 0.8 is right in 8 of 10 pixels."""
+"""Calibration: whether 8 of 10 pixels with a probability of 0.8 are foreground."""
 
 import numpy as np
 import torch
@@ -6,13 +6,14 @@ import torch
 from pipeline.metrics.checks import flat_pair
 
 BINS = 15
+"""Bins of equal width between 0 and 1."""
 
 
 class Calibration:
-    """Predicted probabilities against what was there, over any number of images.
+    """Predicted probabilities against the truth, over any number of images.
 
-    Pixels are put into :data:`BINS` bins of equal width by their probability; with n_b pixels in
-    bin b, their mean probability p_b and share of foreground y_b::
+    Pixels fall into :data:`BINS` bins by their probability. Bin b has n_b of the n pixels, their
+    mean probability p_b and their share of foreground y_b::
 
         ECE   = sum_b n_b / n |p_b - y_b|           (Guo et al., ICML 2017, for the foreground)
         Brier = mean over pixels of (p - y)^2
@@ -32,11 +33,11 @@ class Calibration:
         """Add one image.
 
         Args:
-            probability: in [0, 1], any shape.
-            truth: a mask of the same shape.
+            probability: values in [0, 1], of any shape.
+            truth: the mask, of the same shape.
 
         Raises:
-            ValueError: another shape, or a value outside [0, 1] or NaN.
+            ValueError: different shapes, or a value outside [0, 1] or NaN.
         """
         values, foreground = flat_pair(probability, truth)
         p, y = values.astype(np.float64), foreground.astype(np.float64)
@@ -55,7 +56,7 @@ class Calibration:
         return self.squares / float(self.pixels.sum())
 
     def curve(self) -> np.ndarray:
-        """Return mean probability, share of foreground and pixels of each bin that has any."""
+        """Return mean probability, share of foreground and number of pixels of each filled bin."""
         some = self.pixels > 0
         n = self.pixels[some]
         return np.stack([self.probability[some] / n, self.foreground[some] / n, n])

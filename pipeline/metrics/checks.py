@@ -1,4 +1,4 @@
-"""What a score refuses, each in one line."""
+"""Checks of a metric's input; each error is one line."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 def flat_pair(
     probability: torch.Tensor, truth: torch.Tensor
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Return the probabilities and the foreground of an image, pixel after pixel.
+    """Return an image's probabilities and its foreground, both flattened.
 
     Raises:
         ValueError: different shapes, or a value outside [0, 1] or NaN.
@@ -24,7 +24,7 @@ def flat_pair(
 
 
 def check_probability(values: NDArray[np.floating]) -> None:
-    """Refuse what is no probability.
+    """Refuse values that are no probabilities.
 
     Raises:
         ValueError: a value outside [0, 1], or NaN.

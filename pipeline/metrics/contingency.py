@@ -1,4 +1,4 @@
-"""How many pixels each segment of one labelling shares with each of another."""
+"""Contingency table: how many pixels each segment of one labelling shares with each of another."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,9 @@ Label = NDArray[np.integer]
 
 
 def contingency_table(truth: Label, prediction: Label) -> NDArray[np.int64]:
-    """Count the pixels that each true cell (row) shares with each predicted cell (column).
+    """Count the pixels that each true segment (row) shares with each predicted one (column).
 
-    Row 0 and column 0 are the backgrounds; cells stand in the order of their numbers.
+    Row 0 and column 0 are the backgrounds; segments stand in the order of their numbers.
 
     Args:
         truth: whole numbers, 0 for background, of any shape.

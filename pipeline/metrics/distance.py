@@ -1,4 +1,4 @@
-"""How far the surfaces of two masks lie apart, with misses counted and never dropped."""
+"""Distances between the surfaces of two masks; a missed structure counts and is never dropped."""
 
 import math
 from collections.abc import Sequence
@@ -31,17 +31,17 @@ def surface_distance(
     truth: NDArray[np.bool_],
     spacing: Sequence[float] | None = None,
 ) -> SurfaceDistance:
-    """Measure the distance between two masks' surfaces.
+    """Measure the distances between the surfaces of two masks.
 
-    The surface is made of the mask's pixels with a face towards the outside; distances go from
-    pixel centre to pixel centre. The penalty of a miss is the image's diagonal: no answer inside
-    the image can be farther away. (MONAI gives NaN there and drops it from the mean, so that of all
-    misses the mean is a perfect 0.)
+    A surface is made of the mask's pixels that have a face towards the outside. Distances go from
+    pixel centre to pixel centre. Where one mask is empty and the other is not, both distances are
+    the image's diagonal, since no answer inside the image can be farther away. (MONAI gives NaN
+    there and drops it from the mean, so the mean over nothing but misses is a perfect 0.)
 
     Args:
-        prediction: ``(*spatial)``.
-        truth: the same.
-        spacing: size of a pixel along each axis, mm; None for pixels.
+        prediction: predicted mask, ``(*spatial)``.
+        truth: true mask, of the same shape.
+        spacing: size of a pixel along each axis, mm; None: distances are in pixels.
 
     Raises:
         ValueError: different shapes, or a spacing of another length.
@@ -87,6 +87,6 @@ def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _around(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest box that holds everything; distances in it are those in the image."""
+    """Return the smallest box around a mask; distances in it are those in the image."""
     places = np.nonzero(mask)
     return tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in places)

@@ -1,4 +1,4 @@
-"""How far two labellings agree cell by cell: found, missed, merged and split."""
+"""Metrics of labelled instances: matched, missed, merged and split ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,20 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from pipeline.metrics.rand import agreement
 from pipeline.metrics.contingency import Label, contingency_table
+from pipeline.metrics.rand import rand_scores
 
 IOUS = tuple(0.5 + 0.05 * k for k in range(10))
+"""Intersections over union from which on two instances match: 0.5, 0.55, …, 0.95."""
 
 
 class Matches(NamedTuple):
-    """Cells of a prediction against those of the truth.
+    """Predicted instances against the true ones.
 
     Attributes:
-        tp: pairs of a true and a predicted cell that match.
-        fp: predicted cells without a match.
-        fn: true cells without a match.
-        iou_sum: over the matching pairs.
+        tp: number of pairs of a true and a predicted instance that match.
+        fp: number of predicted instances without a match.
+        fn: number of true instances without a match.
+        iou_sum: sum of the IoU over the matching pairs.
     """
 
     tp: int
@@ -30,11 +31,11 @@ class Matches(NamedTuple):
 
 
 class Confusions(NamedTuple):
-    """Cells that are told apart wrongly.
+    """Instances that a prediction merges or splits.
 
     Attributes:
-        merges: boundaries lost, k - 1 for a predicted cell that takes k true ones together.
-        splits: boundaries invented, k - 1 for a true cell that is predicted as k.
+        merges: boundaries lost, k - 1 for a predicted instance that takes k true ones together.
+        splits: boundaries invented, k - 1 for a true instance that is predicted as k.
     """
 
     merges: int
@@ -42,13 +43,13 @@ class Confusions(NamedTuple):
 
 
 def match(shared: NDArray[np.int64], iou: float = 0.5) -> Matches:
-    """Match the cells whose intersection over union is more than ``iou``.
+    """Match the instances whose intersection over union is more than ``iou``.
 
-    From 1/2 on no cell can match two, so nothing has to be assigned.
+    Above 1/2 no instance can match two others, so no assignment has to be solved.
 
     Args:
-        shared: as :func:`contingency_table` returns it.
-        iou: at least 1/2.
+        shared: table of shared pixels from :func:`contingency_table`.
+        iou: limit, 1/2 or more.
 
     Raises:
         ValueError: an ``iou`` below 1/2.
@@ -58,7 +59,9 @@ def match(shared: NDArray[np.int64], iou: float = 0.5) -> Matches:
         Matches(tp=1, fp=1, fn=1, iou_sum=1.0)
     """
     if not 0.5 <= iou < 1:
-        raise ValueError(f"iou: found {iou}, expected 0.5 to 1; below, a cell could match two")
+        raise ValueError(
+            f"iou: found {iou}, expected 0.5 to 1; below 0.5 an instance could match two others"
+        )
     both = shared[1:, 1:]
     union = shared.sum(1)[1:, None] + shared.sum(0)[None, 1:] - both
     ratio = both / union
@@ -68,68 +71,69 @@ def match(shared: NDArray[np.int64], iou: float = 0.5) -> Matches:
 
 
 def f1(matches: Matches) -> float:
-    """2 TP / (2 TP + FP + FN); 1 when there are no cells at all.
+    """2 TP / (2 TP + FP + FN); 1 when there is no instance at all.
 
     Example:
         >>> f1(Matches(tp=1, fp=1, fn=1, iou_sum=0.9))
         0.5
     """
-    cells = 2 * matches.tp + matches.fp + matches.fn
-    return 2 * matches.tp / cells if cells else 1.0
+    instances = 2 * matches.tp + matches.fp + matches.fn
+    return 2 * matches.tp / instances if instances else 1.0
 
 
 def panoptic_quality(matches: Matches) -> float:
-    """Sum of the matches' IoU / (TP + FP/2 + FN/2) (Kirillov et al. 2019); 1 without cells.
+    """Sum of the matches' IoU / (TP + FP/2 + FN/2) (Kirillov et al. 2019); 1 without instances.
 
     Example:
         >>> panoptic_quality(Matches(tp=1, fp=1, fn=1, iou_sum=0.9))
         0.45
     """
-    cells = matches.tp + (matches.fp + matches.fn) / 2
-    return matches.iou_sum / cells if cells else 1.0
+    instances = matches.tp + (matches.fp + matches.fn) / 2
+    return matches.iou_sum / instances if instances else 1.0
 
 
 def over_ious(shared: NDArray[np.int64], metric: Callable[[Matches], float]) -> float:
     """Mean of a metric of matches over the IoUs 0.5, 0.55, …, 0.95.
 
     Args:
-        shared: as :func:`contingency_table` returns it.
-        metric: :func:`precision_of_cells` gives the score of the 2018 Data Science Bowl.
+        shared: table of shared pixels from :func:`contingency_table`.
+        metric: function of the matches; :func:`instance_precision` gives the score of the 2018 Data
+            Science Bowl.
 
     Example:
-        >>> shared = contingency_table(np.array([1] * 10), np.array([1] * 8 + [0] * 2))  # an IoU of 0.8
-        >>> round(over_ious(shared, precision_of_cells), 2)
+        >>> truth, prediction = np.array([1] * 10), np.array([1] * 8 + [0] * 2)  # an IoU of 0.8
+        >>> round(over_ious(contingency_table(truth, prediction), instance_precision), 2)
         0.6
     """
     return float(np.mean([metric(match(shared, iou)) for iou in IOUS]))
 
 
-def precision_of_cells(matches: Matches) -> float:
-    """TP / (TP + FP + FN); 1 when there are no cells at all.
+def instance_precision(matches: Matches) -> float:
+    """TP / (TP + FP + FN); 1 when there is no instance at all.
 
-    The field calls its mean over IoUs average precision. (Object detection calls another quantity
-    so, an area under a curve over confidences, which a segmentation has none of.)
+    Its mean over IoUs is what the field calls average precision. (In object detection the same name
+    means the area under a curve over confidences; a segmentation has no confidences.)
 
     Example:
-        >>> round(precision_of_cells(Matches(tp=1, fp=1, fn=1, iou_sum=0.9)), 3)
+        >>> round(instance_precision(Matches(tp=1, fp=1, fn=1, iou_sum=0.9)), 3)
         0.333
     """
-    cells = matches.tp + matches.fp + matches.fn
-    return matches.tp / cells if cells else 1.0
+    instances = matches.tp + matches.fp + matches.fn
+    return matches.tp / instances if instances else 1.0
 
 
 INSTANCE_METRICS = {"f1": f1, "pq": panoptic_quality}
-"""What the matches of cells are judged by, higher for better."""
+"""Metrics of matches that a threshold can be chosen by; higher is better."""
 
 
 def confusions(shared: NDArray[np.int64]) -> Confusions:
     """Count merges and splits.
 
-    A predicted cell takes a true one when it covers more than half of it; a true cell takes a
-    predicted one likewise. One that takes k makes k - 1 mistakes.
+    A predicted instance takes a true one when it covers more than half of it, and a true instance
+    takes a predicted one by the same rule. An instance that takes k counts as k - 1 errors.
 
     Args:
-        shared: as :func:`contingency_table` returns it.
+        shared: table of shared pixels from :func:`contingency_table`.
 
     Example:
         >>> confusions(contingency_table(np.array([1, 1, 2, 2]), np.array([4, 4, 4, 4])))
@@ -144,7 +148,7 @@ def confusions(shared: NDArray[np.int64]) -> Confusions:
 
 
 def touching(label: Label) -> int:
-    """Count the cells that touch another, along an axis or a diagonal.
+    """Count the instances that touch another one, along an axis or a diagonal.
 
     Example:
         >>> touching(np.array([[1, 2, 0, 3]]))
@@ -157,14 +161,15 @@ def touching(label: Label) -> int:
 
 
 def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
-    """Return everything that is told of one image's cells.
+    """Return all instance scores of one image.
 
-    F1 and panoptic quality at IoU 0.5, average precision and F1 from 0.5 to 0.95, merges, splits,
-    V_rand (:func:`pipeline.metrics.rand.agreement`), and how many true cells touch another.
+    F1 and panoptic quality at IoU 0.5, average precision and F1 over IoUs from 0.5 to 0.95, merges,
+    splits, V_rand (:func:`pipeline.metrics.rand.rand_scores`), and the number of true instances
+    that touch another one.
 
     Args:
-        truth: ``(H, W)``.
-        prediction: the same.
+        truth: instance label, ``(H, W)``.
+        prediction: instance label of the same shape.
 
     Example:
         >>> row = np.array([[1, 1, 2, 2]])
@@ -173,29 +178,32 @@ def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
         (1.0, 0, 2)
     """
     shared = contingency_table(truth, prediction)
-    matches, wrong = match(shared), confusions(shared)
+    matches, merged_or_split = match(shared), confusions(shared)
     return {
         **{name: metric(matches) for name, metric in INSTANCE_METRICS.items()},
-        "ap": over_ious(shared, precision_of_cells),
+        "ap": over_ious(shared, instance_precision),
         "f1_over_ious": over_ious(shared, f1),
-        "v_rand": agreement(truth, prediction).v_rand,
-        "merges": wrong.merges,
-        "splits": wrong.splits,
+        "v_rand": rand_scores(truth, prediction).v_rand,
+        "merges": merged_or_split.merges,
+        "splits": merged_or_split.splits,
         "touching": touching(truth),
     }
 
 
 def per_hundred_touching(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Merges and splits of all images together, for each 100 true cells that touch another.
+    """Merges and splits of all images together, for each 100 true instances that touch another.
 
     Example:
         >>> per_hundred_touching([{"merges": 3, "splits": 1, "touching": 20}])
         {'merges_per_100_touching': 15.0, 'splits_per_100_touching': 5.0}
     """
-    cells = sum(row["touching"] for row in rows)
-    kinds = ("merges", "splits") if cells else ()
-    return {f"{k}_per_100_touching": 100 * sum(row[k] for row in rows) / cells for k in kinds}
+    touching_instances = sum(row["touching"] for row in rows)
+    return {
+        f"{name}_per_100_touching": 100 * sum(row[name] for row in rows) / touching_instances
+        for name in (("merges", "splits") if touching_instances else ())
+    }
 
 
 def _beyond_one(taken: NDArray[np.int64]) -> int:
+    """Sum over instances of the number taken less one, at least 0."""
     return int(np.maximum(taken - 1, 0).sum())

@@ -1,4 +1,4 @@
-"""How far two masks agree, from the four counts of their pixels."""
+"""Overlap of two masks, from the four counts of their pixels, or from probabilities."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 
 class Counts(NamedTuple):
-    """Pixels of a prediction against the truth.
+    """Numbers of pixels of a prediction against the truth.
 
     Attributes:
-        tp: predicted and true.
-        fp: predicted, not true.
-        fn: true, not predicted.
-        tn: neither.
+        tp: pixels that are predicted and true.
+        fp: pixels that are predicted and not true.
+        fn: pixels that are true and not predicted.
+        tn: pixels that are neither.
     """
 
     tp: int
@@ -48,12 +48,12 @@ def count(prediction: torch.Tensor, truth: torch.Tensor) -> Counts:
 
 
 def count_arrays(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
-    """:func:`count` of arrays."""
+    """Count the pixels of two masks that are arrays, as :func:`count` does."""
     return count(torch.from_numpy(prediction), torch.from_numpy(truth))
 
 
 def of_background(counts: Counts) -> Counts:
-    """Exchange the classes, so that each metric tells of the background.
+    """Exchange foreground and background, so that each metric measures the background.
 
     Where the foreground is the inside of cells, the background is the membrane.
 
@@ -105,7 +105,7 @@ def sensitivity(counts: Counts) -> float:
 
 
 def specificity(counts: Counts) -> float:
-    """Share of the true background that is left alone, tn / (tn + fp); 1 when there is none.
+    """Share of the true background that is not predicted, tn / (tn + fp); 1 when there is none.
 
     Example:
         >>> specificity(Counts(tp=0, fp=1, fn=0, tn=3))
@@ -138,8 +138,8 @@ def soft_dice(probability: torch.Tensor, truth: torch.Tensor) -> float:
 def soft_iou(probability: torch.Tensor, truth: torch.Tensor) -> float:
     """IoU of probabilities, sum p y / (sum p + sum y - sum p y); 1 when both are 0.
 
-    The paper of the ten experiments trains and reports its "iou" so; a network that is right and
-    unsure scores less than its mask would.
+    The paper of the ten experiments defines its "iou" so, in training and in its tables. A network
+    that is right but unsure gets a lower score than its mask.
 
     Example:
         >>> soft_iou(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]))  # 0.5 / (1 + 1 - 0.5)
@@ -151,13 +151,13 @@ def soft_iou(probability: torch.Tensor, truth: torch.Tensor) -> float:
 
 
 METRICS: dict[str, Callable[[Counts], float]] = {"iou": iou, "dice": dice, "accuracy": accuracy}
-"""The metrics of every bundle, under the names that tracking shows."""
+"""Metrics of every training and evaluation, by the names that tracking shows."""
 
 FURTHER = {"sensitivity": sensitivity, "specificity": specificity, "precision": precision}
-"""What an evaluation tells beside them."""
+"""Further metrics of every evaluation."""
 
 SOFT = {"soft_iou": soft_iou, "soft_dice": soft_dice}
-"""On probabilities, without a threshold."""
+"""Metrics of probabilities, without a threshold."""
 
 
 def _ratio(part: float, whole: float) -> float:

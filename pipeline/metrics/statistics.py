@@ -1,4 +1,4 @@
-"""How much a mean over patients can be believed, and whether a difference can."""
+"""Confidence intervals of means, and tests of differences, both over patients."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,18 +7,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 2000
+"""Draws of the bootstrap."""
 LEVEL = 0.95
+"""Level of the intervals."""
 
 
 class Interval(NamedTuple):
-    """A mean and where it may lie.
+    """A mean with its 95 % interval.
 
     Attributes:
-        mean: over the values.
-        low: end of the interval; None of a single patient, who says nothing of others.
-        high: other end.
-        n: values.
-        patients: independent ones.
+        mean: mean of the values.
+        low: lower end of the interval; None for a single patient, who says nothing of others.
+        high: upper end of the interval; None for a single patient.
+        n: number of values.
+        patients: number of independent patients.
     """
 
     mean: float
@@ -36,18 +38,18 @@ def bootstrap_interval(
 ) -> Interval:
     """Return the mean with its 95 % interval, by the bootstrap over patients.
 
-    Patients, not images, are drawn with replacement, since images of one patient are no independent
-    evidence; the ends are the 2.5 and 97.5 percentiles of the means of ``resamples`` draws (Efron's
-    percentile interval). With few patients it is too narrow: 5 give about 80 % in truth.
+    Patients are drawn with replacement, not images, since images of one patient are not
+    independent. The ends are the 2.5 and 97.5 percentiles of the means of ``resamples`` draws
+    (Efron's percentile interval). With few patients it is too narrow: with 5 it holds about 80 %.
 
     Args:
-        values: one for each image; no NaN.
-        patients: whose image each is; None: each image is a patient.
-        resamples: draws.
-        seed: of the draws; the same gives the same interval.
+        values: one value for each image; no NaN.
+        patients: patient of each image; None: each image is a patient of its own.
+        resamples: number of draws.
+        seed: seed of the draws; the same seed gives the same interval.
 
     Raises:
-        ValueError: no value, a NaN, or another number of patients.
+        ValueError: no value, a NaN, or not as many patients as values.
 
     Example:
         >>> bootstrap_interval([0.8, 0.8, 0.8])
@@ -65,7 +67,7 @@ def bootstrap_interval(
 
 
 def patients_of(rows: Sequence[Mapping[str, Any]]) -> list[Hashable]:
-    """Return the patient of each row; where none is known, each row is one of its own.
+    """Return the patient of each row; a row without one is a patient of its own, by its number.
 
     Example:
         >>> patients_of([{"patient": "a"}, {"patient": None}, {}])
@@ -75,14 +77,15 @@ def patients_of(rows: Sequence[Mapping[str, Any]]) -> list[Hashable]:
 
 
 def sign_flip_test(differences: ArrayLike, resamples: int = 10_000, seed: int = 0) -> float:
-    """Return the probability of a mean difference as far from 0 by chance, of paired values.
+    """Return the probability that chance gives a mean difference as far from 0, of paired values.
 
-    The signs are flipped at random; the value is counted as in :func:`permutation_test`.
+    The signs of the differences are flipped at random, and p is counted as in
+    :func:`permutation_test`.
 
     Args:
-        differences: one for each patient.
-        resamples: flips.
-        seed: of the flips.
+        differences: one difference for each patient.
+        resamples: number of random flips.
+        seed: seed of the flips.
 
     Raises:
         ValueError: no difference.
@@ -102,16 +105,16 @@ def sign_flip_test(differences: ArrayLike, resamples: int = 10_000, seed: int = 
 def permutation_test(
     first: ArrayLike, second: ArrayLike, resamples: int = 10_000, seed: int = 0
 ) -> float:
-    """Return the probability of a gap between two means as large by chance.
+    """Return the probability that chance gives a gap between two means as large. Two-sided.
 
-    The group labels are shuffled; the value is (1 + shuffles with a gap as large) / (1 + shuffles),
-    which is never 0 (Phipson and Smyth 2010). Two-sided.
+    The group labels are shuffled; p is (1 + shuffles with a gap as large) / (1 + shuffles), never 0
+    (Phipson and Smyth 2010).
 
     Args:
         first: values of one group, one for each patient.
-        second: of the other.
-        resamples: shuffles.
-        seed: of the shuffles.
+        second: values of the other group, one for each patient.
+        resamples: number of shuffles.
+        seed: seed of the shuffles.
 
     Raises:
         ValueError: a group without a value.
@@ -133,9 +136,9 @@ def permutation_test(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct probabilities for having asked several questions (Holm 1979).
+    """Correct p values for the number of tests (Holm 1979).
 
-    The k-th smallest of m is multiplied by m - k + 1; none may fall below a smaller one's.
+    The k-th smallest of m is multiplied by m - k + 1; no result falls below that of a smaller p.
 
     Example:
         >>> holm([0.01, 0.04, 0.03])
@@ -156,11 +159,11 @@ def by_patient(
     """Return the sum and the number of each patient's values, in the order of first appearance.
 
     Args:
-        values: one for each image; no NaN.
-        patients: whose image each is; None: each image is a patient.
+        values: one value for each image; no NaN.
+        patients: patient of each image; None: each image is a patient of its own.
 
     Raises:
-        ValueError: no value, a NaN, or another number of patients.
+        ValueError: no value, a NaN, or not as many patients as values.
     """
     array = np.asarray(values, np.float64)
     if not len(array):

@@ -1,4 +1,4 @@
-"""The warping error: what is left when a mask is bent, without tearing, towards another."""
+"""The warping error: differences of topology that remain when one mask is bent towards another."""
 
 from functools import cache
 from typing import NamedTuple
@@ -10,19 +10,20 @@ from scipy.ndimage import label as connected_components
 
 Mask = NDArray[np.bool_]
 
-AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+"""Row and column offsets of a pixel's eight neighbours."""
 ANY_NEIGHBOUR = np.ones((3, 3), bool)
 
 
 class Warping(NamedTuple):
-    """What cannot be bent away.
+    """Differences that no bending removes.
 
     Attributes:
         error: splits, mergers and lost segments for each pixel of the image.
         remaining: share of the pixels that still differ.
         splits: boundaries that the prediction invents inside a segment.
         mergers: boundaries that the prediction loses between two segments.
-        lost: segments of which the prediction holds nothing.
+        lost: segments of which nothing is predicted.
     """
 
     error: float
@@ -33,24 +34,24 @@ class Warping(NamedTuple):
 
 
 def warping(truth: Mask, prediction: Mask) -> Warping:
-    """Bend the truth towards the prediction and look at what remains.
+    """Bend the truth towards the prediction and count the differences that remain.
 
-    A pixel may change where that neither splits nor joins, neither opens nor closes anything (a
-    simple point, with face-connected segments and corner-connected borders); pixels that differ
-    change, until none can (Jain et al., CVPR 2010, with any distance allowed). What remains is a
-    difference of topology: membranes with a gap, cells cut in two. Where a border lies costs
-    nothing.
+    A pixel may change where the change keeps the topology: it splits, joins, opens and closes
+    nothing (a simple point, with face-connected segments and corner-connected borders). Pixels that
+    differ change until none can (Jain et al., CVPR 2010, with any distance allowed). What remains
+    is a difference of topology, such as a gap in a membrane or a cell cut in two. A border that
+    only lies elsewhere costs nothing.
 
-    Each connected remainder is then tried by itself: where it opens a border between k segments it
-    is k - 1 mergers; where it cuts a segment into k pieces, k - 1 splits. The challenge counts
-    those alone, not holes or specks. Lost segments are ours: without them a prediction of border
-    alone, which splits and merges nothing, would be perfect. Its published errors (0.000353 of the
-    first U-Net on slices of 512 x 512) are of the size of that count for each pixel, some 90 a
-    slice; its own definition of the scale could not be read.
+    Each connected remainder is judged by itself. Where it opens a border between k segments it
+    counts as k - 1 mergers; where it cuts a segment into k pieces, as k - 1 splits. The challenge
+    counts only these, not holes or specks. We add lost segments: without them a prediction of
+    nothing but border, which splits and merges nothing, would be perfect. The challenge's published
+    errors (0.000353 for the first U-Net on slices of 512 x 512) are of the size of this count for
+    each pixel, about 90 for a slice; its own definition of the scale could not be read.
 
     Args:
-        truth: ``(H, W)``, true inside segments.
-        prediction: the same.
+        truth: true mask, ``(H, W)``, true inside segments.
+        prediction: predicted mask of the same shape.
 
     Raises:
         ValueError: different shapes, or not two axes.
@@ -84,17 +85,17 @@ def warping(truth: Mask, prediction: Mask) -> Warping:
 def warped(truth: Mask, prediction: Mask) -> Mask:
     """Return the truth, bent towards the prediction as far as its topology allows.
 
-    Beyond the image lies border.
+    Outside the image everything counts as border.
     """
     width = truth.shape[1] + 2
     label = np.pad(truth.astype(np.uint8), 1).ravel()
     target = np.pad(prediction.astype(np.uint8), 1).ravel()
-    offsets = [row * width + column for row, column in AROUND]
+    offsets = [row * width + column for row, column in NEIGHBOURS]
     pending = np.flatnonzero(label != target)
     simple = _simple_points()
     while True:
         before = len(pending)
-        # pixels of one class are no neighbours: changing them at a time is changing them in turn
+        # pixels of one parity are never neighbours, so all can change at once as if in turn
         for parity in range(4):
             some = pending[(pending // width % 2) * 2 + pending % width % 2 == parity]
             code = np.zeros(len(some), np.uint8)
@@ -108,15 +109,15 @@ def warped(truth: Mask, prediction: Mask) -> Mask:
 
 @cache
 def _simple_points() -> NDArray[np.bool_]:
-    """For each of the 256 surroundings, whether the pixel in it can change freely.
+    """Return for each of the 256 neighbourhoods whether the pixel in its middle may change.
 
-    It can when one face-connected piece of segment touches it by a face, and one corner-connected
-    piece of border touches it at all.
+    It may where one face-connected piece of segment touches the pixel by a face, and one
+    corner-connected piece of border touches it at all.
     """
     table = np.zeros(256, bool)
     for code in range(256):
         inside = np.zeros((3, 3), bool)
-        for bit, (row, column) in enumerate(AROUND):
+        for bit, (row, column) in enumerate(NEIGHBOURS):
             inside[1 + row, 1 + column] = code >> bit & 1
         outside = ~inside
         outside[1, 1] = False
@@ -128,26 +129,26 @@ def _simple_points() -> NDArray[np.bool_]:
 
 
 def _mergers(bent: Mask, opened: Mask) -> int:
-    """For each piece of border that is opened, the segments it touches beyond the first."""
+    """Count for each opened piece of border the segments that it touches beyond the first."""
     segments, _ = connected_components(np.pad(bent, 1))
     pieces, count = connected_components(np.pad(opened, 1))
     touched: set[tuple[int, int]] = set()
     for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
-        beside = np.roll(segments, step, axis)
-        where = (pieces > 0) & (beside > 0)
-        touched |= set(zip(pieces[where].tolist(), beside[where].tolist(), strict=True))
+        neighbours = np.roll(segments, step, axis)
+        where = (pieces > 0) & (neighbours > 0)
+        touched |= set(zip(pieces[where].tolist(), neighbours[where].tolist(), strict=True))
     by_piece = np.bincount([piece for piece, _ in touched], minlength=count + 1)
     return int(np.maximum(by_piece[1:] - 1, 0).sum())
 
 
 def _lost(bent: Mask, target: Mask) -> int:
-    """Segments that do not meet the prediction, however bent."""
+    """Count the segments that do not meet the prediction, however bent."""
     segments, count = connected_components(bent)
     return count - len(set(np.unique(segments[target]).tolist()) - {0})
 
 
 def _splits(bent: Mask, closed: Mask) -> int:
-    """For each piece of segment that is closed, the parts its segment falls into beyond one."""
+    """Count for each closed piece of segment the parts beyond one that its segment falls into."""
     segments, _ = connected_components(bent)
     pieces, _ = connected_components(closed, ANY_NEIGHBOUR)
     boxes = find_objects(segments)

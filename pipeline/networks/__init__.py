@@ -12,13 +12,6 @@ from pipeline.networks.feature_maps import (
     feature_modules,
 )
 from pipeline.networks.heads import GuidedOutput, logit_of_mean, most_refined
-from pipeline.networks.presets import (
-    andersen_unet,
-    magicians_unet,
-    mane_mittal_unet,
-    ronneberger_unet,
-    ten_experiments_unet,
-)
 from pipeline.networks.unet import UNet
 from pipeline.networks.unet_3_plus import UNet3Plus
 from pipeline.networks.unet_plus_plus import UNetPlusPlus
@@ -29,15 +22,10 @@ __all__ = [
     "UNet",
     "UNet3Plus",
     "UNetPlusPlus",
-    "andersen_unet",
     "bottleneck_of",
     "check_feature_names",
     "feature_maps",
     "feature_modules",
     "logit_of_mean",
-    "magicians_unet",
-    "mane_mittal_unet",
     "most_refined",
-    "ronneberger_unet",
-    "ten_experiments_unet",
 ]

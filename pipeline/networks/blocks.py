@@ -1,4 +1,4 @@
-"""The pieces the networks share: a convolution unit, a block of them, up-sampling, weights."""
+"""Parts that the networks share: a convolution unit, a block of them, up-sampling, weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ PADDINGS = ("same", "valid")
 
 @dataclass(frozen=True)
 class Style:
-    """How every convolution unit of one network is built."""
+    """Settings of every convolution unit of one network."""
 
     spatial_dims: int
     norm: str | None = None
@@ -40,7 +40,7 @@ class Style:
 
 
 def normalisation(style: Style, channels: int) -> nn.Module:
-    """Batch or instance normalisation with learnt scale and shift, or per-sample layer norm.
+    """Return batch or instance normalisation with learnt scale and shift, or per-sample layer norm.
 
     ``"layer"`` brings each sample to zero mean and unit deviation over all its channels and
     pixels and learns nothing (Erickson and Cai 2020, "layer normalization").
@@ -55,16 +55,16 @@ def normalisation(style: Style, channels: int) -> nn.Module:
 
 
 def activation(style: Style) -> nn.Module:
-    """The activation, in place: it only ever overwrites a map that nothing else reads."""
+    """Return the activation, in place: it overwrites only maps that nothing else reads."""
     return ACTIVATIONS[style.act](inplace=True)
 
 
 class ConvolutionUnit(nn.Module):
     """A convolution with its normalisation and activation, in the style's order.
 
-    Called with several maps it convolves them as if they lay side by side in channels,
-    ``in_channels`` giving the channels of each: every map meets its slice of the one weight and
-    the results are added, so no concatenated copy is made, nor kept for the backward pass.
+    Called with several maps, it returns the convolution of their concatenation along channels;
+    ``in_channels`` holds the channels of each map. Each map is convolved with its slice of the
+    weight and the results are added, so no concatenated copy is made or kept for the backward pass.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class ConvolutionUnit(nn.Module):
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolution units one after another; the first takes the maps side by side."""
+    """Convolution units one after another; the first may take several maps."""
 
     def __init__(
         self,
@@ -142,12 +142,12 @@ class ConvolutionBlock(nn.Module):
 
 
 def transposed_up(style: Style, in_channels: int, out_channels: int) -> nn.Module:
-    """Twice the side by a 2 x 2 transposed convolution of stride 2 (Ronneberger's up-conv)."""
+    """Double the sides by a 2 x 2 transposed convolution of stride 2 (Ronneberger's up-conv)."""
     return TRANSPOSED_CONVOLUTIONS[style.spatial_dims](in_channels, out_channels, 2, stride=2)
 
 
 def linear_up(style: Style, in_channels: int, out_channels: int) -> nn.Module:
-    """Twice the side by a 1 x 1 convolution and linear interpolation."""
+    """Double the sides by a 1 x 1 convolution and linear interpolation."""
     return nn.Sequential(
         CONVOLUTIONS[style.spatial_dims](in_channels, out_channels, 1),
         nn.Upsample(scale_factor=2, mode=LINEAR_MODES[style.spatial_dims]),
@@ -158,8 +158,8 @@ def linear_up(style: Style, in_channels: int, out_channels: int) -> nn.Module:
 def initialise_he_normal(network: nn.Module) -> None:
     """Draw every convolution's weights from N(0, sqrt(2 / N)) and set its bias to zero.
 
-    N counts the inputs that reach one output (Ronneberger et al. 2015, section 3; He et al.
-    2015). In a transposed convolution whose stride is its side that is the input channels alone.
+    N is the number of inputs that reach one output (Ronneberger et al. 2015, section 3; He et al.
+    2015). In a transposed convolution whose stride is its side, N is the number of input channels.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):

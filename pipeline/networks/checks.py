@@ -1,4 +1,4 @@
-"""What a network refuses, each in one line."""
+"""Checks of a network's arguments and images; each error is one line."""
 
 from collections.abc import Iterable, Sequence
 
@@ -25,7 +25,7 @@ def check_features(network: str, features: Sequence[int], levels: int | None = N
 
 
 def check_image(network: str, image: Tensor, spatial_dims: int, in_channels: int) -> None:
-    """Refuse an image that is not ``(B, in_channels, *spatial)``; a traced graph has no checks."""
+    """Refuse an image that is not ``(B, in_channels, *spatial)``; a traced graph checks nothing."""
     if torch.jit.is_tracing():
         return
     shape = tuple(image.shape)

@@ -1,4 +1,4 @@
-"""Several networks as one: the mean of their probabilities."""
+"""An ensemble: several networks as one, by the mean of their probabilities."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from pipeline.networks.heads import logit_of_mean
 
 
 class Ensemble(nn.Module):
-    """The mean probability of several networks, given back as logits.
+    """The mean probability of several networks, returned as logits.
 
-    It stands wherever one of them would: it is evaluated, inferred with and packed like any model.
-    For inference; to train it would train the members against their mean.
+    Use it wherever one of its members could be used: in evaluation, inference and packing. It is
+    for inference alone; training it would train the members on their common error.
 
     Args:
         members: networks of one kind, each with logits of a sigmoid.
 
     Shapes:
-        As its members: images to logits.
+        Images to logits, of the same shapes as those of its members.
 
     Raises:
         ValueError: no member.
@@ -38,9 +38,9 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits of the mean probability."""
+        """Return the logits of the mean probability."""
         return logit_of_mean([member(image) for member in self.members], softmax=False)
 
     def feature_modules(self) -> dict[str, nn.Module]:
-        """The steps of the first member, which stands for all in explanations."""
+        """Return the steps of the first member, which stands for all of them in an explanation."""
         return feature_modules(self.members[0])

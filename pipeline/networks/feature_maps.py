@@ -1,4 +1,4 @@
-"""Intermediate maps by name, for explanation."""
+"""Intermediate maps of a network by name, for explanation."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 def feature_modules(network: nn.Module) -> dict[str, nn.Module]:
-    """Return the module behind each intermediate map, by name, in the order the maps arise.
+    """Return the module behind each intermediate map, by name, in the order of computation.
 
-    This package's networks name their own (``feature_names``), MONAI's ``BasicUNet`` gets the names
-    of our U-Net; of any other network every submodule is known by PyTorch's own name for it.
+    The networks of this package name their own maps (``feature_names``), and MONAI's ``BasicUNet``
+    gets the names of our U-Net. In any other network every submodule has PyTorch's name for it.
 
     Example:
         >>> list(feature_modules(BasicUNet(2, 1, 1)))[3:6]
@@ -34,7 +34,7 @@ def _of_basic_unet(network: BasicUNet) -> dict[str, nn.Module]:
     up = [network.upcat_4, network.upcat_3, network.upcat_2, network.upcat_1]
     return {
         **{f"encoder{level}": module for level, module in enumerate(down, start=1)},
-        "bottleneck": network.down_4.convs,  # without its pooling, so that what enters is pooled
+        "bottleneck": network.down_4.convs,  # without its pooling: what enters is pooled already
         **{f"decoder{level}": module for level, module in zip((4, 3, 2, 1), up, strict=True)},
     }
 
@@ -43,7 +43,7 @@ def bottleneck_of(network: nn.Module) -> str:
     """Return the name of the deepest step, whose input is the latent space.
 
     Raises:
-        ValueError: a network of another kind, whose steps have to be named.
+        ValueError: the network is of another kind, so the step has to be named in the config.
 
     Example:
         >>> from pipeline.networks import UNet, UNetPlusPlus
@@ -57,13 +57,12 @@ def bottleneck_of(network: nn.Module) -> str:
     if backbone:
         return backbone[-1]  # node X(depth, 0) of UNet++
     raise ValueError(
-        f"{type(network).__name__}: which step is its bottleneck is not known; name one of "
-        f"{', '.join(_listed(modules))}"
+        f"{type(network).__name__}: found no step named bottleneck; name the step that is its "
+        f"bottleneck, one of {', '.join(_top_level_names(modules))}"
     )
 
 
-def _listed(modules: Mapping[str, nn.Module]) -> list[str]:
-    """The names worth printing: the upper ones."""
+def _top_level_names(modules: Mapping[str, nn.Module]) -> list[str]:
     return [name for name in modules if "." not in name]
 
 
@@ -71,42 +70,42 @@ def check_feature_names(network: nn.Module, names: Iterable[str]) -> None:
     """Refuse names of maps that a network does not have.
 
     Raises:
-        ValueError: there is one; the known ones are listed.
+        ValueError: an unknown name; the message lists the existing ones.
     """
-    known = feature_modules(network)
-    unknown = [name for name in names if name not in known]
+    modules = feature_modules(network)
+    unknown = [name for name in names if name not in modules]
     if unknown:
         raise ValueError(
             f"feature_maps names: found {unknown[0]!r}, expected names of "
-            f"{type(network).__name__}; ask for some of {', '.join(_listed(known))}"
+            f"{type(network).__name__}; ask for some of {', '.join(_top_level_names(modules))}"
         )
 
 
-class _AllFound(Exception):  # noqa: N818  it is no error
-    """Ends the run of a network that has nothing more to tell."""
+class _AllMapsKept(Exception):  # noqa: N818  it is no error
+    """Ends the run of a network as soon as all maps are kept."""
 
 
 def feature_maps(
     network: nn.Module, image: Tensor, names: Iterable[str], inputs: bool = False
 ) -> dict[str, Tensor]:
-    """Run the network in evaluation, as far as needed, and return the maps asked for.
+    """Run the network in evaluation as far as needed and return the named maps.
 
-    No gradient is kept and the network's mode is restored. Where an image was padded to fit the
-    poolings its maps have the padded sides. Of a part that runs several times it is the first map.
+    No gradient is kept and the network's mode is restored. Where an image is padded to fit the
+    poolings, its maps have the padded sides. A step that runs several times gives its first map.
 
     Args:
-        network: any; see :func:`feature_modules` for the names it knows.
+        network: any network; its names are the keys of :func:`feature_modules`.
         image: ``(B, in_channels, *spatial)``.
-        names: some of those names.
-        inputs: whether to return what enters each of them rather than what leaves it: what enters
-            the bottleneck is the latent space of "A look into U-Net".
+        names: names of steps.
+        inputs: whether to return the input of each step instead of its output. The input of the
+            bottleneck is the latent space of "A look into U-Net".
 
     Returns:
-        Each name with its map ``(B, channels, *spatial)``, in the order asked for.
+        Each name with its map ``(B, channels, *spatial)``, in the order of ``names``.
 
     Raises:
-        ValueError: a name the network does not know, a part that it did not run, or inputs of
-            several sizes.
+        ValueError: a name that the network does not have, a step that it did not run, or inputs
+            of several sizes.
 
     Example:
         >>> from pipeline.networks import UNet
@@ -121,37 +120,41 @@ def feature_maps(
     names = tuple(names)
     check_feature_names(network, names)
     modules = feature_modules(network)
-    found: dict[str, Tensor] = {}
+    maps: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def hook(module: nn.Module, entering: tuple[Any, ...], output: Tensor) -> None:
-            if name not in found:
-                # copied, since an activation in place would write over it
-                found[name] = _together(name, entering) if inputs else output.clone()
-            if len(found) == len(set(names)):
-                raise _AllFound
+            if name not in maps:
+                # copied, since an activation in place would overwrite it
+                maps[name] = _concatenated(name, entering) if inputs else output.clone()
+            if len(maps) == len(set(names)):
+                raise _AllMapsKept
 
         return hook
 
     handles = [modules[name].register_forward_hook(keep(name)) for name in names]
     was_training = network.training
     try:
-        with torch.no_grad(), suppress(_AllFound):
+        with torch.no_grad(), suppress(_AllMapsKept):
             network.eval()(image)
     finally:
         network.train(was_training)
         for handle in handles:
             handle.remove()
-    idle = [name for name in names if name not in found]
+    idle = [name for name in names if name not in maps]
     if idle:
-        raise ValueError(f"feature_maps names: '{idle[0]}' takes no part in an inference")
-    return {name: found[name] for name in names}
+        raise ValueError(
+            f"feature_maps names: '{idle[0]}' takes no part in an inference; ask for another step"
+        )
+    return {name: maps[name] for name in names}
 
 
-def _together(name: str, entering: tuple[Any, ...]) -> Tensor:
-    """All maps that enter a step, channel after channel: the skip and the up-sampled one, say."""
-    maps = [each for given in entering for each in (given if isinstance(given, list) else [given])]
-    if len({each.shape[2:] for each in maps}) > 1:
+def _concatenated(name: str, entering: tuple[Any, ...]) -> Tensor:
+    """Concatenate the maps that enter a step along channels, as a skip and an up-sampled map."""
+    maps: list[Tensor] = []
+    for argument in entering:
+        maps += argument if isinstance(argument, list) else [argument]
+    if len({features.shape[2:] for features in maps}) > 1:
         raise ValueError(
             f"feature_maps names: maps of several sizes enter '{name}'; ask for another step"
         )

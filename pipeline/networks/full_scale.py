@@ -1,4 +1,4 @@
-"""The decoder node of UNet 3+, and a convolution of an up-sampled map that never makes the map."""
+"""The decoder node of UNet 3+, and a convolution of an up-sampled map without that map."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ from pipeline.networks.blocks import (
 
 
 class FullScaleNode(nn.Module):
-    """One decoder node: all scales brought to its own, reduced, and fused.
+    """One decoder node: the maps of all scales, brought to its own scale, reduced and fused.
 
-    The paper normalises and activates each of the reduced maps and then lays them side by side.
-    Batch and instance norm and the activation act on each channel alone, so laying them side by
-    side first gives the same result, with one copy fewer for the backward pass. (Layer norm then
-    runs over the five together.)
+    The paper normalises and activates each of the reduced maps and then concatenates them. Batch
+    and instance norm and the activation act on each channel alone, so concatenating first gives the
+    same result, with one copy fewer for the backward pass. (Layer norm then runs over all five
+    together.)
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class FullScaleNode(nn.Module):
         self.fusion = ConvolutionUnit(style, (width,), width)
 
     def forward(self, scales: Sequence[Tensor]) -> Tensor:
-        """The five maps, finest first, to ``(B, 5 * skip_channels, *spatial)`` of this scale."""
+        """Five maps, finest first, to ``(B, 5 * skip_channels, *spatial)`` of this scale."""
         reduced = [self._reduced(source, features) for source, features in enumerate(scales)]
         return self.fusion(self.activation(self.norm(torch.cat(reduced, dim=1))))
 
@@ -57,17 +57,18 @@ class FullScaleNode(nn.Module):
 
 
 def convolve_upsampled(features: Tensor, weight: Tensor, bias: Tensor, factor: int) -> Tensor:
-    """The 3 x 3 convolution (zero padding 1) of linearly up-sampled features, to rounding.
+    """Return the 3 x 3 convolution (zero padding 1) of linearly up-sampled features, to rounding.
 
-    Mixing channels and interpolating commute, so each of the kernel's 3^n taps mixes channels on
-    the coarse grid, and one matrix per dimension then interpolates, shifts by the tap and sums the
-    taps: for a factor f about f^n times less arithmetic, and no up-sampled copy of the features.
+    Mixing channels and interpolating commute. So each of the kernel's 3^n taps mixes channels on
+    the coarse grid, and one matrix for each dimension then interpolates, shifts by the tap and sums
+    the taps. For a factor f this is about f^n times less arithmetic, without an up-sampled copy of
+    the features.
 
     Args:
         features: ``(B, C, *spatial)``.
-        weight: ``(K, C, 3, …)``, with the bias ``(K,)``.
+        weight: ``(K, C, 3, …)``.
         bias: ``(K,)``.
-        factor: of the up-sampling, in every dimension.
+        factor: factor of the up-sampling in every dimension.
 
     Returns:
         ``(B, K, *(factor * spatial))``.
@@ -90,11 +91,11 @@ def convolve_upsampled(features: Tensor, weight: Tensor, bias: Tensor, factor: i
 
 
 def shifted_interpolation(side: int, factor: int, like: Tensor) -> Tensor:
-    """Linear interpolation from ``side`` to ``factor * side``, seen through each tap of three.
+    """Return the matrices of linear interpolation from ``side`` to ``factor * side``, by tap.
 
     Returns:
         ``(3, side, factor * side)``: for tap t, output p holds the interpolated value at
-        p + t - 1, zero outside.
+        p + t - 1, or zero where that lies outside.
     """
     coarse = torch.arange(side, device=like.device)[:, None]
     shift = torch.arange(-1, 2, device=like.device)[:, None]

@@ -1,4 +1,4 @@
-"""Several heads: what a network returns of them, the most refined one, and their mean."""
+"""Several heads of one network: a guided output, the most refined head, and the heads' mean."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class GuidedOutput(NamedTuple):
-    """What a classification-guided UNet 3+ returns in training."""
+    """The output of a classification-guided UNet 3+ in training."""
 
     heads: list[Tensor]
     """Logits ``(B, out_channels, *spatial)``, the full-resolution head first; not gated."""
@@ -19,7 +19,7 @@ class GuidedOutput(NamedTuple):
 
 
 def most_refined(prediction: Tensor | Sequence[Tensor] | GuidedOutput) -> Tensor:
-    """Return the one tensor, or of several heads the most refined, which networks list first.
+    """Return the only tensor, or the most refined of several heads, which networks list first.
 
     >>> most_refined([torch.tensor([1.0]), torch.tensor([2.0])])
     tensor([1.])
@@ -31,11 +31,11 @@ def most_refined(prediction: Tensor | Sequence[Tensor] | GuidedOutput) -> Tensor
 
 
 def logit_of_mean(logits: Sequence[Tensor], softmax: bool) -> Tensor:
-    """Logits whose probabilities are the mean of the given logits' probabilities.
+    """Return the logits whose probabilities are the mean of the given logits' probabilities.
 
     Sigmoid: log(p / (1 - p)) with p the mean of sigmoid(z_k). Softmax: log of the mean of
-    softmax(z_k) along channels. Both in log space, so that large logits neither overflow nor lose
-    their sign.
+    softmax(z_k) along channels. Both are computed in log space, so that large logits neither
+    overflow nor lose their sign.
 
     >>> logit_of_mean([torch.tensor([100.0]), torch.tensor([100.0])], softmax=False)
     tensor([100.])

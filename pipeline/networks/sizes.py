@@ -1,4 +1,4 @@
-"""Image sides and the poolings: padding, cropping, and what unpadded convolutions leave."""
+"""Image sides that fit the poolings: padding, cropping, and the sides of unpadded outputs."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -11,8 +11,8 @@ from torch import Tensor
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Repeat the far edges of an image ``(B, C, *spatial)`` until each side is a multiple.
 
-    The origin stays where it is, so the pooling grid does too. A traced graph always pads, by
-    whatever the size at hand needs.
+    The origin stays where it is, and so does the pooling grid. A traced graph always pads, by as
+    many pixels as the image's size needs.
     """
     far = [(-side) % multiple for side in image.shape[2:]]
     if not torch.jit.is_tracing() and not any(far):
@@ -22,16 +22,16 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 
 def crop_far(maps: Tensor, sides: Sequence[int]) -> Tensor:
-    """Undo :func:`pad_to_multiple`: keep the first ``sides`` of each spatial dimension."""
+    """Undo :func:`pad_to_multiple`: keep the first ``sides`` pixels of each spatial dimension."""
     window: tuple[slice, ...] = tuple(slice(side) for side in sides)
     return maps[(slice(None), slice(None), *window)]
 
 
 def crop_centre(maps: Tensor, sides: Sequence[int]) -> Tensor:
     """Keep the central ``sides`` of maps ``(B, C, *spatial)``, as Ronneberger's skips do."""
-    starts = [(have - want) // 2 for have, want in zip(maps.shape[2:], sides, strict=True)]
+    starts = [(size - side) // 2 for size, side in zip(maps.shape[2:], sides, strict=True)]
     window: tuple[slice, ...] = tuple(
-        slice(start, start + want) for start, want in zip(starts, sides, strict=True)
+        slice(start, start + side) for start, side in zip(starts, sides, strict=True)
     )
     return maps[(slice(None), slice(None), *window)]
 
@@ -39,10 +39,10 @@ def crop_centre(maps: Tensor, sides: Sequence[int]) -> Tensor:
 def valid_output_side(
     side: int, encoder_trims: Sequence[int], decoder_trims: Sequence[int]
 ) -> int | None:
-    """The side that unpadded convolutions leave, or None where the side does not fit.
+    """Return the side that unpadded convolutions leave, or None where ``side`` does not fit.
 
-    ``encoder_trims`` holds the pixels each level's convolutions take off a side, the image's
-    level first and the bottleneck last; ``decoder_trims`` those of the way up, deepest first.
+    ``encoder_trims`` holds the pixels that each level's convolutions take off a side, the image's
+    level first and the bottleneck last; ``decoder_trims`` holds those of the way up, deepest first.
 
     >>> valid_output_side(572, (4, 4, 4, 4, 4), (4, 4, 4, 4))
     388
@@ -64,7 +64,7 @@ def valid_output_side(
 def nearest_valid_sides(
     side: int, encoder_trims: Sequence[int], decoder_trims: Sequence[int]
 ) -> list[int]:
-    """The nearest side below, where there is one, and the nearest above that fit."""
+    """Return the nearest smaller side that fits, where there is one, and the nearest larger one."""
 
     def fits(candidate: int) -> bool:
         return valid_output_side(candidate, encoder_trims, decoder_trims) is not None

@@ -5,8 +5,8 @@ from functools import partial
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from pipeline.networks.blocks import (
     CONVOLUTIONS,
@@ -38,19 +38,37 @@ class UNet(nn.Module):
     max-pooling; each level of the expanding path doubles the side, halves the channels, takes the
     skip of its level and convolves again; a 1 x 1 convolution gives the logits. The weights start
     He-normal. The defaults are the paper's, except that the convolutions are padded so that the
-    logits have the image's size; ``padding="valid"`` is the paper's own. Each variant of the
-    papers has its function in :mod:`pipeline.networks.presets`.
+    logits have the image's size; ``padding="valid"`` is the paper's own.
+
+    The papers' variants, by the arguments that differ from the defaults:
+
+    - Ronneberger et al.: ``out_channels=2, padding="valid"``; an image of 572 x 572 gives logits
+      of 388 x 388 (figure 1).
+    - Andersen: ``features=(32, 64, 128, 256, 512), norm="batch", block_order="conv-act-norm",
+      dropout=0.0, upsample_act=True``. It has four poolings: from an image of 512 x 512 a map of
+      32 x 32 x 256 enters the bottleneck (figure 2; the text says three layers).
+    - Erickson and Cai: ``features=(8, 16, 32, 64, 128, 128), norm="layer", dropout=0.0,
+      first_kernel_size=5, convs_per_level=1``. The paper gives the first and the last number of
+      kernels; doubling between them reaches 128 at the fifth level, and the 8 x 8 bottleneck after
+      the fifth pooling keeps it.
+    - Mane and Mittal: ``padding="valid", extra_head_convs=2``; 700 x 700 gives 512 x 512
+      (section 2.1).
+    - The ten experiments: ``dropout=0.0`` with 64 or 16 filters at the first level, with
+      ``norm="batch"`` or without, and ``last_norm=False`` in experiment 2. The paper's largest
+      network, 31,054,145 numbers, has 64 filters and batch norm, whose running statistics count;
+      its smallest, 1,940,817, has 16 filters and no batch norm.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         out_channels: logits per pixel: 1 for a sigmoid, the number of classes for a softmax.
-        features: channels of each level, the image's first, the bottleneck last; one pooling
-            lies between each two.
+        features: channels of each level, the image's level first, the bottleneck last; a pooling
+            lies between two levels.
         norm: None, ``"batch"``, ``"instance"`` or ``"layer"`` (per sample, nothing learnt).
         act: ``"relu"``, ``"leaky_relu"`` or ``"elu"``.
         dropout: probability at the end of the contracting path: after the last level before the
-            bottleneck and after the bottleneck. The paper gives no number; 0.5 is its authors'.
+            bottleneck and after the bottleneck. The paper gives no number; its authors' code has
+            0.5.
         padding: ``"same"`` or ``"valid"``.
         upsample: ``"transposed"`` (2 x 2, stride 2) or ``"linear"`` (1 x 1 convolution, then
             interpolation).
@@ -60,19 +78,21 @@ class UNet(nn.Module):
         convs_per_level: convolutions of each level, on both paths.
         extra_head_convs: further 3 x 3 convolutions before the 1 x 1 one.
         last_norm: whether the last convolution before the 1 x 1 one is normalised.
-        pixel_unshuffle: side of the squares of pixels that become channels before the first level, and pixels
-            again after the last (Shi et al., CVPR 2016). With 2 all levels have half the sides, so
-            a step takes about 0.3 of the time, and every pixel still has a logit of its own. 1, 2
-            or 4; flat images and ``padding="same"`` alone.
+        pixel_unshuffle: factor by which pixels become channels before the first level and channels
+            become pixels again after the last one (Shi et al., CVPR 2016). With 2 each square of
+            2 x 2 pixels becomes 4 channels. All levels then have half the sides, so a step takes
+            about 0.3 of the time, and every pixel still has its own logit. 1 (off), 2 or 4; more
+            than 1 needs two dimensions and ``padding="same"``.
 
     Shapes:
         Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``. A side that
-        is no multiple of pixel_unshuffle x 2^poolings is padded at its far end with its last pixel, and the
-        logits are cropped back. With ``"valid"`` the logits have the sides of :meth:`output_side`.
+        is no multiple of ``pixel_unshuffle`` x 2^poolings is padded at its far end with its last
+        pixel, and the logits are cropped back. With ``"valid"`` the logits have the sides of
+        :meth:`output_side`.
 
     Raises:
         ValueError: an argument outside its choices, features of fewer than two levels, an image
-            of another shape, or, with ``"valid"``, a side that does not fit, or a pixel_unshuffle.
+            of another shape, or, with ``"valid"``, a side that does not fit.
 
     Example:
         >>> network = UNet(2, in_channels=1, out_channels=1, features=(4, 8, 16))
@@ -103,7 +123,8 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         check_features("UNet", features)
-        check_choice("pixel_unshuffle", pixel_unshuffle, (1, 2, 4) if spatial_dims == 2 and padding == "same" else (1,))
+        factors = (1, 2, 4) if spatial_dims == 2 and padding == "same" else (1,)
+        check_choice("pixel_unshuffle", pixel_unshuffle, factors)
         check_choice("upsample", upsample, UPSAMPLINGS)
         check_choice("first_kernel_size", first_kernel_size, (1, 3, 5, 7, 9))
         style = Style(spatial_dims, norm, act, padding, block_order)
@@ -114,7 +135,7 @@ class UNet(nn.Module):
         self.padding = padding
         self.poolings = len(levels)
         self.pixel_unshuffle = pixel_unshuffle
-        pixels = pixel_unshuffle**2
+        square = pixel_unshuffle**2  # pixels that become channels
         trim = 2 * convs_per_level
         self._encoder_trims = [trim + first_kernel_size - 3] + [trim] * len(levels)
         self._decoder_trims = [trim] * (len(levels) - 1) + [trim + 2 * extra_head_convs]
@@ -127,7 +148,7 @@ class UNet(nn.Module):
                 dropout=dropout if level == len(levels) else 0.0,
             )
             for level, (above, channels) in enumerate(
-                pairwise([in_channels * pixels, *levels]), start=1
+                pairwise([in_channels * square, *levels]), start=1
             )
         )
         self.pool = MAX_POOLS[spatial_dims](2)
@@ -154,7 +175,7 @@ class UNet(nn.Module):
                 )
                 for index in range(1, extra_head_convs + 1)
             ),
-            CONVOLUTIONS[spatial_dims](levels[0], out_channels * pixels, 1),
+            CONVOLUTIONS[spatial_dims](levels[0], out_channels * square, 1),
         )
         initialise_he_normal(self)
 
@@ -162,10 +183,11 @@ class UNet(nn.Module):
         """Image ``(B, in_channels, *spatial)`` to logits, in training and in evaluation alike."""
         check_image("UNet", image, self.spatial_dims, self.in_channels)
         if self.padding == "same":
-            padded = pad_to_multiple(image, self.pixel_unshuffle * 2**self.poolings)
-            if self.pixel_unshuffle == 1:
+            factor = self.pixel_unshuffle
+            padded = pad_to_multiple(image, factor * 2**self.poolings)
+            if factor == 1:
                 return crop_far(self._logits(padded), image.shape[2:])
-            logits = pixel_shuffle(self._logits(pixel_unshuffle(padded, self.pixel_unshuffle)), self.pixel_unshuffle)
+            logits = F.pixel_shuffle(self._logits(F.pixel_unshuffle(padded, factor)), factor)
             return crop_far(logits, image.shape[2:])
         if not torch.jit.is_tracing():
             for side in image.shape[2:]:
@@ -173,7 +195,7 @@ class UNet(nn.Module):
         return self._logits(image)
 
     def output_side(self, side: int) -> int:
-        """The side of the logits for an image of this side; ValueError where it does not fit.
+        """Return the side of the logits for a side of the image; ValueError where it does not fit.
 
         >>> UNet(2, 1, 1, features=(1, 1, 1, 1, 1), padding="valid").output_side(572)
         388
@@ -191,14 +213,14 @@ class UNet(nn.Module):
         return output
 
     def feature_modules(self) -> dict[str, nn.Module]:
-        """The module behind each intermediate map, in the order the maps arise."""
+        """Return the module behind each intermediate map, in the order of computation."""
         down = {f"encoder{level}": block for level, block in enumerate(self.encoder, start=1)}
         up = {f"decoder{level}": block for level, block in enumerate(self.decoder, start=1)}
         return {**down, "bottleneck": self.bottleneck, **dict(reversed(up.items()))}
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names that :func:`pipeline.networks.feature_maps` knows: 4 + 1 + 4 in five levels."""
+        """Names for :func:`pipeline.networks.feature_maps`: 4 + 1 + 4 with five levels."""
         return tuple(self.feature_modules())
 
     def _logits(self, image: Tensor) -> Tensor:

@@ -27,28 +27,29 @@ class UNet3Plus(nn.Module):
     """UNet 3+ of Huang et al. (ICASSP 2020): every decoder node sees all five scales.
 
     A decoder node takes each finer encoder map (max-pooled), the encoder map of its own scale and
-    each coarser decoder map (linearly up-sampled; the coarsest is the bottleneck), reduces each by
-    a 3 x 3 convolution to ``skip_channels``, and fuses the ``5 * skip_channels`` by another (the
-    paper's equation 1). Heads are 3 x 3 convolutions. Weights start He-normal.
+    each coarser decoder map (linearly up-sampled; the coarsest is the bottleneck). A 3 x 3
+    convolution reduces each of them to ``skip_channels``, and another one fuses the
+    ``5 * skip_channels`` (the paper's equation 1). Heads are 3 x 3 convolutions. Weights start
+    He-normal.
 
     With ``deep_supervision`` every decoder node and the bottleneck has a head, up-sampled to the
     image. In training the network then returns a **list, the full-resolution head first**; in
     evaluation it always returns one tensor, the logits of the full-resolution head.
 
     With ``classification_guided`` a module on the bottleneck (dropout, 1 x 1 convolution, global
-    maximum) says for each output channel whether the class is in the image at all. In evaluation
-    it is a hard gate: an absent class gets the logit -100 everywhere. In training nothing is gated,
-    since a gate of 0 or 1 passes the classifier no gradient and a wrong one would take the heads'
-    away; the network returns a :class:`GuidedOutput`, and the classifier learns from its own term
-    (:class:`pipeline.losses.ClassificationGuidedLoss`).
+    maximum) predicts for each output channel whether the class is in the image at all. In
+    evaluation it is a hard gate: an absent class gets the logit -100 everywhere. In training
+    nothing is gated, since a gate of 0 or 1 passes no gradient to the classifier, and a wrong gate
+    would stop the gradient of the heads. The network then returns a :class:`GuidedOutput`, and the
+    classifier learns from its own term (:class:`pipeline.losses.ClassificationGuidedLoss`).
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         out_channels: logits per pixel: 1 for a sigmoid, the number of classes for a softmax.
-        features: channels of the five encoder levels, the image's first.
-        skip_channels: channels each scale brings to a decoder node. A network of narrower
-            ``features`` wants narrower skips as well: they hold most of the work.
+        features: channels of the five encoder levels, the image's level first.
+        skip_channels: channels that each scale brings to a decoder node. With fewer ``features``
+            choose fewer of these as well: they take most of the time.
         norm: None, ``"batch"``, ``"instance"`` or ``"layer"``.
         act: ``"relu"``, ``"leaky_relu"`` or ``"elu"``.
         deep_supervision: whether all five scales have a head.
@@ -129,7 +130,7 @@ class UNet3Plus(nn.Module):
         return self._gated(logits, scales[-1]) if self.classification_guided else logits
 
     def feature_modules(self) -> dict[str, nn.Module]:
-        """The module behind each intermediate map, in the order the maps arise."""
+        """Return the module behind each intermediate map, in the order of computation."""
         *down, bottleneck = self.encoder
         up = [(f"decoder{scale}", node) for scale, node in enumerate(self.decoder, start=1)]
         return {
@@ -140,11 +141,11 @@ class UNet3Plus(nn.Module):
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names that :func:`pipeline.networks.feature_maps` knows."""
+        """Names for :func:`pipeline.networks.feature_maps`."""
         return tuple(self.feature_modules())
 
     def _scales(self, image: Tensor) -> list[Tensor]:
-        """The decoder maps from the finest scale on, and the bottleneck."""
+        """Return the decoder maps, the finest scale first, and the bottleneck."""
         scales = [self.encoder[0](image)]
         for block in self.encoder[1:]:
             scales.append(block(self.pool(scales[-1])))

@@ -20,8 +20,8 @@ from pipeline.networks.sizes import crop_far, pad_to_multiple
 class UNetPlusPlus(nn.Module):
     """UNet++ of Zhou et al. (DLMIA 2018): a node at every level and column of the nested U.
 
-    Node X(i, j) convolves (twice 3 x 3) all nodes X(i, 0) … X(i, j - 1) of its level i beside the
-    up-sampled X(i + 1, j - 1); column 0 is the encoder. Weights start He-normal.
+    Node X(i, j) convolves (twice 3 x 3) the nodes X(i, 0) … X(i, j - 1) of its level i together
+    with the up-sampled X(i + 1, j - 1); column 0 is the encoder. Weights start He-normal.
 
     With deep supervision each full-resolution node X(0, 1) … X(0, L) has a 1 x 1 head. In training
     the network then returns a **list, most refined head first**: ``[X(0, L), …, X(0, 1)]``. In
@@ -32,7 +32,7 @@ class UNetPlusPlus(nn.Module):
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         out_channels: logits per pixel: 1 for a sigmoid, the number of classes for a softmax.
-        features: channels of each level, the image's first; L = ``len(features) - 1``.
+        features: channels of each level, the image's level first; L = ``len(features) - 1``.
         norm: None, ``"batch"``, ``"instance"`` or ``"layer"``.
         act: ``"relu"``, ``"leaky_relu"`` or ``"elu"``.
         dropout: probability at the end of every node.
@@ -40,7 +40,7 @@ class UNetPlusPlus(nn.Module):
         evaluation_head: with deep supervision, the head from 1 to L that evaluation returns, or
             None for the mean.
         multi_label: whether several channels are independent labels, each with its sigmoid, and
-            not classes of one softmax. It decides which probabilities the mean is taken of.
+            not classes of one softmax. The mean of the heads is taken of these probabilities.
 
     Shapes:
         Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``; a side that
@@ -127,10 +127,11 @@ class UNetPlusPlus(nn.Module):
         return logit_of_mean(list(logits.values()), softmax=self._exclusive_classes())
 
     def pruned(self, level: int) -> "UNetPlusPlus":
-        """The smaller network that ends in head ``level`` (L1 … L4 of the paper), for inference.
+        """Return the smaller network that ends in head ``level`` (the paper's L1 … L4).
 
-        Its output equals that head of this network in evaluation, bit for bit and at every image
-        size: it keeps this network's padding. Weights the head does not need are gone.
+        It is for inference. Its output equals that head of this network in evaluation, bit for bit
+        and at every image size, since it keeps this network's padding. It lacks the weights that
+        the head does not need.
 
         >>> network = UNetPlusPlus(2, 1, 1, deep_supervision=True)
         >>> sum(weight.numel() for weight in network.pruned(1).parameters())
@@ -159,16 +160,16 @@ class UNetPlusPlus(nn.Module):
         return smaller.to(first.device, first.dtype).train(self.training)
 
     def feature_modules(self) -> dict[str, nn.Module]:
-        """The module behind each node X(i, j), in the order the maps arise."""
+        """Return the module behind each node X(i, j), in the order of computation."""
         return dict(self.nodes.items())
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names that :func:`pipeline.networks.feature_maps` knows: node X(i, j) is ``xi_j``."""
+        """Names for :func:`pipeline.networks.feature_maps`: node X(i, j) is ``xi_j``."""
         return tuple(self.feature_modules())
 
     def _order(self) -> list[tuple[int, int]]:
-        """(level, column) along the diagonals: each diagonal completes one more nested U."""
+        """Return (level, column) along the diagonals; each diagonal completes one more nested U."""
         return [
             (level, diagonal - level)
             for diagonal in range(self.depth + 1)

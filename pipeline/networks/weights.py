@@ -1,4 +1,4 @@
-"""Giving a network its weights."""
+"""Loading weights into a network."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,18 +8,23 @@ import torch
 
 
 def load_weights(network: torch.nn.Module, weights: Mapping[str, Any], path: Path) -> None:
-    """Give a network its weights.
+    """Load weights into a network.
+
+    Args:
+        network: network that takes the weights.
+        weights: its state dictionary.
+        path: file of the weights, for the message.
 
     Raises:
-        ValueError: they belong to another network; names the first difference.
+        ValueError: weights of another network; the message names the first difference.
     """
     expected = network.state_dict()
     for name in [*expected, *weights]:
-        here = tuple(expected[name].shape) if name in expected else "absent"
-        there = tuple(weights[name].shape) if name in weights else "absent"
-        if here != there:
+        of_network = tuple(expected[name].shape) if name in expected else "absent"
+        of_file = tuple(weights[name].shape) if name in weights else "absent"
+        if of_network != of_file:
             raise ValueError(
-                f"{path}: weights of another network: {name} is {there} there and {here} in this "
-                "config; give the config that it was trained with"
+                f"{path}: weights of another network: {name} is {of_file} in the file and "
+                f"{of_network} in this config; give the config that it was trained with"
             )
     network.load_state_dict(weights)

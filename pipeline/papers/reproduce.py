@@ -155,7 +155,7 @@ def _run_seed(
         "seed": seed,
     }
     bundle = experiment_bundle(site.root, paper, experiment, site.scale, site.settings)
-    bundle = bundle.with_overrides(places)
+    bundle = bundle.with_places(places)
     if not (folder / MODEL).is_file():
         write_json(folder / ORIGIN, {"commit": site.commit, "hardware": hardware()})
         own = {"run_name": name, "current_run#parent": site.parent}

@@ -9,8 +9,9 @@ from typing import Any
 
 import jinja2
 
-from pipeline.files import atomic
+from pipeline.files import write_text
 from pipeline.planning.plan import Choice, Fingerprint, Plan
+from pipeline.planning.wiring import CONFIGS, wiring_text
 from pipeline.provenance import versions
 
 TEMPLATES = {
@@ -53,13 +54,10 @@ def write_bundle(
         keep_trailing_newline=True,
     )
     environment.filters["because"] = because
-    pages = {
-        name: environment.get_template(template).render(content)
-        for name, template in TEMPLATES.items()
-    }
-    for name, page in pages.items():
-        with atomic(folder / name) as temporary:
-            temporary.write_text(page, "utf-8")
+    for name, template in TEMPLATES.items():
+        text = environment.get_template(template).render(content)
+        config = Path(name).stem
+        write_text(folder / name, text + (wiring_text(config) if config in CONFIGS else ""))
 
 
 def choices(plan: Plan) -> dict[str, Choice]:
@@ -90,6 +88,7 @@ def _content(
     return {
         "name": name,
         "title": name.replace("_", " ").capitalize(),
+        "bundle": str(bundle),
         "configs": f"{bundle}/configs",
         "plan": plan,
         "choices": choices(plan).items(),
@@ -104,7 +103,8 @@ def _content(
         "weighted": plan.loss.value == "weighted_bce",
         "drawn_around_classes": plan.kind == "classes" and plan.crop.value == "foreground",
         # the symmetries of the square are those of flat images
-        "tta": 8 if plan.symmetric.value and not volumes else 1,
+        "symmetries": 8 if plan.symmetric.value and not volumes else 1,
+        "instances": plan.kind == "instances" and plan.loss.value == "weighted_bce",
         "ct_window": [found["intensity_percentiles"][key][1] for key in ("0.5", "99.5")],
         "versions": versions(),
         "required": {package: version(package) for package in REQUIRED},

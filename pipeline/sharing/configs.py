@@ -14,7 +14,7 @@ WORDS = {"_requires_", "_disabled_", "_desc_", "_mode_", "_target_"}
 """Keys that MONAI reads itself."""
 IMPORTED = {"reader"}
 """Keys whose text MONAI imports: LoadImage takes any dotted name for a reader."""
-ROOT = {"_target_": "pipeline.training.bundle_root"}
+ROOT = {"_target_": "pipeline.bundle.bundle_root"}
 
 
 class Judged(NamedTuple):

@@ -16,7 +16,7 @@ def source_files() -> dict[str, bytes]:
     """Return the installed release's source, by path: what bundles are packed with and judged by.
 
     Example:
-        >>> "pipeline/mistakes.py" in source_files()
+        >>> "pipeline/errors.py" in source_files()
         True
     """
     return {

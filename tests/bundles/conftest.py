@@ -1,8 +1,8 @@
 import shutil
 
 import pytest
-from monai.bundle import ConfigWorkflow
 
+from pipeline.bundle import Bundle
 from pipeline.errors import error_line
 
 
@@ -10,31 +10,28 @@ from pipeline.errors import error_line
 def run_bundle(bundle, small):
     """Return a function that runs a small version of the bundle, writing only below ``root``."""
 
-    def run_bundle(root, run_id, overlays=(), configs=bundle, **overrides):
+    def run_bundle(root, run_id, overlays=(), folder=bundle.parent, **overrides):
         settings = {
             "models_dir": str(root / "models"),
             "tracking_dir": str(root / "mlruns"),
             **small,
             **overrides,
         }
-        files = [str(configs / name) for name in ("train.yaml", *overlays)]
-        workflow = ConfigWorkflow(files, run_id=run_id, **settings)
-        workflow.initialize()
-        workflow.run()
+        Bundle(folder, overlays, settings).run(run_id)
 
     return run_bundle
 
 
 @pytest.fixture(scope="session")
-def mistake_in():
+def error_of():
     """Return a function that makes a call, which must fail, and returns its one line."""
 
-    def mistake_in(call, **overrides):
+    def error_of(call, **overrides):
         with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what its runs raise
             call(**overrides)
         return error_line(caught.value)
 
-    return mistake_in
+    return error_of
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 
 from pipeline import cli
 from pipeline.data.phantom import write_cells
-from pipeline.networks.weights import read_checkpoint
+from pipeline.bundle import Bundle
+from pipeline.inference.trained_model import read_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,12 @@ def done(bundle, small, tmp_path_factory):
 
 
 def call(root, bundle, small, folds=3):
-    overrides = [part for key, value in small.items() for part in (f"--{key}", str(value))]
+    settings = [f"{key}={value}" for key, value in small.items()]
     return cli.main(
         [
             "crossval", str(bundle.parent), "--dataset-dir", str(root / "data"),
             "--folds", str(folds), "--out", str(root / "out"), "--groups", "stain",
-            "--tracking", str(root / "mlruns"), "--", *overrides,
+            "--tracking", str(root / "mlruns"), "--set", *settings,
         ]
     )  # fmt: skip
 
@@ -80,21 +81,16 @@ def test_what_is_done_is_not_done_again(done, bundle, small, capfd):
 
 
 def test_the_ensemble_is_a_model_like_any_other(done, bundle, small):
-    from monai.bundle import ConfigWorkflow
-
     from pipeline.errors import error_line
 
     ensemble = done / "out" / "ensemble"
-    files = [
-        str(bundle / "train.yaml"),
-        str(ensemble / "ensemble.yaml"),
-        str(bundle / "evaluate.yaml"),
-    ]
     narrow = {key: value for key, value in small.items() if key != "network_def#features"}
     more = {"tracking_dir": str(done / "mlruns"), "output_dir": str(done / "eval"), **narrow}
 
     def evaluate(data):
-        workflow = ConfigWorkflow(files, run_id="evaluating", dataset_dir=str(data), **more)
+        settings = {"dataset_dir": str(data), **more}
+        joint = Bundle(bundle.parent, [ensemble / "ensemble.yaml"], settings)
+        workflow = joint.workflow("evaluating")
         workflow.initialize()
         workflow.run()
         return workflow.parser.get_parsed_content("network")
@@ -121,9 +117,13 @@ def test_groups_that_are_not_known_stop_before_anything_is_trained(done, bundle,
     assert "group column 'colour': no image has it" in capsys.readouterr().err
 
 
-def test_mistakes(bundle, tmp_path, capsys):
-    half = ["crossval", str(bundle.parent), "--out", str(tmp_path / "out"), "--", "--max_epochs"]
-    assert cli.main(half) == 1
-    assert "after --: found 1 words, expected a key and a value in turn" in capsys.readouterr().err
+def test_user_errors(bundle, tmp_path, capsys):
+    out = ["crossval", str(bundle.parent), "--out", str(tmp_path / "out")]
+    assert cli.main([*out, "--set", "max_epochs"]) == 1
+    assert "--set max_epochs: expected KEY=VALUE, as max_epochs=5" in capsys.readouterr().err
+    assert cli.main([*out, "--set", "max_epoch=5"]) == 1
+    assert "max_epoch: nothing uses this key; did you mean 'max_epochs'?" in capsys.readouterr().err
+    assert cli.main([*out, "--set", "models_dir=elsewhere"]) == 1
+    assert "--set models_dir: the command itself decides it" in capsys.readouterr().err
     assert cli.main(["crossval", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert "train.yaml: no such file; give a bundle's folder" in capsys.readouterr().err
+    assert "train.yaml: no such file; give the folder of a bundle" in capsys.readouterr().err

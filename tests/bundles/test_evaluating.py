@@ -19,15 +19,15 @@ from pipeline.data.phantom import write_cells
 def evaluate(run_bundle, site, phantom):
     def evaluate(**overrides):
         usual = {"tta_versions": 1, "output_dir": str(site / "eval"), "dataset_dir": str(phantom)}
-        run_bundle(site, "evaluating", ["evaluate.yaml"], **{**usual, **overrides})
+        run_bundle(site, "evaluating", **{**usual, **overrides})
         return json.loads((site / "eval" / "summary.json").read_text())
 
     return evaluate
 
 
 @pytest.fixture
-def failing(evaluate, mistake_in):
-    return partial(mistake_in, evaluate)
+def failing(evaluate, error_of):
+    return partial(error_of, evaluate)
 
 
 def test_what_an_evaluation_writes(evaluate, site):
@@ -51,13 +51,15 @@ def test_what_an_evaluation_writes(evaluate, site):
 def test_the_threshold_is_stored_with_the_model(evaluate, site):
     found = evaluate()
     record = json.loads((site / "models" / "model.json").read_text())
-    assert record["threshold"] == found["threshold"]
-    assert record["threshold_by"] == {"metric": "accuracy", "split": "validation"}
+    assert record["operating_point"] == found["operating_point"]
+    selected = {"metric": "accuracy", "split": "validation"}
+    assert record["operating_point"]["selected_by"] == selected
 
 
 def test_a_given_threshold_is_used_and_not_stored(evaluate, site):
-    assert evaluate(threshold=0.7)["threshold"] == 0.7
-    assert "threshold" not in json.loads((site / "models" / "model.json").read_text())
+    assert evaluate(threshold=0.7)["operating_point"]["threshold"] == 0.7
+    record = json.loads((site / "models" / "model.json").read_text())
+    assert record["operating_point"]["threshold"] == 0.5
 
 
 def test_the_evaluation_is_a_child_of_the_training_run(evaluate, site):
@@ -84,15 +86,16 @@ def test_what_is_chosen_on_validation_is_stored_and_used_by_inference(
 ):
     found = evaluate(tta_versions=None)
     record = json.loads((site / "models" / "model.json").read_text())
-    assert set(found["tried_on_validation"]) == {"test-time augmentation", "cleaning"}
-    assert record["tta_versions"] == found["tta_versions"]
-    assert found["tta_versions"] in (1, 2, 8)
-    record["cleaning"] = {"smallest": 0, "largest_alone": True, "fill_holes": True}
+    assert set(found["trials_on_validation"]) == {"test-time augmentation", "post-processing"}
+    point = record["operating_point"]
+    assert point["tta_versions"] == found["operating_point"]["tta_versions"]
+    assert point["tta_versions"] in (1, 2, 8)
+    point["postprocessing"] = {"min_pixels": 0, "largest_only": True, "fill_holes": True}
     (site / "models" / "model.json").write_text(json.dumps(record))
     out = site / "out"
-    run_bundle(site, "inferring", ["inference.yaml"], dataset_dir=str(phantom), output_dir=str(out))
+    run_bundle(site, "inferring", dataset_dir=str(phantom), output_dir=str(out))
     report = json.loads((out / "run_report.json").read_text())
-    assert report["tta_versions"] == found["tta_versions"]
+    assert report["tta_versions"] == point["tta_versions"]
     for path in (out / "mask").iterdir():
         mask = np.asarray(Image.open(path)) > 0
         assert label(mask)[1] <= 1
@@ -137,8 +140,8 @@ def test_a_split_without_any_foreground(failing, phantom, tmp_path):
 
 def test_groups_that_cannot_be_compared_are_left_out_and_told(evaluate, site, capsys):
     found = evaluate(group_columns=["sex"], age_column="age")
-    assert "groups" not in found
-    assert "age_bins" not in found
+    assert found["groups"] is None
+    assert found["age_bins"] is None
     (sex, age) = found["left_out"]
     assert sex.startswith("group column 'sex': no image has it; columns: ")
     assert age.startswith("group column 'age': no image has it")
@@ -167,12 +170,12 @@ def test_groups_of_a_cohort(evaluate, site, tmp_path):
     assert "sex f" in page
 
 
-def test_mistakes(failing, site):
+def test_user_errors(failing, site):
     other = {"network_def#features": [4, 4, 8, 8, 16]}
     assert "weights of another network" in failing(**other)
     assert "expected one of iou, dice" in failing(threshold_metric="roc")
-    assert "expected one of iou, dice" in failing(threshold_metric="f1")  # no cells to find here
-    assert "expected 1 (none) to 8" in failing(tta_versions=9)
+    assert "expected one of iou, dice" in failing(threshold_metric="f1")  # no instances here
+    assert "tta_versions: found 9, expected a whole number, 1 to 8" in failing(tta_versions=9)
     (site / "models" / "model.pt").write_bytes(b"truncated")
     assert "not a readable checkpoint" in failing()
     (site / "models" / "model.pt").unlink()

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-import yaml
 from mlflow import MlflowClient
 
 NARROW = {"network_def#features": [2, 4, 4, 8, 8]}
@@ -10,11 +9,6 @@ EXPERIMENTS = {
     "crops_alone": {},
     "elastic": {},
     "border_weight_map": {},
-    "unet": NARROW,
-    "unetpp": NARROW,
-    "unetpp_deep_supervision": NARROW,
-    # crops of 32 pixels are too small for five scales
-    "unet3plus": NARROW | {"network_def#skip_channels": 2, "loss#loss#scales": 2},
     # the smallest tile that leaves something of four poolings between valid convolutions
     "ronneberger": NARROW | {"patch": [204, 204], "window": [204, 204], "batch_size": 1},
 }
@@ -36,15 +30,18 @@ def test_every_experiment_is_tested(bundle):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_trains_and_stands_beside_the_default(name, run_bundle, site, phantom):
-    overlay = f"experiments/{name}.yaml"
     data = {"dataset_dir": str(phantom), **EXPERIMENTS[name]}
-    run_bundle(site, "training", [overlay], **data)
+    run_bundle(site, "training", [name], **data)
     output = {"output_dir": str(site / "eval"), "tta_versions": 1}
-    run_bundle(site, "evaluating", [overlay, "evaluate.yaml"], **data, **output)
+    run_bundle(site, "evaluating", [name], **data, **output)
     assert json.loads((site / "eval" / "summary.json").read_text())["test"]["iou"]["n"] == 1
 
-    explanation = {"output_dir": str(site / "why"), "occlusion_size": 32, "clusters": 2}
-    run_bundle(site, "explaining", [overlay, "explain.yaml"], **data, **explanation)
+    explanation = {
+        "output_dir": str(site / "why"),
+        "case_settings#occlusion#size": 32,
+        "latent_settings#clusters": 2,
+    }
+    run_bundle(site, "explaining", [name], **data, **explanation)
     assert json.loads((site / "why" / "explanation.json").read_text())["cases"]
 
     explanation, evaluation, experiment, default = finished_runs(site)
@@ -52,9 +49,3 @@ def test_an_experiment_trains_and_stands_beside_the_default(name, run_bundle, si
     for child in (evaluation, explanation):
         assert child.data.tags["mlflow.parentRunId"] == experiment.info.run_id
     assert (network_of(experiment) == network_of(default)) == (name in SAME_NETWORK)
-
-
-@pytest.mark.parametrize("name", ["unet", "unetpp", "unetpp_deep_supervision", "unet3plus"])
-def test_an_experiment_differs_in_network_and_loss_alone(name, bundle):
-    overlay = yaml.safe_load((bundle / "experiments" / f"{name}.yaml").read_text())
-    assert set(overlay) <= {"network_def", "loss"}

@@ -9,14 +9,16 @@ from PIL import Image
 
 from pipeline.explanation.section import BEGIN
 
-QUICK = {"occlusion_size": 32, "clusters": 2}
+SIZE, SIDE = "case_settings#occlusion#size", "case_settings#side"
+LAYERS, COLUMNS = "case_settings#layers", "groups#columns"
+QUICK = {SIZE: 32, "latent_settings#clusters": 2}
 
 
 @pytest.fixture
 def explain(run_bundle, site, phantom):
     def explain(**overrides):
         usual = {"output_dir": str(site / "why"), "dataset_dir": str(phantom), **QUICK}
-        run_bundle(site, "explaining", ["explain.yaml"], **{**usual, **overrides})
+        run_bundle(site, "explaining", **{**usual, **overrides})
         return json.loads((site / "why" / "explanation.json").read_text())
 
     return explain
@@ -26,13 +28,13 @@ def explain(run_bundle, site, phantom):
 def evaluated(run_bundle, site, phantom):
     folder = site / "eval"
     data = {"dataset_dir": str(phantom), "tta_versions": 1, "output_dir": str(folder)}
-    run_bundle(site, "evaluating", ["evaluate.yaml"], **data)
+    run_bundle(site, "evaluating", **data)
     return folder
 
 
 @pytest.fixture
-def failing(explain, mistake_in):
-    return partial(mistake_in, explain)
+def failing(explain, error_of):
+    return partial(error_of, explain)
 
 
 def test_what_an_explanation_writes(evaluated, explain, site):
@@ -74,7 +76,7 @@ def test_the_same_seed_explains_the_same(evaluated, explain):
 
 
 def test_the_harm_may_be_measured_without_truth(evaluated, explain):
-    with_truth, without = (explain(against=what)["cases"][0] for what in ("truth", "prediction"))
+    with_truth, without = (explain(**{"case_settings#against": what})["cases"][0] for what in ("truth", "prediction"))
     assert without["harm_mean"] > 0
     assert with_truth["harm_mean"] != without["harm_mean"]
 
@@ -83,7 +85,7 @@ def test_an_evaluation_in_a_folder(evaluated, explain, site):
     shutil.copytree(evaluated, site / "copied")
     rows = json.loads((site / "copied" / "cases.json").read_text())
     (site / "copied" / "cases.json").write_text(json.dumps([{**rows[0], "accuracy": 0.123}]))
-    found = explain(evaluation=str(site / "copied"), group_metric="accuracy")
+    found = explain(evaluation=str(site / "copied"), **{"groups#metric": "accuracy"})
     assert found["cases"][0]["accuracy"] == 0.123
 
 
@@ -113,7 +115,7 @@ def test_the_crops_of_a_weighted_loss_have_their_weights(evaluated, explain, pha
 
 
 def test_a_column_that_images_lack_is_left_out_and_said(evaluated, explain):
-    found = explain(group_columns=["sex"])
+    found = explain(**{COLUMNS: ["sex"]})
     assert found["without_groups"].startswith("without groups by sex: not every image has it; col")
     assert found["columns"] == []
 
@@ -121,23 +123,23 @@ def test_a_column_that_images_lack_is_left_out_and_said(evaluated, explain):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"clusters": 6}, "clusters: found 5 images for 6 clusters; give more images or fewer"),
-        ({"occlusion_size": 65}, "occlusion size: found 65 pixels for an image of 64 x 64"),
-        ({"occlusion_fill": "black"}, "occlusion fill: found 'black', expected one of noise"),
-        ({"occlusion_size": 0}, "occlusion size: found 0, expected 1 or more"),
-        ({"occlusion_side": 0}, "occlusion_side: found 0, expected 1 or more pixels"),
-        ({"latent_grid": [8, 8, 8]}, "latent_grid: found [8, 8, 8], expected 2 sides"),
-        ({"group_columns": "sex"}, "group_columns: found 'sex', expected a list"),
-        ({"layers": "encoder1"}, "layers: found 'encoder1', expected a list"),
-        ({"against": "hope"}, "against: found 'hope', expected truth or prediction"),
-        ({"latent_layer": "latent"}, "found 'latent', expected names of UNet; ask for some"),
-        ({"cam_layer": "x4_0"}, "found 'x4_0', expected names of UNet"),
-        ({"layers": ["encoder9"]}, "found 'encoder9', expected names of UNet"),
-        ({"group_metric": "joy"}, "metric 'joy': not in the table of cases"),
+        ({"latent_settings#clusters": 6}, "clusters: found 5 images for 6 clusters; give more images or fewer"),
+        ({SIZE: 65}, "occlusion size: found 65 pixels for an image of 64 x 64"),
+        ({"case_settings#occlusion#fill": "black"}, "occlusion fill: found 'black', expected one of noise"),
+        ({SIZE: 0}, "occlusion size: found 0, expected 1 or more"),
+        ({SIDE: 0}, "occlusion_side: found 0, expected 1 or more pixels"),
+        ({"latent_settings#grid": [8, 8, 8]}, "latent_grid: found [8, 8, 8], expected 2 sides"),
+        ({COLUMNS: "sex"}, "group_columns: found 'sex', expected a list"),
+        ({LAYERS: "encoder1"}, "layers: found 'encoder1', expected a list"),
+        ({"case_settings#against": "hope"}, "against: found 'hope', expected truth or prediction"),
+        ({"latent_settings#layer": "latent"}, "found 'latent', expected names of UNet; ask for some"),
+        ({"case_settings#cam_layer": "x4_0"}, "found 'x4_0', expected names of UNet"),
+        ({LAYERS: ["encoder9"]}, "found 'encoder9', expected names of UNet"),
+        ({"groups#metric": "joy"}, "metric 'joy': not in the table of cases"),
         ({"evaluation": "/nowhere"}, "/nowhere/cases.json: no such file; give an evaluation's"),
     ],
 )
-def test_a_mistake_is_one_line(evaluated, failing, overrides, message):
+def test_a_user_error_is_one_line(evaluated, failing, overrides, message):
     found = failing(**overrides)
     assert message in found
     assert "\n" not in found

@@ -30,7 +30,7 @@ def images(phantom, tmp_path):
 def infer(run_bundle, site):
     def infer(images, **overrides):
         overrides = {"tta_versions": 1, "output_dir": str(site / "out"), **overrides}
-        run_bundle(site, "inferring", ["inference.yaml"], image_dir=str(images), **overrides)
+        run_bundle(site, "inferring", image_dir=str(images), **overrides)
         return site / "out"
 
     return infer
@@ -93,7 +93,7 @@ def test_bad_folders_and_images(failing, images, tmp_path):
     whole = (images / "a.png").read_bytes()
     (empty / "x.png").write_bytes(whole[: len(whole) // 2])
     assert "x.png: cannot be read as an image" in failing(empty)
-    assert "expected a probability from 0 to 1" in failing(images, threshold=87)
+    assert "threshold: found 87, expected a number, 0 to 1" in failing(images, threshold=87)
     shutil.copy(images / "a.png", images / "a.jpg")
     assert "would be written as a.png like a.jpg; rename one" in failing(images)
 

@@ -38,12 +38,12 @@ def cohort(real_data, tmp_path_factory):
     return root / "data"
 
 
-def test_an_evaluation_tells_of_every_group(run_bundle, bundle, cohort, tmp_path, capsys):
-    configs = bundle.parents[1] / "lungs_xray" / "configs"
+def test_an_evaluation_scores_every_group(run_bundle, bundle, cohort, tmp_path, capsys):
+    folder = bundle.parents[1] / "lungs_xray"
     data = {"dataset_dir": str(cohort), **SMALL}
-    run_bundle(tmp_path, "training", configs=configs, **data)
+    run_bundle(tmp_path, "training", folder=folder, **data)
     out = tmp_path / "eval"
-    run_bundle(tmp_path, "evaluating", ["evaluate.yaml"], configs, output_dir=str(out), **data)
+    run_bundle(tmp_path, "evaluating", folder=folder, output_dir=str(out), **data)
     found = json.loads((out / "summary.json").read_text())
     cells = [group for group in found["groups"] if "sex" in group and "finding" in group]
     assert {(group["sex"], group["finding"]) for group in cells} == {
@@ -51,11 +51,15 @@ def test_an_evaluation_tells_of_every_group(run_bundle, bundle, cohort, tmp_path
     }
     assert [gap["verdict"] for gap in found["gaps"]] == ["too few to judge"] * 2
     assert len(found["age"]) >= 1
-    assert sum(each["n"] for each in found["age_bins"]) == 4
+    assert sum(group["n"] for group in found["age_bins"]) == 4
     page = (out / "report.html").read_text()
     assert "sex male, finding normal" in page
-    why = {"output_dir": str(tmp_path / "why"), "occlusion_size": 128, "layers": ["decoder1"]}
-    run_bundle(tmp_path, "explaining", ["explain.yaml"], configs, **why, **data)
+    why = {
+        "output_dir": str(tmp_path / "why"),
+        "case_settings#occlusion#size": 128,
+        "case_settings#layers": ["decoder1"],
+    }
+    run_bundle(tmp_path, "explaining", folder=folder, **why, **data)
     explained = json.loads((tmp_path / "why" / "explanation.json").read_text())
     assert explained["occlusion"]["size"] == "16", "128 pixels of 512 are 16 of 64"
     assert {word for row in explained["cases"] for word in row["why"].split("; ")} == {
@@ -74,17 +78,17 @@ def test_an_evaluation_tells_of_every_group(run_bundle, bundle, cohort, tmp_path
     ]
     again = str(tmp_path / "again")
     run_bundle(
-        tmp_path, "evaluating", ["evaluate.yaml"], configs, output_dir=again, threshold=0.9, **data
+        tmp_path, "evaluating", folder=folder, output_dir=again, threshold=0.9, **data
     )
     capsys.readouterr()
     tracking = ["--tracking", str(tmp_path / "mlruns"), "--metric", "iou"]
     assert cli.main(["compare", "run=evaluating", *tracking, "--groups", "sex", "finding"]) == 0
-    told = capsys.readouterr().out
-    assert "  sex female, finding normal: " in told
-    assert "  gap of sex female to male: " in told
-    assert told.count("too few to judge") == 8 + 2
+    printed = capsys.readouterr().out
+    assert "  sex female, finding normal: " in printed
+    assert "  gap of sex female to male: " in printed
+    assert printed.count("too few to judge") == 8 + 2
     images = {"image_dir": str(cohort / "images"), "output_dir": str(tmp_path / "out")}
-    run_bundle(tmp_path, "inferring", ["inference.yaml"], configs, **images, **data)
+    run_bundle(tmp_path, "inferring", folder=folder, **images, **data)
     assert len(list((tmp_path / "out" / "mask").iterdir())) == 12
 
 
@@ -110,7 +114,7 @@ def test_balanced_training_draws_every_group_alike(run_bundle, bundle, cohort, t
     weights = balanced_weights(str(data), ["sex"])
     assert max(weights) == 1
     assert sum(weights) == pytest.approx(2)
-    run_bundle(tmp_path, "training", [overlay], configs, **{**settings, "steps_per_epoch": 1})
+    run_bundle(tmp_path, "training", [overlay], configs.parent, **{**settings, "steps_per_epoch": 1})
     assert (tmp_path / "models" / "model.pt").is_file()
     with pytest.raises(ValueError, match="group column 'weight': no image has it"):
         balanced_weights(str(cohort), ["weight"])

@@ -9,7 +9,7 @@ import torch
 import yaml
 from mlflow import MlflowClient
 
-from pipeline.networks.weights import read_checkpoint
+from pipeline.inference.trained_model import read_checkpoint
 
 COMPARABLE = {  # each process has batch norms and transforms of its own; Adam enlarges rounding
     "network_def": {
@@ -54,7 +54,7 @@ def train(bundle, phantom, tmp_path):
         run, *others = client.search_runs(
             [client.get_experiment_by_name("membranes").experiment_id]
         )
-        assert all(each.info.run_id != run.info.run_id for each in others)
+        assert all(other.info.run_id != run.info.run_id for other in others)
         return read_checkpoint(tmp_path / name / "model.pt"), run.data.metrics, 1 + len(others)
 
     return train
@@ -70,9 +70,9 @@ def test_two_processes_are_one_with_the_doubled_batch_over_an_interruption_too(t
     torch.testing.assert_close(shared, weights, atol=1e-5, rtol=0)
 
 
-def test_one_process_alone_is_told_how_to_start_several(run_bundle, mistake_in, phantom, tmp_path):
-    line = mistake_in(
-        run_bundle, root=tmp_path, run_id="training", overlays=["multi_gpu.yaml"],
+def test_one_process_alone_is_refused(run_bundle, bundle, error_of, phantom, tmp_path):
+    line = error_of(
+        run_bundle, root=tmp_path, run_id="training", overlays=[bundle / "multi_gpu.yaml"],
         dataset_dir=str(phantom),
     )  # fmt: skip
     assert "multi_gpu.yaml: started as one process; expected torchrun --standalone" in line

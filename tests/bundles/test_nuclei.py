@@ -31,19 +31,19 @@ def cohort(real_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(run_bundle, bundle, tmp_path_factory, cohort):
-    root, configs = tmp_path_factory.mktemp("site"), bundle.parents[1] / "nuclei" / "configs"
+    root, folder = tmp_path_factory.mktemp("site"), bundle.parents[1] / "nuclei"
 
     def run(run_id, overlays=(), **overrides):
         settings = {"dataset_dir": str(cohort), **SMALL, **overrides}
-        run_bundle(root, run_id, overlays, configs, **settings)
+        run_bundle(root, run_id, overlays, folder, **settings)
         return root
 
     run("training")
     return run
 
 
-def test_an_evaluation_tells_of_cells(run, tmp_path):
-    run("evaluating", ["evaluate.yaml"], output_dir=str(tmp_path), tta_versions=1)
+def test_an_evaluation_scores_instances(run, tmp_path):
+    run("evaluating", output_dir=str(tmp_path), tta_versions=1)
     (row,) = csv.DictReader((tmp_path / "cases.csv").open())
     assert {"iou", "f1", "pq", "ap", "v_rand", "merges", "splits", "touching"} <= set(row)
     found = json.loads((tmp_path / "summary.json").read_text())
@@ -53,16 +53,16 @@ def test_an_evaluation_tells_of_cells(run, tmp_path):
 
 def test_inference_writes_masks_and_numbered_nuclei(run, cohort, tmp_path):
     images = {"image_dir": str(cohort / "images"), "output_dir": str(tmp_path)}
-    run("inferring", ["inference.yaml"], tta_versions=1, threshold=0.6, **images)
+    run("inferring", tta_versions=1, threshold=0.6, **images)
     report = json.loads((tmp_path / "run_report.json").read_text())
-    for told in report["per_image"]:
-        mask = np.asarray(Image.open(tmp_path / "mask" / told["written_as"])) > 0
-        cells = np.asarray(Image.open(tmp_path / "cells" / told["written_as"]))
-        assert mask.shape == Image.open(cohort / "images" / told["image"]).size[::-1]
-        assert cells.dtype == np.uint16
+    for row in report["per_image"]:
+        mask = np.asarray(Image.open(tmp_path / "mask" / row["written_as"])) > 0
+        instances = np.asarray(Image.open(tmp_path / "instances" / row["written_as"]))
+        assert mask.shape == Image.open(cohort / "images" / row["image"]).size[::-1]
+        assert instances.dtype == np.uint16
         seeds = remove_small_objects(label(mask)[0], max_size=24)
-        assert told["cells"] == cells.max() == len(np.unique(seeds[seeds > 0]))
-        assert (cells[seeds > 0] > 0).all()
+        assert row["instances"] == instances.max() == len(np.unique(seeds[seeds > 0]))
+        assert (instances[seeds > 0] > 0).all()
 
 
 @pytest.mark.parametrize(("border", "w0"), [(0, 0.0), (2, 0.0), (2, 10.0)])

@@ -6,10 +6,9 @@ import shutil
 import pytest
 import torch
 from mlflow import MlflowClient
-from monai.bundle import ConfigWorkflow
 
 from pipeline import cli
-from pipeline.papers.configs import OneScaleError, evaluation_configs, training_configs
+from pipeline.papers.configs import OneScaleError, evaluation_overlay, experiment_bundle
 from pipeline.papers.paper import SCALES, paper_names, read_paper
 from tests.conftest import ROOT
 
@@ -38,35 +37,31 @@ OWN = {
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(("paper", "experiment"), ALL, ids=NAMES)
-def test_every_key_of_an_experiment_does_something(paper, experiment, scale, phantom, tmp_path):
+def test_every_key_of_an_experiment_does_something(paper, experiment, scale):
     try:
-        files = evaluation_configs(ROOT, paper, experiment, scale)
+        bundle = experiment_bundle(ROOT, paper, experiment, scale)
     except OneScaleError:
         return
-    places = {"models_dir": str(tmp_path), "tracking_dir": str(tmp_path)}
-    ConfigWorkflow(
-        list(map(str, files)), run_id="evaluating", dataset_dir=str(phantom), **places
-    ).initialize()
+    bundle.check("training")
+    bundle.check("evaluating", evaluation_overlay(ROOT, paper))
 
 
 @pytest.mark.parametrize(("paper", "experiment"), ALL, ids=NAMES)
 def test_every_experiment_trains(paper, experiment, phantom, tmp_path):
-    files = training_configs(ROOT, paper, experiment, "laptop")
-    workflow = ConfigWorkflow(
-        list(map(str, files)),
-        run_id="training",
-        dataset_dir=str(phantom),
-        models_dir=str(tmp_path / "models"),
-        tracking_dir=str(tmp_path / "mlruns"),
-        **NARROW | OWN.get(f"{paper.name}-{experiment.name}", {}),
-    )
-    workflow.initialize()
-    workflow.run()
+    settings = {
+        "dataset_dir": str(phantom),
+        "models_dir": str(tmp_path / "models"),
+        "tracking_dir": str(tmp_path / "mlruns"),
+        **NARROW,
+        **OWN.get(f"{paper.name}-{experiment.name}", {}),
+    }
+    bundle = experiment_bundle(ROOT, paper, experiment, "reduced")
+    bundle.with_overrides(settings).run("training")
     assert (tmp_path / "models" / "model.pt").is_file()
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name(paper.bundle).experiment_id])
     tags = {key: run.data.tags[key] for key in ("paper", "experiment", "scale")}
-    expected = {"paper": paper.name, "experiment": experiment.name, "scale": "laptop"}
+    expected = {"paper": paper.name, "experiment": experiment.name, "scale": "reduced"}
     assert tags == expected
 
 
@@ -85,9 +80,9 @@ def root(tmp_path_factory, phantom):
 
 def call(root, *arguments, **overrides):
     small = NARROW | overrides
-    given = [part for key, value in small.items() for part in (f"--{key}", str(value))]
+    given = [f"{key}={value}" for key, value in small.items()]
     places = ["--root", str(root), "--out", str(root / "out")]
-    return cli.main(["reproduce", "unet_school_isbi", *places, *arguments, "--", *given])
+    return cli.main(["reproduce", "unet_school_isbi", *places, *arguments, "--set", *given])
 
 
 ONE = ("--only", "unetpp_deep_supervision")
@@ -109,7 +104,7 @@ def test_the_record_holds_what_the_table_needs(done):
     (curves,) = record["curves"]
     assert curves["epoch"] == [1, 2]
     assert all(0 < value < 1 for value in curves["train_accuracy"])
-    assert (record["seeds"], record["scale"]) == ([0], "laptop")
+    assert (record["seeds"], record["scale"]) == ([0], "reduced")
     heads = [record["metrics"][f"test_accuracy_head_{i}"]["mean"] for i in range(1, 5)]
     assert len(set(heads)) > 1
     page = (done / "docs" / "results.md").read_text()
@@ -146,18 +141,18 @@ def test_another_measure_evaluates_anew_and_does_not_train(done, capfd):
     before = overlay.read_text()
     model = next((done / "out").rglob("seed_0/model.pt"))
     trained = model.stat().st_mtime_ns
-    overlay.write_text(before.replace("clean: false", "clean: true"))
+    overlay.write_text(before.replace("choose_postprocessing: false", "choose_postprocessing: true"))
     assert call(done, *ONE, "--rerun") == 0
-    told = capfd.readouterr().out
-    assert told.count("chosen by accuracy on validation") == 1
-    assert "epoch  train loss" not in told
+    printed = capfd.readouterr().out
+    assert printed.count("chosen by accuracy on validation") == 1
+    assert "epoch  train loss" not in printed
     assert model.stat().st_mtime_ns == trained
     overlay.write_text(before)
     assert call(done, *ONE, "--rerun") == 0  # both evaluations are there
     assert "chosen by accuracy" not in capfd.readouterr().out
 
 
-def test_mistakes(done, phantom, tmp_path, capsys, monkeypatch):
+def test_user_errors(done, phantom, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for arguments, message in (
         (("--only", "unet4"), "unet4: unet_school_isbi has no such experiment; it has unet, "),
@@ -173,7 +168,7 @@ def test_mistakes(done, phantom, tmp_path, capsys, monkeypatch):
         assert call(done, *arguments) == 1
         assert message in capsys.readouterr().err
     assert call(done, "--only", "unet", seed=5) == 1
-    assert "after --: --seed is decided by the command itself" in capsys.readouterr().err
+    assert "--set seed: the command itself decides it; leave it out" in capsys.readouterr().err
     assert cli.main(["reproduce", "unet"]) == 1
     assert "unet: no such paper; known are a_look_into_unet_chest_xray, " in capsys.readouterr().err
 

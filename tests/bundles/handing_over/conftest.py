@@ -42,7 +42,7 @@ def evaluated(run_bundle, cohort, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("sender")
     run_bundle(root, "training", dataset_dir=str(cohort), run_name="geheim_run")
     run_bundle(
-        root, "evaluating", ["evaluate.yaml"], dataset_dir=str(cohort), output_dir=str(root / "e"),
+        root, "evaluating", dataset_dir=str(cohort), output_dir=str(root / "e"),
         group_columns=["sex"], age_column="age", tta_versions=2,
     )  # fmt: skip
     return root

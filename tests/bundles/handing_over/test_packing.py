@@ -124,7 +124,7 @@ def test_every_bundle_of_ours_is_accepted(run_bundle, phantom, tmp_path, name, c
         settings["network_def#features"] = [4, 4, 8, 8, 8, 4]
     run_bundle(tmp_path, "training", **settings)
     settings |= {"run_name": "evaluation", "output_dir": str(tmp_path / "e")}
-    run_bundle(tmp_path, "evaluating", ["evaluate.yaml"], **settings)
+    run_bundle(tmp_path, "evaluating", **settings)
     call = ["pack", str(bundle), "--run", name, "--tracking", str(tmp_path / "mlruns")]
     assert cli.main([*call, "--out", str(tmp_path / "b.zip")]) == 0
     assert cli.main(["audit", str(tmp_path / "b.zip")]) == 0

@@ -15,10 +15,14 @@ from pipeline.evaluation.cases import (
     outcomes,
     pooled,
     score_names,
-    summary,
+    summarise_scores,
     table,
 )
-from pipeline.inference import WatershedInstances, Postprocessing
+from pipeline.inference import OperatingPoint, Postprocessing, WatershedInstances
+
+
+def at(threshold, labels=(), isbi=False, **more):
+    return Scoring(OperatingPoint(threshold=threshold, **more), labels, isbi)
 
 
 def case(name, probability, truth):
@@ -44,13 +48,13 @@ def noisy():
 
 
 def test_rows_at_a_threshold():
-    row = table(CASES, Scoring(0.5))[0]
+    row = table(CASES, at(0.5))[0]
     assert (row["image"], row["iou"], row["dice"], row["accuracy"]) == ("a.png", 0.5, 2 / 3, 0.75)
-    assert table(CASES, Scoring(0.95))[1]["iou"] == 0
+    assert table(CASES, at(0.95))[1]["iou"] == 0
 
 
 def test_scores_against_scikit_learn(noisy):
-    (row,) = table([noisy], Scoring(0.5))
+    (row,) = table([noisy], at(0.5))
     y = noisy.truth.numpy().ravel()
     p = noisy.probability.numpy().ravel() >= 0.5
     tn, fp, _, _ = confusion_matrix(y, p).ravel()
@@ -65,8 +69,8 @@ def test_scores_against_scikit_learn(noisy):
     assert row["brier"] == pytest.approx(((soft - y) ** 2).mean())
 
 
-def test_what_is_known_of_a_case_is_in_its_row_and_no_score(noisy):
-    rows = table([noisy], Scoring(0.5))
+def test_the_columns_of_a_case_are_in_its_row_and_no_score(noisy):
+    rows = table([noisy], at(0.5))
     assert (rows[0]["patient"], rows[0]["sex"]) == ("p1", "f")
     names = score_names(rows, noisy.columns)
     assert {"iou", "hd95_px"} <= set(names)
@@ -75,51 +79,51 @@ def test_what_is_known_of_a_case_is_in_its_row_and_no_score(noisy):
 
 def test_distances_are_in_millimetres_where_the_spacing_is_known(noisy):
     spaced = noisy._replace(spacing=(2.0, 2.0))
-    (pixels,), (millimetres,) = (table([case], Scoring(0.5)) for case in (noisy, spaced))
+    (pixels,), (millimetres,) = (table([case], at(0.5)) for case in (noisy, spaced))
     assert millimetres["hd95_mm"] == pytest.approx(2 * pixels["hd95_px"])
 
 
 def test_a_miss_is_counted_and_costs_the_diagonal():
     truth = torch.tensor([[[1, 1, 0, 0]]])
     missed = Case("m.png", torch.zeros(1, 4), torch.zeros(1, 1, 4), truth)
-    rows = table([*CASES, missed], Scoring(0.5))
+    rows = table([*CASES, missed], at(0.5))
     assert outcomes(rows) == {"found": 2, "missed": 1}
     assert rows[2]["hd95_px"] == pytest.approx(17**0.5)
     assert rows[2]["dice"] == 0
     # of the first case one pixel is invented beside one found: the 95th percentile of 0 and 1
-    mean = summary(rows, ["hd95_px"])["hd95_px"]["mean"]
+    mean = summarise_scores(rows, ["hd95_px"])["hd95_px"].mean
     assert mean == pytest.approx((0.95 + 0 + 17**0.5) / 3, abs=1e-6)
 
 
 def test_pooled_counts_pixels_and_the_mean_counts_images():
     large = Case("l.png", torch.zeros(1, 8), torch.full((1, 1, 8), 0.9), torch.ones(1, 1, 8))
     cases = [CASES[0], large]
-    scoring = Scoring(0.5)
+    scoring = at(0.5)
     assert pooled(cases, scoring)["iou_pooled"] == pytest.approx(9 / 10)
     rows = table(cases, scoring)
-    assert summary(rows, ["iou"])["iou"]["mean"] == pytest.approx((0.5 + 1) / 2)
+    assert summarise_scores(rows, ["iou"])["iou"].mean == pytest.approx((0.5 + 1) / 2)
 
 
 def test_summary_against_the_statistics_module():
-    rows = table(CASES, Scoring(0.5))
+    rows = table(CASES, at(0.5))
     values = [row["iou"] for row in rows]
-    found = summary(rows, ["iou"])["iou"]
-    assert found["mean"] == pytest.approx(statistics.mean(values))
-    assert found["sd"] == pytest.approx(statistics.stdev(values), abs=1e-4)
-    assert (found["min"], found["max"], found["n"], found["patients"]) == (0.5, 1.0, 2, 2)
-    assert found["low"] <= found["mean"] <= found["high"]
+    score = summarise_scores(rows, ["iou"])["iou"]
+    assert score.mean == pytest.approx(statistics.mean(values))
+    assert score.sd == pytest.approx(statistics.stdev(values), abs=1e-4)
+    assert (score.min, score.max, score.n, score.patients) == (0.5, 1.0, 2, 2)
+    assert score.low <= score.mean <= score.high
 
 
 def test_one_patient_has_no_interval_and_the_table_is_json():
-    rows = [{**row, "patient": "a"} for row in table(CASES, Scoring(0.5))]
-    found = summary(rows, ["iou"])["iou"]
-    assert (found["low"], found["patients"]) == (None, 1)
-    json.dumps(found, allow_nan=False)
+    rows = [{**row, "patient": "a"} for row in table(CASES, at(0.5))]
+    score = summarise_scores(rows, ["iou"])["iou"]
+    assert (score.low, score.patients) == (None, 1)
+    json.dumps(score.model_dump(), allow_nan=False)
     json.dumps(rows, allow_nan=False)
 
 
 def test_csv_has_a_heading_and_a_line_each():
-    text = as_csv(table(CASES, Scoring(0.5)))
+    text = as_csv(table(CASES, at(0.5)))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["image"] for row in rows] == ["a.png", "b.png"]
     assert float(rows[1]["iou"]) == 1
@@ -129,25 +133,25 @@ def test_several_labels_each_and_as_their_mean():
     truth = torch.tensor([[[1, 1, 0, 0]], [[0, 0, 1, 1]]])
     probability = torch.tensor([[[0.9, 0.9, 0.1, 0.1]], [[0.1, 0.1, 0.9, 0.1]]])
     case = Case("a.png", truth[0], probability, truth)
-    (row,) = table([case], Scoring(0.5, labels=["front", "back"]))
+    (row,) = table([case], at(0.5, labels=["front", "back"]))
     assert (row["iou_front"], row["iou_back"]) == (1, 0.5)
     assert row["iou"] == 0.75
     assert outcomes([row]) == {"found": 2}
 
 
-def test_cleaning_is_done_before_scoring(noisy):
-    plain = table([noisy], Scoring(0.5))[0]
-    clean = table([noisy], Scoring(0.5, Postprocessing(smallest=600)))[0]
-    assert clean["outcome"] == "missed"
+def test_postprocessing_is_done_before_scoring(noisy):
+    plain = table([noisy], at(0.5))[0]
+    processed = table([noisy], at(0.5, postprocessing=Postprocessing(min_pixels=600)))[0]
+    assert processed["outcome"] == "missed"
     assert plain["outcome"] == "found"
 
 
-def test_cells_and_the_challenges_metrics_where_they_are_asked_for(noisy):
-    with pytest.raises(ValueError, match=r"n\.png: no instance labels to compare cells with"):
-        table([noisy], Scoring(0.5, find_instances=WatershedInstances()))
+def test_instances_and_the_challenges_metrics_where_they_are_asked_for(noisy):
+    with pytest.raises(ValueError, match=r"n\.png: no instance labels to compare instances with"):
+        table([noisy], at(0.5, instances=WatershedInstances()))
     (row,) = table(
-        [noisy._replace(cells=noisy.truth[0].long())],
-        Scoring(0.5, find_instances=WatershedInstances(), isbi=True),
+        [noisy._replace(instances=noisy.truth[0].long())],
+        at(0.5, isbi=True, instances=WatershedInstances()),
     )
     assert {"f1", "pq", "ap", "merges", "v_rand_thinned", "warping_error"} <= set(row)
 
@@ -155,14 +159,14 @@ def test_cells_and_the_challenges_metrics_where_they_are_asked_for(noisy):
 def test_a_pixel_of_two_labels_is_scored_as_the_more_probable_one():
     truth = torch.tensor([[[1, 0, 0]], [[0, 1, 0]]])
     probability = torch.tensor([[[0.9, 0.6, 0.1]], [[0.7, 0.8, 0.1]]])
-    (row,) = table([Case("a.png", truth[0], probability, truth)], Scoring(0.5, labels=["a", "b"]))
+    (row,) = table([Case("a.png", truth[0], probability, truth)], at(0.5, labels=["a", "b"]))
     assert (row["iou_a"], row["iou_b"]) == (1, 1)
 
 
-def test_where_cells_are_told_apart_the_mask_is_theirs(noisy):
-    cells = noisy._replace(cells=noisy.truth[0].long())
-    scoring = Scoring(0.9, find_instances=WatershedInstances(floor=0.3))
-    (row,) = table([cells], scoring)
+def test_where_instances_are_separated_the_mask_is_theirs(noisy):
+    labelled = noisy._replace(instances=noisy.truth[0].long())
+    scoring = at(0.9, instances=WatershedInstances(floor=0.3))
+    (row,) = table([labelled], scoring)
     grown = WatershedInstances(floor=0.3)(noisy.probability[0].numpy(), 0.9) > 0
     assert row["accuracy"] == pytest.approx((grown == noisy.truth[0].numpy()).mean())
 
@@ -170,4 +174,4 @@ def test_where_cells_are_told_apart_the_mask_is_theirs(noisy):
 @pytest.mark.parametrize("column", ["dice", "outcome", "fold"])
 def test_a_column_with_the_name_of_a_score_is_refused(noisy, column):
     with pytest.raises(ValueError, match=f"column '{column}' of the datalist: a score has this"):
-        table([noisy._replace(columns={column: 1})], Scoring(0.5))
+        table([noisy._replace(columns={column: 1})], at(0.5))

@@ -1,10 +1,9 @@
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from pipeline.training import check_fine_tuning
+from pipeline.evaluation import check_fine_tuning
 
 
 def cohort(folder: Path, **splits: str) -> str:
@@ -25,16 +24,14 @@ def cohort(folder: Path, **splits: str) -> str:
 def model(tmp_path) -> str:
     """Weights that were trained on image a and chosen by image b."""
     path = tmp_path / "model.pt"
-    path.write_bytes(b"weights")
-    digest = hashlib.sha256(b"weights").hexdigest()
-    record = {"sha256": digest, "trained_on": ["a"], "chosen_on": ["b"]}
+    record = {"bundle": "x", "sha256": "", "trained_on": ["a"], "chosen_on": ["b"]}
     path.with_suffix(".json").write_text(json.dumps(record))
     return str(path)
 
 
 def test_cohorts_that_no_model_has_seen_are_accepted(model, tmp_path):
     own = cohort(tmp_path / "own", training="cd", validation="e", test="f")
-    check_fine_tuning(model, own, cohort(tmp_path / "sender", training="a", validation="b", test="g"))
+    check_fine_tuning(model, own, cohort(tmp_path / "reference", training="a", validation="b", test="g"))
     check_fine_tuning(model, own, None)
 
 
@@ -43,21 +40,21 @@ def test_a_training_from_no_weights_is_not_checked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("own", "sender", "told"),
+    ("own", "reference", "message"),
     [
         ({"training": "c", "test": "a"}, {}, "a.png: of the test split, and the model was trained"),
         ({"training": "c"}, {"test": "b"}, "b.png: of the test split, and the model was chosen by"),
-        ({"training": "c"}, {"test": "c"}, "c.png: of the own training split, and of the sender's"),
-        ({"validation": "d"}, {"test": "d"}, "d.png: of the own validation split, and of the send"),
+        ({"training": "c"}, {"test": "c"}, "c.png: of the own training split, and of the reference"),
+        ({"validation": "d"}, {"test": "d"}, "d.png: of the own validation split, and of the ref"),
     ],
 )
-def test_a_test_image_that_would_have_been_seen_is_named(model, tmp_path, own, sender, told):
-    cohorts = cohort(tmp_path / "own", **own), cohort(tmp_path / "sender", **sender)
-    with pytest.raises(ValueError, match=told):
+def test_a_test_image_that_would_have_been_seen_is_named(model, tmp_path, own, reference, message):
+    cohorts = cohort(tmp_path / "own", **own), cohort(tmp_path / "reference", **reference)
+    with pytest.raises(ValueError, match=message):
         check_fine_tuning(model, *cohorts)
 
 
-def test_a_cohort_that_is_not_there_is_told_before_the_training(model, tmp_path):
+def test_a_cohort_that_is_not_there_is_refused_before_the_training(model, tmp_path):
     own = cohort(tmp_path / "own", training="c")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         check_fine_tuning(model, own, str(tmp_path / "nowhere"))

@@ -11,14 +11,19 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.metrics.calibration import Calibration
-from pipeline.evaluation.cases import Case, Scoring, outcomes, pooled, score_names, summary, table
-from pipeline.evaluation.groups import binned, gaps, group_table, running_mean
-from pipeline.metrics.isbi import IsbiCurve
+from pipeline.evaluation.cases import Case, Scoring, table
 from pipeline.evaluation.report import Report, write_report
+from pipeline.evaluation.summarise import (
+    Groups,
+    compare_groups_of,
+    names_of_scores,
+    summarise_cases,
+)
+from pipeline.evaluation.summary import EvaluatedModel, EvaluationSummary, Execution
 from pipeline.evaluation.threshold import ThresholdCurve
 from pipeline.explanation.maps import Redundancy
 from pipeline.explanation.section import write_with_section
+from pipeline.inference import OperatingPoint, Postprocessing
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -48,39 +53,33 @@ def page(tmp_path_factory):
         image = torch.tensor(rng.normal(size=(40, 60)))
         tensors = torch.tensor(probability), torch.tensor(truth)
         cases.append(Case(f"a_rather_long_name_{i}.png", image, *tensors, columns=columns))
-    scoring = Scoring(0.5, isbi=True)
+    point = OperatingPoint(tta_versions=8, postprocessing=Postprocessing(fill_holes=True))
+    scoring = Scoring(point, isbi=True)
     rows = table(cases, scoring)
-    names = score_names(rows, {"patient", "sex", "age"})
-    calibration, curve, isbi = Calibration(), ThresholdCurve(), IsbiCurve()
+    curve = ThresholdCurve()
     for case in cases[:4]:
-        calibration.add(case.probability, case.truth)
         curve.add(case.probability, case.truth)
-        isbi.add(case.probability[0].numpy(), case.truth[0].numpy() != 0)
-    found = {
-        "split": "test", "threshold": 0.5, "threshold_source": "chosen by iou on validation",
-        "threshold_metric": "iou", "tta_versions": 8, "cleaning": "holes filled",
-        "tried_on_validation": {"cleaning": {"nothing": 0.9, "holes filled": 0.92}},
-        "test": summary(rows, names), "test_pooled": pooled(cases, scoring) | {"ece_pooled": 0.01},
-        "outcomes": outcomes(rows), "calibration": calibration.curve().tolist(),
-        "isbi_best_threshold_on_test": isbi.best(), "group_metric": "iou",
-        "baselines": {"all foreground": {"iou": 0.3, "dice": 0.5, "accuracy": 0.3}},
-        "groups": [
-            {**group.values, **group.interval._asdict(), "enough": group.enough}
-            for group in group_table(rows, ["sex"], "iou")
-        ],
-        "gaps": [{**gap._asdict(), "verdict": gap.verdict()} for gap in gaps(rows, ["sex"], "iou")],
-        "age": running_mean(rows, "age", "iou", 10),
-        "age_bins": [
-            {"age": each.values["age"], **each.interval._asdict(), "enough": each.enough}
-            for each in binned(rows, "age", "iou", 10)
-        ],
-        "left_out": ["group column 'weight': no image has it"],
-        "model": {"bundle": "lungs", "sha256": "0123456789abcdef" * 4},
-        "evaluation": {"code": "none"}, "versions": {"python": "3.11"},
-    }  # fmt: skip
+    groups = compare_groups_of(rows, Groups(["sex", "weight"], "age"))
+    summary = EvaluationSummary(
+        split="test",
+        operating_point=point,
+        threshold_metric="iou",
+        threshold_source="chosen by iou on validation",
+        trials_on_validation={"post-processing": {"none": 0.9, "holes filled": 0.92}},
+        baselines={"all foreground": {"iou": 0.3, "dice": 0.5, "accuracy": 0.3}},
+        model=EvaluatedModel(
+            path="models/model.pt", sha256="0123456789abcdef" * 4, bundle="lungs", run_name="a run",
+            mlflow_run_id=None, datalist_sha256="", epoch=3, key_metric="iou",
+            key_metric_value=0.9, tags={}, trained_images=30, validation_images=10,
+        ),
+        evaluation=Execution(code="none", config_sha256="0" * 64, seed=0, device="cpu"),
+        versions={"python": "3.11"},
+        **summarise_cases(cases, rows, scoring),
+        **dict(groups),
+    )  # fmt: skip
     history = {"train_loss": [(1, 0.9), (2, 0.5)], "val_iou": [(2, 0.8)]}
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(path, Report(found, rows, names, cases, curve, history, scoring))
+    write_report(path, Report(summary, rows, names_of_scores(cases, rows), cases, curve, history, scoring))
     return path
 
 

@@ -1,15 +1,18 @@
 """What is chosen on validation, with an evaluator whose probabilities are given."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from monai.data import DataLoader, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
 
+from pipeline.evaluation.predictions import SplitPredictions, collect_cases
+from pipeline.evaluation.selection import OperatingPointSearch, select
+from pipeline.inference import OperatingPoint, Postprocessing, WatershedInstances
 from pipeline.metrics.overlap import count as counted
 from pipeline.metrics.overlap import dice
-from pipeline.inference import WatershedInstances, DihedralInferer
-from pipeline.evaluation.operating_point import Choices, choose
 
 
 class Given(torch.nn.Module):
@@ -34,96 +37,126 @@ def square(size=24):
     return truth
 
 
-def validator(probability, truth, slope=None):
+class Predictions(SplitPredictions):
+    """Predictions for one image, of every split."""
+
+    def __init__(self, item, network):
+        super().__init__(network, SimpleInferer(), None, "", "cpu")
+        self.item = item
+
+    def cases(self, split):
+        evaluator = SupervisedEvaluator(
+            device="cpu",
+            val_data_loader=DataLoader([self.item], batch_size=1),
+            network=self.network,
+            inferer=self.inferer,
+        )
+        return collect_cases(evaluator)
+
+
+def predictions(probability, truth, slope=None, **more):
     item = {
         "image": MetaTensor(probability, meta={"filename_or_obj": "a.png"}),
         "label": MetaTensor(truth),
+        **more,
     }
-    return SupervisedEvaluator(
-        device="cpu",
-        val_data_loader=DataLoader([item], batch_size=1),
-        network=Given(slope),
-        inferer=DihedralInferer(SimpleInferer()),
-    )
+    return Predictions(item, Given(slope))
 
 
-def chosen(probability, truth=None, slope=None, **more):
+def model(symmetries=8, instances=None, operating_point=None):
+    default = OperatingPoint(tta_versions=symmetries, instances=instances)
+    record = SimpleNamespace(operating_point=operating_point)
+    return SimpleNamespace(default=default, record=record)
+
+
+def selected(probability, truth=None, slope=None, **more):
     truth = square() if truth is None else truth
-    engine = validator(probability, truth, slope)
-    return choose(engine, Choices(**{"metric": "dice", "tta": engine.inferer, **more}))
+    search = OperatingPointSearch(**{"metric": "dice", **more})
+    return select(predictions(probability, truth, slope), search, model())
 
 
 def test_the_threshold_of_the_best_metric():
-    found = chosen(0.2 + 0.3 * square())
-    assert 0.2 < found.threshold <= 0.5
-    assert found.postprocessing.settings() == {
-        "smallest": 0,
-        "largest_alone": False,
-        "fill_holes": False,
-    }
+    point = selected(0.2 + 0.3 * square()).operating_point
+    assert 0.2 < point.threshold <= 0.5
+    assert point.postprocessing == Postprocessing()
+    assert point.selected_by.metric == "dice"
 
 
 def test_a_given_threshold_stays():
-    assert chosen(0.2 + 0.3 * square(), threshold=0.9).threshold == 0.9
+    point = selected(0.2 + 0.3 * square(), threshold=0.9).operating_point
+    assert (point.threshold, point.selected_by) == (0.9, None)
 
 
 @pytest.mark.parametrize(("slope", "versions"), [(None, 1), (-1, 2), (-2, 8)])
 def test_symmetries_are_averaged_where_that_is_worth_it(slope, versions):
-    found = chosen(0.4 + 0.2 * square(), slope=slope)
-    assert found.tta_versions == versions
-    tried = found.tried["test-time augmentation"]
-    assert (tried["8 versions"] > tried["1 versions"] + 1e-3) == (slope is not None)
+    selection = selected(0.4 + 0.2 * square(), slope=slope)
+    assert selection.operating_point.tta_versions == versions
+    trials = selection.trials["test-time augmentation"]
+    assert (trials["8 versions"] > trials["1 versions"] + 1e-3) == (slope is not None)
+
+
+def test_symmetries_that_are_not_allowed_are_not_tried():
+    of_one = predictions(0.4 + 0.2 * square(), square(), slope=-2)
+    selection = select(of_one, OperatingPointSearch("dice"), model(symmetries=1))
+    assert selection.operating_point.tta_versions == 1
+    assert "test-time augmentation" not in selection.trials
 
 
 def test_a_given_threshold_must_be_a_probability():
-    with pytest.raises(ValueError, match=r"threshold 1\.5: expected a probability"):
-        chosen(square(), threshold=1.5)
+    with pytest.raises(ValueError, match="threshold"):
+        selected(square(), threshold=1.5)
 
 
 def test_a_given_number_of_symmetries_is_set():
-    engine = validator(square(), square())
-    choose(engine, Choices("dice", tta=engine.inferer, tta_versions=4))
-    assert engine.inferer.versions == 4
+    of_one = predictions(square(), square())
+    select(of_one, OperatingPointSearch("dice", tta_versions=4), model())
+    assert of_one.inferer.versions == 4
 
 
-def test_specks_go_where_that_is_better():
+def test_an_operating_point_is_taken_as_it_is_stored():
+    point = OperatingPoint(threshold=0.31, tta_versions=2)
+    of_one = predictions(0.4 + 0.2 * square(), square())
+    search = OperatingPointSearch("dice", as_stored=True)
+    assert select(of_one, search, model(operating_point=point)).operating_point == point
+    assert of_one.inferer.versions == 2
+    assert select(of_one, search, model()).operating_point.threshold != 0.31
+
+
+def test_small_components_are_removed_where_that_is_better():
     probability = 0.1 + 0.8 * square()
     probability[0, 1, 1:4] = probability[0, 21, 2:5] = 0.9
-    found = chosen(probability)
-    assert found.postprocessing.settings()["smallest"] == 72  # half of the square
-    assert chosen(probability, clean=False).postprocessing.settings()["smallest"] == 0
-    mask = torch.from_numpy(found.postprocessing(probability[0].numpy(), found.threshold))
+    point = selected(probability).operating_point
+    assert point.postprocessing.min_pixels == 72  # half of the square
+    untouched = selected(probability, postprocessing=False).operating_point
+    assert untouched.postprocessing == Postprocessing()
+    mask = torch.from_numpy(point.postprocessing(probability[0].numpy(), point.threshold))
     assert dice(counted(mask, square()[0])) == 1
 
 
 def test_holes_are_filled_where_that_is_better():
     probability = 0.1 + 0.8 * square()
     probability[0, 10:12, 10:12] = 0.05
-    assert chosen(probability).postprocessing.settings()["fill_holes"]
+    assert selected(probability).operating_point.postprocessing.fill_holes
 
 
-def test_where_cells_end_is_chosen_by_the_metric_of_cells():
+def test_where_instances_end_is_selected_by_their_metric():
     truth = square()
     probability = 0.05 + 0.4 * truth
     probability[0, 9:15, 9:15] = 0.95
-    item = {
-        "image": MetaTensor(probability, meta={"filename_or_obj": "a.png"}),
-        "label": MetaTensor(truth),
-        "instances": MetaTensor(truth),
-    }
-    engine = SupervisedEvaluator(
-        device="cpu", val_data_loader=DataLoader([item], batch_size=1), network=Given()
-    )
-    found = choose(engine, Choices("pq", threshold=0.9), WatershedInstances(0.5, 2))
-    assert found.find_instances.settings() == {"floor": 0.3, "smallest": 2}
-    assert set(found.tried["cells end at"]) == {f"probability {p}" for p in (0.5, 0.3, 0.7)}
-    assert choose(engine, Choices("pq", 0.9, clean=False), WatershedInstances()).find_instances.floor == 0.5
+    of_one = predictions(probability, truth, instances=MetaTensor(truth))
+    trained = model(1, WatershedInstances(0.5, 2))
+    selection = select(of_one, OperatingPointSearch("pq", threshold=0.9), trained)
+    assert selection.operating_point.instances == WatershedInstances(0.3, 2)
+    floors = {f"probability {p}" for p in (0.5, 0.3, 0.7)}
+    assert set(selection.trials["instances end at"]) == floors
+    untouched = select(of_one, OperatingPointSearch("pq", 0.9, postprocessing=False), trained)
+    assert untouched.operating_point.instances.floor == 0.5
 
 
 def test_an_unknown_metric():
     for metric in ("roc", "f1"):
         with pytest.raises(ValueError, match="expected one of iou, dice, accuracy"):
-            chosen(square(), metric=metric)
-    engine = validator(square(), square())
+            selected(square(), metric=metric)
+    of_one = predictions(square(), square())
     with pytest.raises(ValueError, match="no instance labels"):
-        choose(engine, Choices("f1"), WatershedInstances())
+        select(of_one, OperatingPointSearch("f1"), model(1, WatershedInstances()))

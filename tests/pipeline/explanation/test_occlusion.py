@@ -110,7 +110,7 @@ def test_several_threads_find_what_one_finds_and_are_given_back(image):
     assert torch.allclose(*found, atol=1e-7)
 
 
-def test_a_mistake_in_a_thread_is_told(image):
+def test_a_error_of_a_thread_is_told(image):
     def fails_when_hidden(images):
         if not torch.equal(images[0], image):
             raise ValueError("no such size")

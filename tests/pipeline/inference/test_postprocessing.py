@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from skimage.morphology import remove_small_holes, remove_small_objects
 
+from pipeline.inference import OperatingPoint
 from pipeline.inference.postprocessing import Postprocessing, candidates
 
 
@@ -10,9 +11,9 @@ def probability():
     return np.random.default_rng(0).random((40, 41))
 
 
-def test_small_components_go_as_in_scikit_image(probability):
+def test_small_components_are_removed_as_in_scikit_image(probability):
     expected = remove_small_objects(probability >= 0.5, max_size=7)
-    assert np.array_equal(Postprocessing(smallest=8)(probability, 0.5), expected)
+    assert np.array_equal(Postprocessing(min_pixels=8)(probability, 0.5), expected)
 
 
 def test_holes_are_filled_as_in_scikit_image():
@@ -24,41 +25,41 @@ def test_holes_are_filled_as_in_scikit_image():
     assert np.array_equal(Postprocessing(fill_holes=True)(mask, 0.5), expected)
 
 
-def test_the_largest_alone_then_its_holes():
+def test_the_largest_only_then_its_holes():
     mask = np.zeros((9, 12))
     mask[1:6, 1:6], mask[3, 3], mask[1:4, 8:11], mask[2, 9] = 1, 0, 1, 0
-    found = Postprocessing(largest_alone=True, fill_holes=True)(mask, 0.5)
-    assert found.sum() == 25
-    assert not found[:, 7:].any()
+    mask = Postprocessing(largest_only=True, fill_holes=True)(mask, 0.5)
+    assert mask.sum() == 25
+    assert not mask[:, 7:].any()
 
 
 def test_nothing_is_done_by_default_and_an_empty_mask_stays(probability):
     assert np.array_equal(Postprocessing()(probability, 0.3), probability >= 0.3)
-    everything = Postprocessing(smallest=9, largest_alone=True, fill_holes=True)
+    everything = Postprocessing(min_pixels=9, largest_only=True, fill_holes=True)
     assert not everything(np.zeros((3, 4)), 0.5).any()
 
 
 def test_a_volume():
     mask = np.zeros((5, 5, 5))
     mask[1:4, 1:4, 1:4], mask[2, 2, 2], mask[0, 0, 0] = 1, 0, 1
-    assert Postprocessing(smallest=2, fill_holes=True)(mask, 0.5).sum() == 27
+    assert Postprocessing(min_pixels=2, fill_holes=True)(mask, 0.5).sum() == 27
 
 
 def test_what_is_tried():
     truth = np.zeros((20, 20), bool)
     truth[2:8, 2:8], truth[12:18, 12:18] = True, True
-    tried = [finder.settings() for finder in candidates([truth])]
-    assert tried[0] == {"smallest": 0, "largest_alone": False, "fill_holes": False}
-    assert {each["smallest"] for each in tried} == {0, 18}
+    tried = list(candidates([truth]))
+    assert tried[0] == Postprocessing()
+    assert {option.min_pixels for option in tried} == {0, 18}
     assert len(tried) == 6
     assert len(list(candidates([np.zeros((4, 4), bool)]))) == 4
 
 
-def test_settings_make_another_like_it():
-    one = Postprocessing(3, fill_holes=True)
-    assert Postprocessing(**one.settings()).settings() == one.settings()
+def test_it_is_part_of_the_schema_of_an_operating_point():
+    point = OperatingPoint(postprocessing=Postprocessing(3, fill_holes=True))
+    assert OperatingPoint.model_validate_json(point.model_dump_json()) == point
 
 
 def test_a_negative_size():
-    with pytest.raises(ValueError, match="smallest: found -1"):
-        Postprocessing(smallest=-1)
+    with pytest.raises(ValueError, match="min_pixels: found -1"):
+        Postprocessing(min_pixels=-1)

@@ -13,7 +13,9 @@ from monai.inferers import SimpleInferer
 from monai.transforms import Compose, EnsureTyped, LoadImaged
 
 from pipeline.data.volumes import VolumeReader, read_volume
-from pipeline.inference import WatershedInstances, WritePredictions, find_volumes
+from pipeline.inference import TrainedModel, WatershedInstances, WritePredictions
+from pipeline.inference.folder import find_volumes
+from pipeline.inference.trained_model import save_model
 
 
 class Brightness(torch.nn.Module):
@@ -30,13 +32,14 @@ class Brightness(torch.nn.Module):
 
 @pytest.fixture
 def infer(tmp_path):
-    def infer(folder, levels=(50.0,), **more):
+    def infer(folder, levels=(50.0,), instances=None, **more):
         network = Brightness(levels)
-        model = tmp_path / "model.pt"
-        torch.save(network.state_dict(), model)
+        path = tmp_path / "model.pt"
+        save_model(path, network.state_dict(), bundle="made")
+        model = TrainedModel(path, instances=instances)
         load = LoadImaged("image", reader=VolumeReader, ensure_channel_first=True)
         transform = Compose([load, EnsureTyped("image", dtype=torch.float32)])
-        writer = WritePredictions(str(tmp_path / "out"), 0.5, str(model), **more)
+        writer = WritePredictions(str(tmp_path / "out"), model, **more)
         SupervisedEvaluator(
             device="cpu",
             val_data_loader=DataLoader(Dataset(find_volumes(str(folder)), transform), batch_size=1),
@@ -58,22 +61,24 @@ def test_nifti_mha_and_a_series_become_nifti_that_lies_alike(infer, tmp_path, re
     nib.save(nib.Nifti1Image(voxels, affine), folder / "a.nii.gz")
     sitk.WriteImage(sitk.ReadImage(str(folder / "a.nii.gz")), str(folder / "b.mha"))
     (folder / "c").symlink_to(real_data / "dicom_mr" / "hippocampus_crop")
-    out = infer(folder, find_instances=WatershedInstances())
+    out = infer(folder, instances=WatershedInstances())
     for name in ("a", "b"):
-        mask, cells = (nib.load(out / kind / f"{name}.nii.gz") for kind in ("mask", "cells"))
+        mask, instances = (
+            nib.load(out / kind / f"{name}.nii.gz") for kind in ("mask", "instances")
+        )
         np.testing.assert_allclose(mask.affine, affine)
         np.testing.assert_array_equal(np.asarray(mask.dataobj), voxels > 0)
-        assert np.asarray(cells.dataobj).max() == 2
+        assert np.asarray(instances.dataobj).max() == 2
     series = read_volume(folder / "c")
     probability = nib.load(out / "probability" / "c.nii.gz")
     np.testing.assert_allclose(probability.affine, series.affine, atol=1e-5)
     expected = 1 / (1 + np.exp(-0.1 * (series.array.astype(float) - 50)))
     np.testing.assert_allclose(np.asarray(probability.dataobj), expected, atol=1e-5)
     report = json.loads((out / "run_report.json").read_text())
-    assert [told["written_as"] for told in report["per_image"]] == [
+    assert [row["written_as"] for row in report["per_image"]] == [
         "a.nii.gz", "b.nii.gz", "c.nii.gz",
     ]  # fmt: skip
-    assert [told.get("cells") for told in report["per_image"]][:2] == [2, 2]
+    assert [row.get("instances") for row in report["per_image"]][:2] == [2, 2]
 
 
 def test_of_several_labels_the_mask_holds_the_most_probable(infer, tmp_path):
@@ -90,7 +95,7 @@ def test_of_several_labels_the_mask_holds_the_most_probable(infer, tmp_path):
         infer(folder, levels=(60.0, 20.0))
 
 
-def test_mistakes(tmp_path):
+def test_user_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         find_volumes(str(tmp_path / "none"))
     with pytest.raises(FileNotFoundError, match="no volume in this folder"):

@@ -10,7 +10,7 @@ from pipeline.inference import WatershedInstances
 MAPS = arrays.arrays(np.float32, (6, 7), elements=st.floats(0, 1, width=32))
 
 
-def test_a_high_threshold_parts_cells_without_making_them_smaller():
+def test_a_high_threshold_separates_instances_without_making_them_smaller():
     """A bridge of 0.6 joins two discs of 0.9; both keep their rim of 0.55."""
     row = np.array([[0.1, 0.55, 0.9, 0.9, 0.6, 0.9, 0.9, 0.55, 0.1]])
     apart = WatershedInstances(floor=0.5)(row, 0.8)
@@ -20,20 +20,20 @@ def test_a_high_threshold_parts_cells_without_making_them_smaller():
 
 
 @given(MAPS, st.floats(0.05, 0.95), st.floats(0.05, 0.95))
-def test_every_component_above_the_threshold_becomes_one_cell(probability, threshold, floor):
-    cells = WatershedInstances(floor)(probability, threshold)
+def test_every_component_above_the_threshold_becomes_one_instance(probability, threshold, floor):
+    instances = WatershedInstances(floor)(probability, threshold)
     seeds, count = label(probability >= threshold)
-    assert cells.max() == count
-    np.testing.assert_array_equal(cells[seeds > 0], seeds[seeds > 0])
-    assert not cells[probability < min(floor, threshold)].any()
+    assert instances.max() == count
+    np.testing.assert_array_equal(instances[seeds > 0], seeds[seeds > 0])
+    assert not instances[probability < min(floor, threshold)].any()
 
 
 @given(MAPS, st.integers(0, 8))
-def test_specks_are_no_seeds(probability, smallest):
-    cells = WatershedInstances(0.5, smallest)(probability, 0.5)
+def test_small_components_are_no_seeds(probability, least):
+    instances = WatershedInstances(0.5, least)(probability, 0.5)
     sizes = np.bincount(label(probability >= 0.5)[0].ravel())[1:]
-    numbers = np.unique(cells[cells > 0])
-    np.testing.assert_array_equal(numbers, 1 + np.arange((sizes >= smallest).sum()))
+    numbers = np.unique(instances[instances > 0])
+    np.testing.assert_array_equal(numbers, 1 + np.arange((sizes >= least).sum()))
 
 
 def test_volumes_too():
@@ -47,9 +47,9 @@ def test_volumes_too():
     [
         ({"floor": 0.0}, "floor: found 0.0, expected a probability above 0"),
         ({"floor": 1.5}, "floor: found 1.5"),
-        ({"smallest": -1}, "smallest: found -1, expected 0 or more pixels"),
+        ({"min_seed_pixels": -1}, "min_seed_pixels: found -1, expected 0 or more pixels"),
     ],
 )
-def test_mistakes(settings, line):
+def test_user_errors(settings, line):
     with pytest.raises(ValueError, match=line):
         WatershedInstances(**settings)

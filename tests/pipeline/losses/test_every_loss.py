@@ -83,9 +83,9 @@ def test_half_precision_logits_count_in_single(loss, kind):
     logits, target = pair(kind, (16, 16))
     half = logits.detach().bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = loss(half, target.float())
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, loss(half.float(), target.float()))
+        value = loss(half, target.float())
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, loss(half.float(), target.float()))
 
 
 @pytest.mark.parametrize(

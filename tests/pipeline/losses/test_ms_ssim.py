@@ -14,9 +14,9 @@ def test_flat_maps_differ_in_luminance_alone():
     # luminance (2 * 0.4 + C1) / (0.64 + 0.25 + C1), to the last exponent 0.1333 / 1.0001
     loss = MSSSIMLoss(2)
     flat = torch.ones(1, 1, 161, 161, dtype=torch.float64)
-    found = loss((0.8 * flat).logit(), 0.5 * flat)
+    value = loss((0.8 * flat).logit(), 0.5 * flat)
     luminance = (0.8 + C1) / (0.89 + C1)
-    assert found.item() == pytest.approx(1 - luminance ** (0.1333 / 1.0001), abs=1e-6)
+    assert value.item() == pytest.approx(1 - luminance ** (0.1333 / 1.0001), abs=1e-6)
 
 
 def test_one_scale_by_hand():
@@ -30,8 +30,8 @@ def test_one_scale_by_hand():
     mask = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64).expand(1, 1, 3, 3)
     luminance = (2 * 5 / 12 / 3 + C1) / (25 / 144 + 1 / 9 + C1)
     structure = (2 / 9 + C2) / (1 / 18 + 2 / 9 + C2)
-    found = MSSSIMLoss(2, scales=1, window_size=3, sigma=1e6)(probabilities.logit(), mask)
-    assert found.item() == pytest.approx(1 - luminance * structure, abs=1e-9)
+    value = MSSSIMLoss(2, scales=1, window_size=3, sigma=1e6)(probabilities.logit(), mask)
+    assert value.item() == pytest.approx(1 - luminance * structure, abs=1e-9)
 
 
 def direct(probabilities: Tensor, mask: Tensor, scales: int, exponents) -> Tensor:

@@ -27,8 +27,8 @@ def row(*values):
 )
 def test_bce_under_a_map(reduction, expected):
     loss = PixelWeightedBCELoss(reduction=reduction)
-    found = loss(row(LOG_3, LOG_3), row(0.0, 1.0), row(1.0, 5.0))
-    assert found.item() == pytest.approx(expected)
+    value = loss(row(LOG_3, LOG_3), row(0.0, 1.0), row(1.0, 5.0))
+    assert value.item() == pytest.approx(expected)
 
 
 def test_bce_with_class_weights_under_a_map():
@@ -63,8 +63,8 @@ def test_bce_without_weights_and_with_class_weights_is_torchs():
 def test_cross_entropy_with_class_weights_under_a_map(reduction, expected):
     logits = torch.tensor([0.0, log(2), 0.0]).view(1, 3, 1, 1).expand(1, 3, 1, 2)
     loss = PixelWeightedCrossEntropyLoss((1.0, 3.0, 5.0), reduction)
-    found = loss(logits, row(1, 2), row(1.0, 2.0))
-    assert found.item() == pytest.approx(expected)
+    value = loss(logits, row(1, 2), row(1.0, 2.0))
+    assert value.item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("sides", [(5, 6), (3, 4, 5)])
@@ -147,5 +147,5 @@ def test_wrong_arguments_are_refused():
 
 def test_extreme_logits_cost_their_distance():
     # wrong by 100: -log sigmoid(-100) = 100 + log(1 + exp(-100))
-    found = PixelWeightedBCELoss()(row(-100.0), row(1.0))
-    assert found.item() == pytest.approx(100 + log(1 + exp(-100)))
+    value = PixelWeightedBCELoss()(row(-100.0), row(1.0))
+    assert value.item() == pytest.approx(100 + log(1 + exp(-100)))

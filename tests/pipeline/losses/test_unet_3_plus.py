@@ -22,17 +22,17 @@ def test_the_hybrid_loss_by_hand():
     IoU 1 - (9/2) / (9 + 9/2 - 9/2) = 1/2.
     """
     loss = UNet3PlusLoss(2, scales=1, window_size=3, smooth=0.0)
-    found = loss(torch.zeros(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).item()
+    value = loss(torch.zeros(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).item()
     expected = log(2) / 4 + 1 - (1 + C1) / (1.25 + C1) + 1 / 2
-    assert found == pytest.approx(expected, abs=1e-5)
+    assert value == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_iou_is_averaged_over_images():
     # p = 1/2 on two pixels; image 1 full: I = 1, U = 2 + 1 - 1 = 2; image 2 half: I = 1/2, U = 3/2
     loss = UNet3PlusLoss(2, scales=1, window_size=1, smooth=0.0)
     target = torch.tensor([[1.0, 1.0], [1.0, 0.0]]).view(2, 1, 1, 2)
-    found = loss.iou(torch.zeros(2, 1, 1, 2), target).item()
-    assert found == pytest.approx(((1 - 1 / 2) + (1 - 1 / 3)) / 2)
+    value = loss.iou(torch.zeros(2, 1, 1, 2), target).item()
+    assert value == pytest.approx(((1 - 1 / 2) + (1 - 1 / 3)) / 2)
 
 
 def test_presence_costs_its_cross_entropy():
@@ -42,8 +42,8 @@ def test_presence_costs_its_cross_entropy():
     mask = torch.zeros(2, 1, 2, 2)
     mask[0, 0, 1, 1] = 1
     presence = torch.tensor([log(3), -log(3)]).view(1, 2, 1).expand(2, 2, 1)
-    found = loss(([torch.zeros(2, 1, 2, 2)], presence), mask)
-    assert found.item() == pytest.approx(log(2) + 0.5 * (log(4) + log(4 / 3)) / 2)
+    value = loss(([torch.zeros(2, 1, 2, 2)], presence), mask)
+    assert value.item() == pytest.approx(log(2) + 0.5 * (log(4) + log(4 / 3)) / 2)
 
 
 def test_presence_is_told_apart_by_class():
@@ -68,8 +68,8 @@ def test_heads_are_weighed_one_by_one_and_share_the_map():
     heads = [torch.zeros(1, 1, 1, 2), torch.full((1, 1, 1, 2), log(3))]
     # head 1: log 2 on both pixels, (1 + 3) / 2 of it; head 2: log(4/3), likewise
     loss = DeepSupervisionLoss(PixelWeightedBCELoss(), [1.0, 0.25])
-    found = loss(heads, target, weight).item()
-    assert found == pytest.approx(2 * log(2) + 0.25 * 2 * log(4 / 3))
+    value = loss(heads, target, weight).item()
+    assert value == pytest.approx(2 * log(2) + 0.25 * 2 * log(4 / 3))
     assert loss(heads[1], target, weight).item() == pytest.approx(2 * log(4 / 3))
 
 

@@ -15,24 +15,24 @@ def pairs():
 
 
 def test_agrees_with_scikit_learn_over_all_images(pairs):
-    found = Calibration()
+    calibration = Calibration()
     for pair in pairs:
-        found.add(*pair)
+        calibration.add(*pair)
     p = np.concatenate([pair[0].ravel() for pair in pairs])
     y = np.concatenate([pair[1].ravel() for pair in pairs])
-    assert found.brier() == pytest.approx(brier_score_loss(y, p))
+    assert calibration.brier() == pytest.approx(brier_score_loss(y, p))
     share, mean = calibration_curve(y, p, n_bins=BINS)
-    curve = found.curve()
+    curve = calibration.curve()
     assert curve[0] == pytest.approx(mean)
     assert curve[1] == pytest.approx(share)
-    assert found.ece() == pytest.approx((curve[2] / p.size * np.abs(share - mean)).sum())
+    assert calibration.ece() == pytest.approx((curve[2] / p.size * np.abs(share - mean)).sum())
     assert curve[2].sum() == p.size
 
 
 def test_certain_and_right():
-    found = Calibration()
-    found.add(torch.tensor([1.0, 0.0]), torch.tensor([255, 0]))
-    assert (found.ece(), found.brier()) == (0, 0)
+    calibration = Calibration()
+    calibration.add(torch.tensor([1.0, 0.0]), torch.tensor([255, 0]))
+    assert (calibration.ece(), calibration.brier()) == (0, 0)
 
 
 @pytest.mark.parametrize("value", [1.01, -0.01, float("nan")])

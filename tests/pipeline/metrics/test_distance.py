@@ -20,15 +20,15 @@ def disc(row, column, radius, shape=(40, 50)):
 def test_agrees_with_monai_where_both_are_there(spacing):
     first, second = disc(18, 20, 9), disc(21, 26, 11)
     batch = [torch.from_numpy(each)[None, None].float() for each in (first, second)]
-    found = surface_distance(first, second, spacing)
-    theirs = compute_hausdorff_distance(
+    distance = surface_distance(first, second, spacing)
+    reference = compute_hausdorff_distance(
         *batch, include_background=True, percentile=95, spacing=spacing
     )
-    assert found.hd95 == pytest.approx(float(theirs), rel=1e-5)
+    assert distance.hd95 == pytest.approx(float(reference), rel=1e-5)
     there = compute_average_surface_distance(
         *batch, include_background=True, symmetric=True, spacing=spacing
     )
-    assert found.asd == pytest.approx(float(there), rel=1e-5)
+    assert distance.asd == pytest.approx(float(there), rel=1e-5)
 
 
 def test_a_volume_in_millimetres():
@@ -40,11 +40,11 @@ def test_a_volume_in_millimetres():
 @settings(max_examples=60)
 @given(MASKS, MASKS)
 def test_symmetric_and_zero_only_for_equal_surfaces(first, second):
-    found = surface_distance(first, second)
+    distance = surface_distance(first, second)
     back = surface_distance(second, first)
-    assert (found.hd95, found.asd) == pytest.approx((back.hd95, back.asd))
+    assert (distance.hd95, distance.asd) == pytest.approx((back.hd95, back.asd))
     assert surface_distance(first, first)[:2] == (0, 0)
-    assert found.asd <= 11.4
+    assert distance.asd <= 11.4
 
 
 def test_misses_cost_the_diagonal_and_are_told():

@@ -14,20 +14,20 @@ from pipeline.metrics.statistics import (
 
 def test_an_interval_is_near_the_normal_one_for_many_patients():
     values = np.random.default_rng(0).normal(0.9, 0.05, 400)
-    found = bootstrap_interval(values)
+    interval = bootstrap_interval(values)
     half = 1.96 * values.std(ddof=1) / math.sqrt(400)
-    assert found.mean == pytest.approx(values.mean())
-    assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.1 * half)
 
 
 def test_agrees_with_scipys_percentile_bootstrap():
     values = np.random.default_rng(1).beta(9, 1, 40)
-    theirs = stats.bootstrap(
+    reference = stats.bootstrap(
         (values,), np.mean, method="percentile", n_resamples=20_000
     ).confidence_interval
-    found = bootstrap_interval(values, resamples=20_000)
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=2e-3)
+    interval = bootstrap_interval(values, resamples=20_000)
+    assert (interval.low, interval.high) == pytest.approx((reference.low, reference.high), abs=2e-3)
 
 
 def test_images_of_one_patient_are_no_evidence_of_their_own():
@@ -45,15 +45,15 @@ def test_it_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(3)
     inside = 0
     for trial in range(200):
-        found = bootstrap_interval(rng.exponential(1.0, 60), resamples=400, seed=trial)
-        inside += found.low <= 1 <= found.high
+        interval = bootstrap_interval(rng.exponential(1.0, 60), resamples=400, seed=trial)
+        inside += interval.low <= 1 <= interval.high
     assert 0.88 <= inside / 200 <= 0.98
 
 
 def test_one_patient_has_no_interval():
-    found = bootstrap_interval([0.5, 0.7], ["a", "a"])
-    assert (found.mean, found.n, found.patients) == (0.6, 2, 1)
-    assert found.low is found.high is None
+    interval = bootstrap_interval([0.5, 0.7], ["a", "a"])
+    assert (interval.mean, interval.n, interval.patients) == (0.6, 2, 1)
+    assert interval.low is interval.high is None
 
 
 def test_a_permutation_test_against_all_permutations():
@@ -66,8 +66,8 @@ def test_a_permutation_test_against_all_permutations():
 
 def test_equal_groups_are_rarely_told_apart():
     rng = np.random.default_rng(4)
-    found = [permutation_test(rng.normal(size=15), rng.normal(size=20), 500) for _ in range(200)]
-    assert 0.01 <= np.mean(np.array(found) < 0.05) <= 0.11
+    p_values = [permutation_test(rng.normal(size=15), rng.normal(size=20), 500) for _ in range(200)]
+    assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.11
 
 
 def test_holm_by_hand_and_against_its_properties():

@@ -31,24 +31,24 @@ def test_a_thicker_membrane_costs_nothing():
 
 def test_a_gap_is_a_merger():
     gap = picture("...#...", "...#...", ".......", "...#...", "...#...")
-    found = warping(TWO, gap)
-    assert (found.splits, found.mergers, found.error) == (0, 1, 1 / 35)
-    assert found.remaining == pytest.approx(1 / 35)
+    result = warping(TWO, gap)
+    assert (result.splits, result.mergers, result.error) == (0, 1, 1 / 35)
+    assert result.remaining == pytest.approx(1 / 35)
 
 
 def test_a_membrane_more_is_a_split():
     more = picture("...#...", "...#...", "...####", "...#...", "...#...")
-    found = warping(TWO, more)
-    assert (found.splits, found.mergers) == (1, 0)
-    assert found.remaining == pytest.approx(1 / 35)
+    result = warping(TWO, more)
+    assert (result.splits, result.mergers) == (1, 0)
+    assert result.remaining == pytest.approx(1 / 35)
 
 
 def test_a_hole_in_a_cell_is_neither():
     hole = TWO.copy()
     hole[2, 5] = False
-    found = warping(TWO, hole)
-    assert (found.splits, found.mergers) == (0, 0)
-    assert found.remaining == pytest.approx(1 / 35)
+    result = warping(TWO, hole)
+    assert (result.splits, result.mergers) == (0, 0)
+    assert result.remaining == pytest.approx(1 / 35)
 
 
 def test_a_crossing_that_opens_joins_four():

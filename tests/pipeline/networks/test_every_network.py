@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus, andersen_unet, magicians_unet
+from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus
 from pipeline.networks.heads import GuidedOutput
+from tests.pipeline.networks.paper_networks import ANDERSEN, ERICKSON_CAI
 
 NARROW = (2, 3, 4, 5, 6)
 
@@ -26,7 +27,7 @@ class Case:
 
     @property
     def bias_before_norm(self) -> bool:
-        return bool(self.arguments.get("norm")) or self.build in (UNet3Plus, magicians_unet)
+        return bool(self.arguments.get("norm")) or self.build is UNet3Plus
 
     def network(self) -> nn.Module:
         torch.manual_seed(0)
@@ -56,10 +57,12 @@ NETWORKS = {
     "unet, linear, instance norm": Case(
         UNet, {"features": (2, 3, 4), "upsample": "linear", "norm": "instance", "act": "elu"}, 2
     ),
-    "unet, folded": Case(UNet, {"features": (2, 3, 4), "pixel_unshuffle": 2, "out_channels": 2}, 3),
+    "unet, pixel unshuffle": Case(
+        UNet, {"features": (2, 3, 4), "pixel_unshuffle": 2, "out_channels": 2}, 3
+    ),
     "unet, 3D": Case(UNet, UNET_3D | {"upsample": "linear"}, 2),
-    "andersen": Case(andersen_unet, {}),
-    "magicians": Case(magicians_unet, {}, 5),
+    "andersen": Case(UNet, ANDERSEN),
+    "erickson and cai": Case(UNet, ERICKSON_CAI, 5),
     "unet++": Case(UNetPlusPlus, {"features": NARROW}),
     "unet++, deep": Case(UNetPlusPlus, {"features": (2, 3, 4)} | DEEP, 2, heads=2),
     "unet++, deep, 3 classes": Case(
@@ -74,7 +77,7 @@ NETWORKS = {
         UNet3Plus, {"spatial_dims": 3, "features": NARROW, "skip_channels": 1} | DEEP, heads=5
     ),
 }
-EXPORTED = ("unet, batch norm, 3 classes", "unet, folded", "unet++, deep", "unet 3+")
+EXPORTED = ("unet, batch norm, 3 classes", "unet, pixel unshuffle", "unet++, deep", "unet 3+")
 
 
 @pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys())
@@ -166,8 +169,8 @@ def test_channels_last_gives_the_same(case):
     layout = torch.channels_last if case.spatial_dims == 2 else torch.channels_last_3d
     with torch.no_grad():
         expected = network(image)
-        found = network.to(memory_format=layout)(image.contiguous(memory_format=layout))
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        logits = network.to(memory_format=layout)(image.contiguous(memory_format=layout))
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -213,6 +216,6 @@ def test_onnx_gives_the_same_at_other_sizes(exported):
     torch.onnx.export(program, dynamo=True, verbose=False).save(file)
     session = runtime.InferenceSession(file.getvalue())
     image = other_image(case)
-    (found,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    (logits,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     with torch.no_grad():
-        torch.testing.assert_close(torch.from_numpy(found), network(image), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(torch.from_numpy(logits), network(image), rtol=1e-3, atol=1e-4)

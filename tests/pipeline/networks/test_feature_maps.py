@@ -64,7 +64,7 @@ def test_nothing_is_left_behind():
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_an_unknown_name_lists_the_known_ones():
+def test_an_unknown_name_lists_the_existing_ones():
     network = UNet(2, 1, 1, (2, 3))
     message = r"^feature_maps names: found 'latent'.*UNet; ask for some of encoder1, bottleneck, d"
     with pytest.raises(ValueError, match=message) as error:
@@ -86,8 +86,8 @@ def test_an_image_of_another_shape_is_refused_in_one_line(network, shape):
 def test_a_basic_unet_has_the_names_of_our_unet():
     network = BasicUNet(2, 1, 1, features=(2, 3, 4, 5, 6, 2), norm="batch")
     maps = feature_maps(network, torch.randn(1, 1, 32, 32), UNET_NAMES)
-    ours = feature_maps(UNet(2, 1, 1, NARROW), torch.randn(1, 1, 32, 32), UNET_NAMES)
-    same_sides = {name: maps[name].shape[2:] == ours[name].shape[2:] for name in UNET_NAMES}
+    of_unet = feature_maps(UNet(2, 1, 1, NARROW), torch.randn(1, 1, 32, 32), UNET_NAMES)
+    same_sides = {name: maps[name].shape[2:] == of_unet[name].shape[2:] for name in UNET_NAMES}
     assert all(same_sides.values()), same_sides
 
 
@@ -108,14 +108,15 @@ def test_what_enters_the_bottleneck_is_pooled_four_times(network, name, channels
 
 def test_of_another_network_the_bottleneck_has_to_be_named():
     network = nn.Sequential(nn.Conv2d(1, 1, 3))
-    with pytest.raises(ValueError, match=r"Sequential: which step is its bottleneck .* one of 0"):
+    message = r"Sequential: found no step named bottleneck; name the step .* one of 0"
+    with pytest.raises(ValueError, match=message):
         bottleneck_of(network)
 
 
-def test_a_part_that_does_not_run_is_told():
+def test_a_part_that_does_not_run_is_named():
     network = nn.Sequential(nn.Conv2d(1, 1, 3))
     network[0].idle = nn.ReLU()
-    with pytest.raises(ValueError, match=r"'0\.idle' takes no part"):
+    with pytest.raises(ValueError, match=r"'0\.idle' takes no part in an inference; ask for"):
         feature_maps(network, torch.zeros(1, 1, 8, 8), ["0.idle"])
 
 

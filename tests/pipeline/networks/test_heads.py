@@ -18,7 +18,7 @@ def test_logit_of_mean_by_hand_and_at_the_extremes():
     log_3 = torch.tensor(3.0).log()
     assert logit_of_mean([log_3, -log_3], softmax=False).item() == pytest.approx(0, abs=1e-6)
     # mean of 3/4 and 1/2 is 5/8, logit log(5/3)
-    found = logit_of_mean([log_3, torch.tensor(0.0)], softmax=False)
-    assert found.item() == pytest.approx(0.5108256, abs=1e-6)
+    logit = logit_of_mean([log_3, torch.tensor(0.0)], softmax=False)
+    assert logit.item() == pytest.approx(0.5108256, abs=1e-6)
     far = torch.tensor([-1000.0, 1000.0])
     assert logit_of_mean([far, far], softmax=False).tolist() == [-1000.0, 1000.0]

@@ -3,18 +3,47 @@
 import pytest
 import torch
 
-from pipeline.networks import (
-    UNet,
-    UNet3Plus,
-    UNetPlusPlus,
-    andersen_unet,
-    magicians_unet,
-    mane_mittal_unet,
-    ronneberger_unet,
-    ten_experiments_unet,
+from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus
+from tests.pipeline.networks.paper_networks import (
+    ANDERSEN,
+    ERICKSON_CAI,
+    EXPERIMENT_1,
+    EXPERIMENT_2,
+    EXPERIMENT_6,
+    HALVED,
+    MANE_MITTAL,
+    QUARTERED,
+    RONNEBERGER,
 )
 
-HALVED = (32, 64, 128, 256, 512)
+DEEP = {"deep_supervision": True}
+GUIDED = {"deep_supervision": True, "classification_guided": True}
+COUNTS = [
+    (UNet, {}, 31_030_593),
+    (UNet, {"out_channels": 2}, 31_030_658),
+    (UNet, {"norm": "batch"}, 31_042_369),
+    (UNet, {"features": QUARTERED}, 1_940_817),
+    (UNet, {"features": HALVED}, 7_759_521),
+    (UNet, {"features": (35, 70, 140, 280, 560)}, 9_282_246),
+    (UNet, RONNEBERGER, 31_030_658),
+    (UNet, ANDERSEN, 7_765_409),
+    # two 3 x 3 convolutions of 64 channels more: 31,030,593 + 2 (64 * 64 * 9 + 64)
+    (UNet, MANE_MITTAL, 31_104_449),
+    (UNet, EXPERIMENT_6, 1_940_817),
+    (UNetPlusPlus, {}, 9_041_601),
+    (UNetPlusPlus, DEEP, 9_041_700),
+    (UNet3Plus, {"in_channels": 3}, 26_971_777),
+    (UNet3Plus, {}, 26_970_625),
+    (UNet3Plus, {"in_channels": 3, **DEEP}, 26_989_637),
+    (UNet3Plus, DEEP, 26_988_485),
+    (UNet3Plus, {"in_channels": 3, **GUIDED}, 26_991_687),
+    (UNet3Plus, GUIDED, 26_990_535),
+]
+
+
+def full_size(build, arguments):
+    with torch.device("meta"):
+        return build(**{"spatial_dims": 2, "in_channels": 1, "out_channels": 1} | arguments)
 
 
 def parameters(network):
@@ -26,42 +55,12 @@ def with_running_statistics(network):
     return parameters(network) + sum(statistics)
 
 
-@pytest.mark.parametrize(
-    ("build", "expected"),
-    [
-        (lambda: UNet(2, 1, 1), 31_030_593),
-        (lambda: UNet(2, 1, 2), 31_030_658),
-        (lambda: UNet(2, 1, 1, norm="batch"), 31_042_369),
-        (lambda: UNet(2, 1, 1, features=(16, 32, 64, 128, 256)), 1_940_817),
-        (lambda: UNet(2, 1, 1, features=HALVED), 7_759_521),
-        (lambda: UNet(2, 1, 1, features=(35, 70, 140, 280, 560)), 9_282_246),
-        (ronneberger_unet, 31_030_658),
-        (andersen_unet, 7_765_409),
-        # two 3 x 3 convolutions of 64 channels more: 31,030,593 + 2 (64 * 64 * 9 + 64)
-        (mane_mittal_unet, 31_104_449),
-        (lambda: ten_experiments_unet(16, norm=None), 1_940_817),
-        (lambda: UNetPlusPlus(2, 1, 1), 9_041_601),
-        (lambda: UNetPlusPlus(2, 1, 1, deep_supervision=True), 9_041_700),
-        (lambda: UNet3Plus(2, 3, 1), 26_971_777),
-        (lambda: UNet3Plus(2, 1, 1), 26_970_625),
-        (lambda: UNet3Plus(2, 3, 1, deep_supervision=True), 26_989_637),
-        (lambda: UNet3Plus(2, 1, 1, deep_supervision=True), 26_988_485),
-        (
-            lambda: UNet3Plus(2, 3, 1, deep_supervision=True, classification_guided=True),
-            26_991_687,
-        ),
-        (
-            lambda: UNet3Plus(2, 1, 1, deep_supervision=True, classification_guided=True),
-            26_990_535,
-        ),
-    ],
-)
-def test_parameters(build, expected):
-    with torch.device("meta"):
-        assert parameters(build()) == expected
+@pytest.mark.parametrize(("build", "arguments", "expected"), COUNTS)
+def test_parameters(build, arguments, expected):
+    assert parameters(full_size(build, arguments)) == expected
 
 
-def test_magicians_parameters():
+def test_parameters_of_erickson_and_cai():
     down = 8 * 25 + 8  # 5 x 5 kernels on one channel
     for above, channels in ((8, 16), (16, 32), (32, 64), (64, 128), (128, 128)):
         down += above * channels * 9 + channels
@@ -69,17 +68,18 @@ def test_magicians_parameters():
     for below, channels in ((128, 128), (128, 64), (64, 32), (32, 16), (16, 8)):
         up += below * channels * 4 + channels  # 2 x 2 transposed
         up += 2 * channels * channels * 9 + channels
-    with torch.device("meta"):
-        assert parameters(magicians_unet()) == down + up + 8 + 1  # and the 1 x 1 head
+    assert parameters(full_size(UNet, ERICKSON_CAI)) == down + up + 8 + 1  # and the 1 x 1 head
 
 
 @pytest.mark.parametrize(
-    ("last_norm", "expected"),
-    [(True, 31_054_145), (False, 31_054_145 - 4 * 64)],  # scale, shift and two statistics
+    ("arguments", "expected"),
+    [
+        (EXPERIMENT_1, 31_054_145),
+        (EXPERIMENT_2, 31_054_145 - 4 * 64),  # scale, shift and two statistics
+    ],
 )
-def test_ten_experiments_count_the_running_statistics(last_norm, expected):
-    with torch.device("meta"):
-        assert with_running_statistics(ten_experiments_unet(64, last_norm=last_norm)) == expected
+def test_the_ten_experiments_count_the_running_statistics(arguments, expected):
+    assert with_running_statistics(full_size(UNet, arguments)) == expected
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.networks import UNet, andersen_unet, feature_maps, mane_mittal_unet, ronneberger_unet
+from pipeline.networks import UNet, feature_maps
 from pipeline.networks.blocks import ConvolutionUnit, Style, initialise_he_normal
+from tests.pipeline.networks.paper_networks import ANDERSEN, MANE_MITTAL, RONNEBERGER
 
 FIVE_LEVELS = (1, 1, 1, 1, 1)
 
@@ -16,17 +17,17 @@ def positive(network):
 
 
 @pytest.mark.parametrize(
-    ("build", "side", "expected"),
+    ("arguments", "side", "expected"),
     [
-        (ronneberger_unet, 572, 388),
-        (ronneberger_unet, 700, 516),
-        (ronneberger_unet, 188, 4),  # the smallest: 16 b + 60 to 16 b - 124 with b = 8
-        (mane_mittal_unet, 700, 512),
+        (RONNEBERGER, 572, 388),
+        (RONNEBERGER, 700, 516),
+        (RONNEBERGER, 188, 4),  # the smallest: 16 b + 60 to 16 b - 124 with b = 8
+        (MANE_MITTAL, 700, 512),
     ],
 )
-def test_unpadded_sizes_of_the_papers(build, side, expected):
+def test_unpadded_sizes_of_the_papers(arguments, side, expected):
     with torch.device("meta"):
-        network = build()
+        network = UNet(**{"spatial_dims": 2, "in_channels": 1, "out_channels": 1} | arguments)
         assert network.output_side(side) == expected
         assert network(torch.zeros(1, 1, side, side)).shape[2:] == (expected, expected)
 
@@ -127,7 +128,7 @@ def test_dropout_sits_at_the_end_of_the_contracting_path_alone():
 
 def test_andersen_normalises_after_the_activation_and_activates_the_upsampled_map():
     with torch.device("meta"):
-        network = andersen_unet()
+        network = UNet(2, 1, 1, **ANDERSEN)
         assert network.encoder[0].units[0].order == "conv-act-norm"
         assert isinstance(network.upsample[0][1], nn.ReLU)
         image = torch.zeros(1, 1, 512, 512)
@@ -184,8 +185,8 @@ def test_linear_upsampling_doubles_the_side_between_the_pixels():
     assert up(row)[0, 0, 0].tolist() == [0.0, 1.0, 3.0, 4.0]
 
 
-def test_a_fold_gives_every_pixel_of_a_square_its_own_logit():
-    """A network whose every convolution hands its centre on says of each pixel what it was."""
+def test_pixel_unshuffle_gives_every_pixel_of_a_square_its_own_logit():
+    """A network whose convolutions all pass on their centre returns each pixel as it was."""
     network = UNet(2, 1, 1, (4, 4), pixel_unshuffle=2, dropout=0.0)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -198,8 +199,14 @@ def test_a_fold_gives_every_pixel_of_a_square_its_own_logit():
     ("arguments", "message"),
     [
         ({"pixel_unshuffle": 3}, r"^pixel_unshuffle: found 3, expected one of 1, 2, 4"),
-        ({"pixel_unshuffle": 2, "spatial_dims": 3}, r"^pixel_unshuffle: found 2, expected one of 1;"),
-        ({"pixel_unshuffle": 2, "padding": "valid"}, r"^pixel_unshuffle: found 2, expected one of 1;"),
+        (
+            {"pixel_unshuffle": 2, "spatial_dims": 3},
+            r"^pixel_unshuffle: found 2, expected one of 1;",
+        ),
+        (
+            {"pixel_unshuffle": 2, "padding": "valid"},
+            r"^pixel_unshuffle: found 2, expected one of 1;",
+        ),
         ({"features": (8,)}, r"^UNet features: found 1 in \(8,\), expected at least 2"),
         ({"norm": "bach"}, r"^norm: found 'bach', expected one of None, 'batch'"),
         ({"act": "rely"}, r"^act: found 'rely', expected one of 'relu'"),

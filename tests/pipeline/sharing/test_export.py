@@ -9,12 +9,13 @@ import yaml
 from PIL import Image
 
 from pipeline import cli
+from pipeline.inference.trained_model import save_model
 from pipeline.networks import UNet, UNetPlusPlus
 from tests.conftest import ROOT
 
 CONFIGS = ROOT / "bundles" / "membranes" / "configs"
 KINDS = {
-    "UNet": (UNet, {"features": [4, 8, 8], "fold": 2, "norm": "batch"}),
+    "UNet": (UNet, {"features": [4, 8, 8], "pixel_unshuffle": 2, "norm": "batch"}),
     "UNetPlusPlus": (UNetPlusPlus, {"features": [4, 4, 8], "deep_supervision": True}),
 }
 
@@ -23,10 +24,10 @@ KINDS = {
 def model(request, tmp_path):
     """A bundle's folder, an overlay with a small network, and its weights."""
     network, arguments = KINDS[request.param]
-    known = {"spatial_dims": 2, "in_channels": 1, "out_channels": 1, **arguments}
+    arguments = {"spatial_dims": 2, "in_channels": 1, "out_channels": 1, **arguments}
     torch.manual_seed(0)
-    torch.save(network(**known).state_dict(), tmp_path / "model.pt")
-    definition = {"_target_": f"pipeline.networks.{request.param}", **known, "_mode_": "default"}
+    save_model(tmp_path / "model.pt", network(**arguments).state_dict(), bundle="made")
+    definition = {"_target_": f"pipeline.networks.{request.param}", **arguments, "_mode_": "default"}
     config = yaml.safe_load((CONFIGS / "train.yaml").read_text()) | {"network_def": definition}
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "train.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -54,7 +55,7 @@ def test_every_format_agrees_with_the_network_on_real_tiles(model, real_data, ca
     formats = {"torchscript", "onnx", "torch_export"}
     levels = {"", " level 1"} if kind == "UNetPlusPlus" else {""}
     assert set(found["differences"]) == {name + level for name in formats for level in levels}
-    assert all(0 <= each <= found["tolerance"] for each in found["differences"].values())
+    assert all(0 <= value <= found["tolerance"] for value in found["differences"].values())
     written = {path.name for path in (folder / "out").iterdir()}
     assert {"model.ts", "model.onnx", "model.pt2"} <= written
     assert ("model_level_1.onnx" in written) == (kind == "UNetPlusPlus")
@@ -93,8 +94,8 @@ def test_wrong_calls(model, tmp_path, capsys):
     Image.new("L", (5, 5)).save(folder / "small" / "dot.png")
     assert export(folder, folder / "small") == 1
     assert "dot.png: smaller than" in capsys.readouterr().err
-    assert export(folder, folder / "small", "--overlay", str(folder / "none.yaml")) == 1
-    assert "none.yaml: no such config" in capsys.readouterr().err
+    assert export(folder, folder / "small", "--with", str(folder / "none.yaml")) == 1
+    assert "none.yaml: no such overlay" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -3,19 +3,20 @@
 import re
 
 import pytest
-from monai.bundle import ConfigParser
 
 from pipeline.sharing.configs import judge_config
+from pipeline.bundle.bundle import shared_overlays
+from pipeline.bundle.check import config_errors
 from pipeline.bundle.flatten import dump, flatten
 from pipeline.sharing.packed_configs import packed_configs
 from pipeline.sharing.policy import read_policy
 from pipeline.sharing.strict import strict_yaml
-from pipeline.bundle.check import mistakes
 from tests.conftest import ROOT
 
 OVERLAYS = ("evaluate.yaml", "explain.yaml", "inference.yaml", "multi_gpu.yaml")
 NOT_SHARED = {"pipeline.papers.measure.measure"}
 """What papers measure beside an evaluation."""
+PREPARE = {"_target_": "pipeline.bundle.prepare", "seed": "@seed", "threads": "@threads"}
 
 
 def flattened():
@@ -24,9 +25,9 @@ def flattened():
         experiments = [
             path
             for path in sorted(configs.glob("experiments/**/*.yaml"))
-            if path.name != "evaluate.yaml" and "laptop" not in path.parts
+            if path.name != "evaluate.yaml" and "reduced" not in path.parts
         ]
-        overlays = [configs / name for name in OVERLAYS]
+        overlays = [*(configs / name for name in OVERLAYS), *sorted(shared_overlays().iterdir())]
         for more in ([], *([path] for path in (*overlays, *experiments))):
             yield flatten([configs / "train.yaml", *more])
 
@@ -49,17 +50,17 @@ def judged():
         read = strict_yaml(dump(config, "a title"), "x.yaml")
         assert read == config
         found += judge_config(read, "x.yaml", read_policy())
-    for name, content in (each for configs in packed() for each in configs.items()):
+    for name, content in (item for configs in packed() for item in configs.items()):
         found += judge_config(strict_yaml(content, name), name, read_policy())
     return found
 
 
 def test_our_bundles_and_experiments_are_accepted(judged):
-    assert {(each.text, each.refused) for each in judged if each.refused} == set()
+    assert {(value.text, value.refused) for value in judged if value.refused} == set()
 
 
 def test_the_list_of_targets_is_no_longer_than_needed(judged):
-    needed = {each.text for each in judged if each.kind == "target"}
+    needed = {value.text for value in judged if value.kind == "target"}
     templates = (ROOT / "pipeline/planning/templates").glob("*.jinja")
     text = "\n".join(path.read_text("utf-8") for path in templates)
     planned = {
@@ -71,8 +72,8 @@ def test_the_list_of_targets_is_no_longer_than_needed(judged):
 def test_a_flat_config_stands_alone(judged):
     for config in flattened():
         assert "initialize" not in config
-        assert config["run"][0] == {"_target_": "pipeline.training.one_line_errors"}
-    assert {each.kind for each in judged} == {"target", "expression", "path"}
+        assert config["run"][0] == PREPARE
+    assert {value.kind for value in judged} == {"target", "expression", "path"}
 
 
 @pytest.mark.parametrize(("file", "steps"), [("train", "training"), ("evaluate", "evaluating")])
@@ -86,4 +87,4 @@ def test_no_packed_config_holds_a_key_that_nothing_uses():
     for configs in packed():
         read = {name: strict_yaml(content, name) for name, content in configs.items()}
         for name, config in read.items():
-            assert list(mistakes(ConfigParser(config), read["configs/train.yaml"])) == [], name
+            assert list(config_errors(config, read["configs/train.yaml"])) == [], name

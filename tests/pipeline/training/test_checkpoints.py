@@ -5,7 +5,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
-from pipeline.networks.weights import read_checkpoint
+from pipeline.inference.trained_model import read_checkpoint
 from pipeline.training.checkpoints import KeepEpochs, write_tensors
 
 OLD, NEW = {"w": torch.zeros(1)}, {"w": torch.ones(10_000)}

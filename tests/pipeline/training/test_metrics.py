@@ -2,7 +2,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from pipeline.training import image_metrics
+from pipeline.training.metrics import image_metrics
 
 TRUTH = torch.tensor([[[[1.0, 1, 0, 0]]], [[[1.0, 0, 0, 0]]]])
 LOGITS = torch.tensor([[[[3.0, -1, 2, -2]]], [[[0.5, -9, -9, -9]]]])

@@ -2,8 +2,14 @@ import pytest
 import torch
 from monai.engines import SupervisedTrainer
 
-from pipeline.losses import PixelWeightedBCELoss
-from pipeline.training import EvaluationLoss, weighted_iteration
+from pipeline.losses import (
+    BCEDiceLoss,
+    DeepSupervisionLoss,
+    PixelWeightedBCELoss,
+    UNet3PlusLoss,
+)
+from pipeline.training.metrics import EvaluationLoss
+from pipeline.training.weight_map import takes_weights, weighted_iteration
 
 
 def batch(**more):
@@ -35,8 +41,24 @@ def test_the_map_reaches_the_loss():
     assert trained_bias(batch(weight=weight)) == pytest.approx(-(1 / 2 - 5 / 2) / 2)
 
 
-def test_a_batch_without_a_map_is_trained_as_ever():
+def test_a_batch_without_a_map_has_no_weights():
     assert trained_bias(batch()) == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "weighted"),
+    [
+        (PixelWeightedBCELoss(), True),
+        (BCEDiceLoss(), True),
+        (UNet3PlusLoss(2), False),
+        (torch.nn.BCEWithLogitsLoss(), False),
+        (DeepSupervisionLoss(BCEDiceLoss(), [1.0]), True),
+        (DeepSupervisionLoss(UNet3PlusLoss(2), [1.0]), False),
+        (lambda prediction, truth: prediction, False),
+    ],
+)
+def test_a_loss_that_takes_no_weights_is_trained_without_them(loss, weighted):
+    assert takes_weights(loss) == weighted
 
 
 def test_the_validation_loss_takes_the_map_too():

@@ -1,5 +1,6 @@
 import pytest
-from monai.bundle import ConfigWorkflow
+
+from pipeline.bundle import Bundle
 
 
 @pytest.fixture
@@ -14,8 +15,7 @@ def start(bundle, phantom, small, tmp_path):
             **small,
             **{key.replace("__", "#"): value for key, value in overrides.items()},
         }
-        files = [str(bundle / "train.yaml"), *(str(o) for o in overlays)]
-        workflow = ConfigWorkflow(files, run_id=run_id, workflow_type="train", **settings)
+        workflow = Bundle(bundle.parent, overlays, settings).workflow(run_id)
         workflow.initialize()
         return workflow
 

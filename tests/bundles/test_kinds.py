@@ -1,0 +1,56 @@
+"""Every overlay of a network, and every run, on every kind of bundle."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.bundle import Bundle
+from pipeline.bundle.bundle import overlay_names
+from tests.bundles.kinds import KINDS, PATCHES, SMALL, new_bundle
+
+FIVE_LEVELS = {"network_def#features": [2, 2, 2, 2, 2]}
+OWN = {
+    "unet3plus": FIVE_LEVELS | {"network_def#skip_channels": 2},
+    "unetpp_deep_supervision": {"network_def#features": [2, 2, 2, 2, 2]},
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def planned(request, tmp_path_factory) -> tuple[Path, dict]:
+    root = tmp_path_factory.mktemp("kind")
+    bundle = new_bundle(root, request.param)
+    places = {"models_dir": str(root / "models"), "tracking_dir": str(root / "mlruns")}
+    return bundle, {**places, **SMALL, **PATCHES[int(request.param[0])]}
+
+
+@pytest.mark.parametrize("overlay", overlay_names())
+def test_every_network_trains_on_every_kind(planned, overlay, tmp_path):
+    bundle, settings = planned
+    own = {**settings, "models_dir": str(tmp_path / "models"), **OWN.get(overlay, {})}
+    Bundle(bundle, [overlay], own).run("training")
+    assert (tmp_path / "models" / "model.pt").is_file()
+
+
+def test_every_run_of_every_kind(planned, tmp_path):
+    bundle, settings = planned
+    Bundle(bundle, overrides=settings).run("training")
+    for run, more in {
+        "evaluating": {"output_dir": str(tmp_path / "eval")},
+        "explaining": {
+            "output_dir": str(tmp_path / "why"),
+            "case_settings#occlusion#size": 10,
+            "latent_settings#clusters": 2,
+        },
+        "inferring": {
+            "output_dir": str(tmp_path / "out"),
+            "image_dir": str(bundle.parent / "images"),
+        },
+    }.items():
+        Bundle(bundle, overrides={**settings, **more}).run(run)
+    summary = json.loads((tmp_path / "eval" / "summary.json").read_text())
+    assert summary["test"]["dice"]["n"] >= 1
+    assert json.loads((tmp_path / "why" / "explanation.json").read_text())["cases"]
+    report = json.loads((tmp_path / "out" / "run_report.json").read_text())
+    assert report["images"] == 6
+    assert report["threshold"] == summary["operating_point"]["threshold"]

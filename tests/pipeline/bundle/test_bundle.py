@@ -1,0 +1,84 @@
+import os
+import re
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from pipeline.bundle import Bundle, bundle as module
+from tests.conftest import ROOT
+
+
+def test_a_termination_ends_the_run_that_was_begun(tmp_path):
+    ended = tmp_path / "ended"
+    child = (
+        "import pathlib, signal, sys, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({str(ended)!r}).touch(), "
+        "sys.exit(1)))\n"
+        f"pathlib.Path({str(tmp_path / 'begun')!r}).touch()\n"
+        "time.sleep(60)\n"
+    )
+
+    def terminate_once_begun():
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        threading.Thread(target=terminate_once_begun, daemon=True).start()
+        with pytest.raises(SystemExit):
+            module._exit_code([sys.executable, "-c", child])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.exists()
+
+
+@pytest.fixture
+def membranes():
+    return Bundle(ROOT / "bundles" / "membranes")
+
+
+def test_the_configs_of_a_run_are_laid_over_each_other_in_order(membranes):
+    further = membranes.configs / "experiments" / "membranes" / "evaluate.yaml"
+    names = [path.name for path in membranes.with_overlay("unetpp").files("evaluating", further)]
+    assert names == ["train.yaml", "unetpp.yaml", "evaluate.yaml", "evaluate.yaml"]
+    assert [path.name for path in membranes.files("training")] == ["train.yaml"]
+
+
+def test_a_whole_config_stands_alone(membranes, tmp_path):
+    (tmp_path / "configs").mkdir()
+    for name in ("train", "inference"):
+        (tmp_path / "configs" / f"{name}.yaml").write_text("bundle_root: here\n")
+    packed = Bundle(tmp_path)
+    assert packed.files("inferring") == [tmp_path / "configs" / "inference.yaml"]
+    with pytest.raises(ValueError, match=r"inference\.yaml: is whole; it takes no overlay"):
+        packed.with_overlay("unetpp").files("inferring")
+
+
+def test_the_command_does_the_same(membranes):
+    command = membranes.with_overrides({"max_epochs": 5, "resume": None}).command("training")
+    assert command == (
+        f"python -m monai.bundle run training --config_file {membranes.configs}/train.yaml "
+        "--max_epochs 5 --resume None"
+    )
+    command = membranes.with_overlay("elastic").command("training")
+    assert f"--config_file \"['{membranes.configs}/train.yaml','" in command
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda b: b.with_overlay("unetp"), "no such overlay; did you mean 'unetpp'?"),
+        (lambda b: b.with_overlay("gone.yaml"), "gone.yaml: no such overlay"),
+        (lambda b: b.files("train"), "train: no such run; did you mean 'training'?"),
+        (lambda b: b.with_overrides({"seed": 1}).with_places({"seed": 2}), "--set seed: the comm"),
+        (lambda b: Bundle(b.configs), "give the folder of a bundle, as bundles/membranes"),
+        (lambda b: b.files("training", b.folder / "no.yaml"), "no.yaml: no such config"),
+    ],
+)
+def test_user_errors(membranes, call, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
+        call(membranes)
