@@ -7,7 +7,8 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import FrameType, TracebackType
 
 SOURCES = ("pipeline", "transforms")
@@ -26,6 +27,9 @@ TRACEBACK = "UNET_SCHOOL_TRACEBACK"
 """Environment variable: set to 1, every error shows its stack trace."""
 
 
+Explain = Callable[[BaseException], str | None]
+
+
 def one_line_errors() -> None:
     """Show a user's error as one line, and exit with 1.
 
@@ -34,13 +38,18 @@ def one_line_errors() -> None:
     run ends properly.
     """
     main = sys.modules["__main__"].__spec__
-    if main is not None and main.name.startswith("monai.bundle"):
+    installed = isinstance(sys.excepthook, partial)
+    if main is not None and main.name.startswith("monai.bundle") and not installed:
         show_one_line()
 
 
-def show_one_line() -> None:
-    """Show errors of this process as one line from now on; exit properly when terminated."""
-    sys.excepthook = _hook
+def show_one_line(explain: Explain = lambda error: None) -> None:
+    """Show errors of this process as one line from now on; exit properly when terminated.
+
+    Args:
+        explain: returns the line for an error that :func:`error_line` has none for.
+    """
+    sys.excepthook = partial(_hook, explain)
     exit_when_terminated()
 
 
@@ -72,7 +81,7 @@ def error_line(error: BaseException) -> str | None:
             return f"tracking database: {cause}; make room, or give another --tracking_dir"
         if isinstance(cause, Exception) and _stated_by_us(cause.__traceback__):
             return str(cause)
-    return _component_line(causes) or _override_line(causes)
+    return _component_line(causes)
 
 
 def _component_line(causes: Sequence[BaseException]) -> str | None:
@@ -87,26 +96,18 @@ def _component_line(causes: Sequence[BaseException]) -> str | None:
     return None
 
 
-def _override_line(causes: Sequence[BaseException]) -> str | None:
-    """The line for an override that MONAI could not merge, since its parent does not exist."""
-    for cause in causes:
-        trace = cause.__traceback__
-        while isinstance(cause, KeyError) and trace is not None:
-            override = trace.tb_frame.f_locals.get("override")
-            if trace.tb_frame.f_code.co_name == "__init__" and isinstance(override, dict):
-                keys = ", ".join(f"--{key}" for key in override if "#" in key or "::" in key)
-                return f"{keys}: {cause.args[0]}: the config has no such key"
-            trace = trace.tb_next
-    return None
-
-
 def wants_traceback() -> bool:
     """Tell whether the environment asks for stack traces."""
     return os.environ.get(TRACEBACK) == "1"
 
 
-def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    line = None if wants_traceback() else error_line(error)
+def _hook(
+    explain: Explain,
+    kind: type[BaseException],
+    error: BaseException,
+    trace: TracebackType | None,
+) -> None:
+    line = None if wants_traceback() else error_line(error) or explain(error)
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     elif line is not None:

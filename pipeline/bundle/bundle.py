@@ -1,6 +1,7 @@
 """A bundle: its folder, overlays and overrides; the one place that knows which configs make a run."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -69,6 +70,10 @@ class Bundle:
     def name(self) -> str:
         """The name of the folder."""
         return self.folder.resolve().name
+
+    def is_packed(self) -> bool:
+        """Whether it was packed, so that its configs are whole and its source lies beside them."""
+        return (self.folder / "pipeline").is_dir()
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> "Bundle":
         """Return the same bundle with further overrides."""
@@ -191,7 +196,10 @@ class Bundle:
         )
         module = ["-m", "pipeline.bundle.start"]
         arguments = absolute.arguments(run, *(path.resolve() for path in further))
-        if _exit_code([sys.executable, *module, *arguments]):
+        source = os.pathsep.join([str(absolute.folder), os.environ.get("PYTHONPATH", "")])
+        # a packed bundle brings the source that it runs with
+        environment = {**os.environ, "PYTHONPATH": source} if self.is_packed() else None
+        if _exit_code([sys.executable, *module, *arguments], environment):
             where = self.overrides.get("models_dir", self.configs)
             raise ValueError(f"{where}: {run} stopped; mend what it says above, and run this again")
 
@@ -237,8 +245,8 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if easy else shlex.quote(word)
 
 
-def _exit_code(command: Sequence[str]) -> int:
-    with subprocess.Popen(command) as process:
+def _exit_code(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    with subprocess.Popen(command, env=environment) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:  # the terminal has interrupted the run as well

@@ -31,7 +31,6 @@ from pipeline.networks import UNet, bottleneck_of, check_feature_names
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import find_evaluation
 
-
 NO_COLUMNS = {"image", "split", "patient"}
 """Keys of an image that never group images."""
 
@@ -167,9 +166,7 @@ def _record(run: Run, files: Sequence[Path], explanation: Mapping[str, Any]) -> 
             run.log_metrics({f"explain_{name}": sum(values) / len(values)})
     for row in explanation["latent"].get("agreement", ()):
         # MLflow allows few characters in a name
-        run.log_metrics(
-            {f"explain_ami_{re.sub(r'[^0-9A-Za-z]+', '_', row['groups'])}": row["ami"]}
-        )
+        run.log_metrics({f"explain_ami_{re.sub(r'[^0-9A-Za-z]+', '_', row['groups'])}": row["ami"]})
     for path in files:
         run.log_artifact(path)
 
@@ -185,8 +182,8 @@ def _format_summary(explanation: Mapping[str, Any], out: Path, run: Run) -> str:
     lines += [explanation["without_groups"]] if explanation["without_groups"] else []
     for row in explanation["latent"].get("agreement", ()):
         lines.append(
-            f"clusters and {row['groups']}: adjusted mutual information {row['ami']:.3f}, by chance "
-            f"{row['chance_low']:.3f} to {row['chance_high']:.3f}, p = {row['p']:.3g}"
+            f"clusters and {row['groups']}: adjusted mutual information {row['ami']:.3f}, by "
+            f"chance {row['chance_low']:.3f} to {row['chance_high']:.3f}, p = {row['p']:.3g}"
         )
     if table:
         total, distinct = (sum(row[name] for row in table) for name in ("channels", "distinct"))

@@ -1,4 +1,4 @@
-"""Explaining the latent space: clusters of all images, and whether they know of the groups."""
+"""Explanation of the latent space: clusters of all images, and their agreement with groups."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,32 +11,38 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 from tqdm import tqdm
 
-from pipeline.metrics.statistics import holm, patients_of
-from pipeline.explanation.latent import Clusters, agreement, cluster, content, coordinates
+from pipeline.explanation.case_explanation import ExplanationPart
+from pipeline.explanation.images import Images
+from pipeline.explanation.latent import (
+    Clusters,
+    cluster,
+    cluster_agreement,
+    content,
+    coordinates,
+)
 from pipeline.explanation.pictures import (
     Panel,
-    as_pixels,
+    as_grey,
     latent_scatter,
     panels,
     silhouette_curve,
 )
+from pipeline.metrics.statistics import holm, patients_of
 from pipeline.networks import bottleneck_of, feature_maps
-from pipeline.explanation.case_explanation import Explained
-from pipeline.explanation.images import Images
 
-SHOWN = 6
-"""Images nearest to each centre that are drawn."""
+NEAREST_IMAGES = 6
+"""Images that are drawn of each cluster, the nearest to its centre."""
 POOLS: dict[int, Callable[..., Tensor]] = {2: adaptive_avg_pool2d, 3: adaptive_avg_pool3d}
 
 
 class LatentSettings(NamedTuple):
-    """How images are clustered.
+    """Settings of the clusters of images.
 
     Attributes:
-        layer: what enters it is an image's latent; None: the bottleneck.
-        clusters: how many.
-        grid: sides to which latents are averaged; None: as they are, for images of one size.
-        seed: of K-means and of the shuffles.
+        layer: name of the layer whose input is an image's latent; None: the bottleneck.
+        clusters: number of clusters.
+        grid: sides to which latents are averaged; None: no averaging, for images of one size.
+        seed: seed of K-means and of the shuffles.
     """
 
     layer: str | None = None
@@ -47,42 +53,42 @@ class LatentSettings(NamedTuple):
 
 def explain_latent(
     network: torch.nn.Module, images: Images, columns: Sequence[str], settings: LatentSettings
-) -> Explained:
+) -> ExplanationPart:
     """Cluster the latents of all images and compare the clusters with the groups.
 
     Raises:
-        ValueError: latents of different sizes, or alike, a grid of other dimensions, or a patient
-            of several groups.
+        ValueError: latents of different sizes, or all equal, a grid of other dimensions, or a
+            patient of several groups.
     """
-    known = images.columns()
+    rows = images.columns()
     layer = settings.layer or bottleneck_of(network)
     places = coordinates(_latents(network, images, layer, settings.grid))
-    found = cluster(places, settings.clusters, settings.seed)
-    groups = [" / ".join(str(row[name]) for name in columns) for row in known]
+    clusters = cluster(places, settings.clusters, settings.seed)
+    groups = [" / ".join(str(row[name]) for name in columns) for row in rows]
     silhouettes = [
-        {"clusters": k, "silhouette": round(value, 4)} for k, value in found.silhouettes.items()
+        {"clusters": k, "silhouette": round(value, 4)} for k, value in clusters.silhouettes.items()
     ]
-    tables = {"latent_images": _image_table(known, found, places), "silhouettes": silhouettes}
-    numbers: dict[str, Any] = {
+    tables = {"latent_images": _image_table(rows, clusters, places), "silhouettes": silhouettes}
+    summary: dict[str, Any] = {
         "layer": layer,
-        "images": len(known),
-        "clusters": [len(each) for each in found.nearest],
+        "images": len(rows),
+        "clusters": [len(members) for members in clusters.nearest],
         "silhouettes": silhouettes,
     }
     if columns:
-        tables["latent_clusters"] = _content_table(found, groups)
-        numbers["content"] = tables["latent_clusters"]
-        numbers["agreement"] = _agreements(found, known, columns, groups, settings.seed)
-        tables["latent_agreement"] = numbers["agreement"]
+        tables["latent_clusters"] = _content_table(clusters, groups)
+        summary["content"] = tables["latent_clusters"]
+        summary["agreement"] = _agreement_table(clusters, rows, columns, groups, settings.seed)
+        tables["latent_agreement"] = summary["agreement"]
     pictures = {
-        "latent": latent_scatter(places, found, groups),
-        "silhouettes": silhouette_curve(found.silhouettes, settings.clusters),
-        "nearest": _nearest(images, known, found),
+        "latent": latent_scatter(places, clusters, groups),
+        "silhouettes": silhouette_curve(clusters.silhouettes, settings.clusters),
+        "nearest": _nearest_images(images, rows, clusters),
     }
     embedded = _umap(places, settings.seed)
     if embedded is not None:
-        pictures["latent_umap"] = latent_scatter(embedded, found, groups, "UMAP")
-    return Explained({"latent": numbers}, tables, pictures)
+        pictures["latent_umap"] = latent_scatter(embedded, clusters, groups, "UMAP")
+    return ExplanationPart({"latent": summary}, tables, pictures)
 
 
 def _latents(
@@ -97,83 +103,89 @@ def _latents(
             map_ = _averaged(map_, grid)
         if not i:
             shape = tuple(map_.shape)
-            found = np.empty((len(images), map_.numel()), np.float32)
+            latents = np.empty((len(images), map_.numel()), np.float32)
         if tuple(map_.shape) != shape:
-            sides = ",".join(["8"] * (map_.ndim - 1))
+            sides = ", ".join(["8"] * (map_.ndim - 1))
             raise ValueError(
-                f"latents of several sizes, as {shape[1:]} and {tuple(map_.shape[1:])}, since the "
-                f'images are of several sizes; average each to one: --latent_grid "[{sides}]"'
+                f"latent_settings#grid: found latents of {shape[1:]} and {tuple(map_.shape[1:])}, "
+                f"since images differ in size; give a grid to average them to, as [{sides}]"
             )
-        found[i] = map_.flatten().numpy()
-    return found
+        latents[i] = map_.flatten().numpy()
+    return latents
 
 
 def _averaged(map_: Tensor, grid: Sequence[int]) -> Tensor:
     if len(grid) != map_.ndim - 1:
         raise ValueError(
-            f"latent_grid: found {list(grid)}, expected {map_.ndim - 1} sides, as many as an image"
+            f"latent_settings#grid: found {list(grid)}, expected {map_.ndim - 1} sides, as many as "
+            "an image has"
         )
     return POOLS[map_.ndim - 1](map_, tuple(grid))
 
 
 def _image_table(
-    known: Sequence[dict[str, Any]], found: Clusters, places: NDArray[np.float64]
+    rows: Sequence[dict[str, Any]], clusters: Clusters, places: NDArray[np.float64]
 ) -> list[dict[str, Any]]:
-    rank = {image: place for each in found.nearest for place, image in enumerate(each, start=1)}
+    rank = {
+        image: place for members in clusters.nearest for place, image in enumerate(members, start=1)
+    }
     return [
         {
             **row,
-            "cluster": int(found.of_image[i]) + 1,
+            "cluster": int(clusters.of_image[i]) + 1,
             "place_from_centre": rank[i],
             "axis_1": round(float(places[i, 0]), 4),
             "axis_2": round(float(places[i, 1]), 4) if places.shape[1] > 1 else 0.0,
         }
-        for i, row in enumerate(known)
+        for i, row in enumerate(rows)
     ]
 
 
-def _content_table(found: Clusters, groups: Sequence[str]) -> list[dict[str, Any]]:
-    sizes = [len(each) for each in found.nearest]
+def _content_table(clusters: Clusters, groups: Sequence[str]) -> list[dict[str, Any]]:
+    sizes = [len(members) for members in clusters.nearest]
     return [
         {
             "group": group,
             **{f"cluster {i + 1}": n for i, n in enumerate(counts)},
             **{f"ratio {i + 1}": round(n / sizes[i], 3) for i, n in enumerate(counts)},
         }
-        for group, counts in content(found, groups).items()
+        for group, counts in content(clusters, groups).items()
     ]
 
 
-def _agreements(
-    found: Clusters,
-    known: Sequence[dict[str, Any]],
+def _agreement_table(
+    clusters: Clusters,
+    rows: Sequence[dict[str, Any]],
     columns: Sequence[str],
     groups: Sequence[str],
     seed: int,
 ) -> list[dict[str, Any]]:
-    asked = {name: [row[name] for row in known] for name in columns}
+    """Return the agreement with each column and with all of them; p is corrected (Holm)."""
+    groupings = {name: [row[name] for row in rows] for name in columns}
     if len(columns) > 1:
-        asked[" x ".join(columns)] = list(groups)
-    patients = patients_of(known)
-    each = [agreement(found, values, patients, seed=seed) for values in asked.values()]
-    corrected = holm([one.p for one in each])
+        groupings[" x ".join(columns)] = list(groups)
+    patients = patients_of(rows)
+    agreements = [
+        cluster_agreement(clusters, values, patients, seed=seed) for values in groupings.values()
+    ]
+    corrected = holm([agreement.p for agreement in agreements])
     return [
-        {"groups": name, **{k: round(v, 4) for k, v in one._replace(p=p)._asdict().items()}}
-        for name, one, p in zip(asked, each, corrected, strict=True)
+        {"groups": name, **{k: round(v, 4) for k, v in agreement._replace(p=p)._asdict().items()}}
+        for name, agreement, p in zip(groupings, agreements, corrected, strict=True)
     ]
 
 
-def _nearest(images: Images, known: Sequence[dict[str, Any]], found: Clusters) -> Figure:
-    rows = []
-    for number, members in enumerate(found.nearest, start=1):
-        some = [images[known[i]["image"]] for i in members[:SHOWN]]
-        tiles = [Panel(image.name[:24], as_pixels(image.pixels)) for image in some]
-        rows.append((f"cluster {number}\n{len(members)} images", tiles))
-    return panels(rows)
+def _nearest_images(images: Images, rows: Sequence[dict[str, Any]], clusters: Clusters) -> Figure:
+    drawn = []
+    for number, members in enumerate(clusters.nearest, start=1):
+        nearest = [images[rows[i]["image"]] for i in members[:NEAREST_IMAGES]]
+        tiles = [Panel(image.name[:24], as_grey(image.pixels)) for image in nearest]
+        drawn.append((f"cluster {number}\n{len(members)} images", tiles))
+    return panels(drawn)
 
 
 def _umap(places: NDArray[np.float64], seed: int) -> NDArray[np.float64] | None:
-    """Two dimensions by UMAP, where it is installed."""
+    """Return two dimensions by UMAP; None: it is not installed."""
     try:
         from umap import UMAP
     except ImportError:

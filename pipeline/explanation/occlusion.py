@@ -1,4 +1,4 @@
-"""Which regions a segmentation depends on: each is hidden in turn, and the harm is measured."""
+"""The occlusion test: each region of an image is hidden in turn and the harm is measured."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -12,25 +12,26 @@ from torch import Tensor
 from tqdm import tqdm
 
 FILLS = ("noise", "mean", "blur")
-"""What can stand where a region is hidden."""
-SEVERAL = 16
-"""Hidden versions that pass the network at a time."""
+"""Contents that can replace a hidden region."""
+BATCH_SIZE = 16
+"""Images with a hidden region that pass through the network at a time."""
 
 Harm = Callable[[Tensor], float]
-"""How bad the logits ``(1, K, *spatial)`` of a hidden version are."""
+"""Measure of how bad the logits ``(1, K, *spatial)`` of an image with a hidden region are."""
 
 
 class Occlusion(NamedTuple):
-    """How regions are hidden.
+    """Settings of the occlusion test.
 
     Attributes:
-        size: side of the square (cube) that is hidden, in pixels of the network's image.
-        stride: from one to the next; None: the size, so that they tile the image.
-        fill: ``noise`` (normal, of the image's own mean and deviation), ``mean`` (the image's), or
-            ``blur`` (the image through a Gaussian as wide as half the size).
-        draws: how many fills are averaged; only noise differs between them.
-        seed: of the noise.
-        batch: hidden versions that pass the network at a time.
+        size: side of the hidden square (cube) in pixels of the network's image.
+        stride: pixels from one region to the next; None: the size, so that regions tile the image.
+        fill: content of the hidden region: ``noise`` (normal, with the image's mean and deviation),
+            ``mean`` (the image's mean), or ``blur`` (the image, blurred by a Gaussian with a sigma
+            of half the size).
+        draws: number of fills to average over; only noise differs between them.
+        seed: seed of the noise.
+        batch: number of images with a hidden region that pass through the network at a time.
     """
 
     size: int = 14
@@ -38,7 +39,7 @@ class Occlusion(NamedTuple):
     fill: str = "noise"
     draws: int = 1
     seed: int = 0
-    batch: int = SEVERAL
+    batch: int = BATCH_SIZE
 
 
 def occlusion_map(
@@ -48,7 +49,7 @@ def occlusion_map(
     occlusion: Occlusion,
     progress: str | None = None,
 ) -> Tensor:
-    r"""Hide each region of an image in turn and return by how much that harms the prediction.
+    r"""Hide each region of an image in turn and return how much that harms the prediction.
 
     .. math:: H(r) = h(f(x_r)) - h(f(x))
 
@@ -56,26 +57,27 @@ def occlusion_map(
     :math:`h` the harm. With the training loss as harm and noise as fill it is the occlusion test of
     "A look into U-Net" (its section 6.3), which hides each 14 x 14 region of a 512 x 512 image.
 
-    Unlike :class:`monai.visualize.OcclusionSensitivity`, which expects class scores, it takes the
-    whole predicted map, measures it against the truth, and fills with seeded noise.
+    Unlike :class:`monai.visualize.OcclusionSensitivity`, which expects class scores, this function
+    takes the whole predicted map, measures it against the truth, and fills with seeded noise.
 
     Args:
-        predict: images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
+        predict: function from images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
         image: ``(C, *spatial)`` as the network takes it.
-        harm: of logits ``(1, K, *spatial)``; see :func:`loss_against` and :func:`change_from`.
-        occlusion: how regions are hidden.
-        progress: what to call the work on a progress bar; None: no bar.
+        harm: measure of logits ``(1, K, *spatial)``; see :func:`loss_against` and
+            :func:`change_from`.
+        occlusion: settings of the test.
+        progress: title of a progress bar; None: no bar.
 
     Returns:
-        ``spatial``, on the image's device: the mean harm of the regions that a pixel lies in.
-        Positive where hiding makes things worse.
+        ``spatial``, on the image's device: the mean harm over the regions that hold a pixel.
+        Positive where hiding makes the prediction worse.
 
     Raises:
-        ValueError: a region larger than the image, an unknown fill, or a size, stride, number of
+        ValueError: a region larger than the image, an unknown fill, a size, stride, number of
             draws or batch below one, or a stride that leaves pixels unhidden.
 
     Example:
-        A network that looks at one corner alone:
+        A network that uses one corner alone:
 
         >>> def corner(images):
         ...     seen = torch.zeros_like(images)
@@ -83,8 +85,8 @@ def occlusion_map(
         ...     return seen
         >>> image = torch.arange(64.0).reshape(1, 8, 8)
         >>> harm = change_from(corner(image[None]))
-        >>> found = occlusion_map(corner, image, harm, Occlusion(size=4, fill="mean"))
-        >>> (found > 0).nonzero().amax(0).tolist(), (found[4:] == 0).all().item()
+        >>> harm_map = occlusion_map(corner, image, harm, Occlusion(size=4, fill="mean"))
+        >>> (harm_map > 0).nonzero().amax(0).tolist(), (harm_map[4:] == 0).all().item()
         ([3, 3], True)
     """
     check_occlusion(occlusion, image.shape[1:])
@@ -101,49 +103,49 @@ def occlusion_map(
         plain = harm(predict(image[None]))
 
     def harms_of(job: tuple[Tensor, Sequence[tuple[slice, ...]]]) -> list[float]:
-        fill, some = job
-        hidden = image.repeat(len(some), *(1 for _ in image.shape))
-        for version, region in zip(hidden, some, strict=True):
+        fill, batch = job
+        hidden = image.repeat(len(batch), *(1 for _ in image.shape))
+        for version, region in zip(hidden, batch, strict=True):
             version[region] = fill[region]
         with torch.inference_mode():
             return [harm(logits[None]) - plain for logits in predict(hidden)]
 
     with _workers(image.device) as pool:
-        # None: on a terminal alone, for a log would hold every step
-        silent = None if progress else True
-        done = tqdm(pool.map(harms_of, work), progress, len(work), leave=False, disable=silent)
-        for (_, some), harms in zip(work, done, strict=True):
-            for region, value in zip(some, harms, strict=True):
+        # None: a bar on a terminal alone, since a log would hold every step
+        no_bar = None if progress else True
+        done = tqdm(pool.map(harms_of, work), progress, len(work), leave=False, disable=no_bar)
+        for (_, batch), harms in zip(work, done, strict=True):
+            for region, value in zip(batch, harms, strict=True):
                 total[region[1:]] += value
                 times[region[1:]] += 1
     return total / times
 
 
 def loss_against(loss: Callable[[Tensor, Tensor], Tensor], truth: Tensor) -> Harm:
-    """Return the harm that is the training loss against the truth.
+    """Return the training loss against the truth as harm.
 
     Args:
-        loss: of logits and truth.
+        loss: loss of logits and truth.
         truth: ``(K, *spatial)``.
     """
     return lambda logits: float(loss(logits, truth[None].to(logits)))
 
 
 def change_from(logits: Tensor) -> Harm:
-    """Return the harm that needs no truth: the mean change of the probabilities.
+    """Return the mean change of the probabilities as harm, which needs no truth.
 
     Args:
-        logits: ``(1, K, *spatial)`` of the image as it is.
+        logits: logits of the image with nothing hidden, ``(1, K, *spatial)``.
     """
     plain = logits.float().sigmoid()
     return lambda hidden: float((hidden.float().sigmoid() - plain).abs().mean())
 
 
 def check_occlusion(occlusion: Occlusion, sides: Sequence[int]) -> None:
-    """Refuse an occlusion that cannot be.
+    """Refuse an impossible occlusion.
 
     Raises:
-        ValueError: see :func:`occlusion_map`.
+        ValueError: a setting that :func:`occlusion_map` refuses.
     """
     for name in ("size", "stride", "draws", "batch"):
         value = getattr(occlusion, name)
@@ -161,13 +163,13 @@ def check_occlusion(occlusion: Occlusion, sides: Sequence[int]) -> None:
     if occlusion.stride is not None and occlusion.stride > occlusion.size:
         raise ValueError(
             f"occlusion stride: found {occlusion.stride}, larger than the size {occlusion.size}, "
-            "so that pixels between are never hidden; expected at most the size"
+            "which leaves pixels between regions unhidden; expected at most the size"
         )
 
 
 @contextmanager
 def _workers(device: torch.device) -> Iterator[ThreadPoolExecutor]:
-    """Threads that take a batch each, which is faster than all of them at one batch."""
+    """Start threads that take a batch each, which is faster than all of them on one batch."""
     threads = torch.get_num_threads()
     several = threads if device.type == "cpu" else 1
     try:
@@ -178,7 +180,7 @@ def _workers(device: torch.device) -> Iterator[ThreadPoolExecutor]:
 
 
 def _regions(sides: Sequence[int], occlusion: Occlusion) -> Iterator[tuple[slice, ...]]:
-    """Every region, with all channels; the last of each row ends at the border."""
+    """Yield every region, with all channels; the last of each row ends at the border."""
     stride = occlusion.stride or occlusion.size
     starts = [
         [*range(0, side - occlusion.size, stride), side - occlusion.size]  # may overlap at the end
@@ -189,7 +191,7 @@ def _regions(sides: Sequence[int], occlusion: Occlusion) -> Iterator[tuple[slice
 
 
 def _filled(image: Tensor, occlusion: Occlusion, generator: torch.Generator) -> Tensor:
-    """The image that is seen through the regions."""
+    """Return the image that replaces the hidden regions."""
     if occlusion.fill == "noise":
         noise = torch.randn(image.shape, generator=generator).to(image)
         return noise * image.std() + image.mean()

@@ -1,4 +1,4 @@
-"""The section of an explanation in the report of the evaluation that it explains."""
+"""The section of an explanation in the report of its evaluation."""
 
 import base64
 import io
@@ -15,15 +15,15 @@ BEGIN, END = "<!-- explanation -->", "<!-- end of explanation -->"
 
 
 def write_with_section(
-    path: Path, page: str, found: Mapping[str, Any], pictures: Sequence[Path]
+    path: Path, page: str, explanation: Mapping[str, Any], pictures: Sequence[Path]
 ) -> None:
-    """Write a report with the section of an explanation at its end; an older section goes.
+    """Write a report with the section of an explanation at its end, in place of an older one.
 
     Args:
-        path: of the page.
-        page: the evaluation's report.
-        found: what was found, as in ``explanation.json``.
-        pictures: files of the pictures that belong to it, each known by its stem.
+        path: file to write.
+        page: HTML of the evaluation's report.
+        explanation: content of ``explanation.json``.
+        pictures: files of its pictures; the template uses their stems as names.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.explanation", ""),
@@ -31,7 +31,7 @@ def write_with_section(
         undefined=jinja2.StrictUndefined,
     )
     section = environment.get_template("_section.html.jinja").render(
-        found=found, pictures={each.stem: _embedded(each) for each in pictures}
+        explanation=explanation, pictures={file.stem: _embedded(file) for file in pictures}
     )
     with atomic(path) as temporary:
         temporary.write_text(with_section(page, section), "utf-8")
@@ -54,7 +54,10 @@ def with_section(page: str, section: str) -> str:
 
 
 def _embedded(path: Path) -> str:
-    """A picture as a page holds it: WebP is a tenth of PNG, and the files lie beside the page."""
+    """Return a picture as base64 for the page: WebP, which is a tenth of PNG's size.
+
+    The PNG files themselves lie next to the page.
+    """
     buffer = io.BytesIO()
     Image.open(path).convert("RGB").save(buffer, format="WEBP", quality=85)
     return base64.b64encode(buffer.getvalue()).decode("ascii")

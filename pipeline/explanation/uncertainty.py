@@ -1,4 +1,4 @@
-"""Where a prediction would be another one if the image had been taken a little differently."""
+"""Uncertainty of a prediction: how much it changes if the image is taken slightly differently."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from torch import Tensor
 
 
 class Uncertainty(NamedTuple):
-    """How much a prediction depends on how the image was taken.
+    """Variation of a prediction over augmented versions of the image.
 
     Attributes:
-        deviation: ``spatial``, the standard deviation of the probabilities over the versions.
-        mean: ``(K, *spatial)``, their mean.
+        deviation: standard deviation of the probabilities over the versions, ``spatial``.
+        mean: mean of the probabilities over the versions, ``(K, *spatial)``.
     """
 
     deviation: Tensor
@@ -31,18 +31,19 @@ def uncertainty(
     versions: int = 8,
     seed: int = 0,
 ) -> Uncertainty:
-    """Predict several augmented versions of an image, turn them back, and tell how they differ.
+    """Predict augmented versions of an image, invert the augmentation, and measure the spread.
 
-    It is the aleatoric uncertainty of Wang et al. 2019
+    This is the aleatoric uncertainty of Wang et al. 2019
     (https://doi.org/10.1016/j.neucom.2019.01.103), by MONAI's ``TestTimeAugmentation``.
 
     Args:
-        predict: images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
+        predict: function from images ``(B, C, *spatial)`` to logits ``(B, K, *spatial)``.
         image: ``(C, *spatial)``.
-        augmentation: of the key ``image``, random and invertible; what the network was trained to
-            bear, or its uncertainty is that of images it never meets.
-        versions: how many.
-        seed: of the augmentation.
+        augmentation: random and invertible transform of the key ``image``. It should be within the
+            augmentation of the training; otherwise the uncertainty is that of images that the
+            network never meets.
+        versions: number of augmented versions.
+        seed: seed of the augmentation.
 
     Raises:
         ValueError: fewer than two versions, or an augmentation that changes the image's sides.
@@ -50,8 +51,8 @@ def uncertainty(
     Example:
         >>> from monai.transforms import RandFlipd
         >>> image = torch.tensor([[[0.0, 0.0], [0.0, 9.0]]])
-        >>> found = uncertainty(lambda x: x, image, RandFlipd("image", prob=0.5, spatial_axis=0))
-        >>> bool((found.deviation == 0).all())  # this predictor sees flipped images as it sees all
+        >>> flip = RandFlipd("image", prob=0.5, spatial_axis=0)
+        >>> bool((uncertainty(lambda x: x, image, flip).deviation == 0).all())  # flips with it
         True
     """
     if versions < 2:
@@ -59,11 +60,11 @@ def uncertainty(
 
     def probabilities_of(images: MetaTensor) -> MetaTensor:
         probabilities = predict(images.as_tensor()).float().sigmoid()
-        return MetaTensor(probabilities).copy_meta_from(images)  # which tells how to turn it back
+        return MetaTensor(probabilities).copy_meta_from(images)  # needed to invert the transforms
 
     augmented = TestTimeAugmentation(
         Compose([augmentation]),
-        batch_size=versions,  # MONAI seeds the transforms anew whenever it has turned a batch back
+        batch_size=versions,  # MONAI seeds the transforms anew after each batch it has inverted
         inferrer_fn=probabilities_of,
         orig_key="image",
         nearest_interp=False,
@@ -72,8 +73,8 @@ def uncertainty(
     )
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(seed)  # MONAI's loader seeds the transforms by it
-        found: MetaTensor = augmented({"image": MetaTensor(image.cpu())}, versions)
-    probabilities = found.as_tensor()
+        inverted: MetaTensor = augmented({"image": MetaTensor(image.cpu())}, versions)
+    probabilities = inverted.as_tensor()
     if probabilities.shape[2:] != image.shape[1:]:
         raise ValueError(
             f"uncertainty: found maps of {tuple(probabilities.shape[2:])} for an image of "
@@ -83,19 +84,19 @@ def uncertainty(
     return Uncertainty(deviation, probabilities.mean(0))
 
 
-def finds_errors(deviation: Tensor, wrong: Tensor) -> float | None:
-    """Return how well uncertainty tells wrong pixels from right ones: the area under the ROC curve.
+def error_auc(deviation: Tensor, wrong: Tensor) -> float | None:
+    """Return how well uncertainty separates wrong from right pixels: the area under the ROC curve.
 
     Args:
-        deviation: ``spatial``.
+        deviation: uncertainty, ``spatial``.
         wrong: ``spatial``, non-zero where the mask is wrong.
 
     Returns:
-        0.5 is chance, 1 is every wrong pixel above every right one; None where all are right, or
-        all wrong.
+        0.5 is chance; 1 means that every wrong pixel is more uncertain than every right one; None:
+        all pixels are right, or all are wrong.
 
     Example:
-        >>> finds_errors(torch.tensor([0.1, 0.2, 0.4]), torch.tensor([0, 0, 1]))
+        >>> error_auc(torch.tensor([0.1, 0.2, 0.4]), torch.tensor([0, 0, 1]))
         1.0
     """
     errors = wrong.flatten().bool().numpy(force=True)

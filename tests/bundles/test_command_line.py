@@ -56,7 +56,7 @@ def test_an_interruption_ends_the_run_and_can_be_resumed(command, tmp_path):
     assert run.info.status == "KILLED"
 
 
-def test_data_phantom_and_its_mistakes(tmp_path, capsys):
+def test_data_phantom_and_its_user_errors(tmp_path, capsys):
     arguments = ["data", "phantom", "--count", "3", "--size", "64", "--out", str(tmp_path / "c")]
     assert cli.main(arguments) == 0
     assert "1 training, 1 validation, 1 test" in capsys.readouterr().out

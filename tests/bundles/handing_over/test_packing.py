@@ -119,7 +119,7 @@ def test_without_an_evaluation_nothing_is_packed(trained, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["lungs_ct", "lungs_xray", "nuclei", "pancreas_ct"])
 def test_every_bundle_of_ours_is_accepted(run_bundle, phantom, tmp_path, name, capsys):
     bundle = ROOT / "bundles" / name
-    settings = {"configs": bundle / "configs", "dataset_dir": str(phantom), "run_name": name}
+    settings = {"folder": bundle, "dataset_dir": str(phantom), "run_name": name}
     if name == "nuclei":  # MONAI's U-Net takes one number more
         settings["network_def#features"] = [4, 4, 8, 8, 8, 4]
     run_bundle(tmp_path, "training", **settings)

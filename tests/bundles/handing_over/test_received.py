@@ -20,31 +20,31 @@ def test_a_received_bundle_infers_by_its_own_source_from_any_folder(received, tm
     write_cells(tmp_path / "own", count=3, size=64, seed=9)
     bright = np.full((64, 64), 255, np.uint8)
     Image.fromarray(bright).save(tmp_path / "own" / "images" / "white.png")
-    told = run_received(
+    printed = run_received(
         received, "inferring", "inference.yaml", tmp_path,
         image_dir=tmp_path / "own" / "images", output_dir=tmp_path / "out",
     )  # fmt: skip
-    assert f"source {received / 'pipeline' / '__init__.py'}" in told
+    assert f"source {received / 'pipeline' / '__init__.py'}" in printed
     report = json.loads((tmp_path / "out" / "run_report.json").read_text())
-    quality = {each["image"]: each["quality"] for each in report["per_image"]}
+    quality = {row["image"]: row["quality"] for row in report["per_image"]}
     assert quality["white.png"] == "unlike the training images"
-    assert quality["cells_000.png"] == "as the training images"
-    assert "quality     white.png: deviation 0, where 90 % of them have" in told
+    assert quality["cells_000.png"] == "like the training images"
+    assert "quality     white.png: deviation 0, where 90 % of them have" in printed
 
 
-def test_a_received_bundle_is_evaluated_and_tuned_on_own_patients(received, cohort, tmp_path):
+def test_a_received_bundle_is_evaluated_and_fine_tuned_on_own_patients(received, cohort, tmp_path):
     write_cells(tmp_path / "own", count=5, size=64, seed=9)
     before = (received / "models" / "model.json").read_bytes()
     evaluating = {"dataset_dir": tmp_path / "own", "output_dir": tmp_path / "eval"}
-    told = run_received(received, "evaluating", "evaluate.yaml", tmp_path, **evaluating)
+    printed = run_received(received, "evaluating", "evaluate.yaml", tmp_path, **evaluating)
     found = json.loads((tmp_path / "eval" / "summary.json").read_text())
     sent = json.loads((received / "docs" / "evaluation.json").read_text())
-    assert found["sender"]["scores"]["iou"]["sender"]["mean"] == sent["test"]["iou"]["mean"]
-    assert found["sender"]["scores"]["iou"]["own"]["mean"] == found["test"]["iou"]["mean"]
-    assert found["threshold"] == sent["threshold"]
-    assert found["sender"]["shift"]["images"] == [15, 1]
-    assert "iou         sender" in told
-    assert "Shift from the sender" in (tmp_path / "eval" / "report.html").read_text()
+    assert found["reference"]["scores"]["iou"]["reference"]["mean"] == sent["test"]["iou"]["mean"]
+    assert found["reference"]["scores"]["iou"]["own"]["mean"] == found["test"]["iou"]["mean"]
+    assert found["operating_point"]["threshold"] == sent["threshold"]
+    assert found["reference"]["shift"]["images"] == [15, 1]
+    assert "iou         reference" in printed
+    assert "Shift from the training images" in (tmp_path / "eval" / "report.html").read_text()
     record = json.loads(before)
     after = json.loads((received / "models" / "model.json").read_text())
     assert {key: after[key] for key in record} == record
@@ -53,8 +53,8 @@ def test_a_received_bundle_is_evaluated_and_tuned_on_own_patients(received, coho
     weights = torch.load(model, weights_only=True)
     tuning = {"dataset_dir": tmp_path / "own", "init_from": model, "max_epochs": 1}
     still = {"learning_rate": 0.0, "steps_per_epoch": 1}
-    tuning |= {"sender_dir": cohort, "output_dir": tmp_path / "tuned"}
-    told = run_received(received, "training", "train.yaml", tmp_path, **tuning, **still)
+    tuning |= {"reference_dir": cohort, "output_dir": tmp_path / "tuned"}
+    printed = run_received(received, "training", "train.yaml", tmp_path, **tuning, **still)
     tuned = torch.load(received / "own_models" / "model.pt", weights_only=True)
     same = [torch.equal(tuned[name], each) for name, each in weights.items() if "conv" in name]
     assert same
@@ -62,17 +62,21 @@ def test_a_received_bundle_is_evaluated_and_tuned_on_own_patients(received, coho
     assert model.read_bytes() != (received / "own_models" / "model.pt").read_bytes()
     seen = set(json.loads((received / "own_models" / "model.json").read_text())["trained_on"])
     assert set(record["trained_on"]) < seen
-    assert "dice, test split    received     tuned    gained" in told
-    both = json.loads((tmp_path / "tuned" / "both_models.json").read_text())
+    assert "dice, test split     initial  fine-tuned      gain" in printed
+    both = json.loads((tmp_path / "tuned" / "fine_tuning.json").read_text())
     ran = {}
-    for name in ("received_on_own", "tuned_on_own", "received_on_sender", "tuned_on_sender"):
+    for name in (
+        "initial_on_own", "fine_tuned_on_own", "initial_on_reference", "fine_tuned_on_reference",
+    ):  # fmt: skip
         ran[name] = json.loads((tmp_path / "tuned" / name / "summary.json").read_text())
         which, whose = name.split("_on_")
         assert both[whose][which] == pytest.approx(ran[name]["test"]["dice"]["mean"], abs=1e-6)
-    assert both["sender"]["difference"]["n"] == 5
-    assert ran["received_on_own"]["threshold"] == sent["threshold"]
-    assert ran["tuned_on_own"]["threshold_source"] == "chosen by accuracy on validation"
-    assert ran["tuned_on_sender"]["threshold"] == ran["tuned_on_own"]["threshold"]
+    assert both["reference"]["difference"]["n"] == 5
+    points = {name: summary["operating_point"]["threshold"] for name, summary in ran.items()}
+    assert points["initial_on_own"] == sent["threshold"]
+    own = ran["fine_tuned_on_own"]["threshold_source"]
+    assert own == "chosen by accuracy on validation"
+    assert points["fine_tuned_on_reference"] == points["fine_tuned_on_own"]
 
 
 def test_monais_own_tools_accept_it(received):
@@ -82,6 +86,7 @@ def test_monais_own_tools_accept_it(received):
     verify_net_in_out("network_def", meta_file=meta, config_file=str(configs / "train.yaml"), n=4)
     definition = yaml.safe_load((configs / "train.yaml").read_text())["network_def"]
     definition.pop("_target_")
+    definition |= {"spatial_dims": 2, "in_channels": 1, "out_channels": 1}
     model = load(
         received.name, model=UNet(**definition), bundle_dir=str(received.parent), device="cpu"
     )

@@ -61,13 +61,20 @@ def test_the_same_through_the_python_function(bundle, phantom, tmp_path):
     assert "did you mean 'learning_rate'" in error_line(caught.value)
 
 
-@pytest.mark.parametrize("name", ["train", "evaluating", "trainin"])
-def test_an_unknown_run_is_refused_with_the_nearest(bundle, phantom, name):
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("train", "did you mean 'training'?"),
+        ("trainin", "did you mean 'training'?"),
+        ("evaluating", "expected one of run, training; evaluating, inferring and explaining stand in"),
+    ],
+)
+def test_an_unknown_run_is_refused_with_the_nearest(bundle, phantom, name, remedy):
     workflow = ConfigWorkflow(str(bundle / "train.yaml"), run_id=name, dataset_dir=str(phantom))
     with pytest.raises(Exception) as caught:  # noqa: PT011
         workflow.initialize()
     line = error_line(caught.value)
-    assert line.startswith(f"{name}: this config has no such run; did you mean 'training'?")
+    assert line.startswith(f"{name}: this config has no such run; {remedy}")
 
 
 ODD = {
