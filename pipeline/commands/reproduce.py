@@ -1,4 +1,4 @@
-"""``unet-school reproduce``: a paper's experiments, run, recorded, and put beside its numbers."""
+"""``unet-school reproduce``: run and record a paper's experiments, and compare the numbers."""
 
 import argparse
 from pathlib import Path
@@ -15,18 +15,37 @@ if TYPE_CHECKING:
 
 def add_reproduce(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("paper", help="its name, as unet_school_isbi; another lists the known")
-    parser.add_argument("--scale", choices=("reduced", "paper"), default="reduced")
-    parser.add_argument("--only", nargs="+", default=[], metavar="EXPERIMENT")
-    parser.add_argument("--seeds", type=int, default=1, help="how many trainings of each (1)")
+    parser.add_argument(
+        "paper", help="name of the paper, as unet_school_isbi; an unknown name lists them all"
+    )
+    parser.add_argument(
+        "--scale",
+        choices=("reduced", "paper"),
+        default="reduced",
+        help="reduced: smaller networks and shorter trainings; paper: the paper's own (reduced)",
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="EXPERIMENT", help="run these alone (all)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="number of trainings of each experiment (1)"
+    )
     parser.add_argument("--table", action="store_true", help="print the comparison, run nothing")
     parser.add_argument(
-        "--rerun", action="store_true", help="make records of another config or split anew"
+        "--rerun",
+        action="store_true",
+        help="run experiments again whose config or split has changed since their record",
     )
-    parser.add_argument("--dataset-dir", type=Path, help="of the prepared cohort (data/COHORT)")
-    parser.add_argument("--out", type=Path, default=Path("reproduced"), help="for the models")
+    parser.add_argument(
+        "--dataset-dir", type=Path, help="folder of the prepared cohort (data/COHORT)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("reproduced"), help="folder for the models (reproduced)"
+    )
     parser.add_argument("--tracking", type=Path, help="folder of the tracking store (mlruns)")
-    parser.add_argument("--root", type=Path, default=Path(), help="holds bundles and docs (.)")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="folder that holds bundles and docs (.)"
+    )
     add_settings(parser)
     parser.set_defaults(command=_reproduce)
 
@@ -37,7 +56,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from pipeline.papers.reproduce import to_do
 
     paper = read_paper(options.paper)
-    asked = [paper.experiment(name) for name in options.only] or list(paper.experiments)
+    wanted = [paper.experiment(name) for name in options.only] or list(paper.experiments)
     results = options.root / "docs" / "results"
     if options.table:
         print(section(paper, results))
@@ -45,18 +64,18 @@ def _reproduce(options: argparse.Namespace) -> None:
     if options.seeds < 1:
         raise ValueError(f"--seeds: found {options.seeds}, expected 1 or more")
     site = _site(options, paper)
-    left = to_do(site, paper, asked, options.rerun)
-    for each in asked:
-        if each not in left:
-            print(f"{each.name}: recorded already")
-    if left:
-        _run(site, paper, left)
+    remaining = to_do(site, paper, wanted, options.rerun)
+    for experiment in wanted:
+        if experiment not in remaining:
+            print(f"{experiment.name}: recorded already")
+    if remaining:
+        _run(site, paper, remaining)
     print(section(paper, results))
     print(f"page        {write_page(results)}")
 
 
 def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> None:
-    """Run experiments below one parent run, and write the page after each."""
+    """Run experiments as children of one MLflow run, and write the page after each."""
     from pipeline.papers.page import write_page
     from pipeline.papers.reproduce import run_experiments
     from pipeline.tracking.store import open_store
@@ -86,14 +105,17 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
     data = options.dataset_dir or options.root / "data" / paper.cohort
     if not (data / "datalist.json").is_file():
         raise FileNotFoundError(
-            f"{data}: no prepared cohort; unet-school data prepare {paper.cohort} --source DIR "
+            f"{data}: no prepared cohort; run unet-school data prepare {paper.cohort} --source DIR "
             f"--out {data}"
         )
     name = read_datalist(str(data)).content.get("name")
     if name != paper.cohort:
-        raise ValueError(f"{data}: is the cohort {name}, expected {paper.cohort} for {paper.name}")
+        raise ValueError(
+            f"{data}: found the cohort {name}, expected {paper.cohort} for {paper.name}; give its "
+            "folder as --dataset-dir"
+        )
     if options.scale == "paper" and not torch.cuda.is_available():
-        raise ValueError("--scale paper: needs a GPU, and there is none; --scale reduced does not")
+        raise ValueError("--scale paper: needs a GPU, found none; use --scale reduced")
     return Site(
         root=options.root,
         dataset_dir=data,
@@ -107,10 +129,10 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
 
 
 def _parent(site: "Site", paper: "Paper") -> str:
-    """Make the run that all experiments of this call belong to."""
+    """Create the MLflow run that is the parent of all experiments of this call."""
     from pipeline.data.datalist import read_datalist
-    from pipeline.tracking.run_name import unique_run_name
     from pipeline.tracking.run import connect
+    from pipeline.tracking.run_name import unique_run_name
 
     client, experiment = connect(site.tracking.resolve(), paper.bundle)
     tags = {

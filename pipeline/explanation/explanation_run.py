@@ -67,7 +67,7 @@ def explain(
     run.parent = model.record.mlflow_run_id
     with run.recorded():
         groups = groups or Groups()
-        network = whole(model.network.eval())
+        network = network_of(model)
         images = Images(run.dataset_dir, preprocessing)
         explainer = CaseExplainer(network, cases)
         check_feature_names(network, [latent.layer or bottleneck_of(network)])
@@ -100,8 +100,17 @@ def explain(
         print(_format_summary(explanation, out, run))
 
 
-def whole(network: torch.nn.Module) -> torch.nn.Module:
-    """Return a network with a logit for every pixel: unpadded convolutions get a mirrored image."""
+def network_of(model: TrainedModel) -> torch.nn.Module:
+    """Return a model's network in evaluation mode, with a logit for every pixel.
+
+    A network of unpadded convolutions gets the image mirrored at its borders.
+
+    Raises:
+        ValueError: the model has no network.
+    """
+    if model.network is None:
+        raise ValueError(f"{model.path}: found weights without a network, expected both")
+    network = model.network.eval()
     if isinstance(network, UNet) and network.padding == "valid":
         return Mirrored(network)
     return network

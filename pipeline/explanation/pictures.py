@@ -50,12 +50,14 @@ def panels(rows: Sequence[tuple[str, Sequence[Panel]]]) -> Figure:
     for i, (title, row) in enumerate(rows):
         top = i * (TITLE_PIXELS + pitch) + TITLE_PIXELS
         middle = top + TILE_PIXELS / 2
-        centre = {"fontsize": 8, "ha": "center"}
-        axes.text(MARGIN_PIXELS / 2, middle, title, rotation=90, va="center", **centre)
+        axes.text(
+            MARGIN_PIXELS / 2, middle, title, rotation=90, fontsize=8, ha="center", va="center"
+        )
         for j, panel in enumerate(row):
             left = MARGIN_PIXELS + j * pitch
+            centre, bottom = left + TILE_PIXELS / 2, top - GAP_PIXELS
             canvas[top : top + TILE_PIXELS, left : left + TILE_PIXELS] = _draw_panel(panel)
-            axes.text(left + TILE_PIXELS / 2, top - GAP_PIXELS, panel.title, **centre)
+            axes.text(centre, bottom, panel.title, fontsize=8, ha="center")
     _show(axes, canvas)
     return figure
 

@@ -86,13 +86,13 @@ class TrainedModel:
     ) -> None:
         self.path = Path(path)
         content = read_weights(self.path)
+        self.weights = parse_weights(content, self.path)
         self.record = read_record(self.path)
         if self.record.sha256 != _sha256(content):
             raise ValueError(
                 f"{record_path(self.path)}: belongs to other weights than {self.path.name}; copy "
                 "both together"
             )
-        self.weights = parse_weights(content, self.path)
         self.default = OperatingPoint(tta_versions=symmetries, instances=instances)
         self.network = network
         if network is not None:

@@ -1,1 +1,1 @@
-"""The papers' experiments and tables as data, and what we measure beside them."""
+"""The papers' experiments and tables as data, and our measurements next to them."""

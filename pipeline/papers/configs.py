@@ -1,4 +1,4 @@
-"""The bundle that an experiment is made of, and what distinguishes it from others."""
+"""The bundle of an experiment, and the hashes of its configs."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ REDUCED = "reduced"
 
 
 class OneScaleError(ValueError):
-    """An experiment has no overlay that distinguishes paper scale from reduced scale."""
+    """Paper scale was asked of an experiment that has reduced scale alone."""
 
 
 def experiment_bundle(
@@ -28,28 +28,28 @@ def experiment_bundle(
     """Return the bundle with the overlays of an experiment at a scale.
 
     The overlay of its base, if it has one, stands before its own; both have the paper's settings.
-    At reduced scale another one narrows them, its own or else its base's.
+    At reduced scale a further overlay reduces them: the experiment's own, or else its base's.
 
     Args:
-        root: holds ``bundles``.
-        paper: that the experiment is of.
-        experiment: one of them.
+        root: folder that holds ``bundles``.
+        paper: paper of the experiment.
+        experiment: experiment of the paper.
         scale: ``reduced`` or ``paper``.
-        settings: further ones, ``KEY=VALUE``.
+        settings: further settings, each ``KEY=VALUE``.
 
     Raises:
-        FileNotFoundError: a file is not there.
+        FileNotFoundError: a missing file.
         OneScaleError: paper scale of an experiment that has reduced scale alone.
     """
     folder = root / "bundles" / paper.bundle
     experiments = folder / "configs" / "experiments" / paper.name
     chain = [experiment.base, experiment.name] if experiment.base else [experiment.name]
     overlays = [experiments / f"{name}.yaml" for name in chain]
-    narrowing = [experiments / REDUCED / f"{name}.yaml" for name in reversed(chain)]
-    narrowing = [path for path in narrowing if path.is_file()][:1]
+    reducing = [experiments / REDUCED / f"{name}.yaml" for name in reversed(chain)]
+    reducing = [path for path in reducing if path.is_file()][:1]
     if scale == REDUCED:
-        overlays += narrowing
-    elif not narrowing:
+        overlays += reducing
+    elif not reducing:
         raise OneScaleError(f"{paper.name}: {experiment.name} has reduced scale alone")
     try:
         return Bundle(folder, overlays, read_settings(list(settings)))
@@ -60,7 +60,7 @@ def experiment_bundle(
 
 
 def evaluation_overlay(root: Path, paper: Paper) -> Path:
-    """Return the paper's overlay on the evaluation."""
+    """Return the paper's overlay on the evaluation's config."""
     configs = root / "bundles" / paper.bundle / "configs"
     return configs / "experiments" / paper.name / "evaluate.yaml"
 
@@ -68,10 +68,10 @@ def evaluation_overlay(root: Path, paper: Paper) -> Path:
 def config_hashes(
     root: Path, paper: Paper, experiment: Experiment, scale: str, settings: Sequence[str]
 ) -> dict[str, str]:
-    """Hash what decides a training, and what decides its evaluation.
+    """Hash the config of a training and that of its evaluation.
 
-    The number of threads is left out: it changes the time, and the last digits of a sum. So is the
-    wiring, which is the same for all experiments and belongs to the code.
+    The number of threads is left out, since it changes the time and the last digits of a sum alone.
+    So is the wiring, which is the same for all experiments and belongs to the code.
     """
     decisive = [setting for setting in settings if not setting.startswith("threads=")]
     bundle = experiment_bundle(root, paper, experiment, scale, decisive)
@@ -93,7 +93,7 @@ def config_sha256(config: dict[str, Any], run: str) -> str:
 def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int:
     """Count the numbers in a network: its parameters, and the running statistics of batch norm.
 
-    As Keras counts "total parameters". No number is drawn or stored for it.
+    This is Keras's "total parameters". The network is built without memory for its weights.
     """
     bundle = experiment_bundle(root, paper, experiment, scale)
     return _numbers_of(tuple(bundle.files("training")))

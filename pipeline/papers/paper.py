@@ -11,17 +11,17 @@ SCALES = ("reduced", "paper")
 
 
 class Result(NamedTuple):
-    """A number that a paper prints.
+    """A number that a paper prints, and our metric for it.
 
     Attributes:
-        what: it is, in the page's words.
-        ours: name of our metric beside it; ``network_numbers`` needs no run.
-        paper: their number; None: they print none.
-        where: they print it, and what they mean by it where that is not plain.
+        name: name of the quantity on the page.
+        metric: name of our metric for it; ``network_numbers`` needs no run.
+        paper: the paper's number; None: the paper prints none.
+        where: where the paper prints it, and its meaning where that is not plain.
     """
 
-    what: str
-    ours: str
+    name: str
+    metric: str
     paper: float | None = None
     where: str = ""
 
@@ -30,12 +30,12 @@ class Experiment(NamedTuple):
     """One experiment of a paper.
 
     Attributes:
-        name: of its overlay, ``experiments/PAPER/NAME.yaml`` of the bundle.
-        title: in the page's words.
-        settings: what the paper says of it, and what it does not say.
-        reduced: what is narrower at reduced scale.
-        results: what it is measured by.
-        base: name of the experiment whose overlay stands before its own; None: it has none.
+        name: name of its overlay, ``experiments/PAPER/NAME.yaml`` of the bundle.
+        title: title on the page.
+        settings: the paper's settings, and those that it leaves open.
+        reduced: changes at reduced scale.
+        results: numbers of the paper with our metrics.
+        base: name of the experiment whose overlay stands before its own; None: no base.
     """
 
     name: str
@@ -47,30 +47,30 @@ class Experiment(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """Experiments that a paper ranks.
+    """A paper's ranking of its experiments.
 
     Attributes:
-        by: the metric.
-        of: names of experiments, the paper's best first.
+        metric: name of our metric that ranks them.
+        experiments: names of the experiments, the paper's best first.
     """
 
-    by: str
-    of: Sequence[str]
+    metric: str
+    experiments: Sequence[str]
 
 
 class Paper(NamedTuple):
-    """A paper.
+    """A paper, its experiments and its numbers.
 
     Attributes:
-        name: the stem of its file.
-        title: its own.
-        authors: by last name.
-        bundle: that its experiments are overlays of.
+        name: stem of its file.
+        title: title of the paper.
+        authors: last names of its authors.
+        bundle: name of the bundle whose overlays its experiments are.
         cohort: name of its adapter in ``unet-school data prepare``.
-        notes: what is different in all of its experiments, and its misprints.
-        experiments: in the page's order.
-        ranking: of some of them; None: the paper ranks none.
-        followed: the metric that is drawn against the epoch.
+        notes: differences between the paper and all of our experiments, and its misprints.
+        experiments: experiments in the order of the page.
+        ranking: ranking of some experiments; None: the paper ranks none.
+        curve_metric: metric that is tabulated against the epoch.
     """
 
     name: str
@@ -81,19 +81,19 @@ class Paper(NamedTuple):
     notes: Sequence[str]
     experiments: Sequence[Experiment]
     ranking: Ranking | None = None
-    followed: str = "accuracy"
+    curve_metric: str = "accuracy"
 
     def experiment(self, name: str) -> Experiment:
-        """Return one by name.
+        """Return an experiment by name.
 
         Raises:
-            ValueError: there is none; the known ones are listed.
+            ValueError: no such experiment; the message lists the existing ones.
         """
-        for each in self.experiments:
-            if each.name == name:
-                return each
-        known = ", ".join(each.name for each in self.experiments)
-        raise ValueError(f"{name}: {self.name} has no such experiment; it has {known}")
+        for experiment in self.experiments:
+            if experiment.name == name:
+                return experiment
+        names = ", ".join(experiment.name for experiment in self.experiments)
+        raise ValueError(f"{name}: {self.name} has no such experiment; it has {names}")
 
 
 def paper_names() -> list[str]:
@@ -110,7 +110,7 @@ def read_paper(name: str) -> Paper:
     """Read a paper's experiments and numbers.
 
     Raises:
-        ValueError: there is no such paper; the known ones are listed.
+        ValueError: no such paper; the message lists the existing ones.
 
     Example:
         >>> read_paper("unet_isbi_mane_mittal").experiments[0].results[0].paper
@@ -120,7 +120,7 @@ def read_paper(name: str) -> Paper:
         raise ValueError(f"{name}: no such paper; known are {', '.join(paper_names())}")
     content: dict[str, Any] = yaml.safe_load((PAPERS / f"{name}.yaml").read_text("utf-8"))
     experiments = [
-        Experiment(key, **{**value, "results": [Result(**each) for each in value["results"]]})
+        Experiment(key, **{**value, "results": [Result(**row) for row in value["results"]]})
         for key, value in content.pop("experiments").items()
     ]
     ranking = Ranking(**content.pop("ranking")) if "ranking" in content else None

@@ -1,4 +1,4 @@
-"""The record of an experiment: what it gave and by what, kept in the repository."""
+"""The record of an experiment in the repository: its metrics, and what they were made with."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -12,10 +12,13 @@ from pipeline.papers.measure import MEASURES
 from pipeline.tracking.store import CASES
 
 NO_SCORES = ("image", "patient")
+"""Columns of the per-image table that are no scores."""
 
 
 def record_path(results: Path, paper: str, experiment: str, scale: str) -> Path:
-    """Return where a record is: ``RESULTS/PAPER/EXPERIMENT.json``, of paper scale in a folder.
+    """Return the path of a record: ``RESULTS/PAPER/EXPERIMENT.json``.
+
+    Records of paper scale lie in the folder ``RESULTS/PAPER/paper_scale``.
 
     Example:
         >>> record_path(Path("docs/results"), "unet_school_isbi", "unet", "reduced").as_posix()
@@ -29,7 +32,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
     """Read a record; None: there is none.
 
     Raises:
-        ValueError: not readable.
+        ValueError: a file that is not readable as JSON.
     """
     if not path.is_file():
         return None
@@ -43,51 +46,51 @@ def read_result(path: Path) -> dict[str, Any] | None:
 
 
 def metrics_of(
-    evaluations: Sequence[Path], each_image: Collection[str] = ()
+    evaluations: Sequence[Path], by_image: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """Put the evaluations of several seeds together: each metric's mean, interval and spread.
+    """Combine the evaluations of several seeds: mean, interval and spread of each metric.
 
-    The interval is of the images (patients), each with its mean over the seeds; ``by_seed`` tells
-    the spread between trainings.
+    The interval is over the images (patients), each with its mean over the seeds; ``by_seed`` holds
+    the mean of each training.
 
     Args:
-        evaluations: a folder for each seed, with the evaluation's table and ``measures.json``.
-        each_image: names of metrics whose values of single images are kept, too, for paired
+        evaluations: folder of each seed's evaluation, with its table and ``measures.json``.
+        by_image: names of the metrics whose values of single images are kept, too, for paired
             comparisons.
     """
     tables = [_tables(folder) for folder in evaluations]
-    found: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, dict[str, Any]] = {}
     for split in tables[0]["names"]:
         of_seeds = [table[split] for table in tables]
         for name in dict.fromkeys(tables[0]["names"][split]):
             values = np.array([[row[name] for row in rows] for rows in of_seeds], np.float64)
             interval = bootstrap_interval(values.mean(0), patients_of(of_seeds[0]))
             metric = f"{split}_{name}"
-            found[metric] = {
+            metrics[metric] = {
                 **{key: _rounded(value) for key, value in interval._asdict().items()},
                 "by_seed": values.mean(1).round(6).tolist(),
             }
-            if metric in each_image:
+            if metric in by_image:
                 images = [row["image"] for row in of_seeds[0]]
-                of_each = zip(images, values.mean(0).round(6).tolist(), strict=True)
-                found[metric]["by_image"] = dict(of_each)
+                means = values.mean(0).round(6).tolist()
+                metrics[metric]["by_image"] = dict(zip(images, means, strict=True))
     for name in tables[0]["scalars"]:
         values = np.array([table["scalars"][name] for table in tables], np.float64)
-        found[name] = {"mean": _rounded(values.mean()), "by_seed": values.round(6).tolist()}
-    return found
+        metrics[name] = {"mean": _rounded(values.mean()), "by_seed": values.round(6).tolist()}
+    return metrics
 
 
 def curves_of(evaluations: Sequence[Path]) -> list[dict[str, list[float]]]:
-    """The curves of each seed, where epochs were kept."""
-    return [each["curves"] for each in map(_tables, evaluations) if each["curves"]]
+    """Return the curves of each seed that has any."""
+    return [tables["curves"] for tables in map(_tables, evaluations) if tables["curves"]]
 
 
 def _tables(folder: Path) -> dict[str, Any]:
-    """The rows of both splits, and which of their columns are scores."""
+    """Return the rows of each split, the names of their scores, the scalars and the curves."""
     measures = json.loads((folder / MEASURES).read_text("utf-8"))
     rows = measures["rows"]
     summary = json.loads((folder / "summary.json").read_text("utf-8"))
-    # the challenge's scores, each at the threshold that is best for it on test, as it has them
+    # the challenge's scores, each at its best threshold on test, as the challenge has them
     challenge = summary.get("isbi_best_threshold_on_test", {})
     of_image = {row["image"]: row for row in rows["test"]}
     cases = json.loads((folder / CASES).read_text("utf-8"))
@@ -101,7 +104,7 @@ def _tables(folder: Path) -> dict[str, Any]:
         "names": {**names, "test": [*summary["test"], *names["test"]]},
         "scalars": {
             **measures.get("scalars", {}),
-            **{f"challenge_{name}": found["value"] for name, found in challenge.items()},
+            **{f"challenge_{name}": best["value"] for name, best in challenge.items()},
         },
         "curves": measures.get("curves", {}),
     }

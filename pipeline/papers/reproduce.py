@@ -1,4 +1,4 @@
-"""Running a paper's experiments: each a bundle run with its overlays, for each seed, on record."""
+"""Runs of a paper's experiments, each a bundle with its overlays, for each seed, with a record."""
 
 import json
 import time
@@ -19,26 +19,28 @@ from pipeline.papers.measure import MEASURES
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.papers.records import curves_of, metrics_of, read_result, record_path
 from pipeline.provenance import hardware, versions
-from pipeline.tracking.store import MODEL, resumable
 from pipeline.tracking.run_name import unique_run_name
+from pipeline.tracking.store import MODEL, resumable
 
-SPENT = "seconds.json"
+TRAINING_SECONDS = "seconds.json"
+"""File of the seconds that a training took so far."""
 ORIGIN = "made.json"
+"""File of the commit and the hardware that made a training."""
 
 
 class Site(NamedTuple):
-    """Where experiments run, and what is asked of them.
+    """The folders and settings of one call.
 
     Attributes:
-        root: holds ``bundles`` and ``docs``.
-        dataset_dir: of the prepared cohort.
-        out: where models and evaluations go.
+        root: folder that holds ``bundles`` and ``docs``.
+        dataset_dir: folder of the prepared cohort.
+        out: folder for models and evaluations.
         tracking: folder of the tracking store.
-        commit: of the code, as the call began.
+        commit: commit of the code when the call began.
         scale: ``reduced`` or ``paper``.
-        seeds: how many: 0, 1, ….
-        settings: of every bundle run, ``KEY=VALUE``.
-        parent: id of the run that all runs belong to.
+        seeds: number of seeds: 0, 1, ….
+        settings: settings of every bundle run, each ``KEY=VALUE``.
+        parent: id of the MLflow run that is the parent of all runs.
     """
 
     root: Path
@@ -53,12 +55,12 @@ class Site(NamedTuple):
 
     @property
     def results(self) -> Path:
-        """Where the records are."""
+        """Folder of the records."""
         return self.root / "docs" / "results"
 
 
 def stale(site: Site, paper: Paper, experiment: Experiment) -> str:
-    """Say what has changed since an experiment was recorded; empty: nothing, or no record."""
+    """Return the names of the hashes that changed since the record; empty: none, or no record."""
     record = read_result(record_path(site.results, paper.name, experiment.name, site.scale))
     if record is None:
         return ""
@@ -68,7 +70,7 @@ def stale(site: Site, paper: Paper, experiment: Experiment) -> str:
 
 
 def recorded_seeds(site: Site, paper: Paper, experiment: Experiment) -> int:
-    """How many trainings an experiment's record holds; 0: there is none."""
+    """Return the number of trainings in an experiment's record; 0: there is no record."""
     record = read_result(record_path(site.results, paper.name, experiment.name, site.scale))
     return len(record["seeds"]) if record else 0
 
@@ -76,29 +78,29 @@ def recorded_seeds(site: Site, paper: Paper, experiment: Experiment) -> int:
 def to_do(
     site: Site, paper: Paper, experiments: Sequence[Experiment], rerun: bool = False
 ) -> list[Experiment]:
-    """Return the experiments that lack a record of so many seeds.
+    """Return the experiments without a record of ``site.seeds`` seeds.
 
     Args:
-        site: where.
-        paper: whose.
-        experiments: that are asked for.
-        rerun: whether those whose record is stale are made anew.
+        site: folders and settings of the call.
+        paper: paper of the experiments.
+        experiments: wanted experiments.
+        rerun: whether to run those with a stale record again.
 
     Raises:
-        ValueError: a record is stale and not to be made anew, or not readable.
+        ValueError: a stale record without ``rerun``, or a record that is not readable.
     """
-    changed = {each.name: stale(site, paper, each) for each in experiments}
-    changed = {name: what for name, what in changed.items() if what}
-    if changed and not rerun:
-        told = "; ".join(f"{name} ({what})" for name, what in changed.items())
+    changes = {experiment.name: stale(site, paper, experiment) for experiment in experiments}
+    changes = {name: hashes for name, hashes in changes.items() if hashes}
+    if changes and not rerun:
+        names = "; ".join(f"{name} ({hashes})" for name, hashes in changes.items())
         raise ValueError(
-            f"{site.results / paper.name}: recorded by another config or split: {told}; make them "
-            "anew with --rerun, or name the others with --only"
+            f"{site.results / paper.name}: recorded with another config or split: {names}; run "
+            "them again with --rerun, or name the others with --only"
         )
     return [
-        each
-        for each in experiments
-        if each.name in changed or recorded_seeds(site, paper, each) < site.seeds
+        experiment
+        for experiment in experiments
+        if experiment.name in changes or recorded_seeds(site, paper, experiment) < site.seeds
     ]
 
 
@@ -107,42 +109,44 @@ def run_experiments(
 ) -> Iterator[tuple[Experiment, dict[str, Any]]]:
     """Train and evaluate each experiment with each seed, and yield it with its new record.
 
-    What is done is not done again; a training that was interrupted goes on from its last whole
-    epoch. A record is written when all its seeds are evaluated; it never has fewer seeds than
-    before.
+    Finished trainings and evaluations are not repeated. An interrupted training continues from its
+    last complete epoch. A record is written when all its seeds are evaluated; it never has fewer
+    seeds than before.
 
     Raises:
-        ValueError: a bundle run failed, its own message stands above; or a config was changed
-            meanwhile.
+        ValueError: a failed bundle run, whose own message stands above, or a config that changed
+            during the run.
     """
     seeds = {
-        each.name: range(max(site.seeds, recorded_seeds(site, paper, each))) for each in experiments
+        experiment.name: range(max(site.seeds, recorded_seeds(site, paper, experiment)))
+        for experiment in experiments
     }
     began, done, total = time.time(), 0, sum(map(len, seeds.values()))
     for experiment in experiments:
         hashes = config_hashes(site.root, paper, experiment, site.scale, site.settings)
         folders = []
         for seed in seeds[experiment.name]:
-            _tell(f"{paper.name}: {experiment.name}, seed {seed}", done, total, began)
+            _print_progress(f"{paper.name}: {experiment.name}, seed {seed}", done, total, began)
             folders.append(_run_seed(site, paper, experiment, seed, hashes))
             done += 1
         if hashes != config_hashes(site.root, paper, experiment, site.scale, site.settings):
-            raise ValueError(f"{experiment.name}: its config was changed meanwhile; run this again")
+            raise ValueError(f"{experiment.name}: its config changed during the run; run it again")
         yield experiment, _record(site, paper, experiment, folders, hashes)
 
 
-def _tell(what: str, done: int, total: int, began: float) -> None:
-    ends = ""
+def _print_progress(name: str, done: int, total: int, began: float) -> None:
+    end = ""
     if done:
-        left = (time.time() - began) / done * (total - done)
-        ends = time.strftime(", all end about %H:%M", time.localtime(time.time() + left))
-    print(f"[{done + 1} of {total}] {what}{ends}", flush=True)
+        seconds_left = (time.time() - began) / done * (total - done)
+        end_time = time.localtime(time.time() + seconds_left)
+        end = time.strftime(", all end about %H:%M", end_time)
+    print(f"[{done + 1} of {total}] {name}{end}", flush=True)
 
 
 def _run_seed(
     site: Site, paper: Paper, experiment: Experiment, seed: int, hashes: Mapping[str, str]
 ) -> tuple[Path, Path]:
-    """Train and evaluate, where that is not done, and return the folders of both."""
+    """Train and evaluate, unless done already, and return the folders of both."""
     data = read_datalist(str(site.dataset_dir)).sha256
     key = f"{hashes['training_sha256'][:8]}_{data[:8]}"
     folder = site.out / paper.name / site.scale / experiment.name / key / f"seed_{seed}"
@@ -164,7 +168,8 @@ def _run_seed(
         try:
             bundle.with_overrides({**own, **resumed}).start("training")
         finally:
-            write_json(folder / SPENT, _spent(folder) + time.time() - began)
+            seconds = _training_seconds(folder) + time.time() - began
+            write_json(folder / TRAINING_SECONDS, seconds)
     if not (evaluation / MEASURES).is_file():
         own = {"run_name": f"{name}_eval", "output_dir": str(evaluation.resolve())}
         overlay = evaluation_overlay(site.root, paper)
@@ -172,8 +177,8 @@ def _run_seed(
     return folder, evaluation
 
 
-def _spent(folder: Path) -> float:
-    path = folder / SPENT
+def _training_seconds(folder: Path) -> float:
+    path = folder / TRAINING_SECONDS
     return float(json.loads(path.read_text("utf-8"))) if path.is_file() else 0.0
 
 
@@ -185,7 +190,7 @@ def _record(
     hashes: Mapping[str, str],
 ) -> dict[str, Any]:
     trained, evaluations = zip(*folders, strict=True)
-    made = [json.loads((folder / ORIGIN).read_text("utf-8")) for folder in trained]
+    origins = [json.loads((folder / ORIGIN).read_text("utf-8")) for folder in trained]
     content = {
         "paper": paper.name,
         "experiment": experiment.name,
@@ -193,14 +198,14 @@ def _record(
         **hashes,
         "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256,
         "settings": list(site.settings),
-        "commits": sorted({each["commit"] for each in made}),
+        "commits": sorted({origin["commit"] for origin in origins}),
         "recorded_at": site.commit,
-        "hardware": sorted({each["hardware"] for each in made}),
+        "hardware": sorted({origin["hardware"] for origin in origins}),
         "versions": versions(),
         "seeds": list(range(len(folders))),
         "models_sha256": [read_record(folder / MODEL).sha256 for folder in trained],
-        "training_seconds": [round(_spent(folder)) for folder in trained],
-        "metrics": metrics_of(evaluations, {result.ours for result in experiment.results}),
+        "training_seconds": [round(_training_seconds(folder)) for folder in trained],
+        "metrics": metrics_of(evaluations, {result.metric for result in experiment.results}),
         "curves": curves_of(evaluations),
     }
     write_json(record_path(site.results, paper.name, experiment.name, site.scale), content)

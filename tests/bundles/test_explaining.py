@@ -45,7 +45,7 @@ def test_what_an_explanation_writes(evaluated, explain, site):
         "latent.png", "silhouettes.png", "nearest.png", "silhouettes.csv",
         "occlusion.csv", "redundancy.csv", "latent_images.csv",
     }  # fmt: skip
-    assert found["without_groups"] == "without groups: group_columns is empty"
+    assert found["without_groups"] == "without groups: groups#columns is empty"
     assert [row["why"] for row in found["cases"]] == ["worst of all; best of all"]
     assert [row["step"] for row in found["redundancy"]][4] == "bottleneck"
     assert found["latent"]["layer"] == "bottleneck"
@@ -127,9 +127,9 @@ def test_a_column_that_images_lack_is_left_out_and_said(evaluated, explain):
         ({SIZE: 65}, "occlusion size: found 65 pixels for an image of 64 x 64"),
         ({"case_settings#occlusion#fill": "black"}, "occlusion fill: found 'black', expected one of noise"),
         ({SIZE: 0}, "occlusion size: found 0, expected 1 or more"),
-        ({SIDE: 0}, "occlusion_side: found 0, expected 1 or more pixels"),
-        ({"latent_settings#grid": [8, 8, 8]}, "latent_grid: found [8, 8, 8], expected 2 sides"),
-        ({COLUMNS: "sex"}, "group_columns: found 'sex', expected a list"),
+        ({SIDE: 0}, "case_settings#side: found 0, expected 1 or more pixels"),
+        ({"latent_settings#grid": [8, 8, 8]}, "latent_settings#grid: found [8, 8, 8], expected 2 sides"),
+        ({COLUMNS: "sex"}, "groups#columns: found 'sex', expected a list"),
         ({LAYERS: "encoder1"}, "layers: found 'encoder1', expected a list"),
         ({"case_settings#against": "hope"}, "against: found 'hope', expected truth or prediction"),
         ({"latent_settings#layer": "latent"}, "found 'latent', expected names of UNet; ask for some"),

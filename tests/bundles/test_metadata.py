@@ -5,13 +5,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
+from monai.bundle import verify_metadata, verify_net_in_out
 
+from pipeline.bundle import Bundle
+from pipeline.inference.trained_model import save_model
 from tests.conftest import ROOT
 
 SCHEMA = Path(__file__).with_name("metadata.schema.json")
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/train.yaml"))
-OVERLAYS = {"evaluating": "evaluate.yaml", "explaining": "explain.yaml"}
 
 
 @pytest.fixture(params=BUNDLES, ids=lambda path: path.name)
@@ -58,22 +59,15 @@ def test_the_network_takes_and_gives_what_the_metadata_says(folder):
     verify_net_in_out("network_def", meta_file=str(meta), config_file=str(config), n=4)
 
 
-@pytest.mark.parametrize("run", ["training", "evaluating", "explaining"])
+@pytest.mark.parametrize("run", ["training", "evaluating", "inferring"])
 def test_the_workflow_has_monais_properties(folder, run, phantom, tmp_path):
-    configs = folder / "configs"
-    files = [configs / "train.yaml", *([configs / OVERLAYS[run]] if run in OVERLAYS else [])]
-    workflow = ConfigWorkflow(
-        list(map(str, files)),
-        run_id=run,
-        workflow_type="train",
-        meta_file=str(configs / "metadata.json"),
-        dataset_dir=str(phantom),
-        models_dir=str(tmp_path),
-        tracking_dir=str(tmp_path),
-    )
+    places = {"dataset_dir": phantom, "models_dir": tmp_path, "tracking_dir": tmp_path}
+    bundle = Bundle(folder, overrides={key: str(path) for key, path in places.items()})
+    network = bundle.parser("training").get_parsed_content("network_def")
+    save_model(tmp_path / "model.pt", network.state_dict(), bundle=folder.name)
+    workflow = bundle.workflow(run)
     workflow.initialize()
-    if run == "training":
-        assert workflow.check_properties() == []
+    assert workflow.check_properties() == []
 
 
 def test_what_a_bundle_consists_of(folder):

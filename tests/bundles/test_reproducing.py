@@ -100,7 +100,7 @@ def test_the_record_holds_what_the_table_needs(done):
     path = done / "docs" / "results" / "unet_school_isbi" / "unetpp_deep_supervision.json"
     record = json.loads(path.read_text())
     results = read_paper("unet_school_isbi").experiment("unetpp_deep_supervision").results
-    assert {result.ours for result in results} <= set(record["metrics"])
+    assert {result.metric for result in results} <= set(record["metrics"])
     (curves,) = record["curves"]
     assert curves["epoch"] == [1, 2]
     assert all(0 < value < 1 for value in curves["train_accuracy"])
@@ -156,8 +156,8 @@ def test_user_errors(done, phantom, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for arguments, message in (
         (("--only", "unet4"), "unet4: unet_school_isbi has no such experiment; it has unet, "),
-        (("--dataset-dir", str(tmp_path)), "no prepared cohort; unet-school data prepare isbi2012"),
-        (("--dataset-dir", str(phantom)), "is the cohort phantom cells, expected isbi2012"),
+        (("--dataset-dir", str(tmp_path)), "no prepared cohort; run unet-school data prepare isbi2012"),
+        (("--dataset-dir", str(phantom)), "found the cohort phantom cells, expected isbi2012"),
         (("--seeds", "0"), "--seeds: found 0, expected 1 or more"),
         (("--scale", "paper"), "--scale paper: needs a GPU"),
         (

@@ -64,7 +64,7 @@ def test_a_package_that_is_none_of_ours_is_not_asked_for(changed, package, tmp_p
         ("docs/data_license.txt", None, "docs/data_license.txt: missing"),
         ("docs/data_license.txt", b"\xff\xfe", "docs: UnicodeDecodeError"),
         ("docs/evaluation.json", b"{}", "docs: "),
-        ("models/model.json", b"{}", "docs: KeyError: 'threshold'"),
+        ("models/model.json", b"{}", "docs: KeyError: 'operating_point'"),
         ("sample/image.tif", None, "sample: no image"),
         ("sample/mask.tif", b"no picture", "sample: "),
     ],

@@ -24,8 +24,8 @@ def test_the_best_and_the_worst_of_each_value_of_each_column():
 
 def test_without_groups_the_best_and_the_worst_of_all():
     rows = [row(str(i), i / 10, "male", "normal") for i in range(5)]
-    found = extremes(rows, [], "iou")
-    assert [(each.image, each.why, each.value) for each in found] == [
+    chosen = extremes(rows, [], "iou")
+    assert [(each.image, each.why, each.value) for each in chosen] == [
         ("0", ("worst of all",), 0.0),
         ("4", ("best of all",), 0.4),
     ]
@@ -33,14 +33,14 @@ def test_without_groups_the_best_and_the_worst_of_all():
 
 def test_the_worst_distance_is_the_largest():
     rows = [{"image": str(i), "hd95_mm": float(i)} for i in range(3)]
-    found = extremes(rows, [], "hd95_mm", lower_is_better=True)
-    assert {each.why: each.image for each in found} == {
+    chosen = extremes(rows, [], "hd95_mm", lower_is_better=True)
+    assert {each.why: each.image for each in chosen} == {
         ("worst of all",): "2",
         ("best of all",): "0",
     }
 
 
-def test_a_value_of_two_columns_is_told_apart():
+def test_a_value_of_two_columns_gets_the_column_name():
     rows = [
         {"image": f"{a}{b}", "iou": i / 4, "smoker": a, "copd": b}
         for i, (a, b) in enumerate(["yy", "yn", "ny", "nn"])

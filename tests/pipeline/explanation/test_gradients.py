@@ -51,9 +51,9 @@ def test_a_layer_of_another_network_is_refused(network):
 
 def test_agreement_of_maps():
     one = torch.rand(16, 16)
-    assert map_agreement(one, one**3, cell=1) == 1
-    assert map_agreement(one, -one, cell=4) == -1
-    assert map_agreement(one, torch.zeros(16, 16), cell=4) is None
+    assert map_agreement(one, one**3, block=1) == 1
+    assert map_agreement(one, -one, block=4) == -1
+    assert map_agreement(one, torch.zeros(16, 16), block=4) is None
 
 
 def test_of_volumes(network):
@@ -61,9 +61,9 @@ def test_of_volumes(network):
     inside = torch.zeros(2, 8, 8, 8)
     inside[1, 2:5, 2:5, 2:5] = 1
     both = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1)).eval()
-    found = saliency(both, volume, inside)
-    assert found.shape == (8, 8, 8)
-    assert (found[1:6, 1:6, 1:6] > 0).all()
-    assert (found[7] == 0).all(), "out of sight of the mask"
-    assert map_agreement(found, found, cell=3) == 1
+    gradient = saliency(both, volume, inside)
+    assert gradient.shape == (8, 8, 8)
+    assert (gradient[1:6, 1:6, 1:6] > 0).all()
+    assert (gradient[7] == 0).all(), "out of sight of the mask"
+    assert map_agreement(gradient, gradient, block=3) == 1
     assert grad_cam(both, volume, inside, both[0]).shape == (8, 8, 8)

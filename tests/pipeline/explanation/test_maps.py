@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pipeline.explanation.maps import Correlations, Redundancy, mean_maps, redundancy, shown
+from pipeline.explanation.maps import Correlations, Redundancy, mean_maps, redundancy, resize_map
 from pipeline.networks import UNet, feature_maps
 
 
@@ -10,20 +10,20 @@ def test_the_mean_over_channels():
     assert torch.equal(mean_maps({"bottleneck": map_}, 8)["bottleneck"], torch.ones(8, 8).double())
 
 
-def test_of_a_volume_the_middle_slice_is_shown():
+def test_of_a_volume_the_middle_slice_is_drawn():
     volume = torch.zeros(4, 6, 5)
     volume[..., 2] = torch.arange(4.0)[:, None]
-    picture = shown(volume, 8)
+    picture = resize_map(volume, 8)
     assert picture.shape == (8, 8)
     assert (picture[0].diff() >= 0).all(), "the first axis runs from left to right"
     assert picture[0, -1] == 3
 
 
 def correlations(maps):
-    together = Correlations()
-    for each in maps:
-        together.add(each)
-    return together.matrix()
+    sums = Correlations()
+    for features in maps:
+        sums.add(features)
+    return sums.matrix()
 
 
 def test_correlations_are_those_of_numpy():
@@ -42,12 +42,12 @@ def test_duplicated_filters_are_reported():
         last.weight[1].zero_()
         last.bias[1] = -1.0
     maps = feature_maps(network, torch.randn(1, 1, 32, 32), ["encoder1"])
-    found = redundancy(correlations([maps["encoder1"]]))
-    assert (found.channels, found.silent) == (6, 1)
-    assert found.pairs == 3, "0, 3 and 5 say the same"
-    assert found.distinct == 3
+    counts = redundancy(correlations([maps["encoder1"]]))
+    assert (counts.channels, counts.silent) == (6, 1)
+    assert counts.pairs == 3, "0, 3 and 5 are correlated"
+    assert counts.distinct == 3
 
 
 def test_a_chain_is_not_one_family():
-    together = torch.tensor([[1.0, 0.96, 0.9], [0.96, 1.0, 0.96], [0.9, 0.96, 1.0]])
-    assert redundancy(together) == Redundancy(channels=3, silent=0, pairs=2, distinct=2)
+    matrix = torch.tensor([[1.0, 0.96, 0.9], [0.96, 1.0, 0.96], [0.9, 0.96, 1.0]])
+    assert redundancy(matrix) == Redundancy(channels=3, silent=0, pairs=2, distinct=2)

@@ -11,7 +11,7 @@ from pipeline.explanation.occlusion import (
 )
 
 
-class LooksAt(nn.Module):
+class UsesWindow(nn.Module):
     """Its logits depend on one window of the image alone."""
 
     def __init__(self, *window):
@@ -28,33 +28,33 @@ def image():
 
 
 @pytest.mark.parametrize("fill", FILLS)
-def test_a_network_that_looks_at_one_region_is_found_out(image, fill):
+def test_the_region_that_a_network_uses_has_all_the_harm(image, fill):
     image[:, 8:12, 12:16] += 6
-    network = LooksAt(slice(8, 12), slice(12, 16))
+    network = UsesWindow(slice(8, 12), slice(12, 16))
 
     def only_the_window(images):
         return network(images) - images
 
     harm = change_from(only_the_window(image[None]))
-    found = occlusion_map(only_the_window, image, harm, Occlusion(4, fill=fill))
+    harm_map = occlusion_map(only_the_window, image, harm, Occlusion(4, fill=fill))
     inside = torch.zeros(20, 20, dtype=torch.bool)
     inside[8:12, 12:16] = True
-    assert (found[inside] > 0).all()
-    assert (found[~inside] == 0).all()
+    assert (harm_map[inside] > 0).all()
+    assert (harm_map[~inside] == 0).all()
 
 
 def test_the_loss_against_the_truth_by_hand():
     image = torch.tensor([[[4.0, -4.0], [-4.0, -4.0]]])
     truth = (image > 0).float()
     loss = nn.BCEWithLogitsLoss()
-    found = occlusion_map(
+    harm_map = occlusion_map(
         lambda x: x, image, loss_against(loss, truth), Occlusion(size=1, fill="mean")
     )
     right, hidden = torch.tensor(4.0), image.mean()  # -2 everywhere
     of_true = nn.functional.softplus(-hidden) - nn.functional.softplus(-right)
     of_false = nn.functional.softplus(hidden) - nn.functional.softplus(-right)
     expected = torch.tensor([[of_true, of_false], [of_false, of_false]]) / 4
-    assert torch.allclose(found, expected, atol=1e-6)
+    assert torch.allclose(harm_map, expected, atol=1e-6)
 
 
 def test_the_batch_changes_nothing(image):
@@ -67,13 +67,14 @@ def test_the_batch_changes_nothing(image):
 
 
 def test_the_seed_makes_the_noise(image):
-    def found(**settings):
+    def harm_map(**settings):
         return occlusion_map(lambda x: x, image, change_from(image[None]), Occlusion(5, **settings))
 
-    assert torch.equal(found(seed=1), found(seed=1))
-    assert not torch.equal(found(seed=1), found(seed=2))
+    assert torch.equal(harm_map(seed=1), harm_map(seed=1))
+    assert not torch.equal(harm_map(seed=1), harm_map(seed=2))
     few, many = (
-        (found(seed=1, draws=draws) - found(seed=2, draws=draws)).abs().mean() for draws in (1, 40)
+        (harm_map(seed=1, draws=draws) - harm_map(seed=2, draws=draws)).abs().mean()
+        for draws in (1, 40)
     )
     assert many < few / 2
 
@@ -99,18 +100,18 @@ def test_several_threads_find_what_one_finds_and_are_given_back(image):
     network = nn.Conv2d(1, 1, 5, padding=2)
     harm = change_from(network(image[None]).detach())
     before = torch.get_num_threads()
-    found = []
+    maps = []
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            found.append(occlusion_map(network, image, harm, Occlusion(3, batch=2)))
+            maps.append(occlusion_map(network, image, harm, Occlusion(3, batch=2)))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert torch.allclose(*found, atol=1e-7)
+    assert torch.allclose(*maps, atol=1e-7)
 
 
-def test_a_error_of_a_thread_is_told(image):
+def test_an_error_in_a_thread_is_raised(image):
     def fails_when_hidden(images):
         if not torch.equal(images[0], image):
             raise ValueError("no such size")
