@@ -1,25 +1,21 @@
 """Running a bundle from a benchmark, as a user does, and comparing two runs image by image."""
 
 import csv
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.bundle import Bundle
+
 BUNDLES = Path(__file__).parents[1] / "bundles"
 RESAMPLES = 10_000
 
 
-def bundle_run(bundle: str, run_id: str, files: Sequence[str], **settings: object) -> None:
-    """Run an id of a bundle's configs, the first file and overlays on it."""
-    configs = BUNDLES / bundle / "configs"
-    listed = "[" + ",".join(f"'{configs / name}'" for name in files) + "]"
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", run_id]
-    command += ["--config_file", listed]
-    command += [part for key, value in settings.items() for part in (f"--{key}", str(value))]
-    subprocess.run(command, check=True)
+def bundle_run(bundle: str, run: str, overlays: Sequence[str] = (), **settings: object) -> None:
+    """Do a run of a bundle with overlays, in a process of its own."""
+    texts = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
+    Bundle(BUNDLES / bundle, overlays, texts).start(run)
 
 
 def columns(tables: Sequence[Path]) -> dict[str, np.ndarray]:

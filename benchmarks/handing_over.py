@@ -2,13 +2,11 @@
 
 The U-Net of 64 to 1024 filters is trained for one step and evaluated on made images, packed,
 signed, audited and received. The steps are timed within one process; a command of its own adds the
-imports, which `start` tells.
+imports, whose time is that of `start`.
 
     python benchmarks/handing_over.py
 """
 
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,28 +14,22 @@ from importlib import import_module
 from pathlib import Path
 
 from pipeline import cli
+from pipeline.bundle import Bundle
 
 IMPORTED = ("sharing.pack", "sharing.registry", "sharing.receive", "sharing.protocol")
 ROOT = Path(__file__).parents[1]
 BUNDLE = ROOT / "bundles" / "membranes"
 LARGE = {
-    "network_def#features": "[64,128,256,512,1024]",
+    "network_def#features": [64, 128, 256, 512, 1024],
     "network_def#pixel_unshuffle": 1,
-    "patch": "[64,64]",
-    "window": "[128,128]",
+    "patch": [64, 64],
+    "window": [128, 128],
     "max_epochs": 1,
     "steps_per_epoch": 1,
     "batch_size": 1,
     "val_interval": 1,
     "tta_versions": 1,
 }
-
-
-def run(run_id: str, overlays: list[str], **settings: object) -> None:
-    configs = [str(BUNDLE / "configs" / name) for name in ("train.yaml", *overlays)]
-    words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", run_id]
-    subprocess.run([*command, "--config_file", str(configs), *words], check=True)
 
 
 def timed(what: str, call: Callable[[], object]) -> None:
@@ -56,10 +48,15 @@ def main() -> None:
                 str(cohort),
             ]
         )
-        places = {"dataset_dir": cohort, "models_dir": folder / "m", "tracking_dir": folder / "t"}
+        places = {
+            "dataset_dir": str(cohort),
+            "models_dir": str(folder / "m"),
+            "tracking_dir": str(folder / "t"),
+        }
         training = {key: value for key, value in LARGE.items() if key != "tta_versions"}
-        run("training", [], **places, **training, run_name="large")
-        run("evaluating", ["evaluate.yaml"], **places, **LARGE, output_dir=folder / "e")
+        Bundle(BUNDLE, overrides={**places, **training, "run_name": "large"}).start("training")
+        evaluating = {**places, **LARGE, "output_dir": str(folder / "e")}
+        Bundle(BUNDLE, overrides=evaluating).start("evaluating")
         cli.main(["key", "new", "--out", str(keys)])
         private, public = keys / "private.pem", keys / "public.pem"
         pack = ["pack", str(BUNDLE), "--run", "large", "--tracking", str(folder / "t")]

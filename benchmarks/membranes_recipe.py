@@ -67,8 +67,7 @@ def inferred(folder: Path, cohort: Path, split: str, overlay: str) -> list[Pair]
     for entry in entries:
         shutil.copy(cohort / entry["image"], images)
     settings = {"image_dir": images, "output_dir": out, "tta_versions": 1, "threshold": 0.5}
-    files = ["train.yaml", f"experiments/{overlay}.yaml", "inference.yaml"]
-    bundle_run("membranes", "inferring", files, models_dir=folder, **settings)
+    bundle_run("membranes", "inferring", [overlay], models_dir=folder, **settings)
     pairs = []
     for entry in entries:
         name = Path(entry["image"]).name
@@ -92,8 +91,7 @@ def one(
     if not (folder / "model.pt").is_file():
         settings = {"dataset_dir": cohort, "models_dir": folder, "tracking_dir": tracking_dir}
         budget = {"max_epochs": epochs, "seed": seed}
-        files = ["train.yaml", f"experiments/{overlay}.yaml"]
-        bundle_run("membranes", "training", files, **settings, **budget)
+        bundle_run("membranes", "training", [overlay], **settings, **budget)
     validation = inferred(folder, cohort, "validation", overlay)
     for_pixels, for_cells = best(validation, accuracy), best(validation, v_rand)
     with table.open("w", newline="") as file:

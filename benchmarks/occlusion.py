@@ -3,7 +3,8 @@
 Both pass as many images of one size through one network, in batches of the same size, turn by turn
 in one process::
 
-    python benchmarks/occlusion.py [--size 256] [--region 7] [--batch 16] [--pixel_unshuffle 2] [--threads 2]
+    python benchmarks/occlusion.py [--size 256] [--region 7] [--batch 16] [--threads 2]
+        [--pixel_unshuffle 2]
 """
 
 import argparse
@@ -19,13 +20,20 @@ from pipeline.networks import UNet
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, usual in (
-        ("size", 256), ("region", 7), ("batch", SEVERAL), ("pixel_unshuffle", 2), ("threads", 2), ("rounds", 5)
+        ("size", 256), ("region", 7), ("batch", SEVERAL), ("pixel_unshuffle", 2), ("threads", 2),
+        ("rounds", 5),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=usual)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     network = UNet(
-        2, 1, 1, features=(16, 32, 64, 128, 256), norm="batch", dropout=0.0, pixel_unshuffle=chosen.pixel_unshuffle
+        2,
+        1,
+        1,
+        features=(16, 32, 64, 128, 256),
+        norm="batch",
+        dropout=0.0,
+        pixel_unshuffle=chosen.pixel_unshuffle,
     )
     network = network.eval().to(memory_format=torch.channels_last)
     image = torch.randn(1, chosen.size, chosen.size)

@@ -1,10 +1,10 @@
-"""Minutes of training of each paper's experiments at laptop scale, from a few steps of each.
+"""Minutes of training of each paper's experiments at reduced scale, from a few steps of each.
 
 The bundle runs as it is, its own network, crops, augmentation and optimiser, on a prepared cohort;
 the time of a step is the median of those after the first three, the time of a validation is that
 of the second.
 
-    python benchmarks/laptop_scale.py PAPER --dataset_dir DIR [--steps 12] [--threads 2]
+    python benchmarks/reduced_scale.py PAPER --dataset_dir DIR [--steps 12] [--threads 2]
 """
 
 import argparse
@@ -14,31 +14,29 @@ from pathlib import Path
 
 import numpy as np
 from ignite.engine import Events
-from monai.bundle import ConfigParser, ConfigWorkflow
 
-from pipeline.papers.configs import training_configs
+from pipeline.bundle import Bundle
+from pipeline.papers.configs import REDUCED, experiment_bundle
 from pipeline.papers.paper import read_paper
 
 ROOT = Path(__file__).parents[1]
 WARM_UP = 3
 
 
-def minutes(configs: list[Path], dataset_dir: Path, steps: int, threads: int) -> tuple[float, ...]:
+def minutes(bundle: Bundle, dataset_dir: Path, steps: int, threads: int) -> tuple[float, ...]:
     """Seconds of a step and of a validation, and minutes of the whole training."""
-    asked = ConfigParser.load_config_files([str(path) for path in configs])
+    config = bundle.config("training")
     with tempfile.TemporaryDirectory() as folder:
-        workflow = ConfigWorkflow(
-            [str(path) for path in configs],
-            run_id="training",
-            workflow_type="train",
-            dataset_dir=str(dataset_dir),
-            models_dir=f"{folder}/models",
-            tracking_dir=f"{folder}/mlruns",
-            threads=threads,
-            max_epochs=2,
-            steps_per_epoch=steps,
-            val_interval=1,
-        )
+        settings = {
+            "dataset_dir": str(dataset_dir),
+            "models_dir": f"{folder}/models",
+            "tracking_dir": f"{folder}/mlruns",
+            "threads": threads,
+            "max_epochs": 2,
+            "steps_per_epoch": steps,
+            "val_interval": 1,
+        }
+        workflow = bundle.with_overrides(settings).workflow("training")
         workflow.initialize()
         trainer, validator = workflow.trainer, workflow.evaluator
         ends, validations = [], []
@@ -50,8 +48,11 @@ def minutes(configs: list[Path], dataset_dir: Path, steps: int, threads: int) ->
         workflow.run()
     step = float(np.median(np.diff(ends[:steps])[WARM_UP:]))
     validation = validations[3] - validations[2]
-    epochs, each, interval = (asked[k] for k in ("max_epochs", "steps_per_epoch", "val_interval"))
-    return step, validation, (epochs * each * step + epochs // interval * validation) / 60
+    epochs, per_epoch, interval = (
+        config[key] for key in ("max_epochs", "steps_per_epoch", "val_interval")
+    )
+    seconds = epochs * per_epoch * step + epochs // interval * validation
+    return step, validation, seconds / 60
 
 
 def main() -> None:
@@ -64,9 +65,9 @@ def main() -> None:
     paper = read_paper(options.paper)
     print("| experiment | s a step | s a validation | min of training |\n|---|---|---|---|")
     for experiment in paper.experiments:
-        configs = training_configs(ROOT, paper, experiment, "laptop")
+        bundle = experiment_bundle(ROOT, paper, experiment, REDUCED)
         step, validation, whole = minutes(
-            configs, options.dataset_dir, options.steps, options.threads
+            bundle, options.dataset_dir, options.steps, options.threads
         )
         print(f"| {experiment.name} | {step:.2f} | {validation:.1f} | {whole:.1f} |", flush=True)
 

@@ -25,11 +25,11 @@ def one(arm: str, seed: int, chosen: argparse.Namespace) -> Path:
     same["tracking_dir"] = chosen.out / "mlruns"
     if not (folder / "model.pt").is_file():
         budget = {"max_epochs": chosen.epochs, "seed": seed}
-        bundle_run("nuclei", "training", ["train.yaml"], **same, **budget)
+        bundle_run("nuclei", "training", **same, **budget)
     if not table.is_file():
         more = {"output_dir": table.parent, "tta_versions": 1}
-        more |= {"find_instances#floor": chosen.floor, "find_instances#smallest": chosen.smallest}
-        bundle_run("nuclei", "evaluating", ["train.yaml", "evaluate.yaml"], **same, **more)
+        more |= {"instances#floor": chosen.floor, "instances#min_seed_pixels": chosen.smallest}
+        bundle_run("nuclei", "evaluating", **same, **more)
     return table
 
 
@@ -49,14 +49,14 @@ def main() -> None:
     print("| | seeds | images | F1 | PQ | V_rand | IoU | merges | splits per 100 touching |")
     print("|---|---|---|---|---|---|---|---|---|")
     for arm in ARMS:
-        each = [columns([table]) for table in tables[arm]]
-        means = [" / ".join(f"{scores[name].mean():.3f}" for scores in each) for name in MEANS]
+        of_seeds = [columns([table]) for table in tables[arm]]
+        means = [" / ".join(f"{scores[name].mean():.3f}" for scores in of_seeds) for name in MEANS]
         wrong = [
-            " / ".join(f"{100 * s[kind].sum() / s['touching'].sum():.1f}" for s in each)
+            " / ".join(f"{100 * s[kind].sum() / s['touching'].sum():.1f}" for s in of_seeds)
             for kind in ("merges", "splits")
         ]
-        images = len(each[0]["f1"])
-        print(f"| {arm} | {len(each)} | {images} | " + " | ".join(means + wrong) + " |")
+        images = len(of_seeds[0]["f1"])
+        print(f"| {arm} | {len(of_seeds)} | {images} | " + " | ".join(means + wrong) + " |")
     pooled = {arm: columns(found) for arm, found in tables.items()}
     for before, after in (("neither", "border"), ("neither", "border and map")):
         first, second = pooled[before], pooled[after]

@@ -1,4 +1,4 @@
-"""A bundle: its folder, overlays and overrides; the one place that knows which configs make a run."""
+"""A bundle: its folder, overlays and overrides. It alone knows which configs make a run."""
 
 import json
 import os

@@ -34,9 +34,7 @@ TRACKING_IDS = ("tracking_uri", "experiment_name", "save_execute_config", "is_no
 TEXT_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
-def config_errors(
-    config: dict[str, Any], base: Mapping[str, Any] | None = None
-) -> Iterator[str]:
+def config_errors(config: dict[str, Any], base: Mapping[str, Any] | None = None) -> Iterator[str]:
     """Yield one line for each key without use, wrong value, and number that is text.
 
     Args:
@@ -150,9 +148,7 @@ def _arguments(name: str) -> Collection[str] | None:
 
 def _references(config: Any) -> set[str]:
     """Collect every id that a text of the config refers to by ``@``."""
-    return {
-        id for text in _texts(config) for id in ReferenceResolver.match_refs_pattern(text)
-    }
+    return {id for text in _texts(config) for id in ReferenceResolver.match_refs_pattern(text)}
 
 
 def _macros(config: Any) -> set[str]:

@@ -8,6 +8,7 @@ plugins while MONAI is imported, before any config is read: the package is one o
 
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 
 from mlflow.tracking.context.abstract_context import RunContextProvider
 
@@ -17,7 +18,7 @@ from pipeline.errors import show_one_line
 MONAI = "monai.bundle"
 
 
-class CommandLine(RunContextProvider):  # type: ignore[misc]
+class CommandLine(RunContextProvider):
     """What MLflow loads; it adds nothing to a run."""
 
     def in_context(self) -> bool:
@@ -63,8 +64,7 @@ def _merges(error: BaseException | None) -> Iterator[tuple[dict[str, object], li
 
 
 def _is_monai_command() -> bool:
-    words = sys.orig_argv
-    return any(pair == ("-m", MONAI) for pair in zip(words, words[1:], strict=False))
+    return any(pair == ("-m", MONAI) for pair in pairwise(sys.orig_argv))
 
 
 if _is_monai_command():

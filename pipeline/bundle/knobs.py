@@ -48,9 +48,11 @@ def sides() -> Knob:
     """The sides of an image, one for each dimension."""
     return Knob(
         "a list of 2 or 3 whole numbers, 1 or more, as [256, 256]",
-        lambda value: isinstance(value, list)
-        and len(value) in (2, 3)
-        and all(_is_whole(side) and side >= 1 for side in value),
+        lambda value: (
+            isinstance(value, list)
+            and len(value) in (2, 3)
+            and all(_is_whole(side) and side >= 1 for side in value)
+        ),
     )
 
 
@@ -111,9 +113,11 @@ def label_numbers() -> Knob:
     """Names of labels, each with its number in the masks."""
     return Knob(
         "the name of each label and its number in the masks, as {tumour: 1}",
-        lambda value: isinstance(value, dict)
-        and len(value) > 0
-        and all(isinstance(k, str) and _is_whole(v) and v >= 1 for k, v in value.items()),
+        lambda value: (
+            isinstance(value, dict)
+            and len(value) > 0
+            and all(isinstance(k, str) and _is_whole(v) and v >= 1 for k, v in value.items())
+        ),
     )
 
 
@@ -198,7 +202,7 @@ def knob_error(key: str, value: Any) -> str | None:
         >>> knob_error("max_epochs", 1.5)
         'max_epochs: found 1.5, expected a whole number, 1 or more'
     """
-    if key not in KNOBS or isinstance(value, dict) and "_target_" in value:
+    if key not in KNOBS or (isinstance(value, dict) and "_target_" in value):
         return None
     if isinstance(value, str) and value[:1] in ("$", "@", "%"):
         return None

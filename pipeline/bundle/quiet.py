@@ -1,4 +1,4 @@
-"""Warnings of other packages that say nothing to the user of a bundle, each filtered by its text."""
+"""Warnings of other packages that say nothing to a bundle's user, filtered by their text."""
 
 import logging
 import warnings

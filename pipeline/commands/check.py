@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.data.issues import Issue
     from pipeline.data.fingerprint import CaseStatistics, Listed
+    from pipeline.data.issues import Issue
 
 SHOWN = 20
 """Findings that are printed; all of them stand in the file."""
@@ -51,8 +51,8 @@ def inspect(
     """Look at every case, with a bar, and find what is wrong; masks may have these numbers."""
     from tqdm import tqdm
 
-    from pipeline.data.issues import find_issues
     from pipeline.data.fingerprint import inspect_cases
+    from pipeline.data.issues import find_issues
 
     with tqdm(total=len(cases), unit="case", disable=None) as bar:
         facts = inspect_cases(cases, bar.update)
@@ -62,8 +62,8 @@ def inspect(
 def write_check(facts: Sequence["CaseStatistics"], found: Sequence["Issue"], out: Path) -> None:
     """Write ``fingerprint.json``, ``findings.txt`` and ``contact_sheet.png``, and print both."""
     from pipeline.data.contact_sheet import contact_sheet
-    from pipeline.files import atomic, write_json
     from pipeline.data.fingerprint import fingerprint
+    from pipeline.files import atomic, write_json
 
     content = fingerprint(facts)
     write_json(out / "fingerprint.json", {**content, "findings": [f._asdict() for f in found]})

@@ -68,7 +68,9 @@ def _crossval(options: argparse.Namespace) -> None:
         print(f"out of fold, {score.n} images: {name} {score.mean:.4f}{ends}")
     print(f"report      {folds.out / 'report.html'}")
     overlays = " ".join(map(str, [*bundle.overlays, overlay]))
-    print(f"ensemble    unet-school infer {options.bundle} --with {overlays} --images DIR --out DIR")
+    print(
+        f"ensemble    unet-school infer {options.bundle} --with {overlays} --images DIR --out DIR"
+    )
 
 
 def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":

@@ -105,8 +105,8 @@ def _phantom(options: argparse.Namespace) -> None:
 
     from pipeline.commands.describe import describe
     from pipeline.data.ct_phantom import write_lungs
-    from pipeline.files import fill_folder
     from pipeline.data.phantom import write_cells
+    from pipeline.files import fill_folder
 
     chosen = {"count": options.count, "size": options.size, "seed": options.seed}
     write = write_cells if options.kind == "cells" else write_lungs
@@ -185,8 +185,8 @@ def _split(options: argparse.Namespace) -> None:
 
 
 def _warn_of_look_alikes(cases: Sequence["Listed"]) -> None:
-    from pipeline.data.issues import near_duplicates
     from pipeline.data.fingerprint import inspect_cases
+    from pipeline.data.issues import near_duplicates
 
     for each in near_duplicates(inspect_cases(cases)):
         print(each.line())

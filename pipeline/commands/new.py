@@ -13,8 +13,8 @@ from pipeline.commands.data import add_folder, add_shares
 
 if TYPE_CHECKING:
     from pipeline.data.cohort import Cohort, SourceCase
-    from pipeline.data.issues import Issue
     from pipeline.data.fingerprint import CaseStatistics, Listed
+    from pipeline.data.issues import Issue
     from pipeline.planning.plan import Plan
 
 
@@ -102,7 +102,9 @@ def _refuse_errors(found: Sequence["Issue"], kind: str) -> None:
         )
 
 
-def _labels(facts: Sequence["CaseStatistics"], kind: str, names: Sequence[str] | None) -> dict[str, int]:
+def _labels(
+    facts: Sequence["CaseStatistics"], kind: str, names: Sequence[str] | None
+) -> dict[str, int]:
     from pipeline.planning.labels import class_numbers
 
     numbers = class_numbers(facts) if kind == "classes" else [1]
@@ -135,7 +137,9 @@ def _write_data(
         write_cohort(cohort, data, split, description, tick=bar.update)
 
 
-def _mended(data: Path, classes: Sequence[int]) -> tuple[list["CaseStatistics"], list["Issue"], int]:
+def _mended(
+    data: Path, classes: Sequence[int]
+) -> tuple[list["CaseStatistics"], list["Issue"], int]:
     """Look at the cohort, mend what can be mended in it, and count that."""
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import MENDABLE, mend

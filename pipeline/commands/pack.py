@@ -26,8 +26,8 @@ def _pack(options: argparse.Namespace) -> None:
     logging.getLogger("monai").setLevel(logging.ERROR)  # on packages that nothing here needs
     from mlflow.exceptions import MlflowException
 
-    from pipeline.files import sha256
     from pipeline.data.fingerprint import cohort_cases, inspect_cases
+    from pipeline.files import sha256
     from pipeline.provenance import git_commit, versions
     from pipeline.sharing.pack import bundle_files, find_trained, pack
     from pipeline.sharing.registry import register
@@ -38,7 +38,7 @@ def _pack(options: argparse.Namespace) -> None:
     cases = [case for case in cohort_cases(trained.dataset_dir) if case.split == "training"]
     exports = json.loads(options.exports.read_text("utf-8")) if options.exports else {}
     files = bundle_files(options.bundle, trained, inspect_cases(cases), exports)
-    run = trained.summary.model.mlflow_run_id
+    run = str(trained.summary.model.mlflow_run_id)
     made = {"commit": git_commit(Path(__file__).parent), "versions": versions(), "mlflow_run": run}
     name = options.bundle.resolve().name
     pack(files, name, made, options.out, options.sample)

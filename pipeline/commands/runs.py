@@ -23,7 +23,9 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="its folder, as bundles/membranes")
     parser.add_argument("--data", type=Path, help="folder of the cohort (the bundle's own data)")
     if verb == "infer":
-        parser.add_argument("--images", type=Path, help="folder of the images (those of the cohort)")
+        parser.add_argument(
+            "--images", type=Path, help="folder of the images (those of the cohort)"
+        )
     if verb == "train":
         parser.add_argument("--resume", type=Path, help="models/RUN/last.pt of an interrupted run")
     else:

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.datalist import write_datalist
-from pipeline.files import atomic, write_json
 from pipeline.data.splits import Splits
+from pipeline.files import atomic, write_json
 
 Columns = dict[str, Any]
 """What is known of a case beside its files: patient, sex, finding, …."""

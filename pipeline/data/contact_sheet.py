@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
+from pipeline.data.fingerprint import CaseStatistics
 from pipeline.data.image_statistics import Pixels, read_pixels
 from pipeline.files import atomic
-from pipeline.data.fingerprint import CaseStatistics
 
 SIDE, COLUMNS, MOST = 192, 6, 24
 OUTLINE = (255, 140, 0)

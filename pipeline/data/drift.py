@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.image_statistics import ImageStatistics
 from pipeline.data.fingerprint import CaseStatistics
+from pipeline.data.image_statistics import ImageStatistics
 
 FEWEST = 10
 """Patients of a group below which it is not told apart: few are known by their group."""
@@ -166,7 +166,9 @@ def _value(column: str, case: CaseStatistics) -> str | None:
     return None if value is None else str(value)
 
 
-def _counts(facts: Sequence[CaseStatistics], of: Callable[[CaseStatistics], str | None]) -> dict[str, int]:
+def _counts(
+    facts: Sequence[CaseStatistics], of: Callable[[CaseStatistics], str | None]
+) -> dict[str, int]:
     found = Counter(value for value in map(of, facts) if value is not None)
     return dict(found.most_common())
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.data.image_statistics import MOST_VALUES
 from pipeline.data.fingerprint import CaseStatistics
+from pipeline.data.image_statistics import MOST_VALUES
 
 ERROR, WARNING = "error", "warning"
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from pipeline.metrics.overlap import METRICS, Counts, count
 from pipeline.evaluation.threshold import LEVELS, ThresholdCurve
+from pipeline.metrics.overlap import METRICS, Counts, count
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 """An image and its mask, of one shape."""

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.inference.operating_point import OperatingPoint
+from pipeline.metrics.contingency import Label
 from pipeline.metrics.distance import surface_distance
 from pipeline.metrics.instances import instance_scores
 from pipeline.metrics.isbi import isbi_scores
-from pipeline.inference.operating_point import OperatingPoint
 from pipeline.metrics.overlap import (
     FURTHER,
     METRICS,
@@ -25,7 +26,6 @@ from pipeline.metrics.overlap import (
     iou,
     of_background,
 )
-from pipeline.metrics.contingency import Label
 from pipeline.metrics.statistics import bootstrap_interval, patients_of
 
 Row = dict[str, Any]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
 from pipeline.data.columns import check_columns
-from pipeline.evaluation.groups import FEWEST, Gap, gaps
+from pipeline.evaluation.groups import MIN_PATIENTS, Gap, gaps
 from pipeline.metrics.statistics import (
     Interval,
     bootstrap_interval,
@@ -61,13 +61,12 @@ def compare(runs: Mapping[str, Sequence[Row]], metric: str) -> list[Comparison]:
     Example:
         >>> first = [{"image": str(i), "dice": 0.8} for i in range(20)]
         >>> second = [{"image": str(i), "dice": 0.8 + 0.001 * i} for i in range(20)]
-        >>> (found,) = compare({"a": first, "b": second}, "dice")
-        >>> round(found.difference.mean, 4), found.higher, found.lower, found.p < 0.001
-        (0.0095, 19, 0, True)
+        >>> (comparison,) = compare({"a": first, "b": second}, "dice")
+        >>> round(comparison.difference.mean, 4), comparison.higher, comparison.p < 0.001
+        (0.0095, 19, True)
     """
     (name, rows), *others = _at_least_two(runs).items()
-    found = [_compare(name, rows, other, its, metric) for other, its in others]
-    return _corrected(found)
+    return _corrected([_compare(name, rows, other, table, metric) for other, table in others])
 
 
 def compare_groups(
@@ -75,8 +74,8 @@ def compare_groups(
 ) -> list[tuple[str, Comparison]]:
     """Compare every later run with the first one within each group.
 
-    It tells what a change did to those whom it was made for: balanced training to the smaller
-    groups, say. The probabilities are corrected for all comparisons of groups together.
+    It shows what a change did for those whom it was made for: balanced training for the smaller
+    groups, for example. The probabilities are corrected for all comparisons of groups together.
 
     Args:
         runs: the per-image table of each run, by its name.
@@ -92,28 +91,29 @@ def compare_groups(
     Example:
         >>> rows = [{"image": str(i), "dice": 0.8, "sex": "fm"[i % 2]} for i in range(20)]
         >>> better = [{**row, "dice": 0.8 + (row["sex"] == "f") * 0.05} for row in rows]
-        >>> found = compare_groups({"a": rows, "b": better}, ["sex"], "dice")
-        >>> [(group, round(each.difference.mean, 3)) for group, each in found]
+        >>> comparisons = compare_groups({"a": rows, "b": better}, ["sex"], "dice")
+        >>> [(group, round(one.difference.mean, 3)) for group, one in comparisons]
         [('sex f', 0.05), ('sex m', 0.0)]
     """
     (name, rows), *others = _at_least_two(runs).items()
     check_columns(rows, columns)
-    found: list[tuple[str, Comparison]] = []
-    for other, its in others:
+    comparisons: list[tuple[str, Comparison]] = []
+    for other, table in others:
         for group, members in _groups(rows, columns):
             images = {row["image"] for row in members}
-            theirs = [row for row in its if row["image"] in images]
-            compared = _compare(name, members, other, theirs, metric)
-            enough = compared.difference.patients >= FEWEST
-            found.append((group, compared if enough else compared._replace(p=None)))
-    judged = _corrected([each for _, each in found])
-    return [(group, each) for (group, _), each in zip(found, judged, strict=True)]
+            same = [row for row in table if row["image"] in images]
+            comparison = _compare(name, members, other, same, metric)
+            enough = comparison.difference.patients >= MIN_PATIENTS
+            comparisons.append((group, comparison if enough else comparison._replace(p=None)))
+    corrected = _corrected([comparison for _, comparison in comparisons])
+    groups = [group for group, _ in comparisons]
+    return list(zip(groups, corrected, strict=True))
 
 
 def gap_changes(
     first: Sequence[Row], second: Sequence[Row], columns: Sequence[str], metric: str
 ) -> list[Gap]:
-    """Tell whether the gap between two groups is another in the second run than in the first.
+    """Test whether the gap between two groups differs between two runs.
 
     A group that gained and one that did not, each tested by itself, do not show it; the difference
     of their differences does, by a permutation test over patients, corrected for their number.
@@ -137,26 +137,25 @@ def gap_changes(
         >>> gap.first, gap.second, round(gap.difference, 3), gap.verdict()
         ('f', 'm', 0.05, 'differ')
     """
-    theirs = {row["image"]: row[metric] for row in second}
-    return gaps(
-        [{**row, metric: theirs[row["image"]] - row[metric]} for row in first], columns, metric
-    )
+    scores = {row["image"]: row[metric] for row in second}
+    gains = [{**row, metric: scores[row["image"]] - row[metric]} for row in first]
+    return gaps(gains, columns, metric)
 
 
-def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
-    corrected = iter(holm([each.p for each in found if each.p is not None]))
-    return [each if each.p is None else each._replace(p=next(corrected)) for each in found]
+def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    p_values = iter(holm([one.p for one in comparisons if one.p is not None]))
+    return [one if one.p is None else one._replace(p=next(p_values)) for one in comparisons]
 
 
 def _groups(rows: Sequence[Row], columns: Sequence[str]) -> list[tuple[str, list[Row]]]:
-    found: list[tuple[str, list[Row]]] = []
+    groups: list[tuple[str, list[Row]]] = []
     for size in range(1, len(columns) + 1):
         for chosen in itertools.combinations(columns, size):
             members: dict[str, list[Row]] = defaultdict(list)
             for row in rows:
                 members[", ".join(f"{name} {row[name]}" for name in chosen)].append(row)
-            found += sorted(members.items())
-    return found
+            groups += sorted(members.items())
+    return groups
 
 
 def _at_least_two(runs: Mapping[str, Sequence[Row]]) -> Mapping[str, Sequence[Row]]:
@@ -197,44 +196,44 @@ def _compare(
 
 
 def comparison_table(
-    found: Sequence[Comparison], metric: str, groups: Sequence[tuple[str, Comparison]] = ()
+    comparisons: Sequence[Comparison], metric: str, groups: Sequence[tuple[str, Comparison]] = ()
 ) -> list[dict[str, Any]]:
     """Return a row for each comparison, ready for a table: all cases first, then the groups."""
     return [
         {
             "cases of": of,
-            "run": each.second,
-            "against": each.first,
-            f"difference in {metric}": round(each.difference.mean, 6),
-            "low": each.difference.low,
-            "high": each.difference.high,
-            "p (Wilcoxon, Holm)": "too few to judge" if each.p is None else round(each.p, 6),
-            "higher in": each.higher,
-            "lower in": each.lower,
-            "cases": each.difference.n,
-            "patients": each.difference.patients,
+            "run": one.second,
+            "against": one.first,
+            f"difference in {metric}": round(one.difference.mean, 6),
+            "low": one.difference.low,
+            "high": one.difference.high,
+            "p (Wilcoxon, Holm)": "too few to judge" if one.p is None else round(one.p, 6),
+            "higher in": one.higher,
+            "lower in": one.lower,
+            "cases": one.difference.n,
+            "patients": one.difference.patients,
         }
-        for of, each in [*(("all", each) for each in found), *groups]
+        for of, one in [*(("all", one) for one in comparisons), *groups]
     ]
 
 
-def comparison_plot(found: Sequence[Comparison], metric: str) -> Figure:
+def comparison_plot(comparisons: Sequence[Comparison], metric: str) -> Figure:
     """Draw the differences of all cases, a row for each comparison, with the mean's interval."""
-    figure = Figure(figsize=(7, 1.2 + 0.7 * len(found)), layout="constrained")
+    figure = Figure(figsize=(7, 1.2 + 0.7 * len(comparisons)), layout="constrained")
     axes = figure.subplots()
     spread = np.random.default_rng(0)
-    for row, each in enumerate(found):
-        heights = row + spread.uniform(-0.18, 0.18, len(each.differences))
-        axes.scatter(each.differences, heights, s=9, alpha=0.5, color="#3a6ea5")
-        axes.plot(each.difference.mean, row, marker="D", color="#c8553d")
-        if each.difference.low is not None and each.difference.high is not None:
-            ends = [each.difference.low, each.difference.high]
+    for row, one in enumerate(comparisons):
+        heights = row + spread.uniform(-0.18, 0.18, len(one.differences))
+        axes.scatter(one.differences, heights, s=9, alpha=0.5, color="#3a6ea5")
+        axes.plot(one.difference.mean, row, marker="D", color="#c8553d")
+        if one.difference.low is not None and one.difference.high is not None:
+            ends = [one.difference.low, one.difference.high]
             axes.plot(ends, [row, row], color="#c8553d", linewidth=2)
     axes.axvline(0, color="0.4", linestyle=":")
-    axes.set_yticks(range(len(found)), [each.second for each in found])
+    axes.set_yticks(range(len(comparisons)), [one.second for one in comparisons])
     axes.set(
-        xlabel=f"{metric} less that of {found[0].first}, case by case",
-        ylim=(len(found) - 0.4, -0.6),
+        xlabel=f"{metric} less that of {comparisons[0].first}, case by case",
+        ylim=(len(comparisons) - 0.4, -0.6),
     )
     axes.grid(axis="x", alpha=0.25)
     return figure

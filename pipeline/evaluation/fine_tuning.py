@@ -28,8 +28,8 @@ class FineTuningScore(BaseModel):
     """The initial and the fine-tuned model on one test split.
 
     Attributes:
-        initial: mean of the metric.
-        fine_tuned: likewise of the other model.
+        initial: mean of the metric of the initial model.
+        fine_tuned: mean of the metric of the fine-tuned model.
         difference: of the fine-tuned less the initial one, per image, with its interval.
         p: probability of such a difference by chance; None of too few patients.
     """

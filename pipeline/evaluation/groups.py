@@ -21,7 +21,7 @@ from pipeline.metrics.statistics import (
 Row = Mapping[str, Any]
 """One image: its scores, ``patient``, and its group columns."""
 
-FEWEST = 10
+MIN_PATIENTS = 10
 """Patients below which a group is too small to be judged."""
 SIGNIFICANT = 0.05
 
@@ -112,7 +112,7 @@ def gaps(rows: Sequence[Row], columns: Sequence[str], metric: str) -> list[Gap]:
         'no difference shown'
     """
     check_columns(rows, columns)
-    found = []
+    differences = []
     for column in columns:
         values = sorted({row[column] for row in rows}, key=str)
         for first, second in itertools.combinations(values, 2):
@@ -120,9 +120,9 @@ def gaps(rows: Sequence[Row], columns: Sequence[str], metric: str) -> list[Gap]:
                 _patient_means([row for row in rows if row[column] == value], metric)
                 for value in (first, second)
             )
-            found.append(Gap(column, first, second, *_tested(one, other)))
-    corrected = iter(holm([gap.p for gap in found if gap.p is not None]))
-    return [gap if gap.p is None else gap._replace(p=next(corrected)) for gap in found]
+            differences.append(Gap(column, first, second, *_tested(one, other)))
+    p_values = iter(holm([gap.p for gap in differences if gap.p is not None]))
+    return [gap if gap.p is None else gap._replace(p=next(p_values)) for gap in differences]
 
 
 def running_mean(
@@ -166,8 +166,8 @@ def check_metric(rows: Sequence[Row], metric: str) -> None:
         ValueError: the rows have no such number.
     """
     if not isinstance(rows[0].get(metric), (int, float)):
-        known = ", ".join(name for name, value in rows[0].items() if isinstance(value, float))
-        raise ValueError(f"metric '{metric}': not in the table of cases; it has {known}")
+        names = ", ".join(name for name, value in rows[0].items() if isinstance(value, float))
+        raise ValueError(f"metric '{metric}': not in the table of cases; it has {names}")
 
 
 def binned(rows: Sequence[Row], column: str, metric: str, width: float) -> list[Group]:
@@ -210,7 +210,7 @@ def _numbers(rows: Sequence[Row], column: str) -> NDArray[np.float64]:
 
 def _group(values: Mapping[str, Any], rows: Sequence[Row], metric: str) -> Group:
     interval = bootstrap_interval([row[metric] for row in rows], patients_of(rows))
-    return Group(values, interval, interval.patients >= FEWEST)
+    return Group(values, interval, interval.patients >= MIN_PATIENTS)
 
 
 def _patient_means(rows: Sequence[Row], metric: str) -> dict[Hashable, float]:
@@ -218,7 +218,7 @@ def _patient_means(rows: Sequence[Row], metric: str) -> dict[Hashable, float]:
     for i, row in enumerate(rows):
         alone = ("alone", row.get("image", i))
         values[alone if row.get("patient") is None else row["patient"]].append(row[metric])
-    return {patient: float(np.mean(each)) for patient, each in values.items()}
+    return {patient: float(np.mean(scores)) for patient, scores in values.items()}
 
 
 def _tested(
@@ -227,8 +227,8 @@ def _tested(
     """The difference of the patients' means, and its probability by chance."""
     both = [one[patient] - other[patient] for patient in one if patient in other]
     if both:
-        return float(np.mean(both)), sign_flip_test(both) if len(both) >= FEWEST else None
+        return float(np.mean(both)), sign_flip_test(both) if len(both) >= MIN_PATIENTS else None
     first, second = list(one.values()), list(other.values())
-    enough = min(len(first), len(second)) >= FEWEST
+    enough = min(len(first), len(second)) >= MIN_PATIENTS
     p = permutation_test(first, second) if enough else None
     return float(np.mean(first) - np.mean(second)), p

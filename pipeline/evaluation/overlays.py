@@ -52,7 +52,7 @@ def contours(image: torch.Tensor, truth: torch.Tensor, masks: torch.Tensor) -> n
     """
     image, _, truth, masks = _fullest_slice(image, truth, truth, masks)
     picture = _bytes(stretched(image))
-    true, predicted = (_outlines(each.bool().numpy(force=True)) for each in (truth, masks))
+    true, predicted = (_outlines(m.bool().numpy(force=True)) for m in (truth, masks))
     picture[true], picture[predicted] = MISSED, INVENTED
     picture[true & predicted] = 255
     return picture
@@ -68,9 +68,9 @@ def _fullest_slice(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The slice that holds most of truth and prediction, the last two."""
     if image.ndim == 3:
-        inside = sum(each.bool().sum((0, 1, 2)) for each in of_labels[1:])
+        inside = sum(labels.bool().sum((0, 1, 2)) for labels in of_labels[1:])
         z = int(torch.as_tensor(inside).argmax())
-        image, of_labels = image[..., z].mT, tuple(each[..., z].mT for each in of_labels)
+        image, of_labels = image[..., z].mT, tuple(labels[..., z].mT for labels in of_labels)
     probability, truth, masks = of_labels
     return image, probability, truth, masks
 

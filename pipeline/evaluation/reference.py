@@ -70,9 +70,7 @@ def compare_with_reference(
         FileNotFoundError: the bundle lacks the sender's evaluation.
     """
     scores = {
-        name: ScorePair(
-            reference=MeanInterval(**score), own=MeanInterval(**own[name].model_dump())
-        )
+        name: ScorePair(reference=MeanInterval(**score), own=MeanInterval(**own[name].model_dump()))
         for name, score in _read(reference.evaluation)["test"].items()
         if name in own
     }

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from pipeline.files import atomic
 from pipeline.evaluation.cases import Case, Scoring
-from pipeline.metrics.overlap import METRICS
 from pipeline.evaluation.overlays import contours, overlay
 from pipeline.evaluation.summary import CrossvalSummary, EvaluationSummary, GroupComparison
 from pipeline.evaluation.threshold import Curve
+from pipeline.files import atomic
+from pipeline.metrics.overlap import METRICS
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 """Metric name to its (epoch, value) pairs."""

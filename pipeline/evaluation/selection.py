@@ -85,8 +85,8 @@ def select(
     trials: Trials = {}
     cases, versions = _select_tta(predictions, search, model.default, trials)
     curve = curve_of(cases, search.metric, separate)
-    given = search.threshold is not None
-    threshold = search.threshold if given else curve.best(search.metric)
+    given = search.threshold
+    threshold = curve.best(search.metric) if given is None else given
     postprocessing = Postprocessing()
     if search.postprocessing and search.metric in METRICS:
         postprocessing = _select_postprocessing(cases, search.metric, threshold, trials)
@@ -97,7 +97,7 @@ def select(
         tta_versions=versions,
         postprocessing=postprocessing,
         instances=separate,
-        selected_by=None if given else SelectedBy(metric=search.metric, split="validation"),
+        selected_by=SelectedBy(metric=search.metric, split="validation") if given is None else None,
     )
     return Selection(point, curve, trials)
 

@@ -49,9 +49,7 @@ class Groups(NamedTuple):
     metric: str = "iou"
 
 
-def summarise_cases(
-    cases: Sequence[Case], rows: Sequence[Row], scoring: Scoring
-) -> dict[str, Any]:
+def summarise_cases(cases: Sequence[Case], rows: Sequence[Row], scoring: Scoring) -> dict[str, Any]:
     """Put the scores together: means with intervals, pooled values, misses, calibration.
 
     Returns:
@@ -138,7 +136,7 @@ def compare_groups_of(rows: Sequence[Row], groups: Groups) -> GroupComparison:
     for age in ages:
         fields["age"] = running_mean(rows, age, metric, AGE_WINDOW_YEARS)
         fields["age_bins"] = [
-            GroupScore(age=bin.values[age], **bin.interval._asdict(), enough=bin.enough)
+            GroupScore(**{"age": bin.values[age], **bin.interval._asdict(), "enough": bin.enough})
             for bin in binned(rows, age, metric, AGE_WINDOW_YEARS)
         ]
     return GroupComparison(group_metric=metric, left_out=[*left_out, *reasons], **fields)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pipeline.metrics.checks import flat_pair
-from pipeline.metrics.instances import INSTANCE_METRICS, match
 from pipeline.inference.label_masks import InstanceFunction
-from pipeline.metrics.overlap import METRICS, Counts
+from pipeline.metrics.checks import flat_pair
 from pipeline.metrics.contingency import contingency_table
+from pipeline.metrics.instances import INSTANCE_METRICS, match
+from pipeline.metrics.overlap import METRICS, Counts
 
 LEVELS = 256
 """Thresholds tried: 0/255 to 255/255, the scale of an 8-bit picture."""

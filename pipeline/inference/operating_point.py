@@ -47,14 +47,10 @@ class OperatingPoint(BaseModel):
     instances: WatershedInstances | None = None
     selected_by: SelectedBy | None = None
 
-    def masks(
-        self, probability: NDArray[np.floating]
-    ) -> tuple[NDArray[np.bool_], Label | None]:
+    def masks(self, probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the mask of each label, ``(K, *spatial)``, and the instances of the first.
 
         Args:
             probability: of each label, ``(K, *spatial)``.
         """
-        return masks_and_instances(
-            probability, self.threshold, self.postprocessing, self.instances
-        )
+        return masks_and_instances(probability, self.threshold, self.postprocessing, self.instances)

@@ -146,13 +146,13 @@ class OverlapTileInferer(Inferer):
     def _centres(self, logits: Tensor, tile: Sequence[int]) -> Tensor:
         """What the network gives, or, where it keeps the tile's size, the part that is valid."""
         valid = tuple(side - 2 * self.margin for side in tile)
-        found = tuple(logits.shape[2:])
-        if found == tuple(tile):
+        sides = tuple(logits.shape[2:])
+        if sides == tuple(tile):
             inner = (slice(self.margin, self.margin + side) for side in valid)
             return logits[(slice(None), slice(None), *inner)]
-        if found != valid:
+        if sides != valid:
             raise ValueError(
-                f"network: returns {found} for a tile of {tuple(tile)}, expected {valid} or the "
+                f"network: returns {sides} for a tile of {tuple(tile)}, expected {valid} or the "
                 f"tile's size; set the margin to what the network takes off each side"
             )
         return logits

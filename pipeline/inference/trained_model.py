@@ -69,7 +69,6 @@ class TrainedModel:
         path: of the weights.
         weights: by name.
         record: see :class:`ModelRecord`.
-        network: with the weights, on the device, or None.
 
     Raises:
         FileNotFoundError: no weights or no record there.
@@ -94,10 +93,21 @@ class TrainedModel:
                 "both together"
             )
         self.default = OperatingPoint(tta_versions=symmetries, instances=instances)
-        self.network = network
+        self._network = network
         if network is not None:
             load_weights(network, self.weights, self.path)
-            self.network = on_device(network, device)
+            self._network = on_device(network, device)
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The network with the weights, on the device.
+
+        Raises:
+            ValueError: the model was made without one.
+        """
+        if self._network is None:
+            raise ValueError(f"{self.path}: was read without a network; give one to TrainedModel")
+        return self._network
 
     @property
     def operating_point(self) -> OperatingPoint:
@@ -125,13 +135,13 @@ class TrainedModel:
         write_record(self.path, self.record)
 
 
-def save_model(path: Path, weights: Mapping[str, Any], **known: Any) -> ModelRecord:
+def save_model(path: Path, weights: Mapping[str, Any], **fields: Any) -> ModelRecord:
     """Write weights and their record, and return the record.
 
     Args:
         path: ``model.pt``.
         weights: the state of a network.
-        known: the fields of :class:`ModelRecord` but the hash.
+        fields: those of :class:`ModelRecord` but the hash.
 
     Raises:
         OSError: there is no room, or the folder cannot be written.
@@ -139,7 +149,7 @@ def save_model(path: Path, weights: Mapping[str, Any], **known: Any) -> ModelRec
     content = serialise(weights)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
-    record = ModelRecord(sha256=_sha256(content), **known)
+    record = ModelRecord(sha256=_sha256(content), **fields)
     write_record(path, record)
     return record
 

@@ -13,8 +13,8 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd
 from monai.utils import convert_to_tensor
 
-from pipeline.files import atomic, write_json
 from pipeline.data.readers import count_pages, split_page
+from pipeline.files import atomic, write_json
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import in_16_bits, save_pages, save_volume
 from pipeline.inference.operating_point import OperatingPoint

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pipeline.data.image_statistics import MOST_VALUES
 from pipeline.data.fingerprint import CaseStatistics
+from pipeline.data.image_statistics import MOST_VALUES
 
 MASK, CLASSES, INSTANCES = "mask", "classes", "instances"
 USUAL = 0.5

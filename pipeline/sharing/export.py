@@ -13,8 +13,8 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from pipeline.files import atomic, write_json
 from pipeline.bundle import Bundle
+from pipeline.files import atomic, write_json
 from pipeline.inference import TrainedModel
 from pipeline.inference.folder import find_images
 from pipeline.networks import UNetPlusPlus
@@ -71,7 +71,9 @@ def export(
     """
     parser = bundle.parser("inferring")
     if parser.get_parsed_content("spatial_dims") != 2:
-        raise ValueError(f"{bundle.folder}: a network of volumes; export takes those of flat images")
+        raise ValueError(
+            f"{bundle.folder}: a network of volumes; export takes those of flat images"
+        )
     trained = TrainedModel(model, parser.get_parsed_content("network_def"))
     network = trained.network.eval()
     features = parser.get_parsed_content("network_def::features")

@@ -12,8 +12,9 @@ from safetensors.torch import save as as_safetensors
 
 from pipeline.data.datalist import read_datalist
 from pipeline.data.drift import describe_cohort
-from pipeline.files import atomic
 from pipeline.data.fingerprint import CaseStatistics
+from pipeline.evaluation.summary import SUMMARY, EvaluationSummary
+from pipeline.files import atomic
 from pipeline.inference import TrainedModel
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.audit import audit
@@ -26,7 +27,6 @@ from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT, pa
 from pipeline.sharing.privacy import check_private, private_words
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
-from pipeline.evaluation.summary import SUMMARY, EvaluationSummary
 from pipeline.tracking.store import evaluations
 
 EXECUTED = "config.json"

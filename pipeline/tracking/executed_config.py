@@ -60,7 +60,9 @@ def flat_parameters(parser: ConfigParser) -> dict[str, str]:
     rows: dict[str, str] = {}
     for key, value in parser.config.items():
         if not key.startswith("_") and key not in (*RUN_IDS, "imports"):
-            rows |= {name: str(v)[:MAX_VALUE_CHARACTERS] for name, v in _flatten(parser, key, value)}
+            rows |= {
+                name: str(v)[:MAX_VALUE_CHARACTERS] for name, v in _flatten(parser, key, value)
+            }
     return rows
 
 

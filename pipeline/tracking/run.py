@@ -130,9 +130,7 @@ class Run:
         now = int(time.time() * 1000)
         numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float))}
         run_id = self.start()
-        self.client.log_batch(
-            run_id, metrics=[Metric(k, v, now, step) for k, v in numbers.items()]
-        )
+        self.client.log_batch(run_id, metrics=[Metric(k, v, now, step) for k, v in numbers.items()])
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file into the run's artefacts."""

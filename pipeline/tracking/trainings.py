@@ -56,7 +56,9 @@ def find_training(client: MlflowClient, name: str, bundle: str) -> StoredTrainin
     runs += [client.get_run(parent) for parent in parents if parent]
     trainings = [run for run in runs if run.data.tags.get("run") in ("training", "run")]
     if not trainings:
-        raise ValueError(f"{name}: no such training; give a name or an id as the MLflow UI shows it")
+        raise ValueError(
+            f"{name}: no such training; give a name or an id as the MLflow UI shows it"
+        )
     run = trainings[0]
     if run.data.tags.get("bundle") != bundle:
         raise ValueError(f"{name}: a run of {run.data.tags.get('bundle')}, not of {bundle}")

@@ -158,9 +158,7 @@ class KeepLast:
         resume: ``last.pt`` of an interrupted run, or ``None`` to start afresh.
     """
 
-    def __init__(
-        self, run: Run, state: Mapping[str, Stateful], resume: str | None = None
-    ) -> None:
+    def __init__(self, run: Run, state: Mapping[str, Stateful], resume: str | None = None) -> None:
         self.path = run.folder / RESUME_FILE
         self.state = {name: bare(part) for name, part in state.items()}
         self.seed, self.datalist, self.resume = run.seed, run.datalist_sha256, resume

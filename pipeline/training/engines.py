@@ -5,7 +5,7 @@ What a scientist changes (data, transforms, network, loss, optimiser, schedule) 
 pictures, progress, tracking, the schedule's step, the state to resume from.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from monai.handlers import LrScheduleHandler, ValidationHandler
 from monai.inferers import Inferer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.utils.data import DataLoader
 
 from pipeline.tracking import Run
 from pipeline.training.checkpoints import KeepBest, KeepLast
@@ -34,7 +35,7 @@ def training_engine(
     loss: Loss,
     optimizer: Optimizer,
     lr_scheduler: LRScheduler,
-    train_data_loader: Iterable[Any],
+    train_data_loader: DataLoader[Any],
     inferer: Inferer,
     validator: SupervisedEvaluator,
     max_epochs: int,
@@ -69,7 +70,11 @@ def training_engine(
     scheduler = {"lr_scheduler": lr_scheduler, "print_lr": False}
     if isinstance(lr_scheduler, ReduceLROnPlateau):
         scheduler["step_transform"] = lambda _: validator.state.metrics[key_metric]
-    state = {"network": network, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
+    state: Mapping[str, Any] = {
+        "network": network,
+        "optimizer": optimizer,
+        "lr_scheduler": lr_scheduler,
+    }
     handlers = [
         SeedEachEpoch(run.seed, train_data_loader.dataset),
         StopOnNan(),
@@ -101,7 +106,7 @@ def training_engine(
 def validation_engine(
     network: torch.nn.Module,
     loss: Loss,
-    val_data_loader: Iterable[Any],
+    val_data_loader: DataLoader[Any],
     inferer: Inferer,
     device: torch.device | str,
     val_handlers: Sequence[Any] = (),

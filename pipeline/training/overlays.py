@@ -8,8 +8,8 @@ from ignite.engine import Engine, Events
 from monai.utils import convert_to_tensor
 from PIL import Image
 
-from pipeline.files import atomic
 from pipeline.evaluation.overlays import overlay
+from pipeline.files import atomic
 
 
 class BestOverlays:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from skimage.io import imread
 
-from pipeline.data.datalist import columns_of_entry, read_datalist
 from pipeline.data.columns import check_columns, check_list
+from pipeline.data.datalist import columns_of_entry, read_datalist
 from pipeline.losses import inverse_class_frequencies
 
 

@@ -9,8 +9,8 @@ import torch
 from mlflow import MlflowClient
 
 from pipeline import cli
-from pipeline.data.phantom import write_cells
 from pipeline.bundle import Bundle
+from pipeline.data.phantom import write_cells
 from pipeline.inference.trained_model import read_checkpoint
 
 

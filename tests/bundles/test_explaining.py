@@ -76,7 +76,9 @@ def test_the_same_seed_explains_the_same(evaluated, explain):
 
 
 def test_the_harm_may_be_measured_without_truth(evaluated, explain):
-    with_truth, without = (explain(**{"case_settings#against": what})["cases"][0] for what in ("truth", "prediction"))
+    with_truth, without = (
+        explain(**{"case_settings#against": what})["cases"][0] for what in ("truth", "prediction")
+    )
     assert without["harm_mean"] > 0
     assert with_truth["harm_mean"] != without["harm_mean"]
 
@@ -123,16 +125,28 @@ def test_a_column_that_images_lack_is_left_out_and_said(evaluated, explain):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"latent_settings#clusters": 6}, "clusters: found 5 images for 6 clusters; give more images or fewer"),
+        (
+            {"latent_settings#clusters": 6},
+            "clusters: found 5 images for 6 clusters; give more images or fewer",
+        ),
         ({SIZE: 65}, "occlusion size: found 65 pixels for an image of 64 x 64"),
-        ({"case_settings#occlusion#fill": "black"}, "occlusion fill: found 'black', expected one of noise"),
+        (
+            {"case_settings#occlusion#fill": "black"},
+            "occlusion fill: found 'black', expected one of noise",
+        ),
         ({SIZE: 0}, "occlusion size: found 0, expected 1 or more"),
         ({SIDE: 0}, "case_settings#side: found 0, expected 1 or more pixels"),
-        ({"latent_settings#grid": [8, 8, 8]}, "latent_settings#grid: found [8, 8, 8], expected 2 sides"),
+        (
+            {"latent_settings#grid": [8, 8, 8]},
+            "latent_settings#grid: found [8, 8, 8], expected 2 sides",
+        ),
         ({COLUMNS: "sex"}, "groups#columns: found 'sex', expected a list"),
         ({LAYERS: "encoder1"}, "layers: found 'encoder1', expected a list"),
         ({"case_settings#against": "hope"}, "against: found 'hope', expected truth or prediction"),
-        ({"latent_settings#layer": "latent"}, "found 'latent', expected names of UNet; ask for some"),
+        (
+            {"latent_settings#layer": "latent"},
+            "found 'latent', expected names of UNet; ask for some",
+        ),
         ({"case_settings#cam_layer": "x4_0"}, "found 'x4_0', expected names of UNet"),
         ({LAYERS: ["encoder9"]}, "found 'encoder9', expected names of UNet"),
         ({"groups#metric": "joy"}, "metric 'joy': not in the table of cases"),

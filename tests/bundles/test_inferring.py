@@ -7,8 +7,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pipeline.files import sha256
 from pipeline.errors import error_line
+from pipeline.files import sha256
 
 AFFINE = np.array([[0, -2, 0, 5], [3, 0, 0, 6], [0, 0, 4, 7], [0, 0, 0, 1.0]])
 

@@ -77,9 +77,7 @@ def test_an_evaluation_scores_every_group(run_bundle, bundle, cohort, tmp_path, 
         "sex x finding",
     ]
     again = str(tmp_path / "again")
-    run_bundle(
-        tmp_path, "evaluating", folder=folder, output_dir=again, threshold=0.9, **data
-    )
+    run_bundle(tmp_path, "evaluating", folder=folder, output_dir=again, threshold=0.9, **data)
     capsys.readouterr()
     tracking = ["--tracking", str(tmp_path / "mlruns"), "--metric", "iou"]
     assert cli.main(["compare", "run=evaluating", *tracking, "--groups", "sex", "finding"]) == 0
@@ -114,7 +112,9 @@ def test_balanced_training_draws_every_group_alike(run_bundle, bundle, cohort, t
     weights = balanced_weights(str(data), ["sex"])
     assert max(weights) == 1
     assert sum(weights) == pytest.approx(2)
-    run_bundle(tmp_path, "training", [overlay], configs.parent, **{**settings, "steps_per_epoch": 1})
+    run_bundle(
+        tmp_path, "training", [overlay], configs.parent, **{**settings, "steps_per_epoch": 1}
+    )
     assert (tmp_path / "models" / "model.pt").is_file()
     with pytest.raises(ValueError, match="group column 'weight': no image has it"):
         balanced_weights(str(cohort), ["weight"])

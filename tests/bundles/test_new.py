@@ -60,7 +60,10 @@ def test_it_trains_evaluates_explains_and_infers_without_an_edit(made):
     run(bundle, "evaluating", output_dir=str(bundle / "eval"))
     found = json.loads((bundle / "eval" / "summary.json").read_text())
     assert found["test"]["dice"]["n"] >= 1
-    third = {"case_settings#occlusion#size": 1, "case_settings#side": 3}  # of whatever side the images have
+    third = {
+        "case_settings#occlusion#size": 1,
+        "case_settings#side": 3,
+    }  # of whatever side the images have
     large = {**third, "latent_settings#clusters": 2, "output_dir": str(bundle / "why")}
     run(bundle, "explaining", **large)
     assert json.loads((bundle / "why" / "explanation.json").read_text())["latent"]["images"] == 6

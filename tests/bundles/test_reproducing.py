@@ -141,7 +141,9 @@ def test_another_measure_evaluates_anew_and_does_not_train(done, capfd):
     before = overlay.read_text()
     model = next((done / "out").rglob("seed_0/model.pt"))
     trained = model.stat().st_mtime_ns
-    overlay.write_text(before.replace("choose_postprocessing: false", "choose_postprocessing: true"))
+    overlay.write_text(
+        before.replace("choose_postprocessing: false", "choose_postprocessing: true")
+    )
     assert call(done, *ONE, "--rerun") == 0
     printed = capfd.readouterr().out
     assert printed.count("chosen by accuracy on validation") == 1
@@ -156,7 +158,10 @@ def test_user_errors(done, phantom, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for arguments, message in (
         (("--only", "unet4"), "unet4: unet_school_isbi has no such experiment; it has unet, "),
-        (("--dataset-dir", str(tmp_path)), "no prepared cohort; run unet-school data prepare isbi2012"),
+        (
+            ("--dataset-dir", str(tmp_path)),
+            "no prepared cohort; run unet-school data prepare isbi2012",
+        ),
         (("--dataset-dir", str(phantom)), "found the cohort phantom cells, expected isbi2012"),
         (("--seeds", "0"), "--seeds: found 0, expected 1 or more"),
         (("--scale", "paper"), "--scale paper: needs a GPU"),

@@ -13,7 +13,9 @@ MAX_TRAIN_LINES = 110
 
 
 def code_lines(text: str) -> int:
-    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in text.splitlines())
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") for line in text.splitlines()
+    )
 
 
 @pytest.fixture(params=BUNDLES, ids=lambda path: path.name)
@@ -43,7 +45,7 @@ def test_a_planned_bundle_has_the_same_wiring(tmp_path):
     assert rewire(bundle) == []
     path = bundle / "configs" / "evaluate.yaml"
     text = path.read_text("utf-8")
-    path.write_text(text.replace("run: \"%evaluating\"", "run: []"))
+    path.write_text(text.replace('run: "%evaluating"', "run: []"))
     assert rewire(bundle) == [path]
     assert path.read_text("utf-8") == text
 

@@ -28,8 +28,10 @@ PROSE = re.compile(
 SOURCES = [*sorted(ROOT.glob("pipeline/**/*.py")), *sorted(ROOT.glob("transforms/*.py"))]
 TEXTS = [
     path
-    for pattern in ("*.md", "docs/*.md", "bundles/**/*.md", "bundles/**/*.yaml", "pipeline/**/*.jinja",
-                    "pipeline/**/*.yaml", "benchmarks/*.py")
+    for pattern in (
+        "*.md", "docs/*.md", "bundles/**/*.md", "bundles/**/*.yaml", "pipeline/**/*.jinja",
+        "pipeline/**/*.yaml", "benchmarks/*.py",
+    )
     for path in sorted(ROOT.glob(pattern))
     if path.name != "CHANGELOG.md"
 ]  # fmt: skip

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from pipeline.bundle import Bundle, bundle as module
+from pipeline.bundle import Bundle
+from pipeline.bundle import bundle as module
 from tests.conftest import ROOT
 
 

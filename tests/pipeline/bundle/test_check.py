@@ -66,7 +66,10 @@ def test_the_same_through_the_python_function(bundle, phantom, tmp_path):
     [
         ("train", "did you mean 'training'?"),
         ("trainin", "did you mean 'training'?"),
-        ("evaluating", "expected one of run, training; evaluating, inferring and explaining stand in"),
+        (
+            "evaluating",
+            "expected one of run, training; evaluating, inferring and explaining stand in",
+        ),
     ],
 )
 def test_an_unknown_run_is_refused_with_the_nearest(bundle, phantom, name, remedy):
@@ -92,7 +95,10 @@ ODD = {
     "window": ([0, 0], "window: found [0, 0], expected a list of 2 or 3 whole numbers"),
     "patch": ([128], "patch: found [128], expected a list of 2 or 3 whole numbers"),
     "device": ("gpu", "device: found 'gpu', expected cpu, or cuda"),
-    "output_dir": (20241125, "output_dir: found 20241125, expected a path; write one that is a num"),
+    "output_dir": (
+        20241125,
+        "output_dir: found 20241125, expected a path; write one that is a num",
+    ),
     "run_name": ("", "run_name: found '', expected a name"),
     "val_interval": (True, "val_interval: found True, expected a whole number"),
     "key_metric": ("joy", "key_metric: found 'joy', expected one of loss, iou, dice, accuracy"),

@@ -7,8 +7,8 @@ from tifffile import imread
 
 from pipeline import cli
 from pipeline.data.ct_phantom import AIR, chest, draw_anatomy, write_lungs
-from pipeline.files import sha256
 from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
+from pipeline.files import sha256
 
 
 def slices(count, size=128):

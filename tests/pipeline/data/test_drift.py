@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.drift import FEWEST, shift, differences, describe_cohort
-from pipeline.data.image_statistics import Pixels, image_statistics, mask_statistics
+from pipeline.data.drift import FEWEST, describe_cohort, shift
 from pipeline.data.fingerprint import CaseStatistics
+from pipeline.data.image_statistics import Pixels, image_statistics, mask_statistics
 
 
 def case(value, deviation=10.0, sex="f", channels=1, dtype=np.uint8, size=16):

@@ -4,9 +4,9 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from pipeline.files import sha256
 from pipeline.data.phantom import cells, write_cells
 from pipeline.evaluation.baselines import best_intensity_threshold, constant_answer
+from pipeline.files import sha256
 
 
 def test_the_seed_decides_every_file(tmp_path):

@@ -31,7 +31,9 @@ def model(tmp_path) -> str:
 
 def test_cohorts_that_no_model_has_seen_are_accepted(model, tmp_path):
     own = cohort(tmp_path / "own", training="cd", validation="e", test="f")
-    check_fine_tuning(model, own, cohort(tmp_path / "reference", training="a", validation="b", test="g"))
+    check_fine_tuning(
+        model, own, cohort(tmp_path / "reference", training="a", validation="b", test="g")
+    )
     check_fine_tuning(model, own, None)
 
 
@@ -44,7 +46,11 @@ def test_a_training_from_no_weights_is_not_checked(tmp_path):
     [
         ({"training": "c", "test": "a"}, {}, "a.png: of the test split, and the model was trained"),
         ({"training": "c"}, {"test": "b"}, "b.png: of the test split, and the model was chosen by"),
-        ({"training": "c"}, {"test": "c"}, "c.png: of the own training split, and of the reference"),
+        (
+            {"training": "c"},
+            {"test": "c"},
+            "c.png: of the own training split, and of the reference",
+        ),
         ({"validation": "d"}, {"test": "d"}, "d.png: of the own validation split, and of the ref"),
     ],
 )

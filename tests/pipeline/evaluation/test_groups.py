@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.groups import FEWEST, binned, gaps, group_table, running_mean
+from pipeline.evaluation.groups import MIN_PATIENTS, binned, gaps, group_table, running_mean
 
 
 def rows(count=80, gap=0.0, seed=0):
@@ -62,7 +62,7 @@ def test_few_patients_are_not_judged_however_many_images():
     assert (found.p, found.verdict()) == (None, "too few to judge")
     table = group_table(some, ["sex"], "iou")
     assert [group.enough for group in table] == [True, False, True]
-    assert table[1].interval.patients == 3 < FEWEST
+    assert table[1].interval.patients == 3 < MIN_PATIENTS
 
 
 def test_the_curve_over_age():

@@ -79,7 +79,9 @@ def page(tmp_path_factory):
     )  # fmt: skip
     history = {"train_loss": [(1, 0.9), (2, 0.5)], "val_iou": [(2, 0.8)]}
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(path, Report(summary, rows, names_of_scores(cases, rows), cases, curve, history, scoring))
+    write_report(
+        path, Report(summary, rows, names_of_scores(cases, rows), cases, curve, history, scoring)
+    )
     return path
 
 

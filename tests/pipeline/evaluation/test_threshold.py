@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import label
 
-from pipeline.metrics.overlap import METRICS, count
 from pipeline.evaluation.threshold import InstanceCurve, ThresholdCurve
+from pipeline.metrics.overlap import METRICS, count
 
 IMAGES = st.lists(st.tuples(st.integers(0, 255), st.booleans()), min_size=1, max_size=30).map(
     lambda rows: [torch.tensor(column) for column in zip(*rows, strict=True)]

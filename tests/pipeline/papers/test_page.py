@@ -16,10 +16,10 @@ def test_the_page_is_what_the_records_say():
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_record_is_of_a_known_experiment(path):
+def test_a_record_is_of_an_experiment(path):
     record = json.loads(path.read_text("utf-8"))
     read_paper(record["paper"]).experiment(record["experiment"])
-    scale = "paper" if path.parent.name == "paper_scale" else "laptop"
+    scale = "paper" if path.parent.name == "paper_scale" else "reduced"
     assert (record["scale"], record["experiment"]) == (scale, path.stem)
     assert len(record["seeds"]) == len(record["training_seconds"]) == len(record["models_sha256"])
 
@@ -29,13 +29,13 @@ def test_every_number_of_the_table_is_measured(path):
     record = json.loads(path.read_text("utf-8"))
     experiment = read_paper(record["paper"]).experiment(record["experiment"])
     needs_no_run = {"network_numbers"}
-    named = {result.ours for result in experiment.results}
-    assert named - needs_no_run <= set(record["metrics"])
+    metrics = {result.metric for result in experiment.results}
+    assert metrics - needs_no_run <= set(record["metrics"])
 
 
 @pytest.fixture
 def results(tmp_path):
-    """A folder for records, beside the bundles."""
+    """A folder for records, in a root with the bundles."""
     (tmp_path / "bundles").symlink_to(ROOT / "bundles")
     (tmp_path / "docs" / "results").mkdir(parents=True)
     return tmp_path / "docs" / "results"
@@ -45,8 +45,8 @@ def write_record(results, paper, name, metrics, curves=()):
     """Two trainings, by the config as it is."""
     experiment = paper.experiment(name)
     record = {
-        **config_hashes(ROOT, paper, experiment, "laptop", []), "overrides": [],
-        "scale": "laptop", "seeds": [0, 1], "training_seconds": [60, 90], "metrics": metrics,
+        **config_hashes(ROOT, paper, experiment, "reduced", []), "settings": [],
+        "scale": "reduced", "seeds": [0, 1], "training_seconds": [60, 90], "metrics": metrics,
         "curves": curves, "hardware": ["a laptop"], "commits": ["0123456789-dirty"],
         "datalist_sha256": "0f",
     }  # fmt: skip
@@ -64,15 +64,15 @@ def test_a_cell_holds_mean_interval_and_spread(results):
     write_record(results, paper, "unet", {"test_pixel_error": metric})
     text = section(paper, results)
     assert "| 0.0828 | 0.0800 (0.0700 to 0.0900) ± 0.0100 | not run |" in text
-    made = "5 images, seeds 0, 1, 1.0, 1.5 min of training on a laptop, commit 01234567-dirty."
-    assert made in text
+    origin = "5 images, seeds 0, 1, 1.0, 1.5 min of training on a laptop, commit 01234567-dirty."
+    assert f"At reduced scale: {origin}" in text
 
 
 def test_a_record_of_another_config_is_marked(results):
     paper = read_paper("unet_isbi_mane_mittal")
     path = write_record(results, paper, "unet", {"x": {"n": 1}})
     assert "changed since" not in section(paper, results)
-    path.write_text(path.read_text().replace('"overrides": []', '"overrides": ["--patch", "9"]'))
+    path.write_text(path.read_text().replace('"settings": []', '"settings": ["batch_size=9"]'))
     assert "**Its config has changed since.**" in section(paper, results)
 
 
@@ -88,7 +88,7 @@ def test_the_ranking_is_of_means_with_paired_intervals(results):
         write_record(results, paper, name, {"test_accuracy": metric})
     text = section(paper, results)
     assert (
-        "laptop scale: U-Net 0.9350, UNet 3+ 0.9250, UNet++ 0.9050; the paper's is UNet 3+" in text
+        "reduced scale: U-Net 0.9350, UNet 3+ 0.9250, UNet++ 0.9050; the paper's is UNet 3+" in text
     )
     assert "Minutes of training each: U-Net 1.2, UNet 3+ 1.2, UNet++ 1.2." in text
     assert "UNet 3+ less U-Net: -0.0100 (-0.0100 to -0.0100 over images), higher in 0 of 4" in text
@@ -113,10 +113,10 @@ def test_every_paper_is_whole():
     for name in paper_names():
         paper = read_paper(name)
         assert paper.notes
-        assert all(each.results and each.settings and each.laptop for each in paper.experiments)
+        assert all(each.results and each.settings and each.reduced for each in paper.experiments)
 
 
-def test_unknown_names_list_the_known():
+def test_unknown_names_list_the_existing_ones():
     with pytest.raises(
         ValueError, match="unet: no such paper; known are a_look_into_unet_chest_xray"
     ):

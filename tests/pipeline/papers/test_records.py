@@ -32,23 +32,23 @@ def evaluations(tmp_path):
 
 
 def test_seeds_are_averaged_before_the_interval_of_images(evaluations):
-    found = metrics_of(evaluations)
+    metrics = metrics_of(evaluations)
     scalars = {"epoch", "challenge_rand_error"}
-    assert set(found) == {"validation_soft_iou", "test_iou", "test_soft_iou", *scalars}
-    assert found["test_iou"]["mean"] == pytest.approx(0.8)
-    assert found["test_iou"]["by_seed"] == pytest.approx([0.9, 0.7])
-    assert found["test_iou"]["n"] == 3
-    assert 0.7 <= found["test_iou"]["low"] < 0.8 < found["test_iou"]["high"] <= 0.9
-    assert found["epoch"] == {"mean": 3.5, "by_seed": [3.0, 4.0]}
-    assert found["challenge_rand_error"]["mean"] == 0.1
+    assert set(metrics) == {"validation_soft_iou", "test_iou", "test_soft_iou", *scalars}
+    assert metrics["test_iou"]["mean"] == pytest.approx(0.8)
+    assert metrics["test_iou"]["by_seed"] == pytest.approx([0.9, 0.7])
+    assert metrics["test_iou"]["n"] == 3
+    assert 0.7 <= metrics["test_iou"]["low"] < 0.8 < metrics["test_iou"]["high"] <= 0.9
+    assert metrics["epoch"] == {"mean": 3.5, "by_seed": [3.0, 4.0]}
+    assert metrics["challenge_rand_error"]["mean"] == 0.1
 
 
 def test_single_images_are_kept_where_they_are_wanted(evaluations):
-    found = metrics_of(evaluations, {"test_iou"})
-    assert found["test_iou"]["by_image"] == pytest.approx(
+    metrics = metrics_of(evaluations, {"test_iou"})
+    assert metrics["test_iou"]["by_image"] == pytest.approx(
         {"0.png": 0.7, "1.png": 0.8, "2.png": 0.9}
     )
-    assert "by_image" not in found["test_soft_iou"]
+    assert "by_image" not in metrics["test_soft_iou"]
 
 
 def test_a_broken_record_is_named(tmp_path):

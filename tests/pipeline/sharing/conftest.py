@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from pipeline.bundle.flatten import dump, flatten
 from pipeline.networks import UNet
 from pipeline.sharing.archive import write_archive
-from pipeline.bundle.flatten import dump, flatten
 from pipeline.sharing.manifest import MANIFEST, make_manifest
 from pipeline.sharing.source import source_files
 from tests.conftest import ROOT

@@ -27,7 +27,11 @@ def model(request, tmp_path):
     arguments = {"spatial_dims": 2, "in_channels": 1, "out_channels": 1, **arguments}
     torch.manual_seed(0)
     save_model(tmp_path / "model.pt", network(**arguments).state_dict(), bundle="made")
-    definition = {"_target_": f"pipeline.networks.{request.param}", **arguments, "_mode_": "default"}
+    definition = {
+        "_target_": f"pipeline.networks.{request.param}",
+        **arguments,
+        "_mode_": "default",
+    }
     config = yaml.safe_load((CONFIGS / "train.yaml").read_text()) | {"network_def": definition}
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "train.yaml").write_text(yaml.safe_dump(config, sort_keys=False))

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from pipeline.sharing.configs import judge_config
 from pipeline.bundle.bundle import shared_overlays
 from pipeline.bundle.check import config_errors
 from pipeline.bundle.flatten import dump, flatten
+from pipeline.sharing.configs import judge_config
 from pipeline.sharing.packed_configs import packed_configs
 from pipeline.sharing.policy import read_policy
 from pipeline.sharing.strict import strict_yaml
