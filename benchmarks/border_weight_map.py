@@ -1,7 +1,7 @@
-"""The border weight map against its definition, a distance map for each cell.
+"""The border weight map against its definition, one distance map for each instance.
 
-Both make the same map of the same label in one process, on one core; the ratio is of medians. Then
-the map's own time as cells and pixels grow, and its peak memory.
+Both compute the same map of the same label in one process, on one core; the ratio is of medians.
+Then it measures the map's own time for more instances and more pixels, and its peak memory::
 
     python benchmarks/border_weight_map.py --data DIR_WITH_isbi2012 [--rounds 7]
 """
@@ -24,7 +24,7 @@ MAP = BorderWeightMap(class_balance=False)
 
 
 def by_definition(label: np.ndarray) -> np.ndarray:
-    """One Euclidean distance map for each cell, stacked; the two smallest at each pixel."""
+    """Stack a Euclidean distance map for each instance; take the two smallest at each pixel."""
     numbers = np.unique(label[label > 0])
     stack = np.stack([distance_transform_edt(label[0] != number) for number in numbers])
     first, second = np.partition(stack, 1, axis=0)[:2]
@@ -32,7 +32,7 @@ def by_definition(label: np.ndarray) -> np.ndarray:
 
 
 def seconds(work: Callable[[], object], rounds: int) -> float:
-    """Median wall time."""
+    """Return the median wall time."""
     times = []
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -41,8 +41,8 @@ def seconds(work: Callable[[], object], rounds: int) -> float:
     return statistics.median(times)
 
 
-def packed_cells(side: int, count: int) -> np.ndarray:
-    """A label ``(1, side, side)`` of about ``count`` discs in rows, a few pixels apart."""
+def packed_discs(side: int, count: int) -> np.ndarray:
+    """Return a label ``(1, side, side)`` of about ``count`` discs in rows, a few pixels apart."""
     pitch = side / round(count**0.5)
     places = np.arange(side)
     row, inside = (places // pitch).astype(int), places % pitch - pitch / 2
@@ -52,7 +52,7 @@ def packed_cells(side: int, count: int) -> np.ndarray:
 
 
 def peak_bytes(label: np.ndarray) -> int:
-    """Most bytes held at once while the map is made, the map included."""
+    """Return the peak memory in bytes while the map is computed, the map included."""
     tracemalloc.start()
     MAP(label)
     peak = tracemalloc.get_traced_memory()[1]
@@ -74,14 +74,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7)
-    chosen = parser.parse_args()
-    labels = real_slices(chosen.data)
+    options = parser.parse_args()
+    labels = real_slices(options.data)
     for count in (100, 400, 2000):
-        cells = packed_cells(512, count)
-        labels[f"512 x 512 discs, {cells.max()} cells"] = cells
+        discs = packed_discs(512, count)
+        labels[f"512 x 512, {discs.max()} discs"] = discs
     times = {}
     for name, label in labels.items():
-        times[name] = seconds(lambda label=label: MAP(label), chosen.rounds)
+        times[name] = seconds(lambda label=label: MAP(label), options.rounds)
         print(f"{name:32} {1e3 * times[name]:8.1f} ms", end="", flush=True)
         if label.max() < 500:
             plain = seconds(lambda label=label: by_definition(label), 3)
@@ -93,12 +93,10 @@ def main() -> None:
             )
         print()
     few, _, many = list(times.values())[2:]
-    print(f"many cells against few: {many / few:.2f} times the time")
-    large = packed_cells(2048, 5000)
-    took = seconds(lambda: MAP(large), 3)
-    print(
-        f"2048 x 2048, {large.max()} cells: {took:.2f} s, peak {peak_bytes(large) / 2**20:.0f} MiB"
-    )
+    print(f"2000 discs against 100: {many / few:.2f} times the time")
+    large = packed_discs(2048, 5000)
+    duration, peak = seconds(lambda: MAP(large), 3), peak_bytes(large) / 2**20
+    print(f"2048 x 2048, {large.max()} discs: {duration:.2f} s, peak {peak:.0f} MiB")
     print(f"the float32 map alone has {large.size * 4 / 2**20:.0f} MiB")
 
 

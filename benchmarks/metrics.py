@@ -1,11 +1,12 @@
-"""How long the metrics take, on one thread.
+"""Time of the metrics on one thread.
 
-All ISBI metrics of one slice at 11 thresholds, warping error included, and the bootstrap of 1000
-resamples over 113 patients, each beside the time of one 512 x 512 Euclidean distance transform::
+It measures all ISBI metrics of one slice at 11 thresholds, warping error included, and the
+bootstrap of 1000 resamples over 113 patients, each as a multiple of one 512 x 512 Euclidean
+distance transform::
 
     python benchmarks/metrics.py [--labels train-labels.tif --page 0]
 
-Without labels a made slice of touching cells is scored.
+Without labels it scores a synthetic slice of touching cells.
 """
 
 import argparse
@@ -23,21 +24,21 @@ from pipeline.metrics.statistics import bootstrap_interval
 
 
 def seconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """The shortest of a few calls."""
-    took = []
+    """Return the shortest time of a few calls."""
+    times = []
     for _ in range(repeats):
         began = time.perf_counter()
         call()
-        took.append(time.perf_counter() - began)
-    return min(took)
+        times.append(time.perf_counter() - began)
+    return min(times)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=Path)
     parser.add_argument("--page", type=int, default=0)
-    chosen = parser.parse_args()
-    truth = (read_page(chosen.labels, chosen.page) if chosen.labels else cells(512, 0)[1]) > 0
+    options = parser.parse_args()
+    truth = (read_page(options.labels, options.page) if options.labels else cells(512, 0)[1]) > 0
     rng = np.random.default_rng(0)
     noise = gaussian_filter(rng.normal(size=truth.shape), 1.5) * 3
     soft = gaussian_filter(truth.astype(float), 1.5)
@@ -48,8 +49,8 @@ def main() -> None:
         ("ISBI metrics, 11 thresholds", lambda: IsbiCurve().add(probability, truth)),
         ("bootstrap, 1000 over 113", lambda: bootstrap_interval(values, resamples=1000)),
     ):
-        took = seconds(call)
-        print(f"{name:30} {took:8.3f} s  {took / unit:8.1f} distance transforms")
+        duration = seconds(call)
+        print(f"{name:30} {duration:8.3f} s  {duration / unit:8.1f} distance transforms")
 
 
 if __name__ == "__main__":

@@ -1,35 +1,36 @@
-"""Time and peak memory of UNet++ and UNet 3+ against a straightforward arrangement of each.
+"""Time and peak memory of UNet++ and UNet 3+ against a plain implementation of each.
 
-Straightforward means as in the papers' figures: maps are up-sampled, concatenated, convolved. Both
-arrangements compute the same function with equal weights; the run checks their outputs and
-gradients first. Each figure is the median over rounds in which the arrangements take turns, each
-in a process of its own, so that peak memory is its own too::
+Plain means as in the papers' figures: maps are up-sampled, concatenated, convolved. Both
+implementations compute the same function with equal weights; the run first compares their outputs
+and gradients. Each figure is the median over rounds in which the implementations take turns, each
+in its own process, so that its peak memory is its own too::
 
     python benchmarks/networks.py                 # 256 x 256, batch 1 and 8, on the CPU
     python benchmarks/networks.py --device cuda
     python benchmarks/networks.py --quick         # 64 x 64, batch 1, one round: does it run
 
-Peak memory is what the process (CPU, Linux) or the allocator (CUDA) holds at most beyond the
-weights and the input. MONAI's and, where installed, segmentation_models_pytorch's UNet++ stand
-beside them for context; they are other networks.
+Peak memory is the most that the process (CPU, Linux) or the allocator (CUDA) holds beyond the
+weights and the input. MONAI's UNet++ and, where installed, that of segmentation_models_pytorch are
+in the table for context; they are other networks.
 
-Tried, at 256 x 256, batch 1, one CPU thread (single runs on a busy machine):
+What was tried, at 256 x 256, batch 1, one CPU thread (single runs on a busy machine):
 
-- UNet++, convolving the parts and adding, in place of concatenations: 0.56 of the memory in
-  evaluation and 0.62 in training, at the same speed. Kept.
+- UNet++, convolving the parts and adding the results, in place of concatenations: 0.56 of the
+  memory in evaluation and 0.62 in training, at the same speed. Kept.
 - UNet 3+, mixing channels on the coarse grid and interpolating by matrices, in place of convolving
-  up-sampled maps: single branches 2 to 60 times as fast. Nine interpolations of the mixed channels
-  did the same at up to 9 times the matrices' time. Kept, the matrices.
+  up-sampled maps: single branches are 2 to 60 times as fast. Nine interpolations of the mixed
+  channels gave the same result in up to 9 times the matrices' time. The matrices were kept.
 - UNet 3+, concatenating before the normalisation: the concatenation is then the copy that the norm
   keeps anyway. With the matrices, 2.1 times as fast, 0.67 of the memory in evaluation and 0.55 in
-  training. Kept. (Adding the parts there was slower: 467 ms against 321 ms for 5 x 64 to 320
-  channels at 128 x 128, for the wide result is then written five times.)
-- Folding batch norm into the convolutions at inference: UNet 3+ 4 % faster, no memory. Left out.
+  training. Kept. (Adding the parts there was slower, 467 ms against 321 ms for 5 x 64 to 320
+  channels at 128 x 128, since the wide result is then written five times.)
+- Merging batch norm into the convolutions at inference: UNet 3+ is 4 % faster, with the same
+  memory. Left out.
 - Recomputing the two widest decoder nodes of UNet 3+ in the backward pass: 34 % slower and 3 % less
   memory, since the peak lies inside the widest node; the running statistics would count twice.
-  Recomputing UNet++'s full-resolution nodes gained no memory. Left out.
-- ``network.to(memory_format=torch.channels_last)``: UNet++ 1.4 times as fast on the CPU, in either
-  arrangement. The user's choice, since it slows instance norm.
+  Recomputing UNet++'s full-resolution nodes saved no memory. Left out.
+- ``network.to(memory_format=torch.channels_last)``: UNet++ is 1.4 times as fast on the CPU, in
+  either implementation. Left to the user, since it slows instance norm.
 """
 
 import argparse
@@ -61,8 +62,8 @@ def two_convolutions(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class StraightforwardUNetPlusPlus(nn.Module):
-    """UNet++ with deep supervision, every node convolving a concatenation."""
+class PlainUNetPlusPlus(nn.Module):
+    """UNet++ with deep supervision, where every node convolves a concatenation."""
 
     def __init__(self, features: tuple[int, ...] = UNET_PLUS_PLUS) -> None:
         super().__init__()
@@ -78,7 +79,7 @@ class StraightforwardUNetPlusPlus(nn.Module):
             self.heads[f"x0_{j}"] = nn.Conv2d(features[0], 1, 1)
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
-        """Heads in training, the logit of their mean probability in evaluation."""
+        """Return the heads in training, the logit of their mean probability in evaluation."""
         x: dict[tuple[int, int], Tensor] = {}
         for j in range(self.depth + 1):
             for i in range(self.depth + 1 - j):
@@ -92,16 +93,16 @@ class StraightforwardUNetPlusPlus(nn.Module):
         return logits if self.training else torch.stack(logits).sigmoid().mean(0).logit()
 
     def take_weights(self, network: UNetPlusPlus) -> None:
-        """Copy the other arrangement's weights."""
+        """Copy the weights of the other implementation."""
         for name, node in network.nodes.items():
-            for mine, unit in zip(self.nodes[name][::2], node.units, strict=True):
-                mine.load_state_dict(unit.convolution.state_dict())
+            for convolution, unit in zip(self.nodes[name][::2], node.units, strict=True):
+                convolution.load_state_dict(unit.convolution.state_dict())
         self.up.load_state_dict(network.upsample.state_dict())
         self.heads.load_state_dict(network.heads.state_dict())
 
 
-class StraightforwardUNet3Plus(nn.Module):
-    """UNet 3+ with deep supervision, every branch up-sampled, convolved, normalised in turn."""
+class PlainUNet3Plus(nn.Module):
+    """UNet 3+ with deep supervision, where every branch is up-sampled, convolved, normalised."""
 
     def __init__(self, features: tuple[int, ...] = UNET_3_PLUS, skip: int = 64) -> None:
         super().__init__()
@@ -125,7 +126,7 @@ class StraightforwardUNet3Plus(nn.Module):
         return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
-        """Heads in training, the full-resolution one in evaluation."""
+        """Return the heads in training, the full-resolution one in evaluation."""
         maps = [self.encoder[0](image)]
         for block in self.encoder[1:]:
             maps.append(block(F.max_pool2d(maps[-1], 2)))
@@ -147,29 +148,29 @@ class StraightforwardUNet3Plus(nn.Module):
         return features
 
     def take_weights(self, network: UNet3Plus) -> None:
-        """Copy the other arrangement's weights."""
-        for mine, block in zip(self.encoder, network.encoder, strict=True):
+        """Copy the weights of the other implementation."""
+        for layers, block in zip(self.encoder, network.encoder, strict=True):
             for index, unit in enumerate(block.units):
-                mine[3 * index].load_state_dict(unit.convolution.state_dict())
-                mine[3 * index + 1].load_state_dict(unit.norm.state_dict())
+                layers[3 * index].load_state_dict(unit.convolution.state_dict())
+                layers[3 * index + 1].load_state_dict(unit.norm.state_dict())
         for branches, fusion, node in zip(
             self.branches, self.fusions, network.decoder, strict=True
         ):
             scales, shifts = node.norm.weight.data.chunk(5), node.norm.bias.data.chunk(5)
-            for index, (mine, branch) in enumerate(zip(branches, node.branches, strict=True)):
-                mine[0].load_state_dict(branch.state_dict())
-                mine[1].weight.data.copy_(scales[index])
-                mine[1].bias.data.copy_(shifts[index])
+            for index, (layers, branch) in enumerate(zip(branches, node.branches, strict=True)):
+                layers[0].load_state_dict(branch.state_dict())
+                layers[1].weight.data.copy_(scales[index])
+                layers[1].bias.data.copy_(shifts[index])
             fusion[0].load_state_dict(node.fusion.convolution.state_dict())
             fusion[1].load_state_dict(node.fusion.norm.state_dict())
         self.heads.load_state_dict(network.heads.state_dict())
 
 
-def ours_unet_plus_plus() -> nn.Module:
+def unet_plus_plus() -> nn.Module:
     return UNetPlusPlus(2, 1, 1, deep_supervision=True)
 
 
-def ours_unet_3_plus() -> nn.Module:
+def unet_3_plus() -> nn.Module:
     return UNet3Plus(2, 1, 1, deep_supervision=True)
 
 
@@ -189,10 +190,10 @@ def smp_unet_plus_plus() -> nn.Module:
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "UNet++": ours_unet_plus_plus,
-    "UNet++, straightforward": StraightforwardUNetPlusPlus,
-    "UNet 3+": ours_unet_3_plus,
-    "UNet 3+, straightforward": StraightforwardUNet3Plus,
+    "UNet++": unet_plus_plus,
+    "UNet++, plain": PlainUNetPlusPlus,
+    "UNet 3+": unet_3_plus,
+    "UNet 3+, plain": PlainUNet3Plus,
     "MONAI BasicUNetPlusPlus": monai_unet_plus_plus,
     "smp UnetPlusPlus (resnet18)": smp_unet_plus_plus,
 }
@@ -204,7 +205,7 @@ def total(output: Tensor | list[Tensor]) -> Tensor:
 
 
 def check_equal(network: nn.Module, plain: nn.Module, side: int, device: str) -> None:
-    """Equal weights give equal heads and input gradients, in training and evaluation."""
+    """Check that equal weights give equal heads and input gradients, training and evaluating."""
     plain.take_weights(network)
     network, plain = network.to(device, torch.float64), plain.to(device, torch.float64)
     image = torch.randn(2, 1, side, side, dtype=torch.float64, device=device)
@@ -220,7 +221,7 @@ def check_equal(network: nn.Module, plain: nn.Module, side: int, device: str) ->
 
 
 def resident(field: str) -> int:
-    """Bytes of this process now (VmRSS) or at most since the last reset (VmHWM)."""
+    """Return the bytes of this process now (VmRSS) or at most since the last reset (VmHWM)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field):
             return 1024 * int(line.split()[1])
@@ -228,7 +229,7 @@ def resident(field: str) -> int:
 
 
 class PeakMemory:
-    """Peak bytes since construction beyond what was held then."""
+    """Peak memory since construction, beyond the memory that was in use then."""
 
     def __init__(self, device: str) -> None:
         self.cuda = device == "cuda"
@@ -241,13 +242,13 @@ class PeakMemory:
             self.before = resident("VmRSS")
 
     def bytes(self) -> int:
-        """The peak up to now."""
+        """Return the peak up to now."""
         peak = torch.cuda.max_memory_allocated() if self.cuda else resident("VmHWM")
         return peak - self.before
 
 
 def measure(name: str, batch: int, backward: bool, side: int, repeats: int, device: str) -> dict:
-    """Median seconds and peak bytes of one network, in this process."""
+    """Measure median seconds and peak bytes of one network, in this process."""
     torch.manual_seed(0)
     network = NETWORKS[name]().to(device).train(backward)
     image = torch.randn(batch, 1, side, side, device=device)
@@ -271,7 +272,7 @@ def measure(name: str, batch: int, backward: bool, side: int, repeats: int, devi
 
 
 def in_own_process(name: str, arguments: list[str]) -> dict | None:
-    """One measurement in a process of its own; None for a library that is not installed."""
+    """Measure one network in its own process; None: its library is not installed."""
     command = [sys.executable, __file__, "--one", name, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "ModuleNotFoundError" in done.stderr:
@@ -294,25 +295,25 @@ def table(sizes: list[int], side: int, rounds: int, repeats: int, device: str) -
             common += ["--device", device, *(["--backward"] if backward else [])]
             results: dict[str, list[dict]] = {name: [] for name in NETWORKS}
             for _ in range(rounds):
-                for name, found in results.items():
+                for name, measurements in results.items():
                     result = in_own_process(name, common)
-                    found += [result] if result else []
+                    measurements += [result] if result else []
             print_rows(results, batch, "forward + backward" if backward else "forward")
 
 
-def print_rows(results: dict[str, list[dict]], batch: int, what: str) -> None:
+def print_rows(results: dict[str, list[dict]], batch: int, direction: str) -> None:
     medians = {
-        name: {key: statistics.median(one[key] for one in found) for key in ("seconds", "bytes")}
-        for name, found in results.items()
-        if found
+        name: {key: statistics.median(m[key] for m in measurements) for key in ("seconds", "bytes")}
+        for name, measurements in results.items()
+        if measurements
     }
     for name, median in medians.items():
-        plain = medians.get(f"{name}, straightforward")
+        plain = medians.get(f"{name}, plain")
         speed = f"{plain['seconds'] / median['seconds']:.2f}" if plain else ""
         memory = f"{median['bytes'] / plain['bytes']:.2f}" if plain else ""
         milliseconds, mebibytes = 1e3 * median["seconds"], median["bytes"] / 2**20
         print(
-            f"| {name} | {batch} | {what} | {milliseconds:.0f} | {speed} | {mebibytes:.0f} "
+            f"| {name} | {batch} | {direction} | {milliseconds:.0f} | {speed} | {mebibytes:.0f} "
             f"| {memory} |",
             flush=True,
         )
@@ -328,28 +329,25 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--backward", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--one", choices=NETWORKS, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.one:
-        print(
-            json.dumps(
-                measure(
-                    chosen.one,
-                    chosen.batch[0],
-                    chosen.backward,
-                    chosen.side,
-                    chosen.repeats,
-                    chosen.device,
-                )
-            )
+    options = parser.parse_args()
+    if options.one:
+        measurement = measure(
+            options.one,
+            options.batch[0],
+            options.backward,
+            options.side,
+            options.repeats,
+            options.device,
         )
+        print(json.dumps(measurement))
         return
     for name in ("UNet++", "UNet 3+"):
         torch.manual_seed(0)
-        check_equal(NETWORKS[name](), NETWORKS[f"{name}, straightforward"](), 32, chosen.device)
-    if chosen.quick:
-        table([1], 64, rounds=1, repeats=1, device=chosen.device)
+        check_equal(NETWORKS[name](), NETWORKS[f"{name}, plain"](), 32, options.device)
+    if options.quick:
+        table([1], 64, rounds=1, repeats=1, device=options.device)
     else:
-        table(chosen.batch, chosen.side, chosen.rounds, chosen.repeats, chosen.device)
+        table(options.batch, options.side, options.rounds, options.repeats, options.device)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Overlap-tile against one forward of the whole image, and a gigapixel image from disk to disk.
+"""Overlap-tile against one forward pass of the whole image, and a huge image from disk to disk.
 
-A padded U-Net of 16 filters with batch norm; both predictions are compared first, where the whole
-one is not disturbed by its own zero padding.
+The network is a padded U-Net of 16 filters with batch norm. Both predictions are compared first,
+except at the image's border, where zero padding changes that of the whole image::
 
     python benchmarks/overlap_tile.py [--side 2048] [--tile 1216] [--rounds 3] [--huge 16384]
 """
@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from pipeline.inference import OverlapTileInferer
-from pipeline.networks import ten_experiments_unet
+from pipeline.networks import UNet
 
 MARGIN = 96
+"""Pixels of a tile's border whose prediction is not used."""
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -56,9 +57,11 @@ def huge(network: torch.nn.Module, side: int, tile: int) -> None:
         )
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         inferer = OverlapTileInferer(tile, MARGIN, batch_size=1, progress=True)
-        took = seconds(lambda: inferer.stream(source, lambda x: network(x.float() / 255), output))
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{side} x {side} from disk to disk: {took:.0f} s, peak +{(after - before) >> 10} MiB")
+        duration = seconds(
+            lambda: inferer.stream(source, lambda x: network(x.float() / 255), output)
+        )
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(f"{side} x {side} from disk to disk: {duration:.0f} s, peak +{peak >> 10} MiB")
 
 
 def main() -> None:
@@ -67,14 +70,15 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=1216)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--huge", type=int, help="side of an image that is streamed from disk")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     torch.manual_seed(0)
-    network = ten_experiments_unet(16).eval().to(memory_format=torch.channels_last)
+    network = UNet(2, 1, 1, features=(16, 32, 64, 128, 256), norm="batch", dropout=0.0)
+    network = network.eval().to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        if chosen.huge:
-            huge(network, chosen.huge, chosen.tile)
+        if options.huge:
+            huge(network, options.huge, options.tile)
         else:
-            compare(network, chosen.side, chosen.tile, chosen.rounds)
+            compare(network, options.side, options.tile, options.rounds)
 
 
 if __name__ == "__main__":

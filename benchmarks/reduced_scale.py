@@ -1,8 +1,8 @@
-"""Minutes of training of each paper's experiments at reduced scale, from a few steps of each.
+"""Minutes of training of a paper's experiments at reduced scale, from a few steps of each.
 
-The bundle runs as it is, its own network, crops, augmentation and optimiser, on a prepared cohort;
-the time of a step is the median of those after the first three, the time of a validation is that
-of the second.
+The bundle runs unchanged, with its own network, crops, augmentation and optimiser, on a prepared
+cohort. The time of a step is the median of those after the first three; the time of a validation is
+that of the second one::
 
     python benchmarks/reduced_scale.py PAPER --dataset_dir DIR [--steps 12] [--threads 2]
 """
@@ -20,11 +20,11 @@ from pipeline.papers.configs import REDUCED, experiment_bundle
 from pipeline.papers.paper import read_paper
 
 ROOT = Path(__file__).parents[1]
-WARM_UP = 3
+WARM_UP_STEPS = 3
 
 
-def minutes(bundle: Bundle, dataset_dir: Path, steps: int, threads: int) -> tuple[float, ...]:
-    """Seconds of a step and of a validation, and minutes of the whole training."""
+def times_of(bundle: Bundle, dataset_dir: Path, steps: int, threads: int) -> tuple[float, ...]:
+    """Return seconds of a step and of a validation, and minutes of the whole training."""
     config = bundle.config("training")
     with tempfile.TemporaryDirectory() as folder:
         settings = {
@@ -46,12 +46,12 @@ def minutes(bundle: Bundle, dataset_dir: Path, steps: int, threads: int) -> tupl
         for event in (Events.STARTED, Events.COMPLETED):
             validator.add_event_handler(event, lambda: validations.append(time.perf_counter()))
         workflow.run()
-    step = float(np.median(np.diff(ends[:steps])[WARM_UP:]))
+    step = float(np.median(np.diff(ends[:steps])[WARM_UP_STEPS:]))
     validation = validations[3] - validations[2]
-    epochs, per_epoch, interval = (
+    epochs, steps_per_epoch, interval = (
         config[key] for key in ("max_epochs", "steps_per_epoch", "val_interval")
     )
-    seconds = epochs * per_epoch * step + epochs // interval * validation
+    seconds = epochs * steps_per_epoch * step + epochs // interval * validation
     return step, validation, seconds / 60
 
 
@@ -66,10 +66,10 @@ def main() -> None:
     print("| experiment | s a step | s a validation | min of training |\n|---|---|---|---|")
     for experiment in paper.experiments:
         bundle = experiment_bundle(ROOT, paper, experiment, REDUCED)
-        step, validation, whole = minutes(
+        step, validation, minutes = times_of(
             bundle, options.dataset_dir, options.steps, options.threads
         )
-        print(f"| {experiment.name} | {step:.2f} | {validation:.1f} | {whole:.1f} |", flush=True)
+        print(f"| {experiment.name} | {step:.2f} | {validation:.1f} | {minutes:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The networks against the benchmark's straightforward arrangement of them."""
+"""The networks against the benchmark's plain implementation of them."""
 
 import importlib.util
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_unet_plus_plus_is_the_nested_u_with_concatenations(benchmark):
     torch.manual_seed(0)
     features = (2, 3, 4, 5, 6)
     network = UNetPlusPlus(2, 1, 1, features, deep_supervision=True)
-    benchmark.check_equal(network, benchmark.StraightforwardUNetPlusPlus(features), 32, "cpu")
+    benchmark.check_equal(network, benchmark.PlainUNetPlusPlus(features), 32, "cpu")
 
 
 def test_unet_3_plus_is_the_full_scale_network_with_concatenations(benchmark):
@@ -31,4 +31,4 @@ def test_unet_3_plus_is_the_full_scale_network_with_concatenations(benchmark):
     network = UNet3Plus(2, 1, 1, features, skip_channels=2, deep_supervision=True)
     for weight in network.parameters():
         weight.data += 0.1 * torch.randn_like(weight)  # the norms' scales and shifts too
-    benchmark.check_equal(network, benchmark.StraightforwardUNet3Plus(features, 2), 64, "cpu")
+    benchmark.check_equal(network, benchmark.PlainUNet3Plus(features, 2), 64, "cpu")

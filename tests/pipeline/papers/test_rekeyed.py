@@ -1,0 +1,67 @@
+"""Why the records of the first layout are still valid under their new keys.
+
+A record is keyed by hashes of its configs. The configs were written anew (one wiring, knobs for the
+network's dimensions), so that every hash changed; the experiments did not. ``before.json`` holds,
+for each record, a hash of what its training and evaluation did by the configs of commit 67b21aa:
+knobs, network, loss, optimiser, schedule, transforms, sampler, what was selected. The same is read
+here from today's configs. (That a training gives bit-equal weights was measured for each bundle.)
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.papers.configs import config_hashes, evaluation_overlay, experiment_bundle
+from pipeline.papers.paper import read_paper
+from tests.conftest import ROOT
+
+BEFORE = json.loads(Path(__file__).with_name("before.json").read_text())
+KNOBS = (
+    "max_epochs", "steps_per_epoch", "batch_size", "patch", "window", "intensity_max",
+    "learning_rate", "val_interval", "key_metric", "patience", "seed", "border", "w0", "sigma",
+    "margin", "deformed",
+)  # fmt: skip
+PARTS = ("loss", "optimizer", "lr_scheduler", "window_inferer", "label_preprocessing")
+SELECTED = ("threshold", "threshold_metric", "tta_versions", "choose_postprocessing")
+DIMENSIONS = {"@spatial_dims": "spatial_dims", "@in_channels": "in_channels"}
+
+
+def experiment(training: dict, evaluating: dict) -> str:
+    """Hash what a training and its evaluation do."""
+    network = {
+        key: training[DIMENSIONS[value]] if str(value) in DIMENSIONS else value
+        for key, value in training["network_def"].items()
+    }
+    network["out_channels"] = len(training["labels"])
+    content = {
+        **{key: training.get(key) for key in (*KNOBS, *PARTS)},
+        "network_def": network,
+        "image_preprocessing": training["image_preprocessing"],
+        "target_preprocessing": training["target_preprocessing"],
+        "augmentation": training["augmentation"],
+        "sampler": training["train"]["sampler"],
+        "handlers": training["train"]["handlers"],
+        "selected": {key: evaluating.get(key) for key in SELECTED},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_an_experiment_is_what_it_was_when_it_was_recorded(name):
+    paper_name, experiment_name, scale = name.split("/")
+    paper = read_paper(paper_name)
+    bundle = experiment_bundle(ROOT, paper, paper.experiment(experiment_name), scale)
+    evaluating = bundle.config("evaluating", evaluation_overlay(ROOT, paper))
+    assert experiment(bundle.config("training"), evaluating) == BEFORE[name]
+
+
+def test_every_record_is_of_its_config():
+    for path in sorted((ROOT / "docs" / "results").rglob("*.json")):
+        record = json.loads(path.read_text())
+        paper = read_paper(record["paper"])
+        asked = paper.experiment(record["experiment"])
+        hashes = config_hashes(ROOT, paper, asked, record["scale"], record["settings"])
+        assert {key: record[key] for key in hashes} == hashes, path
+        assert f"{record['paper']}/{record['experiment']}/{record['scale']}" in BEFORE
