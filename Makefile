@@ -1,14 +1,13 @@
-# make demo · make test · make ui · make lint · make bench · make clean
+# make demo · make test · make test-all · make ui · make lint · make bench · make clean
 # CONTRIBUTING.md has the same steps without make.
 
 PYTHON ?= python3
 BIN := .venv/bin
-BUNDLE := bundles/membranes/configs
+BUNDLE := bundles/membranes
 DEMO := data/demo
-RUN := $(BIN)/python -W ignore -m monai.bundle run
-SMALL := --dataset_dir $(DEMO)/cells --models_dir $(CURDIR)/$(DEMO)/models --window "[256,256]"
+SMALL := window=[256,256] models_dir=$(DEMO)/models
 
-.PHONY: demo test lint bench ui clean
+.PHONY: demo test test-all lint bench ui clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,13 +18,15 @@ $(DEMO)/cells/datalist.json: | .venv/.installed
 	$(BIN)/unet-school data phantom --kind cells --out $(DEMO)/cells --count 20 --size 256
 
 demo: .venv/.installed $(DEMO)/cells/datalist.json
-	$(RUN) training --config_file $(BUNDLE)/train.yaml $(SMALL) \
-	    --max_epochs 8 --steps_per_epoch 25 --val_interval 1
-	$(RUN) evaluating --config_file "['$(BUNDLE)/train.yaml','$(BUNDLE)/evaluate.yaml']" $(SMALL) \
-	    --output_dir $(CURDIR)/$(DEMO)/evaluation
+	$(BIN)/unet-school train $(BUNDLE) --data $(DEMO)/cells \
+	    --set $(SMALL) max_epochs=8 steps_per_epoch=25 val_interval=1
+	$(BIN)/unet-school evaluate $(BUNDLE) --data $(DEMO)/cells --out $(DEMO)/evaluation --set $(SMALL)
 	@echo "MLflow      make ui, then http://127.0.0.1:5000 (experiment membranes)"
 
 test: .venv/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow"
+
+test-all: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/.installed

@@ -38,8 +38,11 @@ def main() -> None:
     parser.add_argument("--labels", type=Path)
     parser.add_argument("--page", type=int, default=0)
     options = parser.parse_args()
-    truth = (read_page(options.labels, options.page) if options.labels else cells(512, 0)[1]) > 0
     rng = np.random.default_rng(0)
+    if options.labels:
+        truth = read_page(options.labels, options.page) > 0
+    else:
+        truth = cells(512, rng)[1] > 0
     noise = gaussian_filter(rng.normal(size=truth.shape), 1.5) * 3
     soft = gaussian_filter(truth.astype(float), 1.5)
     probability = np.clip(soft + 0.35 * noise, 0, 1)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never half of one."""
+"""Atomic writing of files: a reader sees the old file or the new one, never a part."""
 
 import hashlib
 import json
@@ -13,13 +13,14 @@ from typing import Any
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` and rename it to ``path`` when all went well.
+    """Yield a temporary path next to ``path`` and rename it to ``path`` after the block.
 
-    When the block raises, as on a disk with no room, the temporary file goes and an older
-    ``path`` stays as it was. The temporary name keeps the suffix, which tells writers the format.
+    If the block raises, for example because the disk is full, the temporary file is removed and an
+    older ``path`` stays unchanged. The temporary name keeps the suffix, from which writers take the
+    format.
 
     Raises:
-        OSError: it cannot be written; names ``path`` and what the system says.
+        OSError: the file cannot be written; the message names ``path`` and the system's reason.
 
     Example:
         >>> import tempfile
@@ -43,13 +44,13 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, atomically."""
+    """Write a text file atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, "utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` as indented JSON, atomically."""
+    """Write ``content`` as indented JSON atomically."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -60,10 +61,10 @@ def sha256(path: Path) -> str:
 
 
 def fill_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Make ``folder`` by ``fill`` in a temporary folder beside it, then rename.
+    """Call ``fill`` on a temporary folder, then rename that folder to ``folder``.
 
-    An interruption leaves no half-filled ``folder``. One that exists and is not empty is refused,
-    since it may hold somebody's data.
+    An interruption leaves no incomplete ``folder``. An existing folder that is not empty is
+    refused, since it may hold somebody's data.
 
     Raises:
         FileExistsError: ``folder`` exists and is not empty.

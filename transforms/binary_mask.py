@@ -1,4 +1,4 @@
-"""Masks of two values to {0, 1}."""
+"""Conversion of masks with two values to {0, 1}."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -14,10 +14,10 @@ from transforms.naming import apply_named
 class BinaryMask(Transform):
     """Turn a mask with the values 0 and 1, or 0 and 255, into float32 {0, 1}.
 
-    A mask smeared by JPEG, or one with several labels, has other values and is refused: guessing
-    a threshold for it would change what was annotated.
+    A mask smeared by JPEG, or one with several labels, has other values and is refused: a guessed
+    threshold would change the annotation.
 
-    Shapes: any; the output has the input's.
+    Shapes: any; the output has the shape of the input.
 
     Raises:
         ValueError: other values than 0 and 1, or 0 and 255.
@@ -34,7 +34,7 @@ class BinaryMask(Transform):
         high = tensor[on]
         if high.numel() and not bool(((high == high[0]) & ((high == 1) | (high == 255))).all()):
             raise ValueError(
-                f"a mask with the values {_some(tensor)}; expected 0 and 1, or 0 and 255; "
+                f"a mask with the values {_format_values(tensor)}; expected 0 and 1, or 0 and 255; "
                 "threshold it first, or name one label"
             )
         return on.to(torch.float32)
@@ -52,6 +52,6 @@ class BinaryMaskd(MapTransform):
         return apply_named(self, self.transform, data)
 
 
-def _some(tensor: torch.Tensor) -> str:
+def _format_values(tensor: torch.Tensor) -> str:
     values = [f"{v:g}" for v in torch.unique(torch.as_tensor(tensor))[:6].tolist()]
     return ", ".join(values[:5]) + (", …" if len(values) > 5 else "")

@@ -1,4 +1,4 @@
-"""Ronneberger's weight map: the narrow gaps between cells weigh most."""
+"""Ronneberger's weight map: pixels in narrow gaps between instances weigh most."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -13,55 +13,56 @@ from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
 
 from transforms.naming import apply_named
-from transforms.nearest_cells import two_nearest_cells
+from transforms.nearest_instances import two_nearest_instances
 
-NEGLIGIBLE = 5e-6
-"""A border term below this is left out, which bounds how far cells are looked for."""
+NEGLIGIBLE_WEIGHT = 5e-6
+"""Border terms below this are left out, which limits the distance at which instances count."""
 
 
 class BorderWeightMap(Transform):
-    """A weight for each pixel, high where two cells nearly touch.
+    """Compute a weight for each pixel, high where two instances nearly touch.
 
     ``w(x) = w_c(x) + w0 exp(-(d1(x) + d2(x))^2 / (2 sigma^2))`` with the Euclidean distances d1, d2
-    to the nearest and the second nearest cell (Ronneberger et al. 2015, equation 2; one later paper
-    prints ``d1 - d2``, which would peak midway between any two cells).
+    to the nearest and the second nearest instance (Ronneberger et al. 2015, equation 2; one later
+    paper prints ``d1 - d2``, which would peak midway between any two instances).
 
-    d1 and d2 are distances to a **cell**, so d1 is 0 inside one and the formula covers the whole
-    image: pixels just inside a cell that faces another weigh more as well. That is the default,
-    since it is what the equation says. ``background_only`` keeps the term to the background, where
-    the gaps are. The paper's words are "distance to the border of the cell": outside cells that is
-    the same number up to a pixel; inside a cell it would be positive and lower the term.
+    d1 and d2 are distances to an **instance** (the paper: a cell), so d1 is 0 inside one and the
+    formula covers the whole image: pixels just inside an instance that faces another also weigh
+    more. This is the default, because it follows the equation. ``background_only`` limits the term
+    to the background, where the gaps are. The paper's words are "distance to the border of the
+    cell": outside of instances that is the same number up to a pixel; inside an instance it would
+    be positive and lower the term.
 
     w_c balances the classes: a pixel of class k weighs ``N / (K N_k)``, with N pixels of which N_k
     are of class k, over the K classes that occur. Its mean over the image is 1, so that w0 = 10
-    means ten times an average pixel. Given frequencies take the place of ``N_k / N``, and the mean
-    is then 1 over the set they were counted on. ``class_balance=False`` sets w_c to 1.
+    means ten times an average pixel. If ``frequencies`` are given, they replace ``N_k / N``; the
+    mean is then 1 over the set in which they were counted. ``class_balance=False`` sets w_c to 1.
 
-    The term is exact to 1e-5: cells farther than ``sigma sqrt(2 ln(w0 / 5e-6))`` together are out
-    of reach, 27 pixels for the defaults. With fewer than two cells it is 0.
+    The term is exact to 1e-5: where d1 + d2 exceeds ``sigma sqrt(2 ln(w0 / 5e-6))``, 27 pixels for
+    the defaults, it is 0. With fewer than two instances it is 0.
 
     Args:
         w0: height of the border term.
-        sigma: its width, in pixels or in units of ``spacing``.
+        sigma: width of the border term, in pixels or in units of ``spacing``.
         class_balance: whether w_c balances the classes.
-        frequencies: shares of background and cells in the training set, or None for each image's
-            own.
+        frequencies: shares of background and instances in the training set; None: those of each
+            image.
         spacing: size of a pixel along each axis; None for 1.
-        background_only: whether the border term is 0 inside cells.
+        background_only: whether the border term is 0 inside instances.
 
     Shapes:
-        ``(1, *spatial)``, two or three spatial dimensions, to float32 of the same shape. Whole
-        numbers: an instance label, or a binary mask, {0, 1} or {0, 255}, whose face-connected
-        components are the cells; two cells that touch in a mask are then one and no border is
-        drawn between them (:class:`transforms.SeparateTouching` first).
+        ``(1, *spatial)``, two or three spatial dimensions, to float32 of the same shape. The input
+        holds integers: an instance label, or a binary mask, {0, 1} or {0, 255}, whose
+        face-connected components are the instances. Two instances that touch in a mask are one,
+        with no border between them (apply :class:`transforms.SeparateTouching` first).
 
     Raises:
-        ValueError: an argument outside its range, a label without its channel axis, with
-            fractional or negative numbers, or a spacing of another length.
+        ValueError: an argument outside its range; a label without channel axis, or with fractional
+            or negative numbers; or a spacing of another length.
 
     Example:
-        >>> cells = torch.tensor([[[1, 0, 2]]])
-        >>> BorderWeightMap(class_balance=False)(cells).round(decimals=3)  # 1 + 10 exp(-4 / 50)
+        >>> label = torch.tensor([[[1, 0, 2]]])
+        >>> BorderWeightMap(class_balance=False)(label).round(decimals=3)  # 1 + 10 exp(-4 / 50)
         tensor([[[10.2310, 10.2310, 10.2310]]])
     """
 
@@ -81,7 +82,7 @@ class BorderWeightMap(Transform):
         if frequencies is not None and (len(frequencies) != 2 or min(frequencies) <= 0):
             raise ValueError(
                 f"frequencies: found {tuple(frequencies)}, expected two positive shares; "
-                "give those of background and cells"
+                "give those of background and instances"
             )
         if spacing is not None and min(spacing) <= 0:
             raise ValueError(f"spacing: found {tuple(spacing)}, expected positive sizes")
@@ -92,45 +93,45 @@ class BorderWeightMap(Transform):
     def __call__(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
         """Return the weight of each pixel."""
         array = convert_to_numpy(label)
-        cells = as_cells(array)
-        if self.spacing is not None and len(self.spacing) != cells.ndim:
+        instances = number_instances(array)
+        if self.spacing is not None and len(self.spacing) != instances.ndim:
             raise ValueError(
-                f"spacing: found {len(self.spacing)} numbers for an image of {cells.ndim} "
+                f"spacing: found {len(self.spacing)} numbers for an image of {instances.ndim} "
                 "dimensions; give one for each"
             )
-        weight = self._class_weight(cells) + self._border_term(cells)
+        weight = self._class_weight(instances) + self._border_term(instances)
         out, *_ = convert_to_dst_type(weight[None].astype(np.float32), label, dtype=torch.float32)
         return out
 
-    def _class_weight(self, cells: NDArray[np.integer]) -> NDArray[np.float32]:
+    def _class_weight(self, instances: NDArray[np.integer]) -> NDArray[np.float32]:
         if not self.class_balance:
-            return np.ones(cells.shape, np.float32)
-        inside = cells > 0
+            return np.ones(instances.shape, np.float32)
+        inside = instances > 0
         share = float(inside.mean())
         shares = self.frequencies or [part for part in (1 - share, share) if part]
-        of_class = [1 / (len(shares) * part) for part in shares]
-        return np.where(inside, np.float32(of_class[-1]), np.float32(of_class[0]))
+        weights = [1 / (len(shares) * part) for part in shares]
+        return np.where(inside, np.float32(weights[-1]), np.float32(weights[0]))
 
-    def _border_term(self, cells: NDArray[np.integer]) -> NDArray[np.float32]:
-        if self.w0 <= NEGLIGIBLE:
-            return np.zeros(cells.shape, np.float32)
-        reach = self.sigma * math.sqrt(2 * math.log(self.w0 / NEGLIGIBLE))
-        spacing = self.spacing or [1.0] * cells.ndim
-        first, second = two_nearest_cells(cells, reach, spacing)
+    def _border_term(self, instances: NDArray[np.integer]) -> NDArray[np.float32]:
+        if self.w0 <= NEGLIGIBLE_WEIGHT:
+            return np.zeros(instances.shape, np.float32)
+        reach = self.sigma * math.sqrt(2 * math.log(self.w0 / NEGLIGIBLE_WEIGHT))
+        spacing = self.spacing or [1.0] * instances.ndim
+        first, second = two_nearest_instances(instances, reach, spacing)
         term = self.w0 * np.exp(-((first + second) ** 2) / (2 * self.sigma**2))
-        return np.where(cells > 0, np.float32(0), term) if self.background_only else term
+        return np.where(instances > 0, np.float32(0), term) if self.background_only else term
 
 
 class BorderWeightMapd(MapTransform):
-    """:class:`BorderWeightMap` of the label under each key, written to a key of its own.
+    """:class:`BorderWeightMap` of the label under each key, written to a separate key.
 
-    Place it before the random transforms, so that a caching dataset computes it once; crop, flip
+    Place it before the random transforms, so that a caching dataset computes it once. Crop, flip
     and deform it with the image (linear interpolation keeps it positive).
 
     Args:
-        keys: of the labels.
-        weight_key: of the map.
-        more: as :class:`BorderWeightMap`.
+        keys: keys of the labels.
+        weight_key: key of the map.
+        more: arguments of :class:`BorderWeightMap`.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class BorderWeightMapd(MapTransform):
         self.transform = BorderWeightMap(**more)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the dictionary with the map beside the label; an error names the file."""
+        """Return the dictionary with the map added; an error names the file."""
         mapped = apply_named(self, self.transform, data)
         out = dict(data)
         for key in self.key_iterator(out):
@@ -153,8 +154,8 @@ class BorderWeightMapd(MapTransform):
         return out
 
 
-def as_cells(label: NDArray[Any]) -> NDArray[np.integer]:
-    """One number for each cell, ``(*spatial)``, of an instance label or a binary mask.
+def number_instances(label: NDArray[Any]) -> NDArray[np.integer]:
+    """Return a number for each instance, ``(*spatial)``, of an instance label or a binary mask.
 
     Raises:
         ValueError: no channel axis, or fractional or negative numbers.
@@ -164,21 +165,23 @@ def as_cells(label: NDArray[Any]) -> NDArray[np.integer]:
             f"label: found shape {label.shape}, expected (1, height, width) or (1, depth, height, "
             "width); add the channel axis"
         )
-    cells = label[0]
-    if cells.dtype == bool:
-        cells = cells.astype(np.uint8)
-    if not np.issubdtype(cells.dtype, np.integer):
-        whole = cells.astype(np.int64)
-        if not np.array_equal(whole, cells):
+    instances = label[0]
+    if instances.dtype == bool:
+        instances = instances.astype(np.uint8)
+    if not np.issubdtype(instances.dtype, np.integer):
+        integers = instances.astype(np.int64)
+        if not np.array_equal(integers, instances):
             raise ValueError(
-                "label: found fractional numbers, expected whole ones, 0 for background; "
+                "label: found fractional numbers, expected integers, 0 for background; "
                 "interpolate labels by nearest neighbour"
             )
-        cells = whole
-    if cells.min(initial=0) < 0:
+        instances = integers
+    if instances.min(initial=0) < 0:
         raise ValueError(
-            f"label: found {cells.min()}, expected 0 for background and positive numbers for cells"
+            f"label: found {instances.min()}, expected 0 for background and positive numbers for "
+            "instances"
         )
-    if cells.max(initial=0) in (1, 255) and bool(np.isin(cells, (0, cells.max())).all()):
-        cells, _ = connected_components(cells)
-    return cells
+    maximum = instances.max(initial=0)
+    if maximum in (1, 255) and bool(np.isin(instances, (0, maximum)).all()):
+        instances, _ = connected_components(instances)
+    return instances

@@ -1,4 +1,4 @@
-"""Labels of several classes to one mask each."""
+"""Conversion of labels of several classes to one mask for each class."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -14,17 +14,17 @@ from transforms.naming import apply_named
 class ClassMasks(Transform):
     """Turn a map of class numbers into one float32 {0, 1} mask for each class.
 
-    The background gets none: a pixel of no class is 0 in every mask. (MONAI's one-hot encoding has
-    a channel for the background, and takes a number that is no class without a word.)
+    The background has no mask: a pixel of no class is 0 in every mask. (MONAI's one-hot encoding
+    has a channel for the background, and accepts a number that is no class.)
 
     Args:
-        numbers: of the classes, in the order of the masks.
+        numbers: numbers of the classes, in the order of the masks.
 
     Shapes: ``(1, *spatial)`` to ``(K, *spatial)`` for K classes.
 
     Raises:
-        ValueError: no class, one twice, 0 among them, or a map with another number than these
-            and 0.
+        ValueError: no class number, the same number twice, or 0; or a map with a number that is
+            neither 0 nor that of a class.
 
     Example:
         >>> ClassMasks([1, 2])(torch.tensor([[[0, 1, 2]]])).tolist()
@@ -34,7 +34,7 @@ class ClassMasks(Transform):
     def __init__(self, numbers: Sequence[int]) -> None:
         if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < 1:
             raise ValueError(
-                f"numbers: found {list(numbers)}, expected those of the classes, each once; 0 is "
+                f"numbers: found {list(numbers)}, expected the class numbers, each once; 0 is "
                 "the background"
             )
         self.numbers = tuple(numbers)
@@ -47,11 +47,13 @@ class ClassMasks(Transform):
                 f"a label of {tensor.shape[0]} channels; expected one, of class numbers; write "
                 "one number for each class into one channel"
             )
-        found = set(torch.unique(torch.as_tensor(tensor)).tolist())
-        unknown = sorted(found - {0, *self.numbers})
+        values = set(torch.unique(torch.as_tensor(tensor)).tolist())
+        unknown = sorted(values - {0, *self.numbers})
         if unknown:
-            known = ", ".join(map(str, (0, *self.numbers)))
-            raise ValueError(f"a label with the value {unknown[0]:g}; expected {known}; correct it")
+            expected = ", ".join(map(str, (0, *self.numbers)))
+            raise ValueError(
+                f"a label with the value {unknown[0]:g}; expected {expected}; correct it"
+            )
         return torch.cat([tensor == number for number in self.numbers]).to(torch.float32)
 
 

@@ -1,4 +1,4 @@
-"""Images of three channels, whatever they were stored as."""
+"""Conversion of grey, RGB and RGBA images to three channels."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -13,9 +13,9 @@ from transforms.naming import apply_named
 
 
 class ColourImage(Transform):
-    """Make a grey, RGB or RGBA image of 8 bits three channels of float32.
+    """Convert a grey, RGB or RGBA image of 8 bits to three channels of float32.
 
-    A grey image is repeated; an alpha channel is dropped when it hides nothing.
+    A grey image is repeated; an alpha channel is dropped if every pixel is opaque.
 
     Shapes: ``(1 | 3 | 4, *spatial)`` to ``(3, *spatial)``.
 

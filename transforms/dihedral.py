@@ -14,7 +14,7 @@ class Dihedral(Transform):
     Element ``k`` of the dihedral group D4 transposes when ``k & 4``, then flips the rows when
     ``k & 2`` and the columns when ``k & 1``. No pixel is interpolated.
 
-    Shapes: ``(..., H, W)``; the last two are exchanged for ``k >= 4``.
+    Shapes: ``(..., H, W)``; the last two axes are exchanged for ``k >= 4``.
 
     Example:
         >>> Dihedral()(torch.tensor([[1, 2], [3, 4]]), 1)
@@ -37,9 +37,9 @@ class Dihedral(Transform):
 
 
 class RandDihedrald(RandomizableTransform, MapTransform):
-    """Apply one random symmetry of the square to all the named keys of a dictionary alike.
+    """Apply the same random symmetry of the square to all the named keys of a dictionary.
 
-    The images are square in their last two axes, as crops are, so that a batch keeps one shape.
+    The images must be square in their last two axes, as crops are, so that a batch keeps its shape.
     """
 
     def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
@@ -48,7 +48,7 @@ class RandDihedrald(RandomizableTransform, MapTransform):
         self.transform = Dihedral()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the dictionary with its images in one of the eight versions."""
+        """Return the dictionary with its images transformed by one of the eight symmetries."""
         out = dict(data)
         k = self.R.randint(8)
         for key in self.key_iterator(out):

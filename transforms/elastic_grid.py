@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from monai.config import KeysCollection
 from torch import Tensor
 
-from transforms.warp import RandWarp, RandWarpAliked, check_sigma
+from transforms.warp import RandJointWarpd, RandWarp, check_sigma
 
 
 class RandElasticGrid(RandWarp):
@@ -17,13 +17,13 @@ class RandElasticGrid(RandWarp):
     default, that reaches from corner to corner, and interpolated to every pixel by bicubic
     interpolation (Ronneberger et al. 2015, section 3.1: "random displacement vectors on a coarse 3
     by 3 grid", "Gaussian distribution with 10 pixels standard deviation"). The image is mirrored
-    where the displaced place lies outside. (``monai.transforms.Rand2DElastic`` draws uniformly on a
-    grid of a spacing.)
+    where a displaced position lies outside. (``monai.transforms.Rand2DElastic`` draws from a
+    uniform distribution, on a grid of given spacing.)
 
     Args:
         sigma: standard deviation of a displacement, in pixels.
-        points: of the coarse grid along each axis.
-        prob: of deforming at all.
+        points: number of points of the coarse grid along each axis.
+        prob: probability of deforming.
 
     Shapes: ``(C, *spatial)``, two or three spatial dimensions, array or tensor.
 
@@ -51,18 +51,21 @@ class RandElasticGrid(RandWarp):
         size = (dims, *[self.points] * dims)
         self.coarse = torch.from_numpy(self.R.normal(0, self.sigma, size)).float()
 
-    def places(self, sides: Sequence[int]) -> Tensor:
-        """Where each output pixel looks, ``(dims, *sides)``, by the grid drawn last."""
-        places = self.coarse
+    def positions(self, sides: Sequence[int]) -> Tensor:
+        """Return the position that each output pixel samples, ``(dims, *sides)``.
+
+        The grid is the one drawn last.
+        """
+        positions = self.coarse
         for side in sides:
             matrix = cubic_interpolation(self.points, side)
-            places = torch.tensordot(places, matrix, dims=([1], [1]))
+            positions = torch.tensordot(positions, matrix, dims=([1], [1]))
         for axis, side in enumerate(sides):
-            places[axis] += torch.arange(side).reshape(-1, *[1] * (len(sides) - 1 - axis))
-        return places
+            positions[axis] += torch.arange(side).reshape(-1, *[1] * (len(sides) - 1 - axis))
+        return positions
 
 
-class RandElasticGridd(RandWarpAliked):
+class RandElasticGridd(RandJointWarpd):
     """:class:`RandElasticGrid` with one grid for all the named keys of a dictionary.
 
     Args:
@@ -87,7 +90,7 @@ class RandElasticGridd(RandWarpAliked):
 
 
 def cubic_interpolation(points: int, side: int) -> Tensor:
-    """The matrix ``(side, points)`` of cubic interpolation from corner to corner."""
+    """Return the matrix ``(side, points)`` of cubic interpolation from corner to corner."""
     columns = torch.eye(points)[None, :, :, None]
     fine = F.interpolate(columns, size=(side, 1), mode="bicubic", align_corners=True)
     return fine[0, :, :, 0].T

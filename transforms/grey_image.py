@@ -1,4 +1,4 @@
-"""Refusing images that the intensity scaling was not made for."""
+"""Check of images before their intensities are scaled."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -13,10 +13,10 @@ from transforms.naming import apply_named
 
 
 class GreyImage(Transform):
-    """Check that an image has one channel with values from 0 to ``maximum``, and make it float32.
+    """Check that an image has one channel with values from 0 to ``maximum``; convert to float32.
 
     Args:
-        maximum: the largest value of the image's number format: 255 for 8 bits, 65535 for 16.
+        maximum: largest value of the image's number format: 255 for 8 bits, 65535 for 16.
 
     Shapes: ``(1, *spatial)`` in and out.
 
@@ -42,8 +42,8 @@ class GreyImage(Transform):
                 f"an image with {tensor.shape[0]} channels; expected 1, a grey image; "
                 "convert it to grey"
             )
-        mend = "convert it, or set intensity_max to the largest value of its format"
-        check_intensities(tensor, self.maximum, mend)
+        remedy = "convert it, or set intensity_max to the largest value of its format"
+        check_intensities(tensor, self.maximum, remedy)
         return tensor
 
 

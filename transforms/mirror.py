@@ -1,4 +1,4 @@
-"""Images mirrored beyond their borders, as often as it takes."""
+"""Mirroring of images beyond their borders, by any width."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -16,10 +16,10 @@ from transforms.naming import apply_named
 class MirrorPad(Transform):
     """Mirror an image beyond its border; the border pixel is not repeated.
 
-    ``monai.transforms.BorderPad`` does the same as long as the border is narrower than the image.
+    ``monai.transforms.BorderPad`` does the same if the border is narrower than the image.
 
     Args:
-        border: pixels on each side of every axis.
+        border: number of pixels added on each side of every axis.
 
     Shapes: ``(C, *spatial)`` to ``(C, *(spatial + 2 border))``, array or tensor.
 
@@ -37,10 +37,10 @@ class MirrorPad(Transform):
         self.border = border
 
     def __call__(self, image: Any) -> Any:
-        """Return the larger image."""
+        """Return the padded image."""
         sides = image.shape[1:]
         start, larger = [-self.border] * len(sides), [side + 2 * self.border for side in sides]
-        out, *_ = convert_to_dst_type(mirrored_cut(image, start, larger), image)
+        out, *_ = convert_to_dst_type(crop_mirrored(image, start, larger), image)
         return out
 
 
@@ -52,34 +52,34 @@ class MirrorPadd(MapTransform):
         self.transform = MirrorPad(border)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the dictionary with its images larger."""
+        """Return the dictionary with its images padded."""
         return apply_named(self, self.transform, data)
 
 
-def mirrored_cut(image: Any, start: Sequence[int], sides: Sequence[int]) -> Tensor:
-    """Cut ``sides`` from ``start`` on out of an image ``(C, *spatial)`` mirrored without end.
+def crop_mirrored(image: Any, start: Sequence[int], sides: Sequence[int]) -> Tensor:
+    """Crop ``sides`` at ``start`` from an image ``(C, *spatial)`` that is mirrored without end.
 
-    Only the part of the image that the cut shows is read.
+    Only the part of the image that the crop shows is read.
 
     Example:
-        >>> mirrored_cut(np.array([[1, 2, 3]]), [-2], [8]).tolist()
+        >>> crop_mirrored(np.array([[1, 2, 3]]), [-2], [8]).tolist()
         [[3, 2, 1, 2, 3, 2, 1, 2]]
     """
-    places = [
-        mirrored(torch.arange(first, first + length), side)
+    indices = [
+        reflect_indices(torch.arange(first, first + length), side)
         for first, length, side in zip(start, sides, image.shape[1:], strict=True)
     ]
-    lowest = [int(place.min()) for place in places]
-    window = (slice(low, int(place.max()) + 1) for low, place in zip(lowest, places, strict=True))
+    lowest = [int(index.min()) for index in indices]
+    window = (slice(low, int(index.max()) + 1) for low, index in zip(lowest, indices, strict=True))
     part = image[(slice(None), *window)]
     cut = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
-    for axis, (low, place) in enumerate(zip(lowest, places, strict=True), start=1):
-        cut = cut.index_select(axis, (place - low).to(cut.device))
+    for axis, (low, index) in enumerate(zip(lowest, indices, strict=True), start=1):
+        cut = cut.index_select(axis, (index - low).to(cut.device))
     return cut
 
 
-def mirrored(places: Tensor, side: int) -> Tensor:
-    """The pixels of an axis that places outside of it show, the border pixel not repeated."""
+def reflect_indices(indices: Tensor, side: int) -> Tensor:
+    """Reflect indices outside of an axis into it; the border pixel is not repeated."""
     period = max(1, 2 * (side - 1))
-    inside = places % period
+    inside = indices % period
     return torch.where(inside < side, inside, period - inside)

@@ -1,4 +1,4 @@
-"""Naming the file in an error that concerns its content."""
+"""Errors that name the file of an image."""
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from monai.transforms import MapTransform
 
 
 def file_of(image: Any) -> str:
-    """Return the file an image was read from, or "image" where it carries no such record."""
+    """Return the file that an image was read from, or "image" if it has no record of it."""
     if isinstance(image, MetaTensor):
         return str(image.meta.get("filename_or_obj", "image"))
     return "image"
@@ -17,7 +17,7 @@ def file_of(image: Any) -> str:
 def apply_named(
     keys: MapTransform, transform: Callable[[Any], Any], data: Mapping[Hashable, Any]
 ) -> dict[Hashable, Any]:
-    """Apply an array transform to the keys of a dictionary; a ``ValueError`` names the file."""
+    """Apply an array transform to the keys of a dictionary; its ``ValueError`` names the file."""
     out = dict(data)
     for key in keys.key_iterator(out):
         try:

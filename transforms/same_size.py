@@ -1,4 +1,4 @@
-"""Refusing an image and a mask of different sizes."""
+"""Check that an image and its mask have the same size."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from transforms.naming import file_of
 
 
 class SameSized(MapTransform):
-    """Check that the named keys of a dictionary have one spatial size.
+    """Check that the named keys of a dictionary have the same spatial size.
 
-    Shapes: ``(C, *spatial)`` each, with equal ``spatial``.
+    Shapes: ``(C, *spatial)`` for each key, with equal ``spatial``.
 
     Raises:
-        ValueError: two sizes; names both files.
+        ValueError: two sizes; the message names both files.
     """
 
     def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
@@ -25,10 +25,10 @@ class SameSized(MapTransform):
         """Return the dictionary unchanged."""
         first, *others = self.key_iterator(dict(data))
         for key in others:
-            expected, found = tuple(data[first].shape[1:]), tuple(data[key].shape[1:])
-            if found != expected:
+            expected, size = tuple(data[first].shape[1:]), tuple(data[key].shape[1:])
+            if size != expected:
                 raise ValueError(
-                    f"{file_of(data[key])}: size {found}; expected {expected} as "
+                    f"{file_of(data[key])}: size {size}; expected {expected} as "
                     f"{file_of(data[first])}; image and mask must match pixel for pixel"
                 )
         return dict(data)

@@ -1,4 +1,4 @@
-"""Background between cells that touch."""
+"""Background between instances that touch."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -10,32 +10,33 @@ from monai.utils import convert_to_dst_type, convert_to_numpy
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from transforms.border_weight_map import as_cells
+from transforms.border_weight_map import number_instances
 from transforms.naming import apply_named
 
 
 class SeparateTouching(Transform):
-    """Take pixels off cells until ``width`` pixels of background lie between any two.
+    """Remove pixels of instances until ``width`` pixels of background lie between any two.
 
     Ronneberger et al. (2015, section 3) compute the separation border "using morphological
-    operations"; here they are these. For t = 1 … width, wherever fewer than t pixels lie between
-    two cells, along an axis or a diagonal, one of them loses its pixels there: the larger for odd
-    t, the smaller for even t. So both lose equally, the larger the odd pixel, and nothing is drawn
-    by chance: cells of one size rank by their number.
+    operations"; the paper does not name them. This class uses the following steps. For
+    t = 1 … width, where fewer than t pixels lie between two instances, along an axis or a diagonal,
+    one of them loses its pixels there: the larger for odd t, the smaller for even t. Both lose the
+    same number of pixels, or the larger one more. Nothing is random: instances of equal size rank
+    by their number.
 
-    A cell never vanishes. One that a step would erase keeps its pixels in that step; then its
-    neighbour gives way, and where both are too thin the border stays narrower than ``width``. A
-    cell that is thinner somewhere than what it loses there may fall into pieces.
+    An instance never vanishes. If a step would erase it, it keeps its pixels in that step, and its
+    neighbour loses pixels instead; where both are too thin, the border stays narrower than
+    ``width``. An instance that is locally thinner than its loss may fall into pieces.
 
     Args:
-        width: pixels of background between two cells; 2 takes one pixel off each that touch, 0
-            leaves the label as it is.
+        width: pixels of background between two instances; 2 removes one pixel of each of two that
+            touch, 0 leaves the label unchanged.
 
     Shapes: ``(1, *spatial)``, two or three spatial dimensions, of instance numbers or a binary
-    mask, whose components already lie apart; the output has the same numbers, type and shape.
+    mask, whose components are already separate; the output has the same numbers, type and shape.
 
     Raises:
-        ValueError: a negative width, or a label as :class:`transforms.BorderWeightMap` refuses it.
+        ValueError: a negative width, or a label that :class:`transforms.BorderWeightMap` refuses.
 
     Example:
         >>> SeparateTouching(width=1)(np.array([[[1, 1, 1, 2, 2]]])).tolist()
@@ -50,14 +51,14 @@ class SeparateTouching(Transform):
         self.width = int(width)
 
     def __call__(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Return the label with a border of background between cells."""
+        """Return the label with a border of background between instances."""
         array = convert_to_numpy(label)
-        ranks = _by_size(as_cells(array))
+        ranks = _rank_by_size(number_instances(array))
         for gap in range(1, self.width + 1):
-            sides = (_beside_smaller, _beside_larger)
-            # the second pass finds work only where the first would have erased a cell
-            for beside in sides if gap % 2 else reversed(sides):
-                ranks = _without(ranks, beside(ranks, 2 * gap + 1))
+            steps = (_near_smaller, _near_larger)
+            # the second step removes pixels only where the first would have erased an instance
+            for near in steps if gap % 2 else reversed(steps):
+                ranks = _remove(ranks, near(ranks, 2 * gap + 1))
         separated = np.where(ranks > 0, array[0], 0)[None].astype(array.dtype)
         out, *_ = convert_to_dst_type(separated, label)
         return out
@@ -73,31 +74,31 @@ class SeparateTouchingd(MapTransform):
         self.transform = SeparateTouching(width)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the dictionary with its cells apart."""
+        """Return the dictionary with its instances separated."""
         return apply_named(self, self.transform, data)
 
 
-def _by_size(cells: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Number the cells anew, the largest 1; of one size, the lower number first."""
-    found, inverse, pixels = np.unique(cells, return_inverse=True, return_counts=True)
-    order = np.lexsort((found, -pixels, found == 0))
-    rank = np.zeros(len(found), np.int32)
-    rank[order] = np.arange(1, len(found) + 1)
-    rank[found == 0] = 0
-    return rank[inverse.reshape(cells.shape)]
+def _rank_by_size(instances: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Number the instances by size, the largest 1; of equal size, the lower number first."""
+    numbers, inverse, pixels = np.unique(instances, return_inverse=True, return_counts=True)
+    order = np.lexsort((numbers, -pixels, numbers == 0))
+    rank = np.zeros(len(numbers), np.int32)
+    rank[order] = np.arange(1, len(numbers) + 1)
+    rank[numbers == 0] = 0
+    return rank[inverse.reshape(instances.shape)]
 
 
-def _beside_smaller(ranks: NDArray[np.int32], window: int) -> NDArray[np.bool_]:
+def _near_smaller(ranks: NDArray[np.int32], window: int) -> NDArray[np.bool_]:
     return (ranks > 0) & (maximum_filter(ranks, window, mode="constant") > ranks)
 
 
-def _beside_larger(ranks: NDArray[np.int32], window: int) -> NDArray[np.bool_]:
+def _near_larger(ranks: NDArray[np.int32], window: int) -> NDArray[np.bool_]:
     none = np.iinfo(ranks.dtype).max
-    cells = np.where(ranks > 0, ranks, none)
-    return (ranks > 0) & (minimum_filter(cells, window, mode="constant", cval=none) < ranks)
+    instances = np.where(ranks > 0, ranks, none)
+    return (ranks > 0) & (minimum_filter(instances, window, mode="constant", cval=none) < ranks)
 
 
-def _without(ranks: NDArray[np.int32], taken: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Remove the pixels taken, except those of cells that would have none left."""
-    left = np.bincount(ranks[~taken], minlength=ranks.max() + 1)
-    return np.where(taken & (left[ranks] > 0), 0, ranks)
+def _remove(ranks: NDArray[np.int32], removed: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Set the removed pixels to 0, except those of instances that would have none left."""
+    remaining = np.bincount(ranks[~removed], minlength=ranks.max() + 1)
+    return np.where(removed & (remaining[ranks] > 0), 0, ranks)

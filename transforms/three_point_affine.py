@@ -6,21 +6,21 @@ import torch
 from monai.config import KeysCollection
 from torch import Tensor
 
-from transforms.warp import RandWarp, RandWarpAliked, check_sigma
+from transforms.warp import RandJointWarpd, RandWarp, check_sigma
 
 
 class RandThreePointAffine(RandWarp):
     """Shift, turn, scale and shear an image by displacing three of its points at random.
 
     (Mane and Mittal, section 2.2: "Affine Transformation by randomly displacing 3 points within the
-    image".) Three points fix an affine map of the plane; in a volume it takes four. The paper gives
-    neither the points nor their displacement: here they are the point a quarter of each side from
-    the origin and those three quarters along one axis, each displaced by N(0, sigma). The image is
-    mirrored where the displaced place lies outside.
+    image".) Three points determine an affine map of the plane, four that of a volume. The paper
+    gives neither the points nor their displacement. This class uses the point at a quarter of each
+    side from the origin, and for each axis the point moved to three quarters along it; each is
+    displaced by N(0, sigma). The image is mirrored where a displaced position lies outside.
 
     Args:
         sigma: standard deviation of a displacement, in pixels.
-        prob: of mapping at all.
+        prob: probability of mapping.
 
     Shapes: ``(C, *spatial)``, two or three spatial dimensions, array or tensor.
 
@@ -43,8 +43,11 @@ class RandThreePointAffine(RandWarp):
         drawn = self.R.normal(0, self.sigma, (dims + 1, dims))
         self.displacement = torch.from_numpy(drawn).float()
 
-    def places(self, sides: Sequence[int]) -> Tensor:
-        """Where each output pixel looks, ``(dims, *sides)``, by the points drawn last."""
+    def positions(self, sides: Sequence[int]) -> Tensor:
+        """Return the position that each output pixel samples, ``(dims, *sides)``.
+
+        The displaced points are those drawn last.
+        """
         size = torch.tensor(sides, dtype=torch.float32)
         points = torch.cat([torch.zeros(1, len(sides)), torch.eye(len(sides))]) * size / 2
         points = points + size / 4
@@ -53,11 +56,11 @@ class RandThreePointAffine(RandWarp):
         affine = torch.linalg.solve(torch.cat([points, ones], 1), points + self.displacement)
         axes = [torch.arange(side, dtype=torch.float32) for side in sides]
         pixels = torch.stack(torch.meshgrid(*axes, indexing="ij"))
-        places = torch.tensordot(affine[:-1].T, pixels, dims=1)
-        return places.add_(affine[-1].reshape(-1, *[1] * len(sides)))
+        positions = torch.tensordot(affine[:-1].T, pixels, dims=1)
+        return positions.add_(affine[-1].reshape(-1, *[1] * len(sides)))
 
 
-class RandThreePointAffined(RandWarpAliked):
+class RandThreePointAffined(RandJointWarpd):
     """:class:`RandThreePointAffine` with the same points for all the named keys of a dictionary.
 
     Args:

@@ -1,4 +1,4 @@
-"""Sampling images at displaced places."""
+"""Sampling of images at displaced positions."""
 
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
@@ -28,17 +28,18 @@ def check_sigma(sigma: float) -> None:
         raise ValueError(f"sigma: found {sigma}, expected 0 or more pixels; 10 is the paper's")
 
 
-def warp(image: Any, places: Tensor, mode: str) -> Any:
-    """Sample an image at places given in pixels, mirroring it at its border.
+def warp(image: Any, positions: Tensor, mode: str) -> Any:
+    """Sample an image at positions given in pixels; it is mirrored at its border.
 
     Args:
         image: ``(C, *spatial)``, array or tensor.
-        places: ``(len(spatial), *spatial)``, the coordinates at which each output pixel looks.
+        positions: ``(len(spatial), *spatial)``, the position that each output pixel samples.
         mode: ``"nearest"``, ``"bilinear"`` (trilinear in three dimensions) or ``"bicubic"`` (two
             dimensions only).
 
     Returns:
-        The image's type and shape. Mirroring does not repeat the border pixel.
+        The sampled image, of the image's type and shape. Mirroring does not repeat the border
+        pixel.
 
     Example:
         >>> row = torch.tensor([[[1.0, 2.0, 3.0]]])
@@ -46,20 +47,22 @@ def warp(image: Any, places: Tensor, mode: str) -> Any:
         tensor([[[2.0000, 1.5000, 1.0000]]])
     """
     pixels = convert_to_tensor(image, track_meta=False, dtype=torch.float32)
-    out, *_ = convert_to_dst_type(_sampled(pixels, sampling_grid(places), mode), image)
+    out, *_ = convert_to_dst_type(_sampled(pixels, sampling_grid(positions), mode), image)
     return out
 
 
-def sampling_grid(places: Tensor) -> Tensor:
-    """Places in pixels as ``torch.nn.functional.grid_sample`` wants them, for aligned corners.
+def sampling_grid(positions: Tensor) -> Tensor:
+    """Convert positions in pixels to the grid of ``torch.nn.functional.grid_sample``.
+
+    The grid is for aligned corners.
 
     Returns:
         ``(1, *spatial, dims)``: the last axis first, from -1 at the first pixel to 1 at the last.
     """
-    dims, sides = len(places), places.shape[1:]
-    grid = places.new_empty((1, *sides, dims))
+    dims, sides = len(positions), positions.shape[1:]
+    grid = positions.new_empty((1, *sides, dims))
     for axis, side in enumerate(sides):  # in place: a stack of scaled axes takes four times as long
-        torch.mul(places[axis], 2 / max(1, side - 1), out=grid[0, ..., dims - 1 - axis])
+        torch.mul(positions[axis], 2 / max(1, side - 1), out=grid[0, ..., dims - 1 - axis])
     return grid.sub_(1)
 
 
@@ -71,37 +74,37 @@ def _sampled(pixels: Tensor, grid: Tensor, mode: str) -> Tensor:
 
 
 class RandWarp(RandomizableTransform):
-    """What random deformations share: draw once, then sample at the places that follow."""
+    """Base of random deformations: draw once, then sample at the positions that result."""
 
     def randomize(self, dims: int) -> None:
-        """Draw whether to deform, and how, in so many dimensions."""
+        """Draw whether to deform, and how, for an image of ``dims`` dimensions."""
         super().randomize(None)
         if self._do_transform:
             self.draw(dims)
 
     @abstractmethod
     def draw(self, dims: int) -> None:
-        """Draw how to deform."""
+        """Draw the parameters of the deformation."""
 
     @abstractmethod
-    def places(self, sides: Sequence[int]) -> Tensor:
-        """Where each output pixel looks, ``(dims, *sides)``, by what was drawn last."""
+    def positions(self, sides: Sequence[int]) -> Tensor:
+        """Return the position that each output pixel samples, ``(dims, *sides)``."""
 
     def __call__(self, image: NdarrayOrTensor, mode: str = "bilinear") -> Any:
-        """Draw anew and deform; ``mode`` as :func:`warp`."""
+        """Draw and deform; ``mode`` as in :func:`warp`."""
         check_mode(mode)
         self.randomize(image.ndim - 1)
-        return warp(image, self.places(image.shape[1:]), mode) if self._do_transform else image
+        return warp(image, self.positions(image.shape[1:]), mode) if self._do_transform else image
 
 
-class RandWarpAliked(Randomizable, MapTransform):
-    """A random deformation of all the named keys of a dictionary alike.
+class RandJointWarpd(Randomizable, MapTransform):
+    """The same random deformation for all the named keys of a dictionary.
 
     Args:
         keys: images, labels and weight maps, of one spatial size.
         mode: for each key, or one for all: ``"nearest"`` for labels, ``"bilinear"`` for weight
             maps, which it keeps positive, ``"bilinear"`` or ``"bicubic"`` for images.
-        transform: the deformation.
+        transform: deformation.
     """
 
     def __init__(
@@ -113,17 +116,17 @@ class RandWarpAliked(Randomizable, MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.mode = ensure_tuple_rep(mode, len(self.keys))
-        for each in self.mode:
-            check_mode(each)
+        for name in self.mode:
+            check_mode(name)
         self.transform = transform
 
-    def set_random_state(self, seed: int | None = None, state: Any = None) -> "RandWarpAliked":
+    def set_random_state(self, seed: int | None = None, state: Any = None) -> "RandJointWarpd":
         """Seed the deformation."""
         self.transform.set_random_state(seed, state)
         return self
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the dictionary with its images deformed alike.
+        """Return the dictionary with all its images deformed in the same way.
 
         Raises:
             ValueError: an image of another size than the first.
@@ -134,7 +137,7 @@ class RandWarpAliked(Randomizable, MapTransform):
         self.transform.randomize(len(sides))
         if not self.transform._do_transform:
             return out
-        grid = sampling_grid(self.transform.places(sides))
+        grid = sampling_grid(self.transform.positions(sides))
         for key, mode in modes.items():
             warped = _sampled(_pixels_of_size(out[key], sides), grid, mode)
             out[key], *_ = convert_to_dst_type(warped, out[key])
@@ -145,7 +148,7 @@ def _pixels_of_size(image: Any, sides: Sequence[int]) -> Tensor:
     if image.shape[1:] != sides:
         raise ValueError(
             f"{file_of(image)}: size {tuple(image.shape[1:])}; expected {tuple(sides)} as the "
-            "first key has, to be deformed alike"
+            "first key has, to be deformed in the same way"
         )
     pixels: Tensor = convert_to_tensor(image, track_meta=False, dtype=torch.float32)
     return pixels

@@ -1,4 +1,4 @@
-"""``unet-school data check``: the fingerprint of a cohort, and what is wrong with it."""
+"""``unet-school data check``: the fingerprint of a cohort, and its issues."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ if TYPE_CHECKING:
     from pipeline.data.fingerprint import CaseStatistics, Listed
     from pipeline.data.issues import Issue
 
-SHOWN = 20
-"""Findings that are printed; all of them stand in the file."""
+MAX_PRINTED_ISSUES = 20
+"""Largest number of printed issues; the file holds all of them."""
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("folder", type=Path, help="of the cohort")
+    parser.add_argument("folder", type=Path, help="folder of the cohort")
     parser.add_argument(
         "--mend",
         action="store_true",
-        help="threshold masks that JPEG smeared and make grey images grey, in the cohort",
+        help="threshold masks that JPEG smeared, and store grey images in one channel",
     )
     parser.set_defaults(command=_check)
 
@@ -30,17 +30,17 @@ def _check(options: argparse.Namespace) -> None:
     from pipeline.data.mend import mend
 
     classes = list(read_datalist(options.folder).content.get("labels", {}).values())
-    facts, found = inspect(cohort_cases(options.folder), classes)
+    cases, issues = inspect(cohort_cases(options.folder), classes)
     if options.mend:
-        count = mend(options.folder, found)
+        count = mend(options.folder, issues)
         print(f"{count} files mended")
-        facts, found = inspect(cohort_cases(options.folder), classes)
-    write_check(facts, found, options.folder / "check")
+        cases, issues = inspect(cohort_cases(options.folder), classes)
+    write_check(cases, issues, options.folder / "check")
     print(f"written to {options.folder / 'check'}")
-    errors = sum(each.level == "error" for each in found)
+    errors = sum(issue.level == "error" for issue in issues)
     if errors:
         raise ValueError(
-            f"{options.folder}: {errors} errors, {len(found) - errors} warnings; mend what is "
+            f"{options.folder}: {errors} errors, {len(issues) - errors} warnings; mend the files "
             "named above and check again"
         )
 
@@ -48,44 +48,60 @@ def _check(options: argparse.Namespace) -> None:
 def inspect(
     cases: Sequence["Listed"], classes: Sequence[int] = ()
 ) -> tuple[list["CaseStatistics"], list["Issue"]]:
-    """Look at every case, with a bar, and find what is wrong; masks may have these numbers."""
+    """Compute the statistics of every case, with a progress bar, and find the issues.
+
+    Args:
+        cases: cases to inspect.
+        classes: numbers that a mask may have besides 0.
+
+    Returns:
+        The statistics of each case, and the issues of the cohort, errors first.
+    """
     from tqdm import tqdm
 
     from pipeline.data.fingerprint import inspect_cases
     from pipeline.data.issues import find_issues
 
     with tqdm(total=len(cases), unit="case", disable=None) as bar:
-        facts = inspect_cases(cases, bar.update)
-    return facts, find_issues(facts, classes)
+        statistics = inspect_cases(cases, bar.update)
+    return statistics, find_issues(statistics, classes)
 
 
-def write_check(facts: Sequence["CaseStatistics"], found: Sequence["Issue"], out: Path) -> None:
-    """Write ``fingerprint.json``, ``findings.txt`` and ``contact_sheet.png``, and print both."""
+def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], out: Path) -> None:
+    """Write ``fingerprint.json``, ``issues.txt`` and ``contact_sheet.png``; print the first two.
+
+    Args:
+        cases: statistics of each case.
+        issues: issues of the cohort, in the order in which to write them.
+        out: folder to write to.
+    """
     from pipeline.data.contact_sheet import contact_sheet
     from pipeline.data.fingerprint import fingerprint
     from pipeline.files import atomic, write_json
 
-    content = fingerprint(facts)
-    write_json(out / "fingerprint.json", {**content, "findings": [f._asdict() for f in found]})
-    with atomic(out / "findings.txt") as temporary:
-        temporary.write_text("".join(f"{each.line()}\n" for each in found), "utf-8")
+    content = fingerprint(cases)
+    rows = [issue._asdict() for issue in issues]
+    write_json(out / "fingerprint.json", {**content, "issues": rows})
+    with atomic(out / "issues.txt") as temporary:
+        temporary.write_text("".join(f"{issue.line()}\n" for issue in issues), "utf-8")
     for name, value in content.items():
-        print(f"{name.replace('_', ' '):22} {_told(value)}")
-    for each in found[:SHOWN]:
-        print(each.line())
-    if len(found) > SHOWN:
-        print(f"… and {len(found) - SHOWN} more in {out / 'findings.txt'}")
-    if not found:
-        print("nothing wrong was found")
-    contact_sheet(facts, out / "contact_sheet.png")
+        print(f"{name.replace('_', ' '):22} {_format_value(value)}")
+    for issue in issues[:MAX_PRINTED_ISSUES]:
+        print(issue.line())
+    if len(issues) > MAX_PRINTED_ISSUES:
+        print(f"… and {len(issues) - MAX_PRINTED_ISSUES} more in {out / 'issues.txt'}")
+    if not issues:
+        print("no issues")
+    contact_sheet(cases, out / "contact_sheet.png")
 
 
-def _told(value: Any) -> str:
+def _format_value(value: Any) -> str:
+    """Format a value of the fingerprint: counts, a range, or the ranges of several axes."""
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_told(each)}" for key, each in value.items()) or "none"
+        return ", ".join(f"{key}: {_format_value(item)}" for key, item in value.items()) or "none"
     if isinstance(value, list) and value and isinstance(value[0], list):
-        return " x ".join(_told(each) for each in value)
+        return " x ".join(_format_value(item) for item in value)
     if isinstance(value, list):
-        whole = dict.fromkeys(f"{each:g}" for each in value)
-        return " … ".join(whole)
+        numbers = dict.fromkeys(f"{number:g}" for number in value)
+        return " … ".join(numbers)
     return str(value)

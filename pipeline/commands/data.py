@@ -1,4 +1,4 @@
-"""``unet-school data …``: from files to a cohort."""
+"""``unet-school data …``: commands that make, check and split cohorts."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add the room's commands."""
+    """Add the commands of ``data``."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_phantom(commands.add_parser("phantom", help="make images of cells or lungs, with labels"))
-    _add_prepare(commands.add_parser("prepare", help="bring a data set into a cohort"))
-    add_check(commands.add_parser("check", help="tell what a cohort is, and what is wrong"))
-    _add_split(commands.add_parser("split", help="split a cohort anew, or into folds"))
+    _add_phantom(commands.add_parser("phantom", help="make synthetic images of cells or lungs"))
+    _add_prepare(commands.add_parser("prepare", help="make a cohort of a data set"))
+    add_check(commands.add_parser("check", help="describe a cohort and list its issues"))
+    _add_split(commands.add_parser("split", help="split a cohort again, or into folds"))
 
 
 def _add_phantom(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +27,12 @@ def _add_phantom(parser: argparse.ArgumentParser) -> None:
         "--kind",
         choices=["cells", "lungs"],
         default="cells",
-        help="cells: a cohort; lungs: CT slices, for data prepare lung_ct (cells)",
+        help="cells: a cohort; lungs: CT slices for data prepare lung_ct (cells)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="a new folder")
-    parser.add_argument("--count", type=int, default=20, help="images (20)")
+    parser.add_argument("--out", type=Path, required=True, help="new folder")
+    parser.add_argument("--count", type=int, default=20, help="number of images (20)")
     parser.add_argument("--size", type=int, default=256, help="side of an image in pixels (256)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="random seed (0)")
     parser.set_defaults(command=_phantom)
 
 
@@ -40,28 +40,30 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     sets = parser.add_subparsers(required=True, metavar="DATA_SET")
     for name, text in (
         ("isbi2012", "membranes in electron microscopy, a stack"),
-        ("nuclei", "nuclei of the 2018 Data Science Bowl, each labelled"),
+        ("nuclei", "nuclei of the 2018 Data Science Bowl, with instance labels"),
         ("shenzhen", "chest X-rays with lung masks and clinical readings"),
         ("pancreas_ct", "NIH Pancreas-CT, slices with pancreas"),
         ("lung_ct", "lungs in CT slices, images and masks"),
         ("decathlon", "a task of the Medical Segmentation Decathlon, volumes"),
         ("folder", "any images and masks, paired by name"),
     ):
-        each = sets.add_parser(name, help=text)
+        data_set = sets.add_parser(name, help=text)
         if name != "folder":
-            each.add_argument("--source", type=Path, required=True, help="the original files")
-        each.add_argument("--out", type=Path, required=True, help="a new folder")
-        add_shares(each)
-        each.set_defaults(command=_prepare, data_set=name)
+            data_set.add_argument(
+                "--source", type=Path, required=True, help="folder of the original files"
+            )
+        data_set.add_argument("--out", type=Path, required=True, help="new folder of the cohort")
+        add_shares(data_set)
+        data_set.set_defaults(command=_prepare, data_set=name)
     sets.choices["isbi2012"].set_defaults(sizes=[15, 5, 5])
     sets.choices["isbi2012"].add_argument(
         "--split",
         choices=["random", "contiguous"],
         default="random",
-        help="contiguous: runs of neighbouring slices, which resemble each other (random)",
+        help="contiguous: each split is a run of neighbouring slices (random)",
     )
     sets.choices["shenzhen"].add_argument(
-        "--size", type=int, default=512, help="side of the images that are written (512)"
+        "--size", type=int, default=512, help="side of the written images in pixels (512)"
     )
     add_folder(sets.choices["folder"])
 
@@ -70,9 +72,9 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name images and masks in folders."""
     parser.add_argument("--images", type=Path, required=True, help="folder of the images")
     parser.add_argument("--masks", type=Path, required=True, help="folder of the masks")
-    parser.add_argument("--pattern", default="{name}", help="of a mask's name, as {name}_mask")
-    parser.add_argument("--patient", help="regular expression on a name; its group is the patient")
-    parser.add_argument("--groups", type=Path, help="CSV table: image, and group columns")
+    parser.add_argument("--pattern", default="{name}", help="name of a mask, as {name}_mask")
+    parser.add_argument("--patient", help="regular expression whose group is the patient")
+    parser.add_argument("--groups", type=Path, help="CSV table: image and group columns")
 
 
 def add_shares(parser: argparse.ArgumentParser) -> None:
@@ -82,20 +84,18 @@ def add_shares(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs=3,
         metavar=("TRAIN", "VALIDATION", "TEST"),
-        help="of the splits, relative to each other (60 20 20)",
+        help="sizes of the splits, relative to each other (60 20 20)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random split (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random split (0)")
 
 
 def _add_split(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="of the cohort")
-    parser.add_argument("--by", help="column whose equal values stay together (patient, if any)")
+    parser.add_argument("folder", type=Path, help="folder of the cohort")
+    parser.add_argument("--by", help="column that must not be divided (patient, if any)")
     parser.add_argument(
-        "--stratify", nargs="+", default=[], metavar="COLUMN", help="columns to spread evenly"
+        "--stratify", nargs="+", default=[], metavar="COLUMN", help="columns to distribute evenly"
     )
-    parser.add_argument(
-        "--folds", type=int, help="write folds/0, folds/1, …: each case is tested once"
-    )
+    parser.add_argument("--folds", type=int, help="number of folds, written to folds/0, folds/1, …")
     add_shares(parser)
     parser.set_defaults(command=_split)
 
@@ -108,10 +108,10 @@ def _phantom(options: argparse.Namespace) -> None:
     from pipeline.data.phantom import write_cells
     from pipeline.files import fill_folder
 
-    chosen = {"count": options.count, "size": options.size, "seed": options.seed}
+    settings = {"count": options.count, "size": options.size, "seed": options.seed}
     write = write_cells if options.kind == "cells" else write_lungs
     with tqdm(total=options.count, unit="image", disable=None) as bar:
-        fill_folder(options.out, partial(write, tick=bar.update, **chosen))
+        fill_folder(options.out, partial(write, tick=bar.update, **settings))
     if options.kind == "cells":
         describe(options.out)
     else:
@@ -119,13 +119,13 @@ def _phantom(options: argparse.Namespace) -> None:
         print(f"{options.out}: {options.count} CT slices; next: {prepare}")
 
 
-def _listed(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]:
-    """The cases of a data set, and the settings that made them what they are."""
+def _list_cohort(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]:
+    """List the cases of a data set; return them with the settings that they depend on."""
     if options.data_set == "folder":
         from pipeline.data.cohorts.folder import folder
 
-        chosen = {"pattern": options.pattern, "patient": options.patient}
-        return folder(options.images, options.masks, groups=options.groups, **chosen), {}
+        names = {"pattern": options.pattern, "patient": options.patient}
+        return folder(options.images, options.masks, groups=options.groups, **names), {}
     from importlib import import_module
 
     module = import_module(f"pipeline.data.cohorts.{options.data_set}")
@@ -139,17 +139,19 @@ def _prepare(options: argparse.Namespace) -> None:
     from pipeline.commands.describe import describe
     from pipeline.data.cohort import write_cohort
 
-    cohort, settings = _listed(options)
+    cohort, settings = _list_cohort(options)
     description = {"seed": options.seed, "split": getattr(options, "split", "random"), **settings}
     with tqdm(total=len(cohort.cases), unit="image", disable=None) as bar:
-        split = _splitter(cohort, options)
+        split = _split_function(cohort, options)
         write_cohort(cohort, options.out, split, description, list(settings.values()), bar.update)
     for remark in cohort.remarks:
         print(remark)
     describe(options.out)
 
 
-def _splitter(cohort: "Cohort", options: argparse.Namespace) -> Callable[[Sequence[Any]], Any]:
+def _split_function(
+    cohort: "Cohort", options: argparse.Namespace
+) -> Callable[[Sequence[Any]], Any]:
     from pipeline.data.splits import contiguous_split, split_columns
 
     if getattr(options, "split", None) == "contiguous":
@@ -168,25 +170,27 @@ def _split(options: argparse.Namespace) -> None:
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.resplit import resplit, write_folds
 
-    chosen = {"group": options.by, "strata": options.stratify, "seed": options.seed}
+    settings = {"group": options.by, "strata": options.stratify, "seed": options.seed}
     if options.folds is None:
-        resplit(options.folder, sizes=options.sizes, **chosen)
+        resplit(options.folder, sizes=options.sizes, **settings)
         print(splits_line(options.folder))
-        _warn_of_look_alikes(cohort_cases(options.folder))
+        _print_near_duplicates(cohort_cases(options.folder))
         return
     if options.sizes:
-        raise ValueError("--sizes: folds are of one size; leave --sizes out, or --folds")
+        raise ValueError(
+            "--sizes: found with --folds, but folds have equal sizes; leave out one of the two"
+        )
     tested = []
-    for folder in write_folds(options.folder, options.folds, **chosen):
+    for folder in write_folds(options.folder, options.folds, **settings):
         print(splits_line(folder))
         cases = (case for case in cohort_cases(folder) if case.split == "test")
         tested += [case._replace(split=f"fold {folder.name}") for case in cases]
-    _warn_of_look_alikes(tested)
+    _print_near_duplicates(tested)
 
 
-def _warn_of_look_alikes(cases: Sequence["Listed"]) -> None:
+def _print_near_duplicates(cases: Sequence["Listed"]) -> None:
     from pipeline.data.fingerprint import inspect_cases
     from pipeline.data.issues import near_duplicates
 
-    for each in near_duplicates(inspect_cases(cases)):
-        print(each.line())
+    for issue in near_duplicates(inspect_cases(cases)):
+        print(issue.line())

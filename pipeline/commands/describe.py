@@ -1,4 +1,4 @@
-"""What a cohort's command prints when it is done."""
+"""The summary of a cohort that its commands print."""
 
 from pathlib import Path
 
@@ -25,20 +25,21 @@ def splits_line(folder: Path) -> str:
 
 
 def describe(folder: Path) -> None:
-    """Print the splits, and what can be reached on flat images of two classes without a network."""
+    """Print the splits and, for two-dimensional images of two classes, scores without a network."""
     print(splits_line(folder))
     datalist = read_datalist(folder)
     splits = {split: datalist.entries(split) for split in SPLITS}
-    files = [Path(e[key]) for each in splits.values() for e in each for key in ("image", "label")]
+    entries = [entry for split in splits.values() for entry in split]
+    files = [Path(entry[key]) for entry in entries for key in ("image", "label")]
     if all(suffix_of(path) in (*PNG_LIKE, *TIFF) and count_pages(path) == 1 for path in files):
-        _print_baselines({split: _pairs(each) for split, each in splits.items()})
+        _print_baselines({split: _read_pairs(entries) for split, entries in splits.items()})
 
 
 def _print_baselines(splits: dict[str, list[Pair]]) -> None:
-    pairs = [pair for each in splits.values() for pair in each]
+    pairs = [pair for split in splits.values() for pair in split]
     if any(image.shape != mask.shape for image, mask in pairs):
-        return  # a check of the cohort names them
-    masks = {split: [mask for _, mask in each] for split, each in splits.items()}
+        return  # data check names these files
+    masks = {split: [mask for _, mask in pairs] for split, pairs in splits.items()}
     if len({tuple(mask.shape) for _, mask in pairs}) == 1:
         ious = (mean_mask(masks["training"], masks[split]) for split in SPLITS)
         print("mean of the training masks, IoU: " + " / ".join(f"{iou:.3f}" for iou in ious))
@@ -53,7 +54,7 @@ def _print_baselines(splits: dict[str, list[Pair]]) -> None:
         )
 
 
-def _pairs(entries: list[dict[str, str]]) -> list[Pair]:
+def _read_pairs(entries: list[dict[str, str]]) -> list[Pair]:
     return [(_read(entry["image"]), _read(entry["label"])) for entry in entries]
 
 

@@ -1,4 +1,4 @@
-"""``unet-school export``: a trained network as TorchScript, ONNX, torch.export."""
+"""``unet-school export``: write a trained network as TorchScript, ONNX, torch.export."""
 
 import argparse
 from pathlib import Path
@@ -10,12 +10,18 @@ FORMATS = ("torchscript", "onnx", "torch_export")
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("bundle", type=Path, help="folder of a bundle, own or received")
-    parser.add_argument("--images", type=Path, required=True, help="some to compare on, a folder")
-    parser.add_argument("--out", type=Path, required=True, help="a folder for the files")
-    parser.add_argument("--model", type=Path, help="the weights (models/model.pt of the bundle)")
+    parser.add_argument("bundle", type=Path, help="its folder, your own or a received one")
+    parser.add_argument(
+        "--images", type=Path, required=True, help="folder of images to compare the formats on"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the exported files")
+    parser.add_argument(
+        "--model", type=Path, help="file of the weights (models/model.pt of the bundle)"
+    )
     add_overlays(parser)
-    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
+    parser.add_argument(
+        "--formats", nargs="+", choices=FORMATS, default=FORMATS, help="formats to write (all)"
+    )
     parser.set_defaults(command=_export)
 
 
@@ -28,4 +34,6 @@ def _export(options: argparse.Namespace) -> None:
     exported = export(bundle, model, options.images, options.out, options.formats)
     for name, difference in exported.differences.items():
         print(f"{name:22} differs by {difference:.1e} at most (tolerance {TOLERANCE:g})")
-    print(f"{options.out}: compared on {exported.images} images, whole and their middle")
+    print(
+        f"{options.out}: compared on {exported.images} images, each whole and cropped to its centre"
+    )

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.commands.check import SHOWN, inspect, write_check
+from pipeline.commands.check import MAX_PRINTED_ISSUES, inspect, write_check
 from pipeline.commands.data import add_folder, add_shares
 
 if TYPE_CHECKING:
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
 
 def add_new(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("bundle", type=Path, help="a new folder, as bundles/mine")
+    parser.add_argument("bundle", type=Path, help="new folder, for example bundles/mine")
     add_folder(parser)
     parser.add_argument(
         "--kind",
         choices=["mask", "classes", "instances"],
-        help="what the masks' numbers mean (told from the masks)",
+        help="meaning of the masks' numbers (default: inferred from the masks)",
     )
     parser.add_argument(
-        "--names", nargs="+", metavar="NAME", help="of the labels, in the order of their numbers"
+        "--names",
+        nargs="+",
+        metavar="NAME",
+        help="names of the labels, in the order of their numbers",
     )
     add_shares(parser)
     parser.set_defaults(command=_new)
@@ -41,29 +44,30 @@ def _new(options: argparse.Namespace) -> None:
     from pipeline.planning.plan import check_can_be_planned
 
     _check_is_new(options.bundle)
-    chosen = {"patient": options.patient, "groups": options.groups, "pattern": options.pattern}
-    cohort = folder(options.images, options.masks, **chosen)
-    facts, found = inspect([_listed(case) for case in cohort.cases])
-    kind = options.kind or label_kind(facts)
-    _refuse_errors(found, kind)
-    check_kind(facts, kind)
-    check_can_be_planned(fingerprint(facts))
-    labels = _labels(facts, kind, options.names)
+    arguments = {"patient": options.patient, "groups": options.groups, "pattern": options.pattern}
+    cohort = folder(options.images, options.masks, **arguments)
+    cases, issues = inspect([_list_case(case) for case in cohort.cases])
+    kind = options.kind or label_kind(cases)
+    _refuse_errors(issues, kind)
+    check_kind(cases, kind)
+    check_can_be_planned(fingerprint(cases))
+    labels = _labels(cases, kind, options.names)
     if kind == "instances":
-        cohort = folder(options.images, options.masks, instances=True, **chosen)
-    # made beside the bundle, which appears when it is whole
+        cohort = folder(options.images, options.masks, instances=True, **arguments)
+    # written next to the bundle's folder, which appears only when it is complete
     partial = options.bundle.with_name(f".{options.bundle.name}.partial")
     shutil.rmtree(partial / "data", ignore_errors=True)
     _write_data(cohort, partial / "data", options, labels)
-    facts, found, mended = _mended(partial / "data", list(labels.values()))
-    _refuse_errors(found, kind)
-    moved = [
-        each._replace(file=each.file.replace(str(partial), str(options.bundle))) for each in found
+    cases, issues, mended = _inspect_and_mend(partial / "data", list(labels.values()))
+    _refuse_errors(issues, kind)
+    final_issues = [
+        issue._replace(file=issue.file.replace(str(partial), str(options.bundle)))
+        for issue in issues
     ]
-    write_check(facts, moved, partial / "data" / "check")
-    planned = _write_bundle(partial, options.bundle, facts, kind, labels, mended)
+    write_check(cases, final_issues, partial / "data" / "check")
+    planned = _write_bundle(partial, options.bundle, cases, kind, labels, mended)
     partial.rename(options.bundle)
-    _tell(planned, options.bundle)
+    _print_plan(planned, options.bundle)
 
 
 def _check_is_new(bundle: Path) -> None:
@@ -73,42 +77,42 @@ def _check_is_new(bundle: Path) -> None:
         bundle.rmdir()
 
 
-def _listed(case: "SourceCase") -> "Listed":
+def _list_case(case: "SourceCase") -> "Listed":
     from pipeline.data.fingerprint import Listed
 
     image, mask = case.sources
     return Listed(image, mask, columns=case.columns)
 
 
-def _refuse_errors(found: Sequence["Issue"], kind: str) -> None:
-    """Let pass what can be mended in the copies, and the numbers of classes and instances.
+def _refuse_errors(issues: Sequence["Issue"], kind: str) -> None:
+    """Raise an error unless all errors can be mended in the copies, or are numbers of labels.
 
-    Equal images are an error, not a warning: the split, yet to come, may part them.
+    Equal images count as an error, not as a warning: the split, which follows, could separate them.
     """
     from pipeline.data.mend import MENDABLE
 
-    fine = {*MENDABLE, *(["values"] if kind != "mask" else [])}
+    accepted = {*MENDABLE, *(["values"] if kind != "mask" else [])}
     errors = [
-        each
-        for each in found
-        if (each.level == "error" or each.kind == "duplicate") and each.kind not in fine
+        issue
+        for issue in issues
+        if (issue.level == "error" or issue.kind == "duplicate") and issue.kind not in accepted
     ]
-    for each in errors[:SHOWN]:
-        print(each.line())
+    for issue in errors[:MAX_PRINTED_ISSUES]:
+        print(issue.line())
     if errors:
         raise ValueError(
-            f"{len(errors)} errors in the images and masks, so no bundle was made; mend what is "
+            f"{len(errors)} errors in the images and masks, so no bundle was made; mend the files "
             "named above"
         )
 
 
 def _labels(
-    facts: Sequence["CaseStatistics"], kind: str, names: Sequence[str] | None
+    cases: Sequence["CaseStatistics"], kind: str, names: Sequence[str] | None
 ) -> dict[str, int]:
     from pipeline.planning.labels import class_numbers
 
-    numbers = class_numbers(facts) if kind == "classes" else [1]
-    usual = [f"label_{number}" for number in numbers] if kind == "classes" else ["foreground"]
+    numbers = class_numbers(cases) if kind == "classes" else [1]
+    default = [f"label_{number}" for number in numbers] if kind == "classes" else ["foreground"]
     if names is not None and len(names) != len(numbers):
         raise ValueError(
             f"--names: found {len(names)}, expected {len(numbers)}, for the numbers "
@@ -119,7 +123,7 @@ def _labels(
             raise ValueError(
                 f"--names {name}: expected names of letters, digits, - and _, each once"
             )
-    return dict(zip(names or usual, numbers, strict=True))
+    return dict(zip(names or default, numbers, strict=True))
 
 
 def _write_data(
@@ -130,24 +134,24 @@ def _write_data(
     from pipeline.data.cohort import write_cohort
     from pipeline.data.splits import split_columns
 
-    chosen = {"strata": cohort.strata, "sizes": options.sizes, "seed": options.seed}
-    split = partial(split_columns, group=cohort.group, **chosen)
+    settings = {"strata": cohort.strata, "sizes": options.sizes, "seed": options.seed}
+    split = partial(split_columns, group=cohort.group, **settings)
     description = {"seed": options.seed, "split": "random", "labels": dict(labels)}
     with tqdm(total=len(cohort.cases), unit="image", disable=None) as bar:
         write_cohort(cohort, data, split, description, tick=bar.update)
 
 
-def _mended(
+def _inspect_and_mend(
     data: Path, classes: Sequence[int]
 ) -> tuple[list["CaseStatistics"], list["Issue"], int]:
-    """Look at the cohort, mend what can be mended in it, and count that."""
+    """Inspect the cohort, mend the files that can be mended, and count them."""
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import MENDABLE, mend
 
-    facts, found = inspect(cohort_cases(data), classes)
-    if not any(each.kind in MENDABLE for each in found):
-        return facts, found, 0
-    mended = mend(data, found)
+    cases, issues = inspect(cohort_cases(data), classes)
+    if not any(issue.kind in MENDABLE for issue in issues):
+        return cases, issues, 0
+    mended = mend(data, issues)
     print(f"{mended} files mended in {data}; the originals are as they were")
     return *inspect(cohort_cases(data), classes), mended
 
@@ -155,7 +159,7 @@ def _mended(
 def _write_bundle(
     folder: Path,
     bundle: Path,
-    facts: Sequence["CaseStatistics"],
+    cases: Sequence["CaseStatistics"],
     kind: str,
     labels: dict[str, int],
     mended: int,
@@ -166,14 +170,14 @@ def _write_bundle(
     from pipeline.planning.machine import machine_at_hand
     from pipeline.planning.plan import plan
 
-    found = fingerprint(facts)
-    data_type = suffix_of(facts[0].image_path).lstrip(".")
-    planned = plan(found, machine_at_hand(), kind, labels)
-    write_bundle(folder, bundle, planned, found, data_type, mended)
+    summary = fingerprint(cases)
+    data_type = suffix_of(cases[0].image_path).lstrip(".")
+    planned = plan(summary, machine_at_hand(), kind, labels)
+    write_bundle(folder, bundle, planned, summary, data_type, mended)
     return planned
 
 
-def _tell(planned: "Plan", bundle: Path) -> None:
+def _print_plan(planned: "Plan", bundle: Path) -> None:
     from pipeline.planning.bundle import choices
 
     print()

@@ -1,4 +1,4 @@
-"""``unet-school pack``: a trained bundle as one file for another hospital."""
+"""``unet-school pack``: pack a trained bundle into one file for another hospital."""
 
 import argparse
 import json
@@ -10,20 +10,29 @@ from pathlib import Path
 
 def add_pack(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("bundle", type=Path, help="its folder, bundles/NAME")
+    parser.add_argument("bundle", type=Path, help="its folder, as bundles/membranes")
     parser.add_argument("--run", required=True, help="training or evaluation, by name or id")
-    parser.add_argument("--out", type=Path, required=True, help="FILE.zip")
-    parser.add_argument("--tracking", type=Path, default=Path("mlruns"), help="the tracking store")
-    parser.add_argument("--dataset-dir", type=Path, help="the cohort, if it has moved")
-    parser.add_argument("--sample", type=Path, help="an image that may be told (one is made)")
+    parser.add_argument("--out", type=Path, required=True, help="packed bundle, FILE.zip")
+    parser.add_argument(
+        "--tracking",
+        type=Path,
+        default=Path("mlruns"),
+        help="folder of the tracking store (mlruns)",
+    )
+    parser.add_argument("--dataset-dir", type=Path, help="folder of the cohort, if it has moved")
+    parser.add_argument(
+        "--sample", type=Path, help="image that may leave the hospital (a synthetic one)"
+    )
     parser.add_argument("--exports", type=Path, help="exports.json of unet-school export")
-    parser.add_argument("--no-registry", action="store_true", help="register no version in MLflow")
+    parser.add_argument(
+        "--no-registry", action="store_true", help="do not register a version in MLflow"
+    )
     parser.set_defaults(command=_pack)
 
 
 def _pack(options: argparse.Namespace) -> None:
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # of a few small files
-    logging.getLogger("monai").setLevel(logging.ERROR)  # on packages that nothing here needs
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # the files are small
+    logging.getLogger("monai").setLevel(logging.ERROR)  # warns of packages not needed here
     from mlflow.exceptions import MlflowException
 
     from pipeline.data.fingerprint import cohort_cases, inspect_cases
@@ -45,11 +54,13 @@ def _pack(options: argparse.Namespace) -> None:
     print(f"packed      {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
     digest = sha256(options.out)
     print(f"sha256      {digest}")
-    print("licence     the weights carry that of the data they were trained on:")
+    print("licence     the training data's licence also holds for the weights:")
     print(textwrap.indent(files["docs/data_license.txt"].decode().strip(), " " * 12))
     if not options.no_registry:
         try:
             version = register(client, name, run, options.out.resolve(), digest)
         except MlflowException as error:
-            raise ValueError(f"packed, but not registered: {error}; --no-registry") from None
+            raise ValueError(
+                f"{options.out}: packed, but not registered in MLflow ({error}); give --no-registry"
+            ) from None
         print(f"registered  {name}, version {version}, alias packed")

@@ -1,4 +1,4 @@
-"""``unet-school key``, ``sign``, ``verify``: who a packed bundle is from, and if it is whole."""
+"""``unet-school key``, ``sign``, ``verify``: prove a packed bundle's sender and its integrity."""
 
 import argparse
 import os
@@ -10,91 +10,95 @@ from pipeline.commands.audit import REFUSED
 if TYPE_CHECKING:
     from pipeline.sharing.signature import Verifier
 
-PASSWORD = "UNET_SCHOOL_KEY_PASSWORD"
+PASSWORD_VARIABLE = "UNET_SCHOOL_KEY_PASSWORD"
 
 
 def add_key(parser: argparse.ArgumentParser) -> None:
-    """Add the commands on keys."""
+    """Add the commands for keys."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    new = commands.add_parser("new", help="make a key pair")
-    new.add_argument("--out", type=Path, required=True, help="a folder for both")
-    new.epilog = f"The environment variable {PASSWORD} encrypts the private one."
+    new = commands.add_parser("new", help="create a key pair")
+    new.add_argument("--out", type=Path, required=True, help="folder for both keys")
+    new.epilog = f"Set the environment variable {PASSWORD_VARIABLE} to encrypt the private key."
     new.set_defaults(command=_new)
-    show = commands.add_parser("show", help="tell the fingerprint of a public key")
-    show.add_argument("key", type=Path)
+    show = commands.add_parser("show", help="print the fingerprint of a public key")
+    show.add_argument("key", type=Path, help="public key, public.pem")
     show.set_defaults(command=_show)
-    pin = commands.add_parser("pin", help="keep a sender's key")
-    pin.add_argument("sender", help="a name for whom it is of")
-    pin.add_argument("--key", type=Path, required=True, help="the public key, as it was sent")
-    pin.add_argument("--fingerprint", required=True, help="as the sender told it by a second way")
+    pin = commands.add_parser("pin", help="keep a sender's public key under the sender's name")
+    pin.add_argument("sender", help="name of the sender")
+    pin.add_argument("--key", type=Path, required=True, help="public key, as it was sent")
+    pin.add_argument(
+        "--fingerprint", required=True, help="as the sender gave it by telephone or letter"
+    )
     pin.set_defaults(command=_pin)
 
 
 def add_sign(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("file", type=Path, help="a packed bundle, FILE.zip")
-    parser.add_argument("--key", type=Path, required=True, help="the private key")
-    parser.add_argument("--certificate", type=Path, help="of the key, where there is one")
-    parser.add_argument("--chain", type=Path, nargs="+", default=[], help="between it and the root")
-    parser.add_argument("--out", type=Path, help="FILE.zip.sig")
-    parser.epilog = f"The environment variable {PASSWORD} opens an encrypted key."
+    parser.add_argument("file", type=Path, help="packed bundle, FILE.zip")
+    parser.add_argument("--key", type=Path, required=True, help="private key, private.pem")
+    parser.add_argument("--certificate", type=Path, help="certificate of the key")
+    parser.add_argument(
+        "--chain", type=Path, nargs="+", default=[], help="certificates up to the root"
+    )
+    parser.add_argument("--out", type=Path, help="file of the signature (FILE.zip.sig)")
+    parser.epilog = f"Set the environment variable {PASSWORD_VARIABLE} if the key is encrypted."
     parser.set_defaults(command=_sign)
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_signed(parser)
+    add_signature_arguments(parser)
     parser.set_defaults(command=_verify)
 
 
-def add_signed(parser: argparse.ArgumentParser) -> None:
-    """Add what names a signed package, and whom it must be of."""
-    parser.add_argument("file", type=Path, help="a packed bundle, FILE.zip")
-    parser.add_argument("--signature", type=Path, help="FILE.zip.sig")
-    whose = parser.add_mutually_exclusive_group(required=True)
-    whose.add_argument("--from", dest="sender", help="the name under which its key is pinned")
-    whose.add_argument("--key", type=Path, help="its public key")
-    whose.add_argument("--roots", type=Path, nargs="+", help="certificates that are trusted")
+def add_signature_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a signed bundle and its expected sender."""
+    parser.add_argument("file", type=Path, help="packed bundle, FILE.zip")
+    parser.add_argument("--signature", type=Path, help="file of the signature (FILE.zip.sig)")
+    sender = parser.add_mutually_exclusive_group(required=True)
+    sender.add_argument("--from", dest="sender", help="name of a sender whose key you pinned")
+    sender.add_argument("--key", type=Path, help="public key of the sender")
+    sender.add_argument("--roots", type=Path, nargs="+", help="root certificates that you trust")
 
 
-def signed(options: argparse.Namespace) -> tuple[Path, "Verifier", str]:
-    """Return the signature, whom it must be of, and how they are called."""
-    from pipeline.sharing.keys import fingerprint, key_of
+def expected_sender(options: argparse.Namespace) -> tuple[Path, "Verifier", str]:
+    """Return the signature's path, the identity it must have, and that identity as text."""
+    from pipeline.sharing.keys import key_fingerprint, pinned_key
     from pipeline.sharing.signature import Verifier
 
-    key = key_of(options.sender) if options.sender else options.key
-    whose = fingerprint(key) if key else ", ".join(map(str, options.roots))
+    key = pinned_key(options.sender) if options.sender else options.key
+    identity = key_fingerprint(key) if key else ", ".join(map(str, options.roots))
     signature = options.signature or options.file.with_name(f"{options.file.name}.sig")
-    called = f"{options.sender}, {whose}" if options.sender else whose
-    return signature, Verifier(key, options.roots or ()), called
+    sender = f"{options.sender}, {identity}" if options.sender else identity
+    return signature, Verifier(key, options.roots or ()), sender
 
 
 def _new(options: argparse.Namespace) -> None:
-    from pipeline.sharing.keys import fingerprint, new_key
+    from pipeline.sharing.keys import create_key_pair, key_fingerprint
 
-    public = new_key(options.out, os.environ.get(PASSWORD))
-    print(f"private     {public.with_name('private.pem')}: keep it to yourself")
-    print(f"public      {public}: give it to receivers")
-    print(f"fingerprint {fingerprint(public)}: tell it by a second way")
+    public = create_key_pair(options.out, os.environ.get(PASSWORD_VARIABLE))
+    print(f"private     {public.with_name('private.pem')}: keep it secret")
+    print(f"public      {public}: send it to receivers")
+    print(f"fingerprint {key_fingerprint(public)}: send it to receivers by telephone or letter")
 
 
 def _show(options: argparse.Namespace) -> None:
-    from pipeline.sharing.keys import fingerprint
+    from pipeline.sharing.keys import key_fingerprint
 
-    print(fingerprint(options.key))
+    print(key_fingerprint(options.key))
 
 
 def _pin(options: argparse.Namespace) -> None:
-    from pipeline.sharing.keys import pin
+    from pipeline.sharing.keys import pin_key
 
-    print(f"pinned      {pin(options.sender, options.key, options.fingerprint)}")
+    print(f"pinned      {pin_key(options.sender, options.key, options.fingerprint)}")
 
 
 def _sign(options: argparse.Namespace) -> None:
     from pipeline.sharing.signature import Signer, sign
 
     out = options.out or options.file.with_name(f"{options.file.name}.sig")
-    password = os.environ.get(PASSWORD)
+    password = os.environ.get(PASSWORD_VARIABLE)
     sign(options.file, Signer(options.key, password, options.certificate, options.chain), out)
     print(f"signature   {out}")
 
@@ -102,10 +106,10 @@ def _sign(options: argparse.Namespace) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from pipeline.sharing.signature import verify
 
-    signature, verifier, called = signed(options)
-    refused = verify(options.file, signature, verifier)
-    for error in refused:
+    signature, verifier, sender = expected_sender(options)
+    refusals = verify(options.file, signature, verifier)
+    for error in refusals:
         print(f"refused     {error}")
-    verdict = "refused" if refused else f"as it was signed by {called}"
+    verdict = "refused" if refusals else f"unchanged, signed by {sender}"
     print(f"{options.file}: {verdict}")
-    return REFUSED if refused else 0
+    return REFUSED if refusals else 0

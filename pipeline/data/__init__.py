@@ -1,4 +1,4 @@
-"""From files on disk to a checked, split and hashed datalist."""
+"""Preparing data: from files on disk to a checked, split and hashed datalist."""
 
 from pipeline.data.datalist import Datalist, load_split, read_datalist, write_datalist
 

@@ -1,4 +1,4 @@
-"""A cohort on its way to disk: its cases are written in parallel, resumed, then split."""
+"""Writing a cohort to disk: its cases in parallel, resumed after an interruption, then split."""
 
 import json
 import os
@@ -16,18 +16,19 @@ from pipeline.data.splits import Splits
 from pipeline.files import atomic, write_json
 
 Columns = dict[str, Any]
-"""What is known of a case beside its files: patient, sex, finding, …."""
+"""Group columns of a case: patient, sex, finding, …."""
 
 
 class SourceCase(NamedTuple):
     """One case of a data set, not yet written.
 
     Attributes:
-        name: of its files, without suffix; unique in the cohort.
-        sources: the original files; when one of them changes the case is written anew.
-        files: each key (``image``, ``label``, …) with the path below the cohort's folder.
-        columns: what is known of it.
-        convert: reads the originals; returns the array of each key, and columns found in them.
+        name: name of its files, without suffix; unique in the cohort.
+        sources: original files; when one of them changes, the case is written again.
+        files: path of the file of each key (``image``, ``label``, …), relative to the cohort.
+        columns: its group columns.
+        convert: function that reads the originals and returns the array of each key, and the
+            columns that it read from them.
     """
 
     name: str
@@ -41,12 +42,11 @@ class Cohort(NamedTuple):
     """A data set, listed and not yet written.
 
     Attributes:
-        name: of the data set.
-        cases: all of it, in order.
-        group: the column whose equal values must not stand in two splits; ``None``: each case is
-            its own group.
+        name: name of the data set.
+        cases: all cases, in order.
+        group: column whose equal values must stay in one split; ``None``: each case is a group.
         strata: columns whose values every split should hold in the same proportion.
-        remarks: what a user should know: cases left out, values that could not be read, ….
+        remarks: lines for the user: cases left out, values that could not be read, ….
     """
 
     name: str
@@ -67,21 +67,21 @@ def write_cohort(
 ) -> None:
     """Write every case and the datalist to a new folder.
 
-    The files are made in a hidden folder beside it, which becomes the folder when all is well. One
-    that was interrupted stays there, and the next call goes on where it stopped.
+    The files are written to a hidden folder next to it, which is renamed when all of them are
+    there. After an interruption the hidden folder stays, and the next call continues from it.
 
     Args:
-        cohort: what to write.
-        folder: a new one.
-        split: gives the indices of each split, from the columns of all cases.
-        description: what else stands at the top of the datalist: seed, kind of split, ….
-        settings: on which the arrays of a case depend, beside its originals.
-        tick: called after each case, to show progress.
-        workers: cases that are written at a time; by default one for each core.
+        cohort: cohort to write.
+        folder: new folder.
+        split: function that returns the indices of each split, given the columns of all cases.
+        description: further keys at the top of the datalist: seed, kind of split, ….
+        settings: settings on which the arrays of a case depend, besides its originals.
+        tick: function called after each case, to show progress.
+        workers: cases written at a time; by default one for each core.
 
     Raises:
         FileExistsError: ``folder`` exists and is not empty.
-        ValueError: an original is corrupt or not as expected, or two cases have one name.
+        ValueError: an original is corrupt or not as expected, or two cases have the same name.
     """
     folder = Path(folder).resolve()
     if folder.exists() and any(folder.iterdir()):
@@ -107,7 +107,7 @@ def write_cohort(
 
 
 def save_image(path: Path, array: np.ndarray) -> None:
-    """Save a two-dimensional image as PNG, atomically; a tenth larger than need be, for speed."""
+    """Save a two-dimensional image as PNG, atomically; compressed fast, so a tenth larger."""
     with atomic(path) as temporary:
         Image.fromarray(np.ascontiguousarray(array)).save(temporary, compress_level=1)
 
@@ -141,19 +141,19 @@ def _write_all(
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             pool.shutdown(cancel_futures=True)
-    # cases begin in order, so of several mistakes the first in the cohort is always known by now
+    # cases start in order: if several fail, the error raised is that of the first in the cohort
     return [future.result() for future in futures]
 
 
 def _write(case: SourceCase, folder: Path, settings: Sequence[Any]) -> Columns:
-    """Write one case, unless it is there, from the same originals by the same settings."""
+    """Write one case, unless it was written from the same originals with the same settings."""
     mark = folder / "written" / f"{case.name}.json"
     made_from = {"sources": _stamps(case.sources), "settings": list(settings), "files": case.files}
     if mark.is_file():
         written = json.loads(mark.read_text("utf-8"))
         if written["made_from"] == made_from:
             return {**case.columns, **written["columns"]}
-    arrays, found = case.convert()
+    arrays, read_columns = case.convert()
     for key, array in arrays.items():
         path = folder / case.files[key]
         if callable(array):
@@ -161,20 +161,20 @@ def _write(case: SourceCase, folder: Path, settings: Sequence[Any]) -> Columns:
                 array(temporary)
         else:
             save_image(path, array)
-    write_json(mark, {"made_from": made_from, "columns": found})
-    return {**case.columns, **found}
+    write_json(mark, {"made_from": made_from, "columns": read_columns})
+    return {**case.columns, **read_columns}
 
 
 def _stamps(sources: Sequence[Path]) -> list[list[Any]]:
-    """What changes when an original does; of a folder, every file in it."""
+    """Path, time and size of every original, which change when it does; for a folder, its files."""
     files = [
-        each for path in sources for each in (sorted(path.iterdir()) if path.is_dir() else [path])
+        file for path in sources for file in (sorted(path.iterdir()) if path.is_dir() else [path])
     ]
     return [[str(path), path.stat().st_mtime_ns, path.stat().st_size] for path in files]
 
 
 def _remove_unlisted(cases: Sequence[SourceCase], folder: Path) -> None:
-    """An original that is gone since an interruption must not stay in the cohort."""
+    """Remove what was written from originals that are gone since an interruption."""
     listed = {folder / name for case in cases for name in case.files.values()}
     for path in folder.rglob("*"):
         if path.is_file() and path not in listed and path.name != "datalist.json":

@@ -1,4 +1,4 @@
-"""Whether the columns of a table can group its rows."""
+"""Checks that the columns of a table can group its rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,10 +8,10 @@ Row = Mapping[str, Any]
 
 
 def check_list(key: str, value: object) -> None:
-    """Refuse one word where a list of words belongs; its letters would be taken for them.
+    """Refuse a string where a list of strings is expected: its letters would be the items.
 
     Raises:
-        ValueError: it is one word.
+        ValueError: ``value`` is a string.
     """
     if isinstance(value, str):
         raise ValueError(f"{key}: found '{value}', expected a list, as [sex, finding]")
@@ -21,17 +21,17 @@ def check_columns(rows: Sequence[Row], columns: Sequence[str]) -> None:
     """Refuse group columns that cannot group.
 
     Raises:
-        ValueError: a column that an image lacks, or that has one value.
+        ValueError: an image lacks a column, or a column has the same value for every image.
     """
     for name in columns:
-        lacking = [row for row in rows if row.get(name) is None]
-        if len(lacking) == len(rows):
-            known = sorted({key for row in rows for key in row})
-            raise ValueError(f"group column '{name}': no image has it; columns: {', '.join(known)}")
-        if lacking:
+        missing = [row for row in rows if row.get(name) is None]
+        if len(missing) == len(rows):
+            names = sorted({key for row in rows for key in row})
+            raise ValueError(f"group column '{name}': no image has it; columns: {', '.join(names)}")
+        if missing:
             raise ValueError(
-                f"group column '{name}': {len(lacking)} of {len(rows)} images lack it, as "
-                f"{lacking[0].get('image', 'the first')}; fill it in, or leave the column out"
+                f"group column '{name}': {len(missing)} of {len(rows)} images lack it, as "
+                f"{missing[0].get('image', 'the first')}; fill it in, or leave the column out"
             )
         if len({row[name] for row in rows}) == 1:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""One picture of a cohort: some of its images, small, with their masks outlined."""
+"""Contact sheet of a cohort: one picture of small images with the outlines of their masks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,27 +13,31 @@ from pipeline.data.fingerprint import CaseStatistics
 from pipeline.data.image_statistics import Pixels, read_pixels
 from pipeline.files import atomic
 
-SIDE, COLUMNS, MOST = 192, 6, 24
-OUTLINE = (255, 140, 0)
+TILE_PIXELS, TILES_PER_ROW, MAX_TILES = 192, 6, 24
+OUTLINE_RGB = (255, 140, 0)
 
 
-def contact_sheet(facts: Sequence[CaseStatistics], path: Path) -> int:
+def contact_sheet(cases: Sequence[CaseStatistics], path: Path) -> int:
     """Write a picture of up to 24 cases, spread evenly over the cohort.
 
-    Of a volume the slice with the largest mask is shown. Cases that cannot be read, or whose mask
+    A volume is shown by its slice with the largest mask. Cases that cannot be read, or whose mask
     has another size, are left out.
 
+    Args:
+        cases: statistics of the cases.
+        path: file of the picture.
+
     Returns:
-        How many cases are shown.
+        The number of cases in the picture.
     """
-    whole = [case for case in facts if case.image and case.mask]
+    whole = [case for case in cases if case.image and case.mask]
     fitting = [case for case in whole if case.image and case.image.size == _mask_size(case)]
     if not fitting:
         return 0
-    chosen = np.unique(np.linspace(0, len(fitting) - 1, MOST).astype(int))
+    chosen = np.unique(np.linspace(0, len(fitting) - 1, MAX_TILES).astype(int))
     tiles = [_tile(fitting[i]) for i in chosen]
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
-    rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % TILES_PER_ROW)
+    rows = [np.hstack(tiles[i : i + TILES_PER_ROW]) for i in range(0, len(tiles), TILES_PER_ROW)]
     with atomic(path) as temporary:
         Image.fromarray(np.vstack(rows)).save(temporary)
     return len(chosen)
@@ -45,10 +49,10 @@ def _mask_size(case: CaseStatistics) -> tuple[int, ...]:
 
 def _tile(case: CaseStatistics) -> NDArray[np.uint8]:
     image, mask = _plane(read_pixels(case.image_path), read_pixels(case.label_path))
-    grey = _small(_stretched(image), Image.Resampling.BOX)
-    inside = _small(np.uint8(255) * (mask != 0), Image.Resampling.NEAREST) > 0
+    grey = _fit_tile(_stretch_contrast(image), Image.Resampling.BOX)
+    inside = _fit_tile(np.uint8(255) * (mask != 0), Image.Resampling.NEAREST) > 0
     tile = np.repeat(grey[..., None], 3, axis=-1)
-    tile[find_boundaries(inside, mode="inner")] = OUTLINE
+    tile[find_boundaries(inside, mode="inner")] = OUTLINE_RGB
     tile[[0, -1]] = tile[:, [0, -1]] = 0
     return tile
 
@@ -61,19 +65,19 @@ def _plane(image: Pixels, mask: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
     return image.array[..., z].T, mask.array[..., z].T
 
 
-def _stretched(plane: NDArray[Any]) -> NDArray[np.uint8]:
+def _stretch_contrast(plane: NDArray[Any]) -> NDArray[np.uint8]:
     values = np.nan_to_num(plane.astype(np.float64))
     low, high = np.percentile(values, (0.5, 99.5))
     scaled = (values - low) / max(float(high - low), 1e-9)
     return (255 * scaled.clip(0, 1)).astype(np.uint8)
 
 
-def _small(plane: NDArray[np.uint8], resample: Image.Resampling) -> NDArray[np.uint8]:
-    """Fit into a square tile without changing the shape."""
-    scale = (SIDE - 4) / max(plane.shape)
+def _fit_tile(plane: NDArray[np.uint8], resample: Image.Resampling) -> NDArray[np.uint8]:
+    """Fit a plane into a square tile and keep its proportions."""
+    scale = (TILE_PIXELS - 4) / max(plane.shape)
     rows, columns = (max(1, round(side * scale)) for side in plane.shape)
-    tile = np.zeros((SIDE, SIDE), np.uint8)
-    top, left = (SIDE - rows) // 2, (SIDE - columns) // 2
+    tile = np.zeros((TILE_PIXELS, TILE_PIXELS), np.uint8)
+    top, left = (TILE_PIXELS - rows) // 2, (TILE_PIXELS - columns) // 2
     small = Image.fromarray(plane).resize((columns, rows), resample)
     tile[top : top + rows, left : left + columns] = np.asarray(small)
     return tile

@@ -1,13 +1,12 @@
-"""Made CT slices of the chest, for where no real ones may be used.
+"""Synthetic CT slices of the chest, for use without real ones.
 
 Each is in CT values (Hounsfield units): a body of fat, muscle, ribs and a spine on a table, two
-lungs with vessels that branch from the hilum, heart and aorta, and air that is no lung: around the
-body, in the trachea, in the oesophagus, and in the stomach below the left lung. Dependent lung is
-denser, and some patients have a consolidation, which is as bright as muscle and belongs to the
+lungs with vessels that branch from the hilum, heart and aorta, and air outside the lungs: around
+the body, in the trachea, in the oesophagus, and in the stomach below the left lung. Dependent lung
+is denser, and some patients have a consolidation, which is as bright as muscle and belongs to the
 lung. So no threshold separates the lungs. The slices of a patient run from the apex to the base.
 
-The files lie as those of the published set that ``unet-school data prepare lung_ct`` reads, so that
-the one takes the place of the other.
+The files have the layout of the published set, which ``unet-school data prepare lung_ct`` reads.
 """
 
 from collections.abc import Callable
@@ -22,24 +21,25 @@ from tifffile import imwrite
 
 from pipeline.data.phantom import smooth_field
 
-SLICES_OF_A_PATIENT = 8
+SLICES_PER_PATIENT = 8
 AIR, LUNG, FAT, MUSCLE, BLOOD, BONE, TABLE = -1000, -840, -100, 45, 60, 500, -150
+"""CT values, in Hounsfield units."""
 
 Field = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
 class Anatomy(NamedTuple):
-    """What is alike in all slices of a patient; lengths in half sides of the image.
+    """Anatomy of a patient, the same in all slices; lengths in half sides of the image.
 
     Attributes:
         body: half axes of the body.
-        middle: of the body, to the right and down.
-        lungs: factor on the lungs' size.
-        rotation: of the patient on the table, radians.
-        density: of the lungs, CT values.
-        consolidation: its share of the lung's height; 0: none.
-        noise: deviation of CT values.
+        middle: centre of the body, to the right and down.
+        lungs: factor on the size of the lungs.
+        rotation: rotation of the patient on the table, radians.
+        density: density of the lungs, Hounsfield units.
+        consolidation: share of the lung's height that is consolidated; 0: none.
+        noise: standard deviation of the noise, Hounsfield units.
     """
 
     body: tuple[float, float]
@@ -57,28 +57,28 @@ def write_lungs(
     """Write ``count`` slices, eight of each patient, as ``2d_images`` and ``2d_masks`` of TIFF.
 
     Args:
-        folder: where to write; made if absent.
-        count: slices.
-        size: side of each in pixels.
-        seed: patient ``i`` is made from ``(seed, i)``.
-        tick: called after each slice, to show progress.
+        folder: folder to write to; created if absent.
+        count: number of slices.
+        size: side of each slice in pixels.
+        seed: ``(seed, i)`` is the seed of patient ``i``.
+        tick: function called after each slice, to show progress.
 
     Raises:
         ValueError: slices of fewer than 3 patients, one for each split, or a side under 64 pixels.
     """
-    if count <= 2 * SLICES_OF_A_PATIENT:
-        least = 2 * SLICES_OF_A_PATIENT + 1
-        raise ValueError(f"--count {count}: expected at least {least}, slices of three patients")
+    if count <= 2 * SLICES_PER_PATIENT:
+        minimum = 2 * SLICES_PER_PATIENT + 1
+        raise ValueError(f"--count {count}: expected at least {minimum}, slices of three patients")
     if size < 64:
         raise ValueError(f"--size {size}: expected at least 64 pixels, to hold the vessels")
     for kind in ("2d_images", "2d_masks"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
-    for first in range(0, count, SLICES_OF_A_PATIENT):
-        patient = first // SLICES_OF_A_PATIENT
+    for first in range(0, count, SLICES_PER_PATIENT):
+        patient = first // SLICES_PER_PATIENT
         rng = np.random.default_rng((seed, patient))
         anatomy = draw_anatomy(rng)
-        for i in range(min(SLICES_OF_A_PATIENT, count - first)):
-            image, lungs = chest(size, anatomy, (i + 0.5) / SLICES_OF_A_PATIENT, rng)
+        for i in range(min(SLICES_PER_PATIENT, count - first)):
+            image, lungs = chest(size, anatomy, (i + 0.5) / SLICES_PER_PATIENT, rng)
             name = f"MADE_{patient:04d}_Z_{i:04d}.tif"
             imwrite(folder / "2d_images" / name, image)
             imwrite(folder / "2d_masks" / name, np.uint8(255) * lungs)
@@ -86,7 +86,7 @@ def write_lungs(
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """Draw a patient."""
+    """Draw the anatomy of a patient at random."""
     width = rng.uniform(0.72, 0.9)
     return Anatomy(
         body=(width, width * rng.uniform(0.64, 0.78)),
@@ -106,12 +106,12 @@ def chest(
 
     Args:
         size: side in pixels.
-        anatomy: the patient.
-        height: 0 at the apex of the lungs to 1 at their base.
-        rng: source of every random choice.
+        anatomy: anatomy of the patient.
+        height: position of the slice, from 0 at the apex of the lungs to 1 at their base.
+        rng: random number generator.
 
     Returns:
-        CT values ``(size, size)``, and where the lungs are, with their vessels.
+        CT values ``(size, size)``, and the mask of the lungs, with their vessels.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -146,7 +146,7 @@ def chest(
 
 
 def _body_axes(size: int, anatomy: Anatomy, rng: np.random.Generator) -> tuple[Field, Field]:
-    """Coordinates in which the body is the unit disc; x to the patient's left, y to the back."""
+    """Return coordinates with the body as the unit disc; x to the patient's left, y to the back."""
     rows, columns = 2 * (np.mgrid[:size, :size] + 0.5) / size - 1
     across, down = columns - anatomy.middle[0], rows - anatomy.middle[1]
     cosine, sine = np.cos(anatomy.rotation), np.sin(anatomy.rotation)
@@ -165,12 +165,12 @@ def _lungs(x: Field, y: Field, scale: float, height: float) -> Mask:
     left = _inside(x, y, (0.42, 0), (0.36 * scale, 0.72 * scale))
     heart = _inside(x, y, (0.14, -0.25), (0.4 * height, 0.45 * height))
     mediastinum = _inside(x, y, (0, 0.1), (0.14, 0.8)) | _inside(x, y, (0.16, 0.36), (0.12, 0.15))
-    found: Mask = (right | left) & ~heart & ~mediastinum
-    return found
+    lungs: Mask = (right | left) & ~heart & ~mediastinum
+    return lungs
 
 
 def _vessels(x: Field, y: Field, lungs: Mask, rng: np.random.Generator) -> Mask:
-    """Tubes that wander outwards from either hilum and get thinner."""
+    """Draw tubes that wander outwards from both hila and get thinner."""
     points, radii = [], []
     for side in (-1, 1):
         for direction in rng.uniform(-np.pi, np.pi, 22):
@@ -180,28 +180,28 @@ def _vessels(x: Field, y: Field, lungs: Mask, rng: np.random.Generator) -> Mask:
                 place = place + 0.022 * np.array([np.cos(direction), np.sin(direction)])
                 points.append(place)
                 radii.append(0.022 * (1 - step / 32))
-    found = np.zeros(lungs.shape, bool)
+    vessels = np.zeros(lungs.shape, bool)
     distance, nearest = cKDTree(points).query(np.stack([x[lungs], y[lungs]], axis=-1))
-    found[lungs] = distance < np.array(radii)[nearest]
-    return found
+    vessels[lungs] = distance < np.array(radii)[nearest]
+    return vessels
 
 
 def _other_air(x: Field, y: Field, height: float, rng: np.random.Generator) -> list[Mask]:
-    """The trachea or its two branches, the oesophagus, and the stomach's bubble."""
+    """Return the trachea or its two branches, the oesophagus, and the air in the stomach."""
     if height < 0.45:
         airways = _inside(x, y, (0, 0.05), (0.07, 0.09))
     else:
         airways = _inside(abs(x), y, (0.08, 0.05), (0.04, 0.05))
     oesophagus = _inside(x, y, (0.03, 0.25), (0.03, 0.03))
-    found = [airways, oesophagus]
+    cavities = [airways, oesophagus]
     if height > 0.7:
         width = rng.uniform(0.1, 0.25)
-        found.append(_inside(x, y, (0.45, -0.3), (width, 0.6 * width)))
-    return found
+        cavities.append(_inside(x, y, (0.45, -0.3), (width, 0.6 * width)))
+    return cavities
 
 
 def _table(size: int, anatomy: Anatomy) -> Mask:
     rows, columns = 2 * (np.mgrid[:size, :size] + 0.5) / size - 1
     curve = anatomy.middle[1] + anatomy.body[1] + 0.05 - 0.12 * columns**2
-    found: Mask = (abs(rows - curve) < 0.02) & (abs(columns) < 0.85)
-    return found
+    table: Mask = (abs(rows - curve) < 0.02) & (abs(columns) < 0.85)
+    return table

@@ -1,7 +1,7 @@
-"""A DICOM series as one volume: in order, where it lies in space, with true intensities.
+"""A DICOM series as one volume: slices in order, position in space, rescaled intensities.
 
-Nothing that names a patient is read into what these functions return. SimpleITK is imported where
-it is used: it takes a quarter of a second, which a bundle on other formats should not wait for.
+The functions return nothing that names a patient. SimpleITK is imported inside them: the import
+takes a quarter of a second, which a bundle for other formats does not need.
 """
 
 from collections.abc import Sequence
@@ -15,40 +15,40 @@ POSITION, ORIENTATION = "0020|0032", "0020|0037"
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From DICOM's axes (left, posterior, superior) to NIfTI's (right, anterior, superior)."""
-SAME_PLACE = 1e-3
-"""Millimetres below which two slices lie at one place."""
-TOLERANCE = 0.1
-"""Share of the slice distance by which single distances may differ."""
+MIN_SLICE_DISTANCE_MM = 1e-3
+"""Slices closer than this have the same position."""
+DISTANCE_TOLERANCE = 0.1
+"""Share of the smallest distance of two slices by which the largest may exceed it."""
 
 
 class Slice(NamedTuple):
-    """Where one file of a series lies.
+    """Position and orientation of one file of a series.
 
     Attributes:
-        path: the file.
-        position: of its first pixel's centre, mm, in DICOM's own axes (left, posterior, superior).
-        rows: unit vector along a row, then along a column, ``(2, 3)``.
-        spacing: between columns, then between rows, mm.
-        size: columns, rows.
+        path: path of the file.
+        position: centre of its first pixel, mm, in DICOM's own axes (left, posterior, superior).
+        directions: unit vector along a row, then along a column, ``(2, 3)``.
+        spacing: distance of columns, then of rows, mm.
+        size: number of columns, then of rows.
     """
 
     path: Path
     position: NDArray[np.float64]
-    rows: NDArray[np.float64]
+    directions: NDArray[np.float64]
     spacing: tuple[float, float]
     size: tuple[int, int]
 
     @property
     def depth(self) -> float:
-        """Place along the normal of the slice, mm."""
-        return float(np.cross(*self.rows) @ self.position)
+        """Position along the normal of the slice, mm."""
+        return float(np.cross(*self.directions) @ self.position)
 
 
 class Series(NamedTuple):
     """A complete series, its pixels not yet read.
 
     Attributes:
-        slices: ordered by their place along the normal.
+        slices: slices, ordered by their position along the normal.
         affine: ``(4, 4)``, from indices to millimetres in NIfTI's axes (right, anterior, superior).
     """
 
@@ -57,7 +57,7 @@ class Series(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Columns, rows, slices."""
+        """Number of columns, rows and slices."""
         return (*self.slices[0].size, len(self.slices))
 
 
@@ -66,11 +66,11 @@ def open_series(folder: Path) -> Series:
 
     Raises:
         FileNotFoundError: no DICOM file in the folder.
-        ValueError: several series, slices of several sizes or orientations, two slices at one
-            place, or a slice that is missing.
+        ValueError: several series, slices of several sizes or orientations, two slices with the
+            same position, or a missing slice.
     """
-    slices = sorted(map(read_place, _files(folder)), key=lambda each: each.depth)
-    _check_alike(folder, slices)
+    slices = sorted(map(read_geometry, _files(folder)), key=lambda plane: plane.depth)
+    _check_same_geometry(folder, slices)
     _check_distances(folder, slices)
     return Series(slices, _affine(slices))
 
@@ -78,8 +78,8 @@ def open_series(folder: Path) -> Series:
 def read_series(folder: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     """Read the one DICOM series in a folder.
 
-    Slices are ordered by their place along the normal. Rescale slope and intercept are applied,
-    and MONOCHROME1, in which low values are bright, is inverted.
+    Slices are ordered by their position along the normal. Rescale slope and intercept are applied;
+    MONOCHROME1, in which low values are bright, is inverted.
 
     Returns:
         The volume, ``(columns, rows, slices)``, and the series' affine.
@@ -89,17 +89,17 @@ def read_series(folder: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]
         ValueError: as :func:`open_series`, or a slice in colour.
     """
     series = open_series(folder)
-    volume = np.stack([read_plane(each.path).T for each in series.slices], axis=-1)
+    volume = np.stack([read_plane(plane.path).T for plane in series.slices], axis=-1)
     return volume, series.affine
 
 
 def read_plane(path: Path) -> NDArray[np.generic]:
-    """Read the pixels of one file, ``(rows, columns)``, or ``(frames, rows, columns)`` of several.
+    """Read the pixels of one file, ``(rows, columns)``, or ``(frames, rows, columns)``.
 
     Rescale slope and intercept are applied, and MONOCHROME1 is inverted.
 
     Raises:
-        ValueError: it is corrupt, or in colour.
+        ValueError: the file is corrupt, or in colour.
     """
     import SimpleITK as sitk
 
@@ -113,11 +113,11 @@ def read_plane(path: Path) -> NDArray[np.generic]:
     return pixels[0] if len(pixels) == 1 else pixels
 
 
-def read_place(path: Path) -> Slice:
-    """Read where a DICOM file lies, without its pixels.
+def read_geometry(path: Path) -> Slice:
+    """Read position and orientation of a DICOM file, without its pixels.
 
     Raises:
-        ValueError: it is corrupt, has several frames, or does not say where it lies.
+        ValueError: the file is corrupt, has several frames, or has no position.
     """
     import SimpleITK as sitk
 
@@ -132,57 +132,59 @@ def read_place(path: Path) -> Slice:
     if frames > 1:
         raise ValueError(f"{path}: {frames} frames in one file; give the file, not its folder")
     if not tags.get(POSITION):
-        raise ValueError(f"{path}: does not say where it lies (no position); export it again")
-    columns, rows = (float(part) for part in reader.GetSpacing()[:2])
+        raise ValueError(f"{path}: no position (ImagePositionPatient); export it again")
+    spacing = (float(reader.GetSpacing()[0]), float(reader.GetSpacing()[1]))
     position = _numbers(tags[POSITION])
     directions = _numbers(tags.get(ORIENTATION, "1\\0\\0\\0\\1\\0")).reshape(2, 3)
-    across, down = (int(side) for side in reader.GetSize()[:2])
-    return Slice(path, position, directions, (columns, rows), (across, down))
+    width, height = (int(length) for length in reader.GetSize()[:2])
+    return Slice(path, position, directions, spacing, (width, height))
 
 
 def _files(folder: Path) -> list[Path]:
     import SimpleITK as sitk
 
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if not series:
+    series_ids = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if not series_ids:
         raise FileNotFoundError(f"{folder}: no DICOM file in this folder")
-    names = [sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), each) for each in series]
+    names = [
+        sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series_id)
+        for series_id in series_ids
+    ]
     if len(names) > 1:
-        counts = ", ".join(str(len(each)) for each in names)
+        counts = ", ".join(str(len(files)) for files in names)
         raise ValueError(
             f"{folder}: {len(names)} DICOM series (of {counts} files); expected one; "
-            "put each in a folder of its own"
+            "put each in a separate folder"
         )
     return [Path(name) for name in names[0]]
 
 
-def _check_alike(folder: Path, slices: Sequence[Slice]) -> None:
+def _check_same_geometry(folder: Path, slices: Sequence[Slice]) -> None:
     first = slices[0]
-    for each in slices[1:]:
-        if not np.allclose(each.rows, first.rows, atol=1e-3):
+    for plane in slices[1:]:
+        if not np.allclose(plane.directions, first.directions, atol=1e-3):
             raise ValueError(
-                f"{folder}: {each.path.name} is turned against {first.path.name}; "
-                "expected parallel slices; put them in folders of their own"
+                f"{folder}: {plane.path.name} has another orientation than "
+                f"{first.path.name}; expected parallel slices; put them in separate folders"
             )
-        if each.size != first.size or not np.allclose(each.spacing, first.spacing, rtol=1e-3):
+        if plane.size != first.size or not np.allclose(plane.spacing, first.spacing, rtol=1e-3):
             raise ValueError(
-                f"{folder}: {each.path.name} has {each.size} pixels of {each.spacing} mm, "
-                f"{first.path.name} {first.size} of {first.spacing}; put them in folders of "
-                "their own"
+                f"{folder}: {plane.path.name} has {plane.size} pixels of {plane.spacing} mm, "
+                f"{first.path.name} {first.size} of {first.spacing}; put them in separate folders"
             )
 
 
 def _check_distances(folder: Path, slices: Sequence[Slice]) -> None:
-    depths = np.array([each.depth for each in slices])
+    depths = np.array([plane.depth for plane in slices])
     steps = np.diff(depths)
-    for i in map(int, np.flatnonzero(steps < SAME_PLACE)):
+    for i in map(int, np.flatnonzero(steps < MIN_SLICE_DISTANCE_MM)):
         one, other = sorted((slices[i].path.name, slices[i + 1].path.name))
-        raise ValueError(f"{folder}: {one} and {other} lie at one place; remove one of them")
-    if len(steps) and steps.max() > (1 + TOLERANCE) * steps.min():
+        raise ValueError(f"{folder}: {one} and {other} have the same position; remove one of them")
+    if len(steps) and steps.max() > (1 + DISTANCE_TOLERANCE) * steps.min():
         i = int(np.argmax(steps))
         raise ValueError(
             f"{folder}: {steps[i]:.2f} mm between {slices[i].path.name} and "
-            f"{slices[i + 1].path.name}, where others lie {steps.min():.2f} mm apart; "
+            f"{slices[i + 1].path.name}, expected {steps.min():.2f} mm as elsewhere; "
             "a slice is missing; restore it"
         )
 
@@ -190,11 +192,13 @@ def _check_distances(folder: Path, slices: Sequence[Slice]) -> None:
 def _affine(slices: Sequence[Slice]) -> NDArray[np.float64]:
     first, last = slices[0], slices[-1]
     count = len(slices)
-    # from the positions, not from a thickness: gaps and a tilted gantry are in them
-    step = (last.position - first.position) / (count - 1) if count > 1 else np.cross(*first.rows)
+    # from the positions, not from the slice thickness: they include gaps and a tilted gantry
+    step = (
+        (last.position - first.position) / (count - 1) if count > 1 else np.cross(*first.directions)
+    )
     affine = np.eye(4)
-    affine[:3, 0] = first.rows[0] * first.spacing[0]
-    affine[:3, 1] = first.rows[1] * first.spacing[1]
+    affine[:3, 0] = first.directions[0] * first.spacing[0]
+    affine[:3, 1] = first.directions[1] * first.spacing[1]
     affine[:3, 2], affine[:3, 3] = step, first.position
     return LPS_TO_RAS @ affine
 

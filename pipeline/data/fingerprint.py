@@ -1,4 +1,4 @@
-"""The fingerprint of a cohort: what its cases are, one by one and together."""
+"""The fingerprint of a cohort: statistics of each case, and their summary."""
 
 import os
 from collections import Counter
@@ -23,25 +23,25 @@ from pipeline.data.image_statistics import (
 from pipeline.files import sha256
 from pipeline.metrics.instances import touching
 
-MOST_GROUPS = 12
-"""Values of a column that make it a column of groups."""
+MAX_GROUPS = 12
+"""Largest number of different values in a column of groups."""
 
 
 class CaseStatistics(NamedTuple):
-    """What one case is.
+    """Statistics of one case.
 
     Attributes:
-        image_path: its image.
-        label_path: its mask.
-        split: where it stands; empty before a split.
-        columns: what else the datalist says of it.
-        image: of the image, unless it cannot be read.
-        mask: of the mask, unless it cannot be read.
-        instances: where instances are labelled.
-        apart: millimetres by which image and mask lie apart at the furthest corner.
-        picture: the small picture of :func:`pipeline.data.image_statistics.thumbnail`.
-        unreadable: why a file could not be read; empty when all is well.
-        changed: files whose hash is not the datalist's.
+        image_path: file of the image.
+        label_path: file of the mask.
+        split: name of the split that holds the case; empty before a split.
+        columns: further columns of the datalist.
+        image: statistics of the image; ``None`` if a file cannot be read.
+        mask: statistics of the mask; ``None`` if a file cannot be read.
+        instances: numbers of instances; ``None`` where they are not labelled.
+        offset_mm: distance between image and mask, mm, at the corner where it is largest.
+        picture: small picture by :func:`pipeline.data.image_statistics.thumbnail`.
+        unreadable: reason why a file could not be read; empty if all could.
+        changed: files whose hash differs from the datalist's.
     """
 
     image_path: Path
@@ -51,14 +51,23 @@ class CaseStatistics(NamedTuple):
     image: ImageStatistics | None = None
     mask: MaskStatistics | None = None
     instances: InstanceStatistics | None = None
-    apart: float = 0.0
+    offset_mm: float = 0.0
     picture: NDArray[np.float32] | None = None
     unreadable: str = ""
     changed: tuple[Path, ...] = ()
 
 
 class Listed(NamedTuple):
-    """A case before it is looked at: its files, its split, its columns and its files' hashes."""
+    """A case before its inspection.
+
+    Attributes:
+        image: file of the image.
+        label: file of the mask.
+        instances: file of the numbered instances; ``None`` where they are not labelled.
+        split: name of the split that holds the case; empty before a split.
+        columns: further columns of the datalist.
+        hashes: SHA-256 of each file, as the datalist records it.
+    """
 
     image: Path
     label: Path
@@ -92,28 +101,34 @@ def cohort_cases(folder: Path) -> list[Listed]:
 def inspect_cases(
     cases: Sequence[Listed], tick: Callable[[], object] = lambda: None, workers: int | None = None
 ) -> list[CaseStatistics]:
-    """Look at every case, several at a time."""
+    """Compute the statistics of every case.
 
-    def one(case: Listed) -> CaseStatistics:
-        facts = _facts(case)
+    Args:
+        cases: cases to inspect.
+        tick: function to call after each case, for a progress bar.
+        workers: number of threads; by default one per CPU core.
+    """
+
+    def inspect(case: Listed) -> CaseStatistics:
+        statistics = _inspect_case(case)
         tick()
-        return facts
+        return statistics
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        return list(pool.map(one, cases))
+        return list(pool.map(inspect, cases))
 
 
-def fingerprint(facts: Sequence[CaseStatistics]) -> dict[str, Any]:
-    """Put what the cases are together, ready for JSON.
+def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
+    """Summarise the statistics of all cases, ready for JSON.
 
-    Ranges are lowest, median and highest over cases.
+    Ranges are the lowest, the median and the highest value over cases.
     """
-    images = [case.image for case in facts if case.image]
-    masks = [case.mask for case in facts if case.mask]
-    instances = [case.instances for case in facts if case.instances]
-    out: dict[str, Any] = {
-        "cases": len(facts),
-        "splits": dict(Counter(case.split for case in facts if case.split)),
+    images = [case.image for case in statistics if case.image]
+    masks = [case.mask for case in statistics if case.mask]
+    instances = [case.instances for case in statistics if case.instances]
+    summary: dict[str, Any] = {
+        "cases": len(statistics),
+        "splits": dict(Counter(case.split for case in statistics if case.split)),
         "dimensions": dict(Counter(len(image.size) for image in images)),
         "sizes": _common(image.size for image in images),
         "size_range": _ranges([image.size for image in images]),
@@ -130,58 +145,59 @@ def fingerprint(facts: Sequence[CaseStatistics]) -> dict[str, Any]:
         "intensity_deviation": _range([image.deviation for image in images]),
         "mask_values": sorted({value for mask in masks for value in mask.values}),
         "foreground": _range([mask.foreground for mask in masks]),
-        "likeness": likeness(facts),
+        "likeness": likeness(statistics),
         "empty_masks": sum(mask.foreground == 0 for mask in masks),
-        "groups": group_table(facts),
-        "missing": missing_values(facts),
+        "groups": group_table(statistics),
+        "missing": missing_values(statistics),
     }
     if instances:
-        out["instances"] = sum(each.all for each in instances)
-        out["touching_instances"] = sum(each.touching for each in instances)
-    return out
+        summary["instances"] = sum(count.all for count in instances)
+        summary["touching_instances"] = sum(count.touching for count in instances)
+    return summary
 
 
-def likeness(facts: Sequence[CaseStatistics]) -> float:
-    """Return the mean correlation of the small pictures of any two cases.
+def likeness(statistics: Sequence[CaseStatistics]) -> float:
+    """Return the mean correlation between the small pictures of two cases, over all pairs.
 
-    Radiographs and scans of one kind are arranged alike and come out high; micrographs, which show
-    any piece of tissue in any direction, come out near 0.
+    Radiographs and scans of one kind are arranged alike: their value is high. Micrographs show any
+    piece of tissue in any direction: their value is near 0.
     """
-    pictures = [case.picture for case in facts if case.picture is not None]
+    pictures = [case.picture for case in statistics if case.picture is not None]
     n = len(pictures)
     if n < 2:
         return 0.0
-    together = np.sum(pictures, axis=0)
-    # each picture's correlation with itself, 1, is taken out; a constant one has length 0
-    alone = sum(float(picture @ picture) for picture in pictures)
-    return round((float(together @ together) - alone) / (n * (n - 1)), 4)
+    total = np.sum(pictures, axis=0)
+    # subtract each picture's correlation with itself: 1, or 0 for a constant picture
+    itself = sum(float(picture @ picture) for picture in pictures)
+    return round((float(total @ total) - itself) / (n * (n - 1)), 4)
 
 
-def group_table(facts: Sequence[CaseStatistics]) -> dict[str, dict[str, int]]:
-    """Count the values of each column that holds a few, and the range of numbers."""
+def group_table(statistics: Sequence[CaseStatistics]) -> dict[str, dict[str, int]]:
+    """Count the cases of each value, for each column of at most :data:`MAX_GROUPS` values."""
     table: dict[str, dict[str, int]] = {}
-    for name in _column_names(facts):
-        values = [case.columns.get(name) for case in facts]
+    for name in _column_names(statistics):
+        values = [case.columns.get(name) for case in statistics]
         counts = Counter(str(value) for value in values if value is not None)
-        # free text hardly ever repeats, and must not go into a tracking store
-        if 0 < len(counts) <= min(MOST_GROUPS, counts.total() / 2):
+        # free text, which hardly ever repeats, must not go into a tracking store
+        if 0 < len(counts) <= min(MAX_GROUPS, counts.total() / 2):
             table[name] = dict(sorted(counts.items()))
     return table
 
 
-def missing_values(facts: Sequence[CaseStatistics]) -> dict[str, int]:
+def missing_values(statistics: Sequence[CaseStatistics]) -> dict[str, int]:
     """Count the cases that lack a column's value, for each column that some case has."""
     counts = {
-        name: sum(case.columns.get(name) is None for case in facts) for name in _column_names(facts)
+        name: sum(case.columns.get(name) is None for case in statistics)
+        for name in _column_names(statistics)
     }
     return {name: count for name, count in counts.items() if count}
 
 
-def _column_names(facts: Sequence[CaseStatistics]) -> list[str]:
-    return sorted({name for case in facts for name in case.columns if name != "patient"})
+def _column_names(statistics: Sequence[CaseStatistics]) -> list[str]:
+    return sorted({name for case in statistics for name in case.columns if name != "patient"})
 
 
-def _facts(case: Listed) -> CaseStatistics:
+def _inspect_case(case: Listed) -> CaseStatistics:
     blank = CaseStatistics(case.image, case.label, case.split, case.columns)
     try:
         image = read_pixels(case.image)
@@ -189,22 +205,22 @@ def _facts(case: Listed) -> CaseStatistics:
         instances = read_pixels(case.instances) if case.instances else None
     except (ValueError, OSError) as error:
         return blank._replace(unreadable=str(error))
-    changed = tuple(path for path, known in case.hashes.items() if sha256(path) != known)
-    counted = None
+    changed = tuple(path for path, digest in case.hashes.items() if sha256(path) != digest)
+    counts = None
     if instances is not None:
         numbers = np.unique(instances.array)
-        counted = InstanceStatistics(int((numbers > 0).sum()), touching(instances.array))
+        counts = InstanceStatistics(int((numbers > 0).sum()), touching(instances.array))
     return blank._replace(
         image=image_statistics(image),
         mask=mask_statistics(label),
-        instances=counted,
-        apart=_apart(image.affine, label.affine, image.size),
+        instances=counts,
+        offset_mm=_offset_mm(image.affine, label.affine, image.size),
         picture=thumbnail(image),
         changed=changed,
     )
 
 
-def _apart(
+def _offset_mm(
     first: NDArray[np.float64] | None, second: NDArray[np.float64] | None, size: tuple[int, ...]
 ) -> float:
     if first is None or second is None:
@@ -213,9 +229,9 @@ def _apart(
     return float(np.abs((first - second) @ corners).max())
 
 
-def _common(values: Any, most: int = 5) -> dict[str, int]:
+def _common(values: Any, max_values: int = 5) -> dict[str, int]:
     counts = Counter(" x ".join(map(str, value)) for value in values)
-    return dict(counts.most_common(most))
+    return dict(counts.most_common(max_values))
 
 
 def _range(values: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Mending what can be mended without a decision: in the cohort's copies, never in originals."""
+"""Mending of files that needs no decision: in the cohort's copies, never in the originals."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,21 +14,21 @@ from pipeline.data.readers import read_page
 MENDABLE = ("smeared", "colour")
 
 
-def mend(folder: Path, found: Sequence[Issue]) -> int:
-    """Threshold smeared masks at the middle, make grey images grey; both become PNG.
+def mend(folder: Path, issues: Sequence[Issue]) -> int:
+    """Threshold smeared masks at the middle, and store grey images in one channel, as PNG.
 
-    The mended file stands beside the old one, as ``NAME_mended.png``, until the datalist names it:
-    an interruption leaves the cohort as it was.
+    The mended file is written next to the old one, as ``NAME_mended.png``. The old one is removed
+    once the datalist names the new one, so an interruption leaves the cohort as it was.
 
     Args:
-        folder: of the cohort, whose datalist is written anew.
-        found: what was found in it.
+        folder: folder of the cohort, whose datalist is rewritten.
+        issues: issues of the cohort.
 
     Returns:
-        How many files were mended.
+        The number of mended files.
 
     Raises:
-        ValueError: the cohort is a fold, or folds were made of it.
+        ValueError: the cohort is a fold, or has folds.
     """
     content = read_datalist(folder).content
     if (folder / "folds").exists() or "fold" in content:
@@ -36,10 +36,10 @@ def mend(folder: Path, found: Sequence[Issue]) -> int:
             f"{folder}: a cohort with folds, which share its files; remove the folder folds, "
             "mend the cohort, and split it again"
         )
-    kinds = {Path(each.file).resolve(): each.kind for each in found if each.kind in MENDABLE}
+    kinds = {Path(issue.file).resolve(): issue.kind for issue in issues if issue.kind in MENDABLE}
     replaced: list[Path] = []
     splits = {
-        split: [_mended(folder, entry, kinds, replaced) for entry in content[split]]
+        split: [_mend_entry(folder, entry, kinds, replaced) for entry in content[split]]
         for split in SPLITS
         if split in content
     }
@@ -51,10 +51,10 @@ def mend(folder: Path, found: Sequence[Issue]) -> int:
     return len(replaced)
 
 
-def _mended(
+def _mend_entry(
     folder: Path, entry: dict[str, Any], kinds: dict[Path, str], replaced: list[Path]
 ) -> dict[str, Any]:
-    out = dict(entry)
+    mended = dict(entry)
     for key in FILE_KEYS:
         path = (folder / entry.get(key, "")).resolve()
         kind = kinds.get(path)
@@ -62,8 +62,8 @@ def _mended(
             continue
         pixels = read_page(path)
         flat = pixels if pixels.ndim == 2 else pixels[..., 0]
-        named = Path(entry[key]).with_name(f"{Path(entry[key]).stem}_mended.png")
-        save_image(folder / named, np.uint8(255) * (flat > 127) if kind == "smeared" else flat)
+        target = Path(entry[key]).with_name(f"{Path(entry[key]).stem}_mended.png")
+        save_image(folder / target, np.uint8(255) * (flat > 127) if kind == "smeared" else flat)
         replaced.append(path)
-        out[key] = named.as_posix()
-    return out
+        mended[key] = target.as_posix()
+    return mended

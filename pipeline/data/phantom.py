@@ -1,8 +1,8 @@
-"""Made images of touching cells, for demonstrations and tests where no data is at hand.
+"""Synthetic images of touching cells, for demonstrations and tests without real data.
 
 Each image is a sheet of cells like those of an electron micrograph: dark membranes of varying
 strength between bright, textured interiors, dark organelles inside, uneven light, blur and noise.
-Organelles and shade are as dark as membranes, so no intensity threshold separates the two.
+Organelles and shadows are as dark as membranes, so no intensity threshold separates the two.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from skimage.segmentation import find_boundaries, relabel_sequential
 from pipeline.data.datalist import write_datalist
 from pipeline.data.splits import random_split, three_fifths
 
-CELL_AREA = 1200
-"""Mean area of a cell in pixels."""
+MEAN_CELL_AREA_PX = 1200
+"""Mean area of a cell, in pixels."""
 
 
 def write_cells(
@@ -29,11 +29,12 @@ def write_cells(
     """Write ``count`` phantom images with labels and instances, and their datalist.
 
     Args:
-        folder: where to write; made if absent.
-        count: images; 60 % train, 20 % validate and 20 % test, at least 1 each.
+        folder: folder to write to; created if absent.
+        count: number of images: 60 % for training, 20 % for validation and 20 % for test, at least
+            1 each.
         size: side of each image in pixels.
-        seed: image ``i`` is made from ``(seed, i)``, the split from ``seed``.
-        tick: called after each image, to show progress.
+        seed: seed of the split; ``(seed, i)`` is that of image ``i``.
+        tick: function called after each image, to show progress.
 
     Raises:
         ValueError: fewer than 3 images, or a side under 64 pixels.
@@ -63,11 +64,11 @@ def cells(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         size: side in pixels.
-        rng: source of every random choice.
+        rng: random number generator.
 
     Returns:
-        The image, uint8 ``(size, size)``, and the instances, uint16 ``(size, size)``: 0 membrane,
-        1..N the cells.
+        The image, uint8 ``(size, size)``, and the instances, uint16 ``(size, size)``: 0 for
+        membrane, 1 to N for the cells.
 
     Example:
         >>> image, instances = cells(64, np.random.default_rng(0))
@@ -87,10 +88,10 @@ def cells(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sheet(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the plane into cells; return the instances and the distance to the next border."""
+    """Divide the plane into cells; return the instances and the distance to the nearest border."""
     margin = 40
     centres = rng.uniform(
-        -margin, size + margin, (max(4, (size + 2 * margin) ** 2 // CELL_AREA), 2)
+        -margin, size + margin, (max(4, (size + 2 * margin) ** 2 // MEAN_CELL_AREA_PX), 2)
     )
     bend = np.stack([smooth_field(size, 8, rng, 0, 4) for _ in range(2)], axis=-1)
     pixels = np.moveaxis(np.mgrid[:size, :size], 0, -1)

@@ -1,4 +1,4 @@
-"""Reading one image, or one page of a stack, with its rows first as the file has them."""
+"""Reading one image, or one page of a stack, as an array of rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,30 +25,30 @@ class PageReader(ImageReader):
     """MONAI reader of a two-dimensional image, or of one page of a TIFF or NIfTI stack.
 
     ``stack.tif#3`` is page 3 of the stack, counted from 0; in NIfTI pages lie along the third
-    axis. The array is ``(rows, columns)``, or ``(rows, columns, channels)`` of a colour image, so
-    that an image and what is written from it lie alike; NIfTI keeps its own first two axes.
+    axis. The array is ``(rows, columns)``, or ``(rows, columns, channels)`` for a colour image, so
+    that a prediction is written in the orientation of its image; NIfTI keeps its first two axes.
 
-    ``read`` opens nothing: :class:`monai.transforms.LoadImage` swallows what a reader raises
-    there, and the message about a corrupt file would be lost.
+    ``read`` opens no file: :class:`monai.transforms.LoadImage` catches all exceptions of ``read``,
+    and the message about a corrupt file would be lost.
     """
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Tell whether this reader knows the format, by its suffix."""
+        """Return whether the suffix is one that this reader supports."""
         path, _ = split_page(str(filename))
         return suffix_of(path) in SUFFIXES
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> str:
-        """Return the one name in ``data``."""
+        """Return the single file name in ``data``."""
         if isinstance(data, (str, Path)):
             return str(data)
         (name,) = data
         return str(name)
 
     def get_data(self, img: str) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the page's array and, as its meta data, where its channels are.
+        """Return the array of the page and, as its metadata, the axis of its channels.
 
         Raises:
-            ValueError: the file is corrupt or truncated, or has no such page.
+            ValueError: the file is corrupt or truncated, or does not have the page.
         """
         array = read_page(*split_page(img))
         channel = -1 if array.ndim == 3 else "no_channel"
@@ -58,7 +58,7 @@ class PageReader(ImageReader):
 def split_page(name: str) -> tuple[Path, int | None]:
     """Split ``stack.tif#3`` into the path and the page.
 
-    A file whose own name holds a ``#`` is taken as it is.
+    A file whose name itself contains ``#`` is not split.
 
     Example:
         >>> split_page("stack.tif#3")[1], split_page("slice.png")[1]
@@ -71,7 +71,7 @@ def split_page(name: str) -> tuple[Path, int | None]:
 
 
 def suffix_of(path: Path) -> str:
-    """Return the lower-case suffix, ``.nii.gz`` as one."""
+    """Return the suffix in lower case; ``.nii.gz`` counts as one."""
     name = path.name.lower()
     return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
 
@@ -82,14 +82,14 @@ def read_page(path: Path, page: int | None = None) -> np.ndarray:
     Raises:
         FileNotFoundError: no such file.
         ValueError: unknown format, corrupt or truncated file, no such page, or a stack of several
-            pages where no page is named.
+            pages without a page number.
     """
     pages = count_pages(path)
     if page is None and pages > 1:
-        raise ValueError(f"{path}: a stack of {pages} pages; name one as {path.name}#0")
+        raise ValueError(f"{path}: a stack of {pages} pages; give one, as {path.name}#0")
     if (page or 0) >= pages:
         raise ValueError(f"{path}: has {pages} pages and no page {page}")
-    with _as_one_line(path):
+    with _one_line_errors(path):
         return _decode(path, page or 0)
 
 
@@ -101,12 +101,12 @@ def read_stack(path: Path) -> np.ndarray:
         ValueError: unknown format, or a corrupt or truncated file.
     """
     pages = count_pages(path)
-    with _as_one_line(path):
+    with _one_line_errors(path):
         return np.stack([_decode(path, page) for page in range(pages)])
 
 
 def count_pages(path: Path) -> int:
-    """Return the number of pages without decoding them; 1 for a plain image.
+    """Return the number of pages without decoding them; 1 for a single image.
 
     Raises:
         FileNotFoundError: no such file.
@@ -117,7 +117,7 @@ def count_pages(path: Path) -> int:
     suffix = suffix_of(path)
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: unknown format '{suffix}'; expected one of {' '.join(SUFFIXES)}")
-    with _as_one_line(path):
+    with _one_line_errors(path):
         if suffix in TIFF:
             with tifffile.TiffFile(path) as file:
                 return len(file.pages)
@@ -141,8 +141,8 @@ def _decode(path: Path, page: int) -> np.ndarray:
 
 
 @contextmanager
-def _as_one_line(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises on a broken file into one line that names the file."""
+def _one_line_errors(path: Path) -> Iterator[None]:
+    """Turn any exception of a decoder into an error of one line that names the file."""
     try:
         yield
     except Exception as error:

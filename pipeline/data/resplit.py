@@ -1,4 +1,4 @@
-"""Splitting a cohort that is on disk anew: its datalist changes, no image does."""
+"""New splits of a cohort on disk: its datalist changes, its images do not."""
 
 import os
 import shutil
@@ -23,21 +23,22 @@ def resplit(
     """Draw training, validation and test anew and rewrite ``datalist.json``.
 
     Args:
-        folder: of the cohort.
-        group: the column whose equal values stay together; by default ``patient``, if there is one.
+        folder: folder of the cohort.
+        group: column whose equal values stay together; by default ``patient``, if there is one.
         strata: columns to spread evenly.
-        sizes: of the splits, relative to each other; by default 60, 20, 20.
-        seed: of the draw, which the datalist records.
+        sizes: sizes of the splits, relative to each other; by default 60, 20, 20.
+        seed: seed of the draw, which the datalist records.
 
     Raises:
-        ValueError: no such column, sizes that cannot be kept, or one image in two splits.
+        ValueError: a column does not exist, the sizes are impossible, or one image is in two
+            splits.
     """
     description, entries = _all_entries(folder)
     group = _group(entries, group)
     splits = split_columns(entries, group, strata, sizes, seed)
-    listed = {name: [entries[i] for i in indices] for name, indices in splits.items()}
-    said = {"seed": seed, "split": "random", "group": group, "strata": list(strata)}
-    write_datalist(folder, listed, **{**description, **said})
+    split_entries = {name: [entries[i] for i in indices] for name, indices in splits.items()}
+    settings = {"seed": seed, "split": "random", "group": group, "strata": list(strata)}
+    write_datalist(folder, split_entries, **{**description, **settings})
 
 
 def write_folds(
@@ -48,52 +49,53 @@ def write_folds(
     seed: int = 0,
     into: Path | None = None,
 ) -> list[Path]:
-    """Write ``folds/0/datalist.json`` and so on; over all folds each case is tested once.
+    """Write ``folds/0/datalist.json`` and so on; over all folds, each case is tested once.
 
-    Fold i tests part i, validates on the next part, and trains on all others. Train on one with
+    Fold i tests part i, validates on the next part, and trains on all others. Train on a fold with
     ``--dataset_dir COHORT/folds/0``.
 
     Args:
-        folder: of the cohort, whose files the folds share.
-        folds: how many.
-        group: the column whose equal values stay together; by default the patient, where known.
+        folder: folder of the cohort, whose files the folds share.
+        folds: number of folds.
+        group: column whose equal values stay together; by default ``patient``, if there is one.
         strata: columns to spread evenly.
-        seed: of the draw.
-        into: where the folds are written; by default ``folds`` in the cohort.
+        seed: seed of the draw.
+        into: folder of the folds; by default ``folds`` in the cohort.
 
     Returns:
         The folders of the folds.
 
     Raises:
-        ValueError: fewer than three folds, fewer groups than folds, or one image in two splits.
+        ValueError: there are fewer than three folds, fewer groups than folds, or one image is in
+            two splits.
     """
     if folds < 3:
         raise ValueError(f"--folds {folds}: expected 3 or more: training, validation and test")
     description, entries = _all_entries(folder)
     group = _group(entries, group)
     parts = grouped_split(*groups_and_strata(entries, group, strata), [1] * folds, seed)
-    said = {**description, "seed": seed, "split": "folds", "folds": folds, "group": group}
-    said["strata"] = list(strata)
+    settings = {**description, "seed": seed, "split": "folds", "folds": folds, "group": group}
+    settings["strata"] = list(strata)
     root = into or folder / "folds"
-    shutil.rmtree(root, ignore_errors=True)  # of another partition
-    out = []
+    shutil.rmtree(root, ignore_errors=True)  # folds of an earlier split
+    targets = []
     for fold in range(folds):
         target = root / str(fold)
         target.mkdir(parents=True)
         validation = (fold + 1) % folds
         training = [part for i, part in enumerate(parts) if i not in (fold, validation)]
-        indices = {
+        splits = {
             "training": sorted(i for part in training for i in part),
             "validation": parts[validation],
             "test": parts[fold],
         }
-        listed = {
-            name: [_moved(entries[i], folder, target) for i in each]
-            for name, each in indices.items()
+        split_entries = {
+            name: [_relative_entry(entries[i], folder, target) for i in indices]
+            for name, indices in splits.items()
         }
-        write_datalist(target, listed, **said, fold=fold)
-        out.append(target)
-    return out
+        write_datalist(target, split_entries, **settings, fold=fold)
+        targets.append(target)
+    return targets
 
 
 def _all_entries(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
@@ -113,8 +115,8 @@ def _group(entries: Sequence[Entry], group: str | None) -> str | None:
     return group or ("patient" if all("patient" in entry for entry in entries) else None)
 
 
-def _moved(entry: Entry, folder: Path, target: Path) -> Entry:
-    """The entry with paths that start at the fold's folder."""
+def _relative_entry(entry: Entry, folder: Path, target: Path) -> Entry:
+    """Return the entry with paths relative to the fold's folder."""
     return {
         key: Path(os.path.relpath(folder / value, target)).as_posix() if key in FILE_KEYS else value
         for key, value in entry.items()

@@ -1,4 +1,4 @@
-"""Deciding which case trains, which validates and which tests."""
+"""Splits of cases into training, validation and test."""
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-NAMES = ("training", "validation", "test")
+SPLIT_NAMES = ("training", "validation", "test")
 
 Splits = dict[str, list[int]]
-"""Split name to the indices of its cases."""
+"""Indices of the cases of each split, by its name."""
 
 
 def random_split(count: int, sizes: Sequence[int], seed: int) -> Splits:
@@ -17,12 +17,15 @@ def random_split(count: int, sizes: Sequence[int], seed: int) -> Splits:
 
     Args:
         count: number of cases.
-        sizes: of training, validation and test, relative to each other; where they sum to
-            ``count`` they are the numbers of cases.
-        seed: the same seed gives the same split on every machine.
+        sizes: sizes of training, validation and test, relative to each other; if they sum to
+            ``count``, they are the numbers of cases.
+        seed: seed of the draw; the same seed gives the same split on every machine.
 
     Returns:
-        Sorted indices for ``training``, ``validation`` and ``test``.
+        Sorted indices of ``training``, ``validation`` and ``test``.
+
+    Raises:
+        ValueError: not three positive sizes, or fewer than three cases.
 
     Example:
         >>> random_split(5, (3, 1, 1), seed=0)
@@ -38,24 +41,24 @@ def split_columns(
     sizes: Sequence[int] | None,
     seed: int,
 ) -> Splits:
-    """Split cases by what is known of them.
+    """Split cases by their columns.
 
     Args:
-        columns: of each case.
-        group: the column whose equal values stay together; ``None``: each case is alone.
+        columns: columns of each case.
+        group: column whose equal values stay together; ``None``: each case is its own group.
         strata: columns to spread evenly.
-        sizes: of training, validation and test, relative to each other; ``None``: 60, 20, 20.
-        seed: of the draw.
+        sizes: sizes of training, validation and test, relative to each other; ``None``: 60, 20, 20.
+        seed: seed of the draw.
 
     Raises:
-        ValueError: no such column, or sizes that cannot be kept.
+        ValueError: a column does not exist, or the sizes are impossible.
     """
-    groups, kinds = groups_and_strata(columns, group, strata)
+    groups, case_strata = groups_and_strata(columns, group, strata)
     count = len(columns)
-    chosen = tuple(sizes) if sizes else three_fifths(count)
+    shares = tuple(sizes) if sizes else three_fifths(count)
     if group is None and not strata:
-        return random_split(count, chosen, seed)
-    return dict(zip(NAMES, grouped_split(groups, kinds, chosen, seed), strict=True))
+        return random_split(count, shares, seed)
+    return dict(zip(SPLIT_NAMES, grouped_split(groups, case_strata, shares, seed), strict=True))
 
 
 def groups_and_strata(
@@ -64,18 +67,18 @@ def groups_and_strata(
     """Return the group and the stratum of each case.
 
     Raises:
-        ValueError: no such column.
+        ValueError: some case lacks a column.
     """
     for name in [*([group] if group else []), *strata]:
         if any(name not in row for row in columns):
-            has = ", ".join(sorted(columns[0])) or "none"
-            raise ValueError(f"split by '{name}': not a column of every case; columns: {has}")
+            existing = ", ".join(sorted(columns[0])) or "none"
+            raise ValueError(f"split by '{name}': not a column of every case; columns: {existing}")
     groups = [row[group] if group else i for i, row in enumerate(columns)]
     return groups, [tuple(row[name] for name in strata) for row in columns]
 
 
 def three_fifths(count: int) -> tuple[int, int, int]:
-    """Sizes of a split: 60 % train, 20 % validate and 20 % test, at least 1 each.
+    """Return the sizes of a split: 60 % training, 20 % validation and 20 % test, at least 1 each.
 
     Example:
         >>> three_fifths(20), three_fifths(3)
@@ -86,10 +89,14 @@ def three_fifths(count: int) -> tuple[int, int, int]:
 
 
 def contiguous_split(count: int, sizes: Sequence[int]) -> Splits:
-    """Give each split a run of neighbours, in order.
+    """Give each split a block of consecutive cases, in order.
 
     Neighbouring slices of a stack resemble each other, so a random split of one stack tests on
-    near-copies of what it trained on; here only the slices at the two seams have such a neighbour.
+    near-copies of the training slices. In this split, only the slices at the two borders between
+    blocks have such a neighbour.
+
+    Raises:
+        ValueError: not three positive sizes, or fewer than three cases.
 
     Example:
         >>> contiguous_split(5, (3, 1, 1))
@@ -105,28 +112,29 @@ def _cut(order: np.ndarray, sizes: Sequence[int]) -> Splits:
             f"(training/validation/test) and at least three cases; found {len(order)}"
         )
     parts = np.split(order, np.cumsum(_largest_remainder(len(order), sizes))[:-1])
-    return {name: sorted(part.tolist()) for name, part in zip(NAMES, parts, strict=True)}
+    return {name: sorted(part.tolist()) for name, part in zip(SPLIT_NAMES, parts, strict=True)}
 
 
 def grouped_split(
     groups: Sequence[Hashable], strata: Sequence[Hashable], shares: Sequence[float], seed: int
 ) -> list[list[int]]:
-    """Deal cases into parts so that no group is cut and every part holds the strata alike.
+    """Divide cases into parts that keep groups whole and have the strata in equal proportions.
 
-    Groups are dealt at random, the large ones first, each to the part that lacks most of what it
-    holds. Where each case is its own group the parts have exactly the sizes that the shares say.
+    The groups are assigned in random order, the large ones first. Each goes to the part that lacks
+    most of the group's strata. If each case is its own group, the parts have exactly the sizes of
+    the shares.
 
     Args:
-        groups: the group of each case, its patient for example.
-        strata: what should be spread evenly, ``("Female", "normal")`` for example.
-        shares: of the parts, relative to each other.
-        seed: the same seed gives the same parts on every machine.
+        groups: group of each case, for example its patient.
+        strata: stratum of each case, to spread evenly, for example ``("Female", "normal")``.
+        shares: shares of the parts, relative to each other.
+        seed: seed of the draw; the same seed gives the same parts on every machine.
 
     Returns:
         The sorted indices of each part.
 
     Raises:
-        ValueError: fewer groups than parts, or a share that is not positive.
+        ValueError: there are fewer groups than parts, or a share is not positive.
 
     Example:
         >>> grouped_split(["a", "a", "b", "b", "c", "d"], [0] * 6, (4, 1, 1), seed=0)
@@ -141,31 +149,32 @@ def grouped_split(
             f"shares and a group for each; found {len(members)} groups"
         )
     sizes = _largest_remainder(len(groups), shares)
-    wanted, has = _targets(strata, sizes), [Counter[Hashable]() for _ in sizes]
+    targets, assigned = _targets(strata, sizes), [Counter[Hashable]() for _ in sizes]
     order = np.random.default_rng(seed).permutation(len(members))
-    dealt = sorted((list(members.values())[i] for i in order), key=len, reverse=True)
+    whole_groups = sorted((list(members.values())[i] for i in order), key=len, reverse=True)
     parts: list[list[int]] = [[] for _ in sizes]
-    for place, cases in enumerate(dealt):
-        empty = [part for part, inside in enumerate(parts) if not inside]
-        open_parts = empty if len(empty) == len(dealt) - place else range(len(parts))
-        held = Counter(strata[i] for i in cases)
+    for position, cases in enumerate(whole_groups):
+        empty = [part for part, indices in enumerate(parts) if not indices]
+        # the last groups go to the parts that would stay empty
+        candidates = empty if len(empty) == len(whole_groups) - position else range(len(parts))
+        counts = Counter(strata[i] for i in cases)
 
-        def lack(part: int, held: Counter[Hashable] = held) -> tuple[bool, float, float]:
+        def need(part: int, counts: Counter[Hashable] = counts) -> tuple[bool, float, float]:
             room = sizes[part] - len(parts[part])
             of_strata = sum(
-                count * (1 - has[part][stratum] / wanted[part][stratum])
-                for stratum, count in held.items()
+                count * (1 - assigned[part][stratum] / targets[part][stratum])
+                for stratum, count in counts.items()
             )
-            return room >= held.total(), of_strata, room / sizes[part]
+            return room >= counts.total(), of_strata, room / sizes[part]
 
-        best = max(open_parts, key=lack)
+        best = max(candidates, key=need)
         parts[best] += cases
-        has[best].update(held)
+        assigned[best].update(counts)
     return [sorted(part) for part in parts]
 
 
 def _largest_remainder(count: int, shares: Sequence[float]) -> list[int]:
-    """Whole sizes in proportion to the shares, at least 1 each, that sum to ``count``."""
+    """Return whole sizes in proportion to the shares, at least 1 each, that sum to ``count``."""
     exact = np.array(shares) / sum(shares) * count
     sizes = np.maximum(1, np.floor(exact)).astype(int)
     while sizes.sum() != count:
@@ -176,7 +185,7 @@ def _largest_remainder(count: int, shares: Sequence[float]) -> list[int]:
 
 
 def _targets(strata: Sequence[Hashable], sizes: Sequence[int]) -> list[dict[Hashable, float]]:
-    whole = Counter(strata)
+    counts = Counter(strata)
     return [
-        {stratum: count * size / len(strata) for stratum, count in whole.items()} for size in sizes
+        {stratum: count * size / len(strata) for stratum, count in counts.items()} for size in sizes
     ]

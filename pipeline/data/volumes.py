@@ -1,4 +1,4 @@
-"""Reading a volume, with the place of its voxels in space."""
+"""Reading volumes, with the position of their voxels in space."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +18,11 @@ VOLUMES = (*NIFTI, ".mha", ".mhd", ".nrrd", *TIFF, *DICOM)
 
 
 class Volume(NamedTuple):
-    """Voxels and where they lie.
+    """Voxels and their position in space.
 
     Attributes:
-        array: ``(X, Y, Z)`` as NIfTI has them: the first axis fastest along a row.
-        affine: ``(4, 4)``, from indices to millimetres, right, anterior and superior positive.
+        array: voxels ``(X, Y, Z)`` in NIfTI's order: the first axis runs along a row.
+        affine: ``(4, 4)``, from indices to millimetres; right, anterior and superior are positive.
     """
 
     array: NDArray[np.generic]
@@ -30,7 +30,7 @@ class Volume(NamedTuple):
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """Sizes of a voxel, mm."""
+        """Size of a voxel along each axis, mm."""
         sizes = np.linalg.norm(self.affine[:3, :3], axis=0)
         return tuple(float(size) for size in sizes[: self.array.ndim])
 
@@ -38,20 +38,20 @@ class Volume(NamedTuple):
 class VolumeReader(ImageReader):
     """MONAI reader of a DICOM series (its folder), NIfTI, MHA, NRRD or multi-page TIFF.
 
-    Whatever the format, the array is ``(X, Y, Z)`` and the affine in NIfTI's axes, so that a
-    volume and its label may be stored in two formats.
+    For every format the array is ``(X, Y, Z)`` and the affine is in NIfTI's axes, so that a volume
+    and its label may be stored in two formats.
 
-    ``read`` opens nothing: :class:`monai.transforms.LoadImage` swallows what a reader raises
-    there, and the message about a corrupt file would be lost.
+    ``read`` opens no file: :class:`monai.transforms.LoadImage` catches all exceptions of ``read``,
+    and the message about a corrupt file would be lost.
     """
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Tell whether this reader knows the format, by its suffix; a folder is a DICOM series."""
+        """Return whether the suffix is one of a volume; a folder is a DICOM series."""
         path = Path(str(filename))
         return path.is_dir() or suffix_of(path) in VOLUMES
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> str:
-        """Return the one name in ``data``."""
+        """Return the single file name in ``data``."""
         if isinstance(data, (str, Path)):
             return str(data)
         (name,) = data
@@ -62,7 +62,7 @@ class VolumeReader(ImageReader):
 
         Raises:
             FileNotFoundError: no such file, or a folder without a DICOM file.
-            ValueError: the file is corrupt, of another format, or its series is incomplete.
+            ValueError: the file is corrupt or of another format, or the series is incomplete.
         """
         volume = read_volume(Path(img))
         return volume.array, {
@@ -74,15 +74,15 @@ class VolumeReader(ImageReader):
         }
 
 
-def in_dicom_axes(volume: Volume) -> NDArray[Any]:
-    """Turn the array so that its axes grow to left, posterior and superior, by its own affine.
+def to_dicom_axes(volume: Volume) -> NDArray[Any]:
+    """Turn the array by its affine so that its axes point to left, posterior and superior.
 
-    So an image and its label lie alike, however each was stored; ``[..., z].T`` is a slice as
-    radiologists see it.
+    An image and its label then have the same orientation, even if they were stored differently;
+    ``[..., z].T`` is a slice in the view of radiologists.
 
     Example:
         >>> row = np.arange(3).reshape(3, 1, 1)
-        >>> in_dicom_axes(Volume(row, np.eye(4))).ravel().tolist()  # NIfTI's x grows to the right
+        >>> to_dicom_axes(Volume(row, np.eye(4))).ravel().tolist()  # NIfTI's x points to the right
         [2, 1, 0]
     """
     turn = ornt_transform(io_orientation(volume.affine), axcodes2ornt("LPS"))
@@ -94,7 +94,7 @@ def read_volume(path: Path) -> Volume:
 
     Raises:
         FileNotFoundError: no such file, or a folder without a DICOM file.
-        ValueError: unknown format, corrupt file, an incomplete series, or more than one value a
+        ValueError: unknown format, corrupt file, incomplete series, or more than one value per
             voxel.
 
     Example:

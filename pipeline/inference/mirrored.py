@@ -6,7 +6,7 @@ from torch import Tensor, arange, nn
 
 from pipeline.networks.sizes import crop_far
 from pipeline.networks.unet import UNet
-from transforms.mirror import mirrored
+from transforms.mirror import reflect_indices
 
 
 class Mirrored(nn.Module):
@@ -38,7 +38,7 @@ class Mirrored(nn.Module):
         for axis, side in enumerate(sides, start=2):
             larger, out = self._fitting(side)
             before = (larger - out) // 2
-            places = mirrored(arange(-before, larger - before), side)
+            places = reflect_indices(arange(-before, larger - before), side)
             image = image.index_select(axis, places.to(image.device))
         return crop_far(self.network(image), sides)
 

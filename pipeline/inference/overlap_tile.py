@@ -12,7 +12,7 @@ from monai.utils import convert_to_tensor
 from torch import Tensor
 from tqdm import tqdm
 
-from transforms.mirror import mirrored_cut
+from transforms.mirror import crop_mirrored
 
 Network = Callable[..., Tensor]
 
@@ -125,7 +125,7 @@ class OverlapTileInferer(Inferer):
         for done in range(0, len(origins), self.batch_size):
             batch = origins[done : done + self.batch_size]
             starts = [[first - self.margin for first in origin] for origin in batch]
-            tiles = torch.stack([mirrored_cut(image, start, tile) for start in starts])
+            tiles = torch.stack([crop_mirrored(image, start, tile) for start in starts])
             for origin, logits in zip(batch, self._centres(network(tiles), tile), strict=True):
                 inside = [slice(side - first) for side, first in zip(sides, origin, strict=True)]
                 kept = logits[(slice(None), *inside)]

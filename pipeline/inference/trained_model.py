@@ -83,7 +83,7 @@ class TrainedModel:
         symmetries: int = 1,
         instances: WatershedInstances | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         content = read_weights(self.path)
         self.weights = parse_weights(content, self.path)
         self.record = read_record(self.path)

@@ -1,4 +1,4 @@
-"""Writing a planned bundle: configs, metadata and documents, each planned value with its reason."""
+"""Writing a planned bundle: configs, metadata and documents, with the reason of each value."""
 
 import textwrap
 from collections.abc import Mapping
@@ -26,26 +26,26 @@ TEMPLATES = {
     "configs/multi_gpu.yaml": "multi_gpu.yaml.jinja",
     "configs/train.yaml": "train.yaml.jinja",
 }
-"""The files of a bundle; ``train.yaml``, which makes it one, last."""
+"""Files of a bundle and their templates; ``train.yaml`` is last: with it the bundle is complete."""
 
 REQUIRED = ("unet-school", "pytorch-ignite", "mlflow", "nibabel", "simpleitk", "tifffile")
 COMMENT_WIDTH = 100
 
 
 def write_bundle(
-    folder: Path, bundle: Path, plan: Plan, found: Fingerprint, data_type: str, mended: int
+    folder: Path, bundle: Path, plan: Plan, fingerprint: Fingerprint, data_type: str, mended: int
 ) -> None:
-    """Write the bundle's files to ``folder``, beside the cohort in its ``data``.
+    """Write the bundle's files to ``folder``, which holds the cohort in ``data``.
 
     Args:
-        folder: where to write.
-        bundle: where the bundle will be; its name is the bundle's.
-        plan: what to write.
-        found: the fingerprint that was planned from.
-        data_type: format of the images, as ``png``.
-        mended: masks and images of the cohort that were mended.
+        folder: folder to write to.
+        bundle: folder where the bundle will be, whose name is the bundle's name.
+        plan: plan of the bundle.
+        fingerprint: fingerprint of the cohort that the plan was made from.
+        data_type: format of the images, for example ``png``.
+        mended: number of masks and images of the cohort that were mended.
     """
-    content = _content(bundle, plan, found, data_type, mended)
+    content = _content(bundle, plan, fingerprint, data_type, mended)
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
         undefined=jinja2.StrictUndefined,
@@ -61,8 +61,8 @@ def write_bundle(
 
 
 def choices(plan: Plan) -> dict[str, Choice]:
-    """Return the planned values by name."""
-    return {name: each for name, each in plan._asdict().items() if isinstance(each, Choice)}
+    """Return the planned values and their reasons by name."""
+    return {name: value for name, value in plan._asdict().items() if isinstance(value, Choice)}
 
 
 def because(choice: Choice, indent: int = 0) -> str:
@@ -81,7 +81,7 @@ def _template(name: str) -> str:
 
 
 def _content(
-    bundle: Path, plan: Plan, found: Fingerprint, data_type: str, mended: int
+    bundle: Path, plan: Plan, fingerprint: Fingerprint, data_type: str, mended: int
 ) -> Mapping[str, Any]:
     name, labels = bundle.resolve().name, list(plan.labels.value)
     volumes = plan.spatial_dims.value == 3
@@ -92,20 +92,20 @@ def _content(
         "configs": f"{bundle}/configs",
         "plan": plan,
         "choices": choices(plan).items(),
-        "cases": found["cases"],
-        "splits": ", ".join(f"{count} {split}" for split, count in found["splits"].items()),
+        "cases": fingerprint["cases"],
+        "splits": ", ".join(f"{count} {split}" for split, count in fingerprint["splits"].items()),
         "mended": f" {mended} files were mended in the cohort; the originals are as they were."
         if mended
         else "",
         "volumes": volumes,
-        # of a volume's window some hundred regions, since each costs the whole window
+        # some hundred regions of a volume's window, since each costs a pass over the window
         "occlusion_size": max(1, min(plan.window.value) // 5) if volumes else 16,
         "weighted": plan.loss.value == "weighted_bce",
         "drawn_around_classes": plan.kind == "classes" and plan.crop.value == "foreground",
         # the symmetries of the square are those of flat images
         "symmetries": 8 if plan.symmetric.value and not volumes else 1,
         "instances": plan.kind == "instances" and plan.loss.value == "weighted_bce",
-        "ct_window": [found["intensity_percentiles"][key][1] for key in ("0.5", "99.5")],
+        "ct_window": [fingerprint["intensity_percentiles"][key][1] for key in ("0.5", "99.5")],
         "versions": versions(),
         "required": {package: version(package) for package in REQUIRED},
         "data_type": data_type,

@@ -1,4 +1,4 @@
-"""What the machine at hand can hold."""
+"""Device and free memory of the machine that trains."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ import torch
 
 
 class Machine(NamedTuple):
-    """Where training will run.
+    """Machine that training will run on.
 
     Attributes:
         device: ``cpu`` or ``cuda``.
-        memory: bytes that are free on it.
+        memory: free memory of the device, bytes.
     """
 
     device: str
@@ -19,7 +19,7 @@ class Machine(NamedTuple):
 
 
 def machine_at_hand() -> Machine:
-    """Look at the graphics card, or at the computer's own memory."""
+    """Return this machine: the graphics card if there is one, else the CPU with its memory."""
     if torch.cuda.is_available():
         return Machine("cuda", torch.cuda.mem_get_info()[0])
     return Machine("cpu", psutil.virtual_memory().available)

@@ -1,8 +1,8 @@
-"""Archives that are read without being unpacked, and written to the same bytes every time.
+"""Read archives without unpacking them, and write archives that are the same bytes every time.
 
-A zip file is a list of claims: names, sizes, kinds of file. :func:`open_archive` believes none of
-them and refuses whatever could write outside a folder, fill a disk, or say one thing to this reader
-and another to the next.
+A zip file is a list of claims: names, sizes, kinds of file. :func:`open_archive` trusts none of
+them. It refuses an archive that could write outside its folder, fill a disk, or show one content
+to this reader and another to the next.
 """
 
 import hashlib
@@ -15,26 +15,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, NamedTuple
 
-from pipeline.sharing.stored import Stored
+from pipeline.sharing.stored_file import StoredFile
 
-MADE = (1980, 1, 1, 0, 0, 0)
-"""The date of every file in what we write: the earliest that a zip file can tell."""
+ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
+"""The date of every file that we write: the earliest one that the zip format can hold."""
 MEGABYTE = 1 << 20
+SEND_AGAIN = "ask the sender to send it again"
+"""The remedy for a file that was damaged on its way."""
 
 
 class Limits(NamedTuple):
-    """What an archive may be at most.
+    """The largest archive that is accepted.
 
     Attributes:
-        files: how many.
-        file_bytes: of one file, unpacked.
-        bytes: of all files, unpacked.
-        ratio: unpacked by packed size of one file; text seldom exceeds 20.
+        files: number of files.
+        file_bytes: unpacked size of one file.
+        total_bytes: unpacked size of all files.
+        ratio: unpacked size divided by packed size, of one file; text seldom exceeds 20.
     """
 
     files: int = 2000
     file_bytes: int = 4096 * MEGABYTE
-    bytes: int = 8192 * MEGABYTE
+    total_bytes: int = 8192 * MEGABYTE
     ratio: int = 200
 
 
@@ -42,23 +44,23 @@ class RefusedError(ValueError):
     """Something in an archive is not accepted.
 
     Attributes:
-        place: file, and key where there is one.
-        found: what is there.
-        why: it is refused, and what is expected.
+        place: the file, and the key where there is one.
+        value: what stands at this place.
+        reason: why the value is refused, and what is expected.
     """
 
-    def __init__(self, place: str, found: str, why: str) -> None:
-        super().__init__(f"{place}: {found}: {why}")
-        self.place, self.found, self.why = place, found, why
+    def __init__(self, place: str, value: str, reason: str) -> None:
+        super().__init__(f"{place}: {value}: {reason}")
+        self.place, self.value, self.reason = place, value, reason
 
 
 class Archive:
-    """The files of an archive that was found safe to read, by their path below the root folder.
+    """The files of an archive that is safe to read.
 
     Attributes:
-        path: of the archive.
-        name: of the root folder, which is the bundle's.
-        files: what is in it.
+        path: the archive.
+        name: the root folder's name, which is the bundle's name.
+        files: the zip entry of each file, by its path below the root folder.
     """
 
     def __init__(self, path: Path, name: str, files: Mapping[str, zipfile.ZipInfo]) -> None:
@@ -69,36 +71,36 @@ class Archive:
         """Return a file's bytes.
 
         Raises:
-            RefusedError: they are not what the archive says of them.
+            RefusedError: the bytes do not match the archive's own list (size, checksum).
         """
         info = self.files[file]
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(info) as stream:
                 content = stream.read(info.file_size + 1)
         except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-            raise RefusedError(file, str(error), "cannot be read; ask for it again") from None
+            raise RefusedError(file, str(error), SEND_AGAIN) from None
         if len(content) != info.file_size:
             raise RefusedError(file, f"{len(content)} bytes or more", f"expected {info.file_size}")
         return content
 
     def stream(self, file: str) -> BinaryIO:
-        """Return a file's bytes as a stream, of which only what is asked for is read.
+        """Return a file as a stream, which reads only the bytes that the caller asks for.
 
-        Nothing is checked of what is read: :meth:`sha256` is of all of it.
+        The bytes are not checked: :meth:`sha256` is the check of the whole file.
 
         Raises:
-            RefusedError: it is not where the archive says.
+            RefusedError: the file does not lie where the archive's list places it.
         """
         info = self.files[file]
         if info.compress_type != zipfile.ZIP_STORED:
             return io.BytesIO(self.read(file))
         try:
-            return io.BufferedReader(Stored(self.path, info))
+            return io.BufferedReader(StoredFile(self.path, info))
         except ValueError as error:
-            raise RefusedError(file, str(error), "cannot be read; ask for it again") from None
+            raise RefusedError(file, str(error), SEND_AGAIN) from None
 
     def sha256(self, file: str) -> str:
-        """Return a file's hash, read piece by piece, once."""
+        """Return a file's hash. The file is read in pieces, and only once."""
         if file in self._hashes:
             return self._hashes[file]
         digest = hashlib.sha256()
@@ -107,21 +109,21 @@ class Archive:
                 while piece := stream.read(MEGABYTE):
                     digest.update(piece)
         except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-            raise RefusedError(file, str(error), "cannot be read; ask for it again") from None
+            raise RefusedError(file, str(error), SEND_AGAIN) from None
         self._hashes[file] = digest.hexdigest()
         return self._hashes[file]
 
 
 def open_archive(path: Path, limits: Limits | None = None) -> Archive:
-    """Look through an archive's list of files, unpacking none.
+    """Check an archive's list of files, and unpack none of them.
 
     Args:
-        path: of the archive.
-        limits: what it may be at most.
+        path: the archive.
+        limits: the largest archive that is accepted; None: the default.
 
     Raises:
-        FileNotFoundError: it is not there.
-        RefusedError: no zip file, or one that is not accepted.
+        FileNotFoundError: no such file.
+        RefusedError: the file is not a zip file, or not an acceptable one.
     """
     limits = limits or Limits()
     if not path.is_file():
@@ -137,26 +139,24 @@ def open_archive(path: Path, limits: Limits | None = None) -> Archive:
     _check_layout(path, infos)
     roots = {_root_of(info) for info in infos}
     if len(roots) != 1:
-        told = ", ".join(sorted(roots)) or "nothing"
-        raise RefusedError(
-            path.name, told, "expected one folder, the bundle's, that holds all files"
-        )
+        names = ", ".join(sorted(roots)) or "nothing"
+        raise RefusedError(path.name, names, "expected one folder, the bundle's, with all files")
     (root,) = roots
     _check_distinct([info.filename for info in infos])
     return Archive(path, root, {info.filename[len(root) + 1 :]: info for info in infos})
 
 
 def write_archive(path: Path, name: str, files: Mapping[str, bytes]) -> None:
-    """Write files below one folder, sorted, dated alike, stored as they are.
+    """Write files below one folder: sorted, all with the same date, not compressed.
 
-    The same files give the same bytes. Weights do not get smaller by deflation, and storing a
-    bundle of 31 million parameters takes a second in place of ten.
+    The same files give the same bytes. Compression does not make weights smaller, and without it
+    a bundle of 31 million parameters takes one second, not ten.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(files):
-            info = zipfile.ZipInfo(f"{name}/{file}", MADE)
+            info = zipfile.ZipInfo(f"{name}/{file}", ENTRY_DATE)
             info.external_attr = (stat.S_IFREG | 0o644) << 16
-            info.create_system = 3  # Unix, wherever it is made
+            info.create_system = 3  # Unix, on every system
             archive.writestr(info, files[file])
 
 
@@ -165,22 +165,25 @@ def _check_size(path: Path, infos: list[zipfile.ZipInfo], limits: Limits) -> Non
         raise RefusedError(path.name, f"{len(infos)} files", f"expected {limits.files} at most")
     for info in infos:
         if info.file_size > limits.file_bytes:
-            found = f"{info.file_size} bytes unpacked"
-            raise RefusedError(info.filename, found, f"expected {limits.file_bytes} at most")
+            size = f"{info.file_size} bytes unpacked"
+            raise RefusedError(info.filename, size, f"expected {limits.file_bytes} at most")
         if info.file_size > limits.ratio * max(info.compress_size, 1):
-            found = f"{info.file_size} bytes in {info.compress_size}"
-            raise RefusedError(info.filename, found, f"expected {limits.ratio} times at most")
+            size = f"{info.file_size} bytes in {info.compress_size}"
+            raise RefusedError(info.filename, size, f"expected {limits.ratio} times at most")
     total = sum(info.file_size for info in infos)
-    if total > limits.bytes:
-        raise RefusedError(path.name, f"{total} bytes unpacked", f"expected {limits.bytes} at most")
+    if total > limits.total_bytes:
+        size = f"{total} bytes unpacked"
+        raise RefusedError(path.name, size, f"expected {limits.total_bytes} at most")
 
 
 def _check_layout(path: Path, infos: list[zipfile.ZipInfo]) -> None:
-    """Refuse files that lie over each other, and bytes before the first that other readers run."""
+    """Refuse files that overlap, and bytes before the first file, which other readers may run."""
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset < end:
-            raise RefusedError(info.filename, "lies over another file", "expected files in a row")
+            raise RefusedError(
+                info.filename, "overlaps another file", "expected one after the other"
+            )
         end = info.header_offset + info.compress_size
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":
@@ -202,11 +205,13 @@ def _check_name(info: zipfile.ZipInfo) -> None:
     name = info.filename
     parts = name.rstrip("/").split("/")
     if "\\" in name or "\x00" in info.orig_filename or re.match(r"[A-Za-z]:", name):
-        raise RefusedError(name, "a path of another system", "expected names parted by /")
+        raise RefusedError(name, "a path of another system", "expected names separated by /")
     if name.startswith("/") or ".." in parts:
-        raise RefusedError(name, "leads out of the folder", "expected a path below the bundle's")
+        raise RefusedError(
+            name, "a path out of the bundle's folder", "expected a path inside the folder"
+        )
     if not name.isprintable() or unicodedata.normalize("NFC", name) != name:
-        raise RefusedError(repr(name), "not what it looks like", "expected plain letters")
+        raise RefusedError(repr(name), "invisible or ambiguous letters", "expected plain letters")
     if any(part.startswith(".") or not part for part in parts):
         raise RefusedError(name, "a hidden file", "expected none")
     if any(part.endswith((".", " ")) or PureWindowsPath(part).is_reserved() for part in parts):
@@ -216,25 +221,27 @@ def _check_name(info: zipfile.ZipInfo) -> None:
 def _check_kind(info: zipfile.ZipInfo) -> None:
     name = info.filename
     if info.is_dir():
-        raise RefusedError(name, "a folder of its own", "expected files alone")
+        raise RefusedError(name, "an entry for a folder", "expected files only")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
-        what = "a link" if kind == stat.S_IFLNK else "a special file"
-        raise RefusedError(name, what, "expected plain files")
+        kind_name = "a link" if kind == stat.S_IFLNK else "a special file"
+        raise RefusedError(name, kind_name, "expected plain files")
     if info.flag_bits & 0x1:
         raise RefusedError(name, "encrypted", "expected a file that can be read")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        how = f"packed by method {info.compress_type}"
-        raise RefusedError(name, how, "expected stored or deflated")
+        method = f"compressed by method {info.compress_type}"
+        raise RefusedError(name, method, "expected stored or deflated")
 
 
 def _check_distinct(names: Sequence[str]) -> None:
-    """Refuse names that are one file on some systems."""
+    """Refuse two names that some systems take for the same file."""
     seen: dict[str, str] = {}
     for name in names:
         folded = unicodedata.normalize("NFKC", name).casefold()
         if folded in seen:
-            raise RefusedError(name, f"one name with {seen[folded]}", "expected each name once")
+            raise RefusedError(
+                name, f"the same name as {seen[folded]} on some systems", "expected each name once"
+            )
         seen[folded] = name
     for name in names:
         for parent in PurePosixPath(name).parents:

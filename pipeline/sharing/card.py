@@ -1,4 +1,4 @@
-"""The model card: what a receiver reads first, written from the evaluation alone."""
+"""The model card: the first page that a receiver reads, written from the evaluation only."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -6,7 +6,8 @@ from typing import Any
 
 import jinja2
 
-NO_COLUMN = {"mean", "low", "high", "n", "patients", "enough"}
+STATISTIC_KEYS = {"mean", "low", "high", "n", "patients", "enough"}
+"""Keys of a group that are no group columns."""
 
 
 def model_card(
@@ -19,18 +20,19 @@ def model_card(
     """Write the card as Markdown.
 
     Args:
-        metadata: of the bundle.
-        evaluation: as :func:`pipeline.sharing.evaluation.shared_evaluation` gives it.
-        fingerprint: of the training cohort, by :func:`pipeline.data.drift.told_cohort`.
-        licence: of the data, in words.
-        exports: largest difference of each exported format from the network; empty: none was made.
+        metadata: the bundle's metadata.
+        evaluation: the result of :func:`pipeline.sharing.evaluation.shared_evaluation`.
+        fingerprint: the training cohort, by :func:`pipeline.data.drift.describe_cohort`.
+        licence: the text on the data's licence.
+        exports: the largest difference of each exported format from the network; empty: none was
+            exported.
     """
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = _number
     text = files("pipeline.sharing").joinpath("card.md.jinja").read_text("utf-8")
-    helpers = {"told": _told, "count_of": _count_of}
+    helpers = {"group_name": _group_name, "image_count": _image_count}
     page = environment.from_string(text).render(
         metadata=metadata,
         evaluation=evaluation,
@@ -48,10 +50,10 @@ def _number(value: Any) -> str:
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:.4g}"
 
 
-def _told(group: Mapping[str, Any]) -> str:
-    values = [f"{name} {value}" for name, value in group.items() if name not in NO_COLUMN]
+def _group_name(group: Mapping[str, Any]) -> str:
+    values = [f"{name} {value}" for name, value in group.items() if name not in STATISTIC_KEYS]
     return ", ".join(values) or "all"
 
 
-def _count_of(evaluation: Mapping[str, Any]) -> int:
+def _image_count(evaluation: Mapping[str, Any]) -> int:
     return max(int(row["n"]) for row in evaluation["test"].values())

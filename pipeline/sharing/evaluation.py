@@ -1,6 +1,7 @@
-"""What of an evaluation may leave the hospital: means, intervals and counts, never a patient.
+"""The part of an evaluation that may leave the hospital: means, intervals, counts, no patient.
 
-What may leave is listed here; all else stays, whatever a later version of an evaluation writes.
+This file lists what may leave. Everything else stays, whatever a later version of an evaluation
+writes.
 """
 
 from typing import Any
@@ -13,16 +14,16 @@ SCORE_FIELDS = {"mean", "low", "high", "n", "patients"}
 
 
 def shared_evaluation(summary: EvaluationSummary) -> dict[str, Any]:
-    """Return what may leave of an evaluation: no image, no row, no group too few to judge.
+    """Return what may leave of an evaluation: no image, no row, no group of too few patients.
 
     Args:
-        summary: of the evaluation.
+        summary: the evaluation's summary.
 
     Raises:
-        ValueError: it is of another split than test.
+        ValueError: the evaluation used another split than test.
     """
     if summary.split != "test":
-        raise ValueError(f"evaluated on the split {summary.split}; expected one on test")
+        raise ValueError(f"evaluated on the split {summary.split}; expected an evaluation on test")
     groups = [group for group in summary.groups or () if group.enough]
     bins = [group for group in summary.age_bins or () if group.enough]
     return {
@@ -36,7 +37,9 @@ def shared_evaluation(summary: EvaluationSummary) -> dict[str, Any]:
         "baselines": summary.baselines,
         "group_metric": summary.group_metric,
         "versions": summary.versions,
-        "test": {name: s.model_dump(include=SCORE_FIELDS) for name, s in summary.test.items()},
+        "test": {
+            name: score.model_dump(include=SCORE_FIELDS) for name, score in summary.test.items()
+        },
         "outcomes": summary.outcomes,
         "groups": [group.model_dump() for group in groups],
         "gaps": [gap.model_dump() for gap in summary.gaps or () if gap.p is not None],

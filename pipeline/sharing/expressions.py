@@ -1,9 +1,8 @@
-"""Judging an expression of a config (``$…``) by its syntax tree, without evaluating it.
+"""Judge an expression of a config (``$…``) by its syntax tree, without evaluating it.
 
-MONAI hands what follows ``$`` to Python's ``eval``. What our bundles need is small: arithmetic,
-joining of lists and paths, a condition, a list made from another, a few functions of torch, and a
-few methods of the objects that references (``@…``) stand for. All else is refused, whatever it
-would do.
+MONAI passes the text after ``$`` to Python's ``eval``. Our bundles need little: arithmetic, joined
+lists and paths, a condition, a list comprehension, a few functions of torch, and a few methods of
+the objects that references (``@…``) stand for. Everything else is refused, whatever it would do.
 """
 
 import ast
@@ -12,21 +11,24 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 REFERENCE = re.compile(r"@@?\w+(?:(?:::|#)\w+)*")
-"""As ``@train#trainer``; MONAI reads ``::`` and ``#`` alike."""
-STANDS_FOR = "reference_"
-LONGEST = 300
-LARGEST = 10_000
-OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
+"""A reference, as ``@train#trainer``; to MONAI ``::`` and ``#`` mean the same."""
+PLACEHOLDER = "reference_"
+"""The name that replaces a reference before the text is parsed as Python."""
+MAX_EXPRESSION_CHARACTERS = 300
+MAX_CONSTANT = 10_000
+"""Largest absolute value of a number."""
+ALLOWED_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 
 
-class Allowed(NamedTuple):
-    """What expressions may use.
+class AllowedNames(NamedTuple):
+    """The names that expressions may use.
 
     Attributes:
-        names: whole dotted names, as ``torch.device``, which may be called, too.
-        methods: of what a reference stands for, as ``run``.
-        attributes: likewise, that are not called.
-        paths: keys whose values are folders of the bundle; what starts with ``/`` follows one.
+        names: whole dotted names, as ``torch.device``; they may also be called.
+        methods: methods of the object that a reference stands for, as ``run``.
+        attributes: attributes of such an object, which are read and not called.
+        paths: keys whose values are folders of the bundle; a text that starts with ``/`` may only
+            follow a reference to one of them.
     """
 
     names: frozenset[str]
@@ -35,16 +37,16 @@ class Allowed(NamedTuple):
     paths: frozenset[str]
 
 
-def judge_expression(text: str, allowed: Allowed) -> str:
-    """Say why an expression is refused; empty: it is accepted.
+def judge_expression(text: str, allowed: AllowedNames) -> str:
+    """Return the reason why an expression is refused; empty: it is accepted.
 
     Args:
-        text: with its ``$``.
-        allowed: what it may use.
+        text: the expression, with its ``$``.
+        allowed: the names that it may use.
 
     Example:
         >>> none = frozenset()
-        >>> few = Allowed(frozenset({"torch.device"}), frozenset({"run"}), none, none)
+        >>> few = AllowedNames(frozenset({"torch.device"}), frozenset({"run"}), none, none)
         >>> judge_expression("$@train#trainer.run()", few)
         ''
         >>> judge_expression("$torch.load('a.pt')", few)
@@ -55,34 +57,38 @@ def judge_expression(text: str, allowed: Allowed) -> str:
     body = text.removeprefix("$").strip()
     if re.match(r"(import|from)\b", body):
         return "imports"
-    if len(body) > LONGEST:
-        return f"{len(body)} characters, more than {LONGEST}"
-    if STANDS_FOR in body:
-        return f"the name {STANDS_FOR}"
+    if len(body) > MAX_EXPRESSION_CHARACTERS:
+        return f"{len(body)} characters, more than {MAX_EXPRESSION_CHARACTERS}"
+    if PLACEHOLDER in body:
+        return f"the name {PLACEHOLDER}"
     try:
-        tree = ast.parse(REFERENCE.sub(STANDS_FOR, body), mode="eval")
+        tree = ast.parse(REFERENCE.sub(PLACEHOLDER, body), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return "no expression of Python"
+        return "not a Python expression"
     return _Judge(allowed, body).judge(tree.body)
 
 
-def root_of(text: str) -> str:
-    """Return the key that an expression of a path begins with; empty: it begins otherwise.
+def leading_key(text: str) -> str:
+    """Return the key whose reference begins a path's expression; empty: another beginning.
 
     Example:
-        >>> root_of("$@models_dir + '/model.pt'")
+        >>> leading_key("$@models_dir + '/model.pt'")
         'models_dir'
     """
-    found = re.match(r"\$\s*@(\w+)\s*(\+|$)", text)
-    return found[1] if found else ""
+    match = re.match(r"\$\s*@(\w+)\s*(\+|$)", text)
+    return match[1] if match else ""
 
 
 class _Judge:
-    """Walks a tree; each method says why its kind of node is refused, or nothing."""
+    """Walks a syntax tree.
 
-    def __init__(self, allowed: Allowed, body: str) -> None:
+    Each method returns the reason why its kind of node is refused, or an empty text. A kind of
+    node without a method is refused.
+    """
+
+    def __init__(self, allowed: AllowedNames, body: str) -> None:
         self.allowed = allowed
-        self.rooted = root_of(f"${body}") in allowed.paths
+        self.in_bundle = leading_key(f"${body}") in allowed.paths
         self.bound: set[str] = set()
 
     def judge(self, node: ast.AST) -> str:
@@ -101,19 +107,19 @@ class _Judge:
             return ""
         if not isinstance(value, int | float):
             return f"a constant of {type(value).__name__}"
-        return "" if abs(value) <= LARGEST else f"{value}, more than {LARGEST}"
+        return "" if abs(value) <= MAX_CONSTANT else f"{value}, more than {MAX_CONSTANT}"
 
     def _text(self, value: str) -> str:
-        if STANDS_FOR in value or any(sign in value for sign in "@$%"):
-            return f"{value!r} is read by MONAI, too"
+        if PLACEHOLDER in value or any(sign in value for sign in "@$%"):
+            return f"{value!r} is also read by MONAI"
         if ".." in value or "://" in value or value.startswith("~"):
             return f"{value!r} leads out of the bundle"
-        if value.startswith("/") and not self.rooted:
+        if value.startswith("/") and not self.in_bundle:
             return f"{value!r} is a path of the machine"
         return ""
 
     def _binop(self, node: ast.BinOp) -> str:
-        if not isinstance(node.op, OPERATORS):
+        if not isinstance(node.op, ALLOWED_OPERATORS):
             return f"holds {type(node.op).__name__}"
         if isinstance(node.op, ast.Pow) and not _at_most_one(node.left):
             return "a power of more than 1"
@@ -146,18 +152,18 @@ class _Judge:
         return self.judge(node.elt)
 
     def _lambda(self, node: ast.Lambda) -> str:
-        given = node.args
-        if given.vararg or given.kwarg or given.defaults or given.kwonlyargs or given.posonlyargs:
+        args = node.args
+        if args.vararg or args.kwarg or args.defaults or args.kwonlyargs or args.posonlyargs:
             return "a function of more than plain arguments"
-        self.bound |= {each.arg for each in given.args}
+        self.bound |= {argument.arg for argument in args.args}
         return self.judge(node.body)
 
     def _subscript(self, node: ast.Subscript) -> str:
         return self._all((node.value, node.slice))
 
     def _name(self, node: ast.Name) -> str:
-        known = node.id == STANDS_FOR or node.id in self.bound or node.id in self.allowed.names
-        return "" if known else f"the name {node.id}"
+        accepted = node.id == PLACEHOLDER or node.id in self.bound or node.id in self.allowed.names
+        return "" if accepted else f"the name {node.id}"
 
     def _attribute(self, node: ast.Attribute) -> str:
         if _dotted(node) in self.allowed.names:
@@ -180,7 +186,7 @@ class _Judge:
             isinstance(function, ast.Attribute)
             and function.attr in self.allowed.methods
             and isinstance(function.value, ast.Name)
-            and function.value.id == STANDS_FOR
+            and function.value.id == PLACEHOLDER
         )
 
 
@@ -196,7 +202,7 @@ def _repeats(node: ast.AST) -> bool:
 
 
 def _dotted(node: ast.AST) -> str:
-    """The whole name, as ``torch.cuda.is_available``; empty: it does not begin with a name."""
+    """Return the whole name, as ``torch.cuda.is_available``; empty: no name at its beginning."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute) and (before := _dotted(node.value)):

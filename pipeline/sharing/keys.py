@@ -1,8 +1,8 @@
-"""Keys of senders: made, told by their fingerprint, and pinned by the receiver.
+"""Senders' keys: created by the sender, compared by fingerprint, and pinned by the receiver.
 
-A signature says that a package comes from whoever has a key. Whose key it is, a file cannot say:
-the receiver asks the sender for the fingerprint by a second way (telephone, a letter, in person)
-and pins the key under the sender's name with it.
+A signature proves that the owner of a key signed a bundle. It does not prove who owns the key. So
+the receiver asks the sender for the key's fingerprint by a second channel (telephone, letter, in
+person), and pins the key with this fingerprint under the sender's name.
 """
 
 import base64
@@ -24,21 +24,21 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pipeline.files import atomic
 
-NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
-PRIVATE, PUBLIC = "private.pem", "public.pem"
+SENDER_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
+PRIVATE_KEY, PUBLIC_KEY = "private.pem", "public.pem"
 
 
-def new_key(folder: Path, password: str | None = None) -> Path:
-    """Make a key pair, ``private.pem`` and ``public.pem``; return the path of the public one.
+def create_key_pair(folder: Path, password: str | None = None) -> Path:
+    """Create a key pair, ``private.pem`` and ``public.pem``; return the public key's path.
 
     Args:
-        folder: where; made if absent.
-        password: that encrypts the private key; None: it is not encrypted.
+        folder: folder of both files; created if absent.
+        password: encrypts the private key; None: it is not encrypted.
 
     Raises:
-        FileExistsError: there is a key already.
+        FileExistsError: the folder holds a key already.
     """
-    private, public = folder / PRIVATE, folder / PUBLIC
+    private, public = folder / PRIVATE_KEY, folder / PUBLIC_KEY
     if private.exists() or public.exists():
         raise FileExistsError(f"{folder}: holds a key already; give another --out")
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,55 +47,59 @@ def new_key(folder: Path, password: str | None = None) -> Path:
     content = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
-    told = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    public.write_bytes(told)
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    public.write_bytes(pem)
     return public
 
 
-def fingerprint(public: Path) -> str:
-    """Return a public key's fingerprint: SHA-256 of its DER form, as OpenSSH writes it.
+def key_fingerprint(public: Path) -> str:
+    """Return a public key's fingerprint: SHA-256 of its DER form, written as OpenSSH does.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no public key of an elliptic curve.
+        ValueError: the file is no public key of an elliptic curve.
     """
     if not public.is_file():
         raise FileNotFoundError(f"{public}: no such file; expected a public key")
     try:
         key = load_pem_public_key(public.read_bytes())
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError(f"{public}: no public key in PEM format") from None
+        raise ValueError(
+            f"{public}: not a public key in PEM format; expected a sender's public.pem"
+        ) from None
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise ValueError(f"{public}: another kind of key; expected one of an elliptic curve")
-    told = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return "SHA256:" + base64.b64encode(hashlib.sha256(told).digest()).decode().rstrip("=")
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode().rstrip("=")
 
 
 def senders_folder() -> Path:
-    """Return where pinned keys are: ``UNET_SCHOOL_SENDERS``, or the user's own configuration."""
-    named = os.environ.get("UNET_SCHOOL_SENDERS")
-    return Path(named) if named else Path.home() / ".config" / "unet-school" / "senders"
+    """Return the folder of pinned keys: ``UNET_SCHOOL_SENDERS``, or one in the user's home."""
+    folder = os.environ.get("UNET_SCHOOL_SENDERS")
+    return Path(folder) if folder else Path.home() / ".config" / "unet-school" / "senders"
 
 
-def pin(sender: str, public: Path, told: str) -> Path:
-    """Pin a sender's key, whose fingerprint was told by a second way.
+def pin_key(sender: str, public: Path, fingerprint: str) -> Path:
+    """Pin a sender's key under the sender's name; return the path of the pinned key.
 
     Args:
-        sender: a name for it.
-        public: the key, as it was sent.
-        told: its fingerprint, as the sender says it.
+        sender: the sender's name.
+        public: the public key, as the sender sent it.
+        fingerprint: the key's fingerprint, which the sender gave by a second channel.
 
     Raises:
         FileExistsError: another key is pinned under this name.
-        ValueError: the key has another fingerprint, or the name is none for a file.
+        ValueError: the key has another fingerprint, or the name cannot be a file's name.
     """
-    if not NAME.fullmatch(sender):
+    if not SENDER_NAME.fullmatch(sender):
         raise ValueError(f"{sender}: expected a name of letters, digits, dots and dashes")
-    found = fingerprint(public)
-    if found != told:
-        raise ValueError(f"{public}: has the fingerprint {found}, not {told}; ask the sender again")
+    computed = key_fingerprint(public)
+    if computed != fingerprint:
+        raise ValueError(
+            f"{public}: has the fingerprint {computed}, not {fingerprint}; ask the sender again"
+        )
     path = senders_folder() / f"{sender}.pem"
-    if path.exists() and fingerprint(path) != found:
+    if path.exists() and key_fingerprint(path) != computed:
         raise FileExistsError(f"{path}: another key is pinned for {sender}; remove it first")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
@@ -103,17 +107,17 @@ def pin(sender: str, public: Path, told: str) -> Path:
     return path
 
 
-def key_of(sender: str) -> Path:
-    """Return a sender's pinned key.
+def pinned_key(sender: str) -> Path:
+    """Return the path of a sender's pinned key.
 
     Raises:
-        FileNotFoundError: none is pinned; the known senders are listed.
+        FileNotFoundError: no key is pinned under this name; lists the names with a key.
     """
     path = senders_folder() / f"{sender}.pem"
-    if not NAME.fullmatch(sender) or not path.is_file():
-        known = sorted(each.stem for each in senders_folder().glob("*.pem"))
+    if not SENDER_NAME.fullmatch(sender) or not path.is_file():
+        senders = sorted(file.stem for file in senders_folder().glob("*.pem"))
         raise FileNotFoundError(
-            f"{sender}: no key is pinned; known are {', '.join(known) or 'none'}; "
+            f"{sender}: no key is pinned; pinned senders: {', '.join(senders) or 'none'}; "
             f"unet-school key pin {sender} --key FILE --fingerprint …"
         )
     return path

@@ -1,4 +1,4 @@
-"""The list of what is in a packed bundle, each file with its size and SHA-256, and its origin."""
+"""The manifest of a packed bundle: size and SHA-256 of each file, and the bundle's origin."""
 
 import hashlib
 import json
@@ -7,20 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline.sharing.archive import Archive, RefusedError
-from pipeline.sharing.strict import strict_json
+from pipeline.sharing.parsing import strict_json
 
 MANIFEST = "manifest.json"
 FORMAT = "unet-school bundle, version 1"
 
 
 def make_manifest(files: Mapping[str, bytes], made: Mapping[str, Any]) -> bytes:
-    """Write the manifest of files.
+    """Return the manifest of files, as JSON.
 
     Args:
-        files: all but the manifest, by path.
-        made: by what: versions, commit, run, hashes of what it was trained on.
+        files: the content of all files but the manifest, by path.
+        made: the bundle's origin: versions, commit, run, hashes of the training data.
     """
-    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
         hashes = dict(zip(files, pool.map(_sha256, files.values()), strict=True))
     listed = {
         path: {"bytes": len(content), "sha256": hashes[path]}
@@ -34,10 +34,10 @@ def read_manifest(archive: Archive) -> dict[str, Any]:
     """Read the manifest of an archive.
 
     Raises:
-        RefusedError: there is none, or it is not what this version writes.
+        RefusedError: the archive has no manifest, or one of another format.
     """
     if MANIFEST not in archive.files:
-        raise RefusedError(MANIFEST, "missing", "expected a bundle of unet-school pack")
+        raise RefusedError(MANIFEST, "missing", "expected a bundle that unet-school pack wrote")
     content = strict_json(archive.read(MANIFEST), MANIFEST)
     if content.get("format") != FORMAT:
         raise RefusedError(MANIFEST, str(content.get("format")), f"expected {FORMAT}")
@@ -51,23 +51,24 @@ def _is_entry(entry: object) -> bool:
     return isinstance(entry, dict) and set(entry) == {"bytes", "sha256"}
 
 
-def compare(archive: Archive, manifest: Mapping[str, Any]) -> list[RefusedError]:
-    """Say which files of an archive are changed, missing or added, by its manifest."""
-    listed, there = manifest["files"], set(archive.files) - {MANIFEST}
-    found = [
+def compare_files(archive: Archive, manifest: Mapping[str, Any]) -> list[RefusedError]:
+    """Return a refusal for each file that is missing, added or changed against the manifest."""
+    listed, present = manifest["files"], set(archive.files) - {MANIFEST}
+    refusals = [
         RefusedError(path, "missing", "the manifest lists it")
-        for path in sorted(set(listed) - there)
+        for path in sorted(set(listed) - present)
     ]
-    found += [
+    refusals += [
         RefusedError(path, "added", "the manifest does not list it")
-        for path in sorted(there - set(listed))
+        for path in sorted(present - set(listed))
     ]
-    both = sorted(there & set(listed))
+    both = sorted(present & set(listed))
     with ThreadPoolExecutor() as pool:
         for path, digest in zip(both, pool.map(archive.sha256, both), strict=True):
             if digest != listed[path]["sha256"]:
-                found.append(RefusedError(path, "changed", "not the file that the manifest lists"))
-    return found
+                reason = "not the file that the manifest lists"
+                refusals.append(RefusedError(path, "changed", reason))
+    return refusals
 
 
 def _sha256(content: bytes) -> str:

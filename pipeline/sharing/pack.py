@@ -22,9 +22,9 @@ from pipeline.sharing.card import model_card
 from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.licence import licence_text
 from pipeline.sharing.manifest import MANIFEST, make_manifest
-from pipeline.sharing.packages import NAMED, own_versions, plain
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT, packed_configs
 from pipeline.sharing.privacy import check_private, private_words
+from pipeline.sharing.requirements import VERSION_KEYS, installed_versions, public_version
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
 from pipeline.tracking.store import evaluations
@@ -89,7 +89,7 @@ def find_trained(client: MlflowClient, run: str, dataset_dir: Path | None = None
             "evaluate it again, without giving a threshold"
         )
     trained, evaluated = (_artifact(client, one, EXECUTED) for one in (training, evaluation))
-    cohort = dataset_dir or Path(evaluated["dataset_dir"])
+    cohort = dataset_dir or Path(evaluation.data.tags["dataset_dir"])
     hashes = {evaluation.data.tags["datalist_sha256"], read_datalist(cohort).sha256}
     if hashes != {summary.model.datalist_sha256}:
         raise ValueError(
@@ -174,8 +174,10 @@ def pack(
     with atomic(out) as temporary:
         write_archive(temporary, name, whole)
         report = audit(temporary)
-        if report.refused:
-            raise ValueError(f"{report.refused[0]}; no receiver would accept it, so it is not kept")
+        if report.refusals:
+            raise ValueError(
+                f"{report.refusals[0]}; no receiver would accept it, so it is not kept"
+            )
 
 
 def _artifact(client: MlflowClient, run: Run, name: str) -> dict[str, Any]:
@@ -205,8 +207,10 @@ def _metadata(bundle: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
                 f"{path}: eval_metrics {name} is {value}, the evaluation has {found.get(name)}; "
                 "take it out, packing writes it"
             )
-    ran = {key: plain(evaluation["versions"][name]) for key, name in NAMED.items()}
-    needed = {name: it for name, it in own_versions().items() if name not in NAMED.values()}
+    versions = evaluation["versions"]
+    ran = {key: public_version(versions[name]) for key, name in VERSION_KEYS.items()}
+    installed = installed_versions()
+    needed = {name: it for name, it in installed.items() if name not in VERSION_KEYS.values()}
     return {**metadata, **ran, "required_packages_version": needed, "eval_metrics": found}
 
 

@@ -1,41 +1,85 @@
-"""What a site lets a received bundle do."""
+"""What a site allows a received bundle to do."""
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+
+from pipeline.schemas import first_error
 from pipeline.sharing.archive import MEGABYTE, Limits
-from pipeline.sharing.expressions import Allowed
-from pipeline.sharing.strict import strict_yaml
+from pipeline.sharing.expressions import AllowedNames
+from pipeline.sharing.parsing import strict_yaml
 
-KEYS = {"targets", "names", "methods", "attributes", "paths", "limits", "trusted_source"}
-LIMITS = {"files", "file_megabytes", "megabytes", "ratio", "parameters"}
+DEFAULT_POLICY = "policy.yaml"
+Names = frozenset[StrictStr]
+Count = Annotated[int, Field(strict=True, ge=1)]
 
 
-class Policy(NamedTuple):
-    """A policy, as a site's file or the default has it.
+class PolicyLimits(BaseModel):
+    """The largest sizes that a site accepts.
 
     Attributes:
-        targets: that ``_target_`` may name.
-        allowed: in expressions.
-        limits: of the archive.
-        parameters: of the weights, together, at most.
+        files: number of files in the archive.
+        file_megabytes: unpacked size of one file.
+        megabytes: unpacked size of all files.
+        ratio: unpacked size divided by packed size, of one file.
+        parameters: number of values in all weights together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    files: Count
+    file_megabytes: Count
+    megabytes: Count
+    ratio: Count
+    parameters: Count
+
+
+class Policy(BaseModel):
+    """A policy, with the keys of its YAML file.
+
+    Attributes:
+        targets: whole names that ``_target_`` may have.
+        names: see :class:`pipeline.sharing.expressions.AllowedNames`; so for the next three.
+        limits: the largest sizes.
         trusted_source: hashes of source trees, see :func:`pipeline.sharing.source.tree_sha256`.
     """
 
-    targets: frozenset[str]
-    allowed: Allowed
-    limits: Limits
-    parameters: int
-    trusted_source: frozenset[str]
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    targets: Names
+    names: Names
+    methods: Names
+    attributes: Names
+    paths: Names
+    limits: PolicyLimits
+    trusted_source: Names
+
+    @property
+    def allowed(self) -> AllowedNames:
+        """What an expression may use."""
+        return AllowedNames(self.names, self.methods, self.attributes, self.paths)
+
+    @property
+    def archive_limits(self) -> Limits:
+        """The limits of an archive, in bytes."""
+        limits = self.limits
+        return Limits(
+            files=limits.files,
+            file_bytes=limits.file_megabytes * MEGABYTE,
+            total_bytes=limits.megabytes * MEGABYTE,
+            ratio=limits.ratio,
+        )
 
 
 def read_policy(path: Path | None = None) -> Policy:
-    """Read a policy; None: the default, which accepts what our own bundles need.
+    """Read a policy file.
+
+    Args:
+        path: the site's file; None: the default, which accepts what our own bundles need.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a key that is unknown, missing, or not what it should be.
+        ValueError: a key is unknown or missing, or its value has another type or is out of range.
 
     Example:
         >>> "torch.optim.Adam" in read_policy().targets, "os.system" in read_policy().targets
@@ -43,36 +87,10 @@ def read_policy(path: Path | None = None) -> Policy:
     """
     if path is not None and not path.is_file():
         raise FileNotFoundError(f"{path}: no such policy")
-    file = path or files("pipeline.sharing").joinpath("policy.yaml")
-    content = strict_yaml(file.read_bytes(), str(path or "policy.yaml"))
-    _check(content, str(path or "policy.yaml"))
-    sets = {key: frozenset(content[key]) for key in KEYS - {"limits"}}
-    limits = content["limits"]
-    return Policy(
-        targets=sets["targets"],
-        allowed=Allowed(sets["names"], sets["methods"], sets["attributes"], sets["paths"]),
-        limits=Limits(
-            files=limits["files"],
-            file_bytes=limits["file_megabytes"] * MEGABYTE,
-            bytes=limits["megabytes"] * MEGABYTE,
-            ratio=limits["ratio"],
-        ),
-        parameters=limits["parameters"],
-        trusted_source=sets["trusted_source"],
-    )
-
-
-def _check(content: dict[str, Any], place: str) -> None:
-    if set(content) != KEYS:
-        wrong = ", ".join(sorted(set(content) ^ KEYS))
-        raise ValueError(f"{place}: {wrong}: expected the keys {', '.join(sorted(KEYS))}")
-    for key in KEYS - {"limits"}:
-        value = content[key]
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise ValueError(f"{place}: {key}: expected a list of names")
-    limits = content["limits"]
-    if not isinstance(limits, dict) or set(limits) != LIMITS:
-        raise ValueError(f"{place}: limits: expected {', '.join(sorted(LIMITS))}")
-    for key, value in limits.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{place}: limits: {key}: found {value!r}, expected 1 or more")
+    file = path or files("pipeline.sharing").joinpath(DEFAULT_POLICY)
+    place = str(path or DEFAULT_POLICY)
+    try:
+        return Policy.model_validate(strict_yaml(file.read_bytes(), place))
+    except ValidationError as error:
+        remedy = f"expected the keys and types of pipeline/sharing/{DEFAULT_POLICY}"
+        raise ValueError(f"{place}: {first_error(error)}; {remedy}") from None

@@ -1,4 +1,4 @@
-"""Looking for what must not leave: names of files and patients, and what is said of them."""
+"""Search a bundle for what must not leave: names of files and patients, and their data."""
 
 import re
 from collections import Counter
@@ -6,81 +6,81 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SHORTEST = 4
-"""Characters of a word that is looked for; shorter ones stand in any text."""
-NAMING = {"image", "label", "instances", "patient"}
+MIN_WORD_CHARACTERS = 4
+"""Shorter words are not searched for: they appear in any text."""
+NAMING_KEYS = {"image", "label", "instances", "patient"}
 """Keys of a datalist whose values name a case."""
 NUMBER = re.compile(r"[+-]?\d*[.,]?\d*")
-TEXT = (".json", ".md", ".txt", ".yaml", ".conf")
+TEXT_SUFFIXES = (".json", ".md", ".txt", ".yaml", ".conf")
 
 
-def private_words(content: Mapping[str, Any], told: Sequence[str] = ()) -> set[str]:
-    """List the words of a datalist that name a case or say something of one.
+def private_words(content: Mapping[str, Any], published: Sequence[str] = ()) -> set[str]:
+    """List the words of a datalist that name a case or describe one.
 
-    A value of a column that several cases have, as ``female``, names nobody; nor does a number that
-    is no name, as an age: neither is looked for.
+    A value that several cases share, as ``female``, identifies nobody. Nor does a number outside
+    the naming columns, as an age. Neither is searched for.
 
     Args:
-        content: of the datalist.
-        told: names of columns whose values may be told, since groups are counted by them.
+        content: the datalist.
+        published: columns whose values may leave, since the groups are counted by them.
 
     Example:
         >>> case = {"image": "images/meier_1.png", "patient": 48291733, "note": "fell at home"}
         >>> sorted(private_words({"training": [case | {"age": 57.25}]}))
         ['48291733', 'fell at home', 'images/meier_1.png', 'meier_1', 'meier_1.png']
     """
-    entries = [each for split in content.values() if isinstance(split, list) for each in split]
-    cases = [each for each in entries if isinstance(each, Mapping)]
+    entries = [entry for split in content.values() if isinstance(split, list) for entry in split]
+    cases = [entry for entry in entries if isinstance(entry, Mapping)]
     words = {
         word
         for case in cases
         for key, value in case.items()
-        if key in NAMING
+        if key in NAMING_KEYS
         for word in _words(value)
     }
-    said = Counter(
+    counts = Counter(
         word
         for case in cases
         for key, value in case.items()
-        if key not in NAMING and key not in told and not key.endswith("_sha256")
+        if key not in NAMING_KEYS and key not in published and not key.endswith("_sha256")
         for word in set(_words(value))
     )
-    words |= {word for word, n in said.items() if n == 1 and not NUMBER.fullmatch(word)}
-    words |= {word for word in said if " " in word.strip()}
-    return {word for word in words if len(word) >= SHORTEST}
+    words |= {word for word, n in counts.items() if n == 1 and not NUMBER.fullmatch(word)}
+    words |= {word for word in counts if " " in word.strip()}
+    return {word for word in words if len(word) >= MIN_WORD_CHARACTERS}
 
 
 def check_private(files: Mapping[str, bytes], words: set[str], folders: Sequence[Path]) -> None:
-    """Refuse files that tell a private word or a folder of this house.
+    """Refuse text files that hold a private word or the path of a local folder.
 
     Args:
-        files: what is to leave, by path.
-        words: by :func:`private_words`.
-        folders: of data and models.
+        files: the files that are to leave, by path.
+        words: the result of :func:`private_words`.
+        folders: the folders of data and models.
 
     Raises:
-        ValueError: one does; the file and the word are named.
+        ValueError: a file holds one; names the file and the word.
     """
-    known = sorted(words | {str(folder.resolve()) for folder in folders})
-    looked_for = {word: _plain(word) for word in known}
+    private = sorted(words | {str(folder.resolve()) for folder in folders})
+    normalised = {word: _normalise(word) for word in private}
     for path, content in files.items():
-        if not path.endswith(TEXT):
+        if not path.endswith(TEXT_SUFFIXES):
             continue
-        text = _plain(content.decode("utf-8"))
-        found = next((word for word in known if _tells(text, looked_for[word])), None)
-        if found is not None:
+        text = _normalise(content.decode("utf-8"))
+        leak = next((word for word in private if _contains_word(text, normalised[word])), None)
+        if leak is not None:
             raise ValueError(
-                f"{path}: would tell '{found}', of your data; take it out of the bundle's files or "
-                "of the config"
+                f"{path}: holds '{leak}' of your data, which must not leave; remove it from the "
+                "bundle's files or from the config"
             )
 
 
-def _plain(text: str) -> str:
-    """Text without case, line ends and the escapes of JSON and YAML for a backslash."""
+def _normalise(text: str) -> str:
+    """Remove case, line ends, and the escapes that JSON and YAML use for a backslash."""
     return " ".join(text.replace("\\\\", "\\").casefold().split())
 
 
-def _tells(text: str, word: str) -> bool:
+def _contains_word(text: str, word: str) -> bool:
     return word in text and bool(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text))
 
 
@@ -92,8 +92,8 @@ def _words(value: Any) -> Iterator[str]:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield str(value)
     elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _words(each)
+        for item in value.values():
+            yield from _words(item)
     elif isinstance(value, list):
-        for each in value:
-            yield from _words(each)
+        for item in value:
+            yield from _words(item)

@@ -1,72 +1,77 @@
-"""The acceptance protocol: one page on what was received, what was checked and what came of it."""
+"""The acceptance protocol: one page on a received bundle, the checks, and their results."""
 
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.provenance import hardware
-from pipeline.sharing.receive import Received
-from pipeline.sharing.sample import Agreement
+from pipeline.sharing.receive import ReceiveResult
+from pipeline.sharing.sample import SampleAgreement
 
 NOT_REACHED = "not reached"
-LONGEST = 400
-"""Letters of a cell."""
+NOT_STATED = "not stated"
+MAX_CELL_CHARACTERS = 400
 
 
-def protocol(archive: Path, sender: str, received: Received, when: float) -> str:
-    """Write the protocol as Markdown.
+def format_protocol(archive: Path, sender: str, result: ReceiveResult, timestamp: float) -> str:
+    """Return the protocol as Markdown.
 
-    What the archive tells of itself stands in it only where the signature fits.
+    The archive's statements about itself are shown only if the signature matches.
 
     Args:
-        archive: that was received.
-        sender: its name, or the fingerprint of its key.
-        received: what came of it.
-        when: seconds since 1970.
+        archive: the received archive.
+        sender: the sender's name, or the fingerprint of its key.
+        result: the result of the checks.
+        timestamp: time of the receiving, in seconds since 1970.
     """
-    manifest, packages = received.manifest, received.packages
-    verdict = "REFUSED" if received.refused else "ACCEPTED"
+    manifest, requirements = result.manifest, result.requirements
+    verdict = "REFUSED" if result.refusals else "ACCEPTED"
     rows = {
         "file": archive.name,
-        "SHA-256": received.sha256,
-        "signature of": sender,
-        "signature": "fits" if manifest else "does not fit, or was not reached",
-        "made by": _made(manifest.get("made")),
-        "received": time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(when)),
+        "SHA-256": result.sha256,
+        "sender": sender,
+        "signature": "matches" if manifest else "does not match, or was not reached",
+        "packed with": _format_origin(manifest.get("made")),
+        "received": time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(timestamp)),
         "machine": hardware(),
         "files": str(len(manifest.get("files", {}))) if manifest else NOT_REACHED,
-        "would-be code": f"{received.judged} values judged" if received.judged else NOT_REACHED,
-        "packages": NOT_REACHED if packages is None else _told(packages.other),
-        "sample": _sample(received.agreement),
+        "audit": f"{result.judged_values} values judged" if result.judged_values else NOT_REACHED,
+        "packages": NOT_REACHED
+        if requirements is None
+        else _format_versions(requirements.differing),
+        "sample": _format_agreement(result.agreement),
     }
     lines = [f"# Acceptance protocol: {verdict}", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {_plain(value)} |" for name, value in rows.items()]
-    lines += ["", *(f"- refused: {_plain(str(error))}" for error in received.refused)]
+    lines += [f"| {name} | {_table_cell(value)} |" for name, value in rows.items()]
+    lines += ["", *(f"- refused: {_table_cell(str(error))}" for error in result.refusals)]
     lines += ["", "Accepted for local use by: ____________________  on: ____________________"]
     return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1]) + "\n"
 
 
-def _plain(text: str) -> str:
-    """One cell of a table: nothing that would draw another, or command a terminal."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return shown.replace("|", "/")[:LONGEST]
+def _table_cell(text: str) -> str:
+    """Return text for one table cell: it can neither start another cell nor control a terminal."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable.replace("|", "/")[:MAX_CELL_CHARACTERS]
 
 
-def _made(made: object) -> str:
+def _format_origin(made: object) -> str:
     if not isinstance(made, dict):
-        return "not told"
+        return NOT_STATED
     versions = made.get("versions")
-    names = versions.items() if isinstance(versions, dict) else ()
-    told = ", ".join(f"{name} {it}" for name, it in names)
-    return f"{told or 'not told'}; commit {made.get('commit', 'not told')}"
+    items = versions.items() if isinstance(versions, dict) else ()
+    packages = ", ".join(f"{name} {version}" for name, version in items)
+    return f"{packages or NOT_STATED}; commit {made.get('commit', NOT_STATED)}"
 
 
-def _told(other: Mapping[str, tuple[str, str]]) -> str:
-    told = [f"{name} {here} in place of {there}" for name, (there, here) in other.items()]
-    return "; ".join(told) or "the sender's versions"
+def _format_versions(differing: Mapping[str, tuple[str, str]]) -> str:
+    lines = [
+        f"{name} {installed}, the sender had {required}"
+        for name, (required, installed) in differing.items()
+    ]
+    return "; ".join(lines) or "the sender's versions"
 
 
-def _sample(agreement: Agreement | None) -> str:
+def _format_agreement(agreement: SampleSampleAgreement | None) -> str:
     if agreement is None:
         return NOT_REACHED
     difference = f"{agreement.difference:.1e}"

@@ -1,4 +1,4 @@
-"""Receiving a packed bundle: verified, judged, unpacked, tried, and told on one page."""
+"""Receive a packed bundle: verify its signature, judge it, unpack it, and run its sample."""
 
 import os
 import shutil
@@ -14,15 +14,17 @@ from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import judge_archive
 from pipeline.sharing.card import model_card
 from pipeline.sharing.manifest import read_manifest
-from pipeline.sharing.packages import Packages, compare_packages
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
+from pipeline.sharing.parsing import strict_json
+from pipeline.sharing.parsing import strict_json
 from pipeline.sharing.policy import Policy
-from pipeline.sharing.sample import IMAGE, Agreement, compare_sample
+from pipeline.sharing.requirements import RequirementCheck, check_requirements
+from pipeline.sharing.requirements import RequirementCheck, check_requirements
+from pipeline.sharing.sample import IMAGE, SampleAgreement, compare_sample
 from pipeline.sharing.signature import Verifier, verify_archive
-from pipeline.sharing.source import installed
-from pipeline.sharing.strict import strict_json
+from pipeline.sharing.source import installed_hashes
 
-ALONE = """
+OFFLINE_RUN = """
 import runpy, socket, sys
 def refuse(*_, **__):
     raise OSError("a received bundle asked for the network")
@@ -30,8 +32,8 @@ socket.socket.connect = socket.socket.connect_ex = socket.create_connection = re
 sys.argv = ["monai.bundle", *sys.argv[1:]]
 runpy.run_module("monai.bundle", run_name="__main__")
 """
-"""Runs a bundle in a process that opens no connection."""
-OF_THE_CARD = ("metadata", "evaluation", "fingerprint")
+"""Program that runs a bundle in a process which cannot open a connection."""
+CARD_DOCUMENTS = ("metadata", "evaluation", "fingerprint")
 DOCUMENTS = {
     "metadata": "configs/metadata.json",
     "evaluation": EVALUATION,
@@ -39,46 +41,47 @@ DOCUMENTS = {
     "licence": "docs/data_license.txt",
     "card": "docs/README.md",
 }
-RECORD = "models/model.json"
-TEMPLATE = "pipeline/sharing/card.md.jinja"
-LONGEST = 600
-"""Seconds that the sample may take."""
+MODEL_RECORD = "models/model.json"
+CARD_TEMPLATE = "pipeline/sharing/card.md.jinja"
+NOT_RUNNING = "the bundle does not run on this machine"
+MAX_SAMPLE_SECONDS = 600
+CANNOT_RUN = "the bundle does not run on this machine"
 
 
-class Received(NamedTuple):
-    """What came of receiving.
+class ReceiveResult(NamedTuple):
+    """The result of receiving a bundle. The checks stop at the first that refuses.
 
     Attributes:
-        sha256: of the archive.
-        refused: why it is not accepted; none: it is.
-        manifest: that was signed; empty: it did not get so far, and so with the next.
-        judged: how many values the audit judged.
-        packages: missing and other ones; None: it did not get so far.
-        agreement: of the sample; None: likewise.
+        sha256: hash of the archive.
+        refusals: what is not accepted; empty: the bundle is accepted.
+        manifest: the signed manifest; empty: the signature was not verified.
+        judged_values: number of values that the audit judged; 0: the audit was not reached.
+        requirements: missing and differing packages; None: their check was not reached.
+        agreement: comparison of the sample's results; None: the sample was not reached.
     """
 
     sha256: str
-    refused: Sequence[RefusedError]
+    refusals: Sequence[RefusedError]
     manifest: Mapping[str, Any] = {}
-    judged: int = 0
-    packages: Packages | None = None
-    agreement: Agreement | None = None
+    judged_values: int = 0
+    requirements: RequirementCheck | None = None
+    agreement: SampleAgreement | None = None
 
 
 def receive(
     path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy
-) -> Received:
+) -> ReceiveResult:
     """Verify and judge a packed bundle, unpack it, and run its sample.
 
-    All is done on a copy that nobody else writes to. Nothing is unpacked of one that is refused,
-    and nothing is left of one whose sample differs.
+    All steps work on a private copy, which no other process writes to. A refused bundle is not
+    unpacked; a bundle whose sample gives another result is removed again.
 
     Args:
-        path: of the archive.
-        signature: of it.
-        verifier: whom it must be of.
-        folder: where it goes; must not exist.
-        policy: of the site.
+        path: the archive.
+        signature: the signature file.
+        verifier: the identity that the signature must have.
+        folder: the folder for the bundle; it must not exist.
+        policy: the site's policy.
 
     Raises:
         FileNotFoundError: no such archive or signature.
@@ -88,57 +91,60 @@ def receive(
         raise FileExistsError(f"{folder}: exists; give another --out")
     for file in (path, signature):
         if not file.is_file():
-            raise FileNotFoundError(f"{file}: no such file; expected a package and its signature")
+            raise FileNotFoundError(
+                f"{file}: no such file; expected a packed bundle and its signature"
+            )
     with tempfile.TemporaryDirectory() as private:
         copy, copied = Path(private) / path.name, Path(private) / "signature"
         shutil.copy(path, copy)
         shutil.copy(signature, copied)
         try:
-            return _received(copy, copied, verifier, folder, policy)
+            return _receive_copy(copy, copied, verifier, folder, policy)
         except RefusedError as error:
-            return Received(sha256(copy), [error])
+            return ReceiveResult(sha256(copy), [error])
 
 
-def _received(
+def _receive_copy(
     path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy
-) -> Received:
-    archive = open_archive(path, policy.limits)  # opened once: it hashes each file once
-    received = Received(sha256(path), verify_archive(archive, signature, verifier))
-    if received.refused:
-        return received
-    judged, refused = judge_archive(archive, policy)
-    received = received._replace(
-        manifest=read_manifest(archive), judged=len(judged), refused=refused
+) -> ReceiveResult:
+    archive = open_archive(
+        path, policy.archive_limits
+    )  # opened once, so that each file is hashed once
+    result = ReceiveResult(sha256(path), verify_archive(archive, signature, verifier))
+    if result.refusals:
+        return result
+    judgements, refusals = judge_archive(archive, policy)
+    result = result._replace(
+        manifest=read_manifest(archive), judged_values=len(judgements), refusals=refusals
     )
-    if received.refused:
-        return received
+    if result.refusals:
+        return result
     try:
-        packages = _checked(archive)
-        received = received._replace(packages=packages)
-        if packages.missing:
-            why = f"not installed; {packages.command()}"
-            raise RefusedError("configs/metadata.json", ", ".join(packages.missing), why)
-        agreement = _tried(archive, folder)
+        requirements = _check_documents(archive)
+        result = result._replace(requirements=requirements)
+        if requirements.missing:
+            reason = f"not installed; {requirements.install_command()}"
+            raise RefusedError("configs/metadata.json", ", ".join(requirements.missing), reason)
+        agreement = _unpack_and_run(archive, folder)
     except RefusedError as error:
-        return received._replace(refused=[error])
-    return received._replace(agreement=agreement)
+        return result._replace(refusals=[error])
+    return result._replace(agreement=agreement)
 
 
-def _checked(archive: Archive) -> Packages:
-    """Refuse documents that do not fit together; compare packages."""
-    missing = [
-        file for file in (*DOCUMENTS.values(), RECORD, TEMPLATE) if file not in archive.files
-    ]
+def _check_documents(archive: Archive) -> RequirementCheck:
+    """Refuse documents that contradict each other; compare the required packages."""
+    required = (*DOCUMENTS.values(), MODEL_RECORD, CARD_TEMPLATE)
+    missing = [file for file in required if file not in archive.files]
     if missing:
         raise RefusedError(missing[0], "missing", "unet-school pack writes it")
     try:
-        _check_agreement(archive)
-        return compare_packages(_json(archive, "configs/metadata.json"))
+        _check_consistency(archive)
+        return check_requirements(_read_json(archive, "configs/metadata.json"))
     except RefusedError:
         raise
-    except Exception as error:  # whatever a document lacks that pack writes
-        told = f"{type(error).__name__}: {error}"
-        raise RefusedError("docs", told, "not what unet-school pack writes") from None
+    except Exception as error:  # whichever key a document lacks
+        message = f"{type(error).__name__}: {error}"
+        raise RefusedError("docs", message, "not what unet-school pack writes") from None
 
 
 def unpack(archive: Archive, folder: Path) -> None:
@@ -148,11 +154,11 @@ def unpack(archive: Archive, folder: Path) -> None:
         (folder / file).write_bytes(archive.read(file))
 
 
-def run_sample(bundle: Path) -> Agreement:
-    """Run a bundle's inference on its sample, on the CPU, without a network.
+def run_sample(bundle: Path) -> SampleAgreement:
+    """Run a bundle's inference on its sample: on the CPU, without a connection.
 
     Raises:
-        RefusedError: the run failed.
+        RefusedError: the run failed or took too long, or its results cannot be compared.
     """
     bundle = bundle.resolve()
     sample = bundle / "sample"
@@ -166,7 +172,16 @@ def run_sample(bundle: Path) -> Agreement:
         config = bundle / "configs" / "inference.yaml"
         settings = {"config_file": config, "image_dir": images, "output_dir": out, "device": "cpu"}
         arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-        command = [sys.executable, "-W", "ignore", "-c", ALONE, "run", "inferring", *arguments]
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-c",
+            OFFLINE_RUN,
+            "run",
+            "inferring",
+            *arguments,
+        ]
         try:
             done = subprocess.run(
                 command,
@@ -174,47 +189,49 @@ def run_sample(bundle: Path) -> Agreement:
                 env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
                 capture_output=True,
                 text=True,
-                timeout=LONGEST,
+                timeout=MAX_SAMPLE_SECONDS,
             )
         except subprocess.TimeoutExpired:
-            found = f"longer than {LONGEST} seconds"
-            raise RefusedError(image.name, found, "the bundle does not run here") from None
+            duration = f"longer than {MAX_SAMPLE_SECONDS} seconds"
+            raise RefusedError(image.name, duration, CANNOT_RUN) from None
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
-            raise RefusedError(image.name, last, "the bundle does not run here")
+            last_line = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise RefusedError(image.name, last_line, CANNOT_RUN)
         return compare_sample(sample, out)
 
 
-def _tried(archive: Archive, folder: Path) -> Agreement:
+def _unpack_and_run(archive: Archive, folder: Path) -> SampleAgreement:
+    """Unpack into a hidden folder, run the sample, and rename the folder if the result agrees."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         bundle = Path(temporary) / "bundle"
         unpack(archive, bundle)
         agreement = run_sample(bundle)
         if not agreement.enough:
-            found = f"Dice {agreement.dice:.6f}, difference {agreement.difference:.1e}"
-            raise RefusedError("sample", found, "another result than the sender's")
+            result = f"Dice {agreement.dice:.6f}, difference {agreement.difference:.1e}"
+            raise RefusedError("sample", result, "another result than the sender's")
         bundle.rename(folder)
     return agreement
 
 
-def _check_agreement(archive: Archive) -> None:
-    """Refuse a model card that tells other than evaluation, metadata, fingerprint and weights."""
-    told = {name: _json(archive, file) for name, file in DOCUMENTS.items() if name in OF_THE_CARD}
-    told["exports"] = _json(archive, EXPORTS) if EXPORTS in archive.files else {}
-    evaluation, record = told["evaluation"], _json(archive, RECORD)
+def _check_consistency(archive: Archive) -> None:
+    """Refuse a card, metadata or weights that differ from the evaluation and the fingerprint."""
+    documents = {name: _read_json(archive, DOCUMENTS[name]) for name in CARD_DOCUMENTS}
+    documents["exports"] = _read_json(archive, EXPORTS) if EXPORTS in archive.files else {}
+    evaluation, record = documents["evaluation"], _read_json(archive, MODEL_RECORD)
     licence = archive.read(DOCUMENTS["licence"]).decode()
-    # an older release that this site trusts writes its card by another template
-    if archive.sha256(TEMPLATE) == installed()[TEMPLATE]:
-        card = model_card(licence=licence, **told)
+    # an older release that this site trusts writes its card with another template
+    if archive.sha256(CARD_TEMPLATE) == installed_hashes()[CARD_TEMPLATE]:
+        card = model_card(licence=licence, **documents)
         if card.encode() != archive.read(DOCUMENTS["card"]):
-            why = "not what evaluation.json, fingerprint.json and the metadata tell"
-            raise RefusedError(DOCUMENTS["card"], "another model card", why)
-    for name, value in told["metadata"].get("eval_metrics", {}).items():
-        if round(evaluation["test"][name]["mean"], 4) != value:
+            reason = "expected the card of evaluation.json, fingerprint.json and metadata.json"
+            raise RefusedError(DOCUMENTS["card"], "another model card", reason)
+    for name, value in documents["metadata"].get("eval_metrics", {}).items():
+        evaluated = round(evaluation["test"][name]["mean"], 4)
+        if evaluated != value:
             place = "configs/metadata.json, eval_metrics"
-            raise RefusedError(place, f"{name} {value}", "not evaluation's")
-    same = {
+            raise RefusedError(place, f"{name} {value}", f"the evaluation has {evaluated}")
+    pairs = {
         "weights": (evaluation["model"]["sha256"], archive.sha256("models/model.pt")),
         "threshold": (evaluation["threshold"], record["operating_point"]["threshold"]),
         "test-time augmentation": (
@@ -222,10 +239,10 @@ def _check_agreement(archive: Archive) -> None:
             record["operating_point"]["tta_versions"],
         ),
     }
-    for name, (evaluated, packed) in same.items():
+    for name, (evaluated, packed) in pairs.items():
         if evaluated != packed:
-            raise RefusedError(RECORD, f"{name} {packed}", f"evaluated with {evaluated}")
+            raise RefusedError(MODEL_RECORD, f"{name} {packed}", f"evaluated with {evaluated}")
 
 
-def _json(archive: Archive, file: str) -> dict[str, Any]:
+def _read_json(archive: Archive, file: str) -> dict[str, Any]:
     return strict_json(archive.read(file), file)

@@ -1,4 +1,4 @@
-"""The packed bundle as a version in MLflow's model registry."""
+"""Register packed bundles as versions in MLflow's model registry."""
 
 from pathlib import Path
 
@@ -6,28 +6,28 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 ALIAS = "packed"
-"""The newest version that was packed."""
+"""Alias of the version that was packed last."""
 
 
 def register(client: MlflowClient, name: str, run: str, archive: Path, digest: str) -> str:
-    """Register a packed bundle; return the number of its version.
+    """Register a packed bundle; return its version number.
 
-    An archive that is registered already, by its hash, is not registered again.
+    An archive with a registered hash keeps its version.
 
     Args:
-        client: of the tracking store.
-        name: of the bundle.
-        run: id of the training.
+        client: the tracking store's client.
+        name: the bundle's name.
+        run: the id of the training run.
         archive: the packed bundle.
-        digest: its SHA-256.
+        digest: the archive's SHA-256.
     """
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    known = client.search_model_versions(f"name = '{name}'")
-    same = [each for each in known if each.tags.get("sha256") == digest]
+    registered = client.search_model_versions(f"name = '{name}'")
+    same = [version for version in registered if version.tags.get("sha256") == digest]
     version = (same or [None])[0] or client.create_model_version(
         name, archive.as_uri(), run, tags={"sha256": digest}
     )

@@ -26,7 +26,7 @@ TOLERANCE = 1e-5
 """Largest difference of a probability between two machines of one kind."""
 
 
-class Agreement(NamedTuple):
+class SampleAgreement(NamedTuple):
     """How a result compares with what is expected.
 
     Attributes:
@@ -69,7 +69,7 @@ def sample_files(bundle_files: Mapping[str, bytes], image: Path | None) -> dict[
         return {f"sample/{what}{suffix}": path.read_bytes() for what, path in found.items()}
 
 
-def compare_sample(expected: Path, found: Path) -> Agreement:
+def compare_sample(expected: Path, found: Path) -> SampleAgreement:
     """Compare a result with the expected one.
 
     Args:
@@ -97,7 +97,7 @@ def compare_sample(expected: Path, found: Path) -> Agreement:
     before, after = (array > 0 for array in arrays[MASK])
     total = int(before.sum() + after.sum())
     dice = 2 * int((before & after).sum()) / total if total else 1.0
-    return Agreement(float(np.abs(np.subtract(*arrays[PROBABILITY])).max()), dice)
+    return SampleAgreement(float(np.abs(np.subtract(*arrays[PROBABILITY])).max()), dice)
 
 
 def _made(files: Mapping[str, bytes]) -> Pixels:

@@ -1,8 +1,8 @@
-"""Signatures over a package's manifest, by the OpenSSF's ``model-signing``.
+"""Sign and verify a packed bundle's manifest, by the OpenSSF's ``model-signing``.
 
-The manifest lists every file with its hash, so that a signature over it is one over all. Nothing
-is left out: the library's own way over a folder passes ``.git*`` by, the manifest does not, and a
-file that it does not list is named.
+The manifest lists every file with its hash, so a signature over the manifest covers all files.
+No file is left out: the library itself skips ``.git*`` when it signs a folder; the manifest lists
+them, and a file that is not listed is refused by name.
 """
 
 import tempfile
@@ -14,17 +14,17 @@ from typing import NamedTuple
 from model_signing import hashing, signing, verifying
 
 from pipeline.sharing.archive import Archive, Limits, RefusedError, open_archive
-from pipeline.sharing.manifest import MANIFEST, compare, read_manifest
+from pipeline.sharing.manifest import MANIFEST, compare_files, read_manifest
 
 
 class Signer(NamedTuple):
-    """Who signs: a private key, and its certificate where there is one.
+    """The identity that signs: a private key, and its certificate where there is one.
 
     Attributes:
-        key: of an elliptic curve, PEM.
-        password: of the key.
-        certificate: of the key, PEM; None: the key stands for itself.
-        chain: certificates between it and the root.
+        key: the private key, of an elliptic curve, PEM.
+        password: the key's password; None: the key is not encrypted.
+        certificate: the key's certificate, PEM; None: the receiver must have the public key.
+        chain: the certificates between the key's certificate and the root.
     """
 
     key: Path
@@ -34,11 +34,11 @@ class Signer(NamedTuple):
 
 
 class Verifier(NamedTuple):
-    """Whom a signature must be of: a public key, or a root of certificates.
+    """The identity that a signature must have: a public key, or a trusted root certificate.
 
     Attributes:
-        key: of the sender, PEM.
-        roots: certificates that are trusted; given in place of the key.
+        key: the sender's public key, PEM.
+        roots: the trusted root certificates; used where there is no key.
     """
 
     key: Path | None = None
@@ -46,22 +46,22 @@ class Verifier(NamedTuple):
 
 
 def sign(path: Path, signer: Signer, out: Path) -> None:
-    """Write the signature over a package's manifest to ``out``.
+    """Sign a packed bundle's manifest, and write the signature to ``out``.
 
     Raises:
-        FileNotFoundError: no such package, key or certificate.
-        ValueError: a package that is not whole, a key that cannot be read.
+        FileNotFoundError: no such archive, key or certificate.
+        ValueError: the archive does not match its manifest, or the key cannot be read.
     """
     archive = open_archive(path)
-    if wrong := compare(archive, read_manifest(archive)):
-        raise ValueError(f"{path}: {wrong[0]}; pack it anew")
+    if refusals := compare_files(archive, read_manifest(archive)):
+        raise ValueError(f"{path}: {refusals[0]}; pack it again")
     for file in (signer.key, signer.certificate, *signer.chain):
         if file is not None and not file.is_file():
             raise FileNotFoundError(f"{file}: no such file; expected a key or certificate in PEM")
     config = signing.Config().set_hashing_config(_hash_all())
     try:
         if signer.certificate is None:
-            # its annotation says text, its PEM reader takes bytes
+            # the library's annotation is str, but its PEM reader needs bytes
             password = signer.password.encode() if signer.password else None
             config.use_elliptic_key_signer(
                 private_key=signer.key,
@@ -71,36 +71,36 @@ def sign(path: Path, signer: Signer, out: Path) -> None:
             config.use_certificate_signer(
                 private_key=signer.key,
                 signing_certificate=signer.certificate,
-                certificate_chain=signer.chain or [signer.certificate],  # it refuses none
+                certificate_chain=signer.chain or [signer.certificate],  # it refuses an empty chain
             )
-        with _manifest_alone(archive) as folder:
+        with _manifest_folder(archive) as folder:
             config.sign(folder, out)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{signer.key}: cannot sign with it ({error})") from None
+        raise ValueError(f"{signer.key}: cannot sign with this key ({error})") from None
 
 
 def verify(
     path: Path, signature: Path, verifier: Verifier, limits: Limits | None = None
 ) -> list[RefusedError]:
-    """Say what is wrong with a signed package; nothing: it is as its sender signed it.
+    """Return the refusals of a signed bundle; empty: it is exactly what its sender signed.
 
     Args:
-        path: of the package.
-        signature: the file beside it.
-        verifier: whom it must be of.
-        limits: of the archive.
+        path: the archive.
+        signature: the signature file.
+        verifier: the identity that the signature must have.
+        limits: the largest archive that is accepted; None: the default.
 
     Raises:
-        FileNotFoundError: no such package or signature.
-        RefusedError: no package at all.
+        FileNotFoundError: no such archive or signature.
+        RefusedError: the file is not a packed bundle.
     """
     return verify_archive(open_archive(path, limits), signature, verifier)
 
 
 def verify_archive(archive: Archive, signature: Path, verifier: Verifier) -> list[RefusedError]:
-    """Say the same of a package that is open already; see :func:`verify`."""
+    """Return the refusals of :func:`verify` for an archive that is open already."""
     if not signature.is_file():
-        raise FileNotFoundError(f"{signature}: no such file; unet-school sign makes it")
+        raise FileNotFoundError(f"{signature}: no such file; unet-school sign writes it")
     manifest = read_manifest(archive)
     config = verifying.Config().set_hashing_config(_hash_all())
     try:
@@ -108,13 +108,13 @@ def verify_archive(archive: Archive, signature: Path, verifier: Verifier) -> lis
             config.use_elliptic_key_verifier(public_key=verifier.key)
         else:
             config.use_certificate_verifier(certificate_chain=verifier.roots)
-        with _manifest_alone(archive) as folder:
+        with _manifest_folder(archive) as folder:
             config.verify(folder, signature)
-    except Exception as error:  # the library has no kind of its own
-        whose = verifier.key or "these certificates"
-        why = f"not signed by {whose}, or signed and changed since ({error or 'no match'})"
-        return [RefusedError(signature.name, "the signature does not fit", why)]
-    return compare(archive, manifest)
+    except Exception as error:  # the library has no exception class of its own
+        signers = verifier.key or "these certificates"
+        reason = f"not signed by {signers}, or changed after signing ({error or 'no match'})"
+        return [RefusedError(signature.name, "the signature does not match", reason)]
+    return compare_files(archive, manifest)
 
 
 def _hash_all() -> hashing.Config:
@@ -122,7 +122,8 @@ def _hash_all() -> hashing.Config:
 
 
 @contextmanager
-def _manifest_alone(archive: Archive) -> Iterator[Path]:
+def _manifest_folder(archive: Archive) -> Iterator[Path]:
+    """Yield a temporary folder that holds the archive's manifest and nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / MANIFEST).write_bytes(archive.read(MANIFEST))
         yield Path(folder)

@@ -216,6 +216,8 @@ class Run:
             "run": self.workflow.run_id,
             "git_commit": git_commit(Path(self.workflow.config_root_path)),
             "torch": torch.__version__,
+            "folder": str(self.folder.absolute()),
+            "dataset_dir": str(Path(self.dataset_dir).absolute()),
             **self.tags,
             **({"mlflow.parentRunId": self.parent} if self.parent else {}),
         }

@@ -62,11 +62,11 @@ def find_training(client: MlflowClient, name: str, bundle: str) -> StoredTrainin
     run = trainings[0]
     if run.data.tags.get("bundle") != bundle:
         raise ValueError(f"{name}: a run of {run.data.tags.get('bundle')}, not of {bundle}")
-    params = run.data.params
-    folder = Path(params["output_dir"])
+    folder = Path(run.data.tags["folder"])
     if not (folder / MODEL).is_file():
         raise FileNotFoundError(f"{folder / MODEL}: no such file; the training {name} wrote it")
     with tempfile.TemporaryDirectory() as temporary:
         path = client.download_artifacts(run.info.run_id, EXECUTED, temporary)
         config = json.loads(Path(path).read_text("utf-8"))
-    return StoredTraining(str(run.info.run_name), config, folder, params["dataset_dir"])
+    cohort = run.data.tags["dataset_dir"]
+    return StoredTraining(str(run.info.run_name), config, folder, cohort)

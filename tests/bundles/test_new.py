@@ -23,7 +23,7 @@ DATA_SETS = {
 }
 
 
-def few(source, target, kinds, count=6):
+def copy_few(source, target, kinds, count=6):
     """Copy every tenth image with its mask."""
     names = [path.name for path in sorted((source / kinds[0]).glob("[!.]*"))][::10][:count]
     for kind, to in zip(kinds, ("images", "masks"), strict=True):
@@ -48,7 +48,7 @@ def made(request, real_data, tmp_path_factory):
     """A bundle from six real cases, not yet trained, and where they are."""
     kinds, more = DATA_SETS[request.param]
     root = tmp_path_factory.mktemp(request.param)
-    source = few(real_data / request.param, root / "source", kinds)
+    source = copy_few(real_data / request.param, root / "source", kinds)
     bundle = root / request.param
     assert new(bundle, source, *more) == 0
     return bundle, source
@@ -58,8 +58,8 @@ def test_it_trains_evaluates_explains_and_infers_without_an_edit(made):
     bundle, source = made
     run(bundle, "training")
     run(bundle, "evaluating", output_dir=str(bundle / "eval"))
-    found = json.loads((bundle / "eval" / "summary.json").read_text())
-    assert found["test"]["dice"]["n"] >= 1
+    summary = json.loads((bundle / "eval" / "summary.json").read_text())
+    assert summary["test"]["dice"]["n"] >= 1
     third = {
         "case_settings#occlusion#size": 1,
         "case_settings#side": 3,
@@ -181,10 +181,11 @@ def test_numbers_of_classes_are_named_or_counted(squares, tmp_path, capsys):
 def test_nothing_is_written_when_something_is_wrong(squares, tmp_path, capsys):
     Image.fromarray(np.zeros((64, 60), np.uint8)).save(squares / "masks" / "c3.png")
     assert new(tmp_path / "mine", squares) == 1
-    told = capsys.readouterr()
-    assert f"{squares}/masks/c3.png: size 64 x 60, its image 64 x 64" in told.out
-    assert told.err == (
-        "error: 1 errors in the images and masks, so no bundle was made; mend what is named above\n"
+    printed = capsys.readouterr()
+    assert f"{squares}/masks/c3.png: size 64 x 60, its image 64 x 64" in printed.out
+    assert printed.err == (
+        "error: 1 errors in the images and masks, so no bundle was made; "
+        "mend the files named above\n"
     )
     assert not (tmp_path / "mine").exists()
 
@@ -198,7 +199,7 @@ def test_one_image_under_two_names_is_refused(squares, tmp_path, capsys):
     assert not (tmp_path / "mine").exists()
 
 
-def marked(source, change):
+def change_masks(source, change):
     """Change every mask of a folder, given its number and its pixels."""
     for i, path in enumerate(sorted((source / "masks").iterdir())):
         Image.fromarray(change(i, np.asarray(Image.open(path)))).save(path)
@@ -214,29 +215,29 @@ def test_classes_of_0_128_and_255_are_not_smeared(squares, tmp_path):
         mask[20:24, 20:24] = 128
         return mask
 
-    marked(squares, change)
+    change_masks(squares, change)
     assert new(tmp_path / "mine", squares, "--names", "cup", "disc") == 0
     assert labels_of(tmp_path / "mine") == {"cup": 128, "disc": 255}
     assert cli.main(["data", "check", str(tmp_path / "mine" / "data")]) == 0
 
 
 def test_masks_of_1_and_of_255_in_one_folder_are_one_structure(squares, tmp_path):
-    marked(squares, lambda i, mask: mask // 255 if i % 2 else mask)
+    change_masks(squares, lambda i, mask: mask // 255 if i % 2 else mask)
     assert new(tmp_path / "mine", squares) == 0
     assert labels_of(tmp_path / "mine") == {"foreground": 1}
 
 
-def test_findings_name_the_files_where_they_are(squares, tmp_path):
-    marked(squares, lambda i, mask: mask * np.uint8(i > 0))
+def test_issues_name_the_files_where_they_are(squares, tmp_path):
+    change_masks(squares, lambda i, mask: mask * np.uint8(i > 0))
     assert new(tmp_path / "mine", squares) == 0
-    told = (tmp_path / "mine" / "data" / "check" / "findings.txt").read_text()
-    file = told.removeprefix("warning: ").partition(": ")[0]
-    assert told.endswith("an empty mask; keep it if nothing is there\n")
+    lines = (tmp_path / "mine" / "data" / "check" / "issues.txt").read_text()
+    file = lines.removeprefix("warning: ").partition(": ")[0]
+    assert lines.endswith("an empty mask; keep it if nothing is there\n")
     assert Path(file).is_file()
 
 
 def test_masks_of_another_number_are_a_class_and_can_be_trained(squares, tmp_path):
-    marked(squares, lambda i, mask: mask // 255 * np.uint8(2))
+    change_masks(squares, lambda i, mask: mask // 255 * np.uint8(2))
     assert new(tmp_path / "mine", squares, "--names", "liver") == 0
     assert labels_of(tmp_path / "mine") == {"liver": 2}
     run(tmp_path / "mine", "training")
@@ -256,7 +257,7 @@ def test_what_is_said_of_labels_must_fit(squares, tmp_path, capsys, more, messag
         mask[20:30, 20:30] = 2
         return mask
 
-    marked(squares, change)
+    change_masks(squares, change)
     assert new(tmp_path / "mine", squares, *more) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "mine").exists()
@@ -271,7 +272,7 @@ def test_small_classes_one_of_them_missing_in_an_image_train(squares, tmp_path):
     rng = np.random.default_rng(1)
     for path in sorted((squares / "images").iterdir()):
         Image.fromarray(rng.integers(0, 255, (400, 400)).astype(np.uint8)).save(path)
-    marked(squares, lambda i, mask: np.pad(change(i, mask), ((0, 336), (0, 336))))
+    change_masks(squares, lambda i, mask: np.pad(change(i, mask), ((0, 336), (0, 336))))
     assert new(tmp_path / "mine", squares) == 0
     config = (tmp_path / "mine" / "configs" / "train.yaml").read_text()
     assert "RandCropByPosNegLabeld" in config

@@ -30,7 +30,7 @@ def image(*sides, seed=0):
 def test_sampling_agrees_with_scipy(transform, alike, mode, order, sides):
     deform = transform(sigma=4).set_random_state(1)
     found = deform(image(*sides), mode)
-    places = deform.places(sides).double().numpy()
+    places = deform.positions(sides).double().numpy()
     expected = map_coordinates(image(*sides)[0].numpy(), places, order=order, mode="mirror")
     # a place that rounding puts on the other side of a pixel's edge is another pixel
     agree = np.isclose(found[0].numpy(), expected, atol=1e-4)
@@ -86,7 +86,7 @@ def test_displacements_on_the_grid_are_what_was_drawn():
     deform.randomize(2)
     sides = (65, 129)
     rows, columns = torch.meshgrid(*(torch.arange(s).float() for s in sides), indexing="ij")
-    displacement = deform.places(sides) - torch.stack([rows, columns])
+    displacement = deform.positions(sides) - torch.stack([rows, columns])
     torch.testing.assert_close(displacement[:, ::32, ::64], deform.coarse, atol=1e-3, rtol=0)
 
 
@@ -110,7 +110,7 @@ def test_between_grid_points_the_displacement_is_bicubic():
     )[0]
     identity = RandElasticGrid(sigma=0)
     identity.randomize(2)
-    displacement = deform.places((70, 50)) - identity.places((70, 50))
+    displacement = deform.positions((70, 50)) - identity.positions((70, 50))
     torch.testing.assert_close(displacement, expected, atol=1e-3, rtol=0)
 
 
@@ -122,7 +122,7 @@ def test_fewer_than_two_points_are_refused():
 def test_the_affine_takes_its_points_where_they_were_displaced():
     deform = RandThreePointAffine(sigma=5).set_random_state(0)
     deform.randomize(2)
-    places = deform.places((40, 80))
+    places = deform.positions((40, 80))
     points = torch.tensor([[10, 20], [30, 20], [10, 60]])
     for point, moved in zip(points, deform.displacement, strict=True):
         found = places[:, point[0], point[1]]
@@ -132,7 +132,7 @@ def test_the_affine_takes_its_points_where_they_were_displaced():
 def test_the_affine_keeps_straight_lines_straight():
     deform = RandThreePointAffine(sigma=5).set_random_state(1)
     deform.randomize(3)
-    places = deform.places((12, 10, 14))
+    places = deform.positions((12, 10, 14))
     for axis in (1, 2, 3):
         bent = places.diff(dim=axis).diff(dim=axis).abs().max()
         assert bent < 1e-3

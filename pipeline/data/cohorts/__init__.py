@@ -1,5 +1,5 @@
-"""The data sets of the papers, and any folder, each brought into a cohort of one layout.
+"""Readers of the papers' data sets, and of any folder; all cohorts have the same layout.
 
-One module for each data set; each has one function of its name, which lists the cases of an
-original folder and touches no pixel. :func:`pipeline.data.cohort.write_cohort` does the rest.
+One module per data set. Its function of the same name lists the cases of an original folder without
+reading pixels. :func:`pipeline.data.cohort.write_cohort` writes them.
 """

@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.pairs import images_in, pair_by_name, stem_of
+from pipeline.data.cohorts.pairs import list_images, pair_by_name, stem_of
 from pipeline.data.readers import NIFTI, suffix_of
 from pipeline.data.volumes import read_volume
 
-TOLERANCE = 1e-3
-"""Millimetres by which the affines of an image and its label may differ."""
+AFFINE_TOLERANCE_MM = 1e-3
+"""Largest difference between the affines of an image and its label."""
 
 
 def decathlon(source: Path) -> Cohort:
-    """List the labelled volumes; they are copied as they are.
+    """List the labelled volumes; the files are copied unchanged.
 
     Args:
-        source: the folder of the task.
+        source: folder of the task.
 
     Raises:
         FileNotFoundError: no image, or an image without its label.
-        ValueError: a label of another size or place than its image.
+        ValueError: a label of another size or position than its image.
     """
-    images = [path for path in images_in(source / "imagesTr") if suffix_of(path) in NIFTI]
+    images = [path for path in list_images(source / "imagesTr") if suffix_of(path) in NIFTI]
     if not images:
         raise FileNotFoundError(f"{source / 'imagesTr'}: no NIfTI volume in this folder")
     pairs = pair_by_name(images, source / "labelsTr")
@@ -50,9 +50,10 @@ def _convert(image_path: Path, label_path: Path) -> tuple[dict[str, Any], Column
         raise ValueError(
             f"{label_path}: {label.array.shape} voxels; expected {image.array.shape} as its image"
         )
-    if not np.allclose(image.affine, label.affine, atol=TOLERANCE):
+    if not np.allclose(image.affine, label.affine, atol=AFFINE_TOLERANCE_MM):
         raise ValueError(
-            f"{label_path}: lies elsewhere than {image_path}: their affines differ; resample it"
+            f"{label_path}: has another position than {image_path}: their affines "
+            "differ; resample it"
         )
     copies = {"image": image_path, "label": label_path}
     return {key: partial(shutil.copyfile, path) for key, path in copies.items()}, {}

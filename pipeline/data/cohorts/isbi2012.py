@@ -1,7 +1,7 @@
 """The ISBI 2012 challenge's membranes, from its TIFF stacks or a folder of single slices.
 
 ``train-volume.tif`` and ``train-labels.tif`` hold one slice a page, 512 x 512 uint8; elsewhere the
-slices are PNG files in ``image`` and ``label``. In the labels 255 is the inside of a cell and 0 a
+slices are PNG files in ``image`` and ``label``. In the labels, 255 is the inside of a cell and 0 a
 membrane. The slices are neighbours in one stack.
 """
 
@@ -29,7 +29,7 @@ def isbi2012(source: Path) -> Cohort:
         source: folder with the challenge's two training stacks, or with ``image`` and ``label``.
 
     Raises:
-        FileNotFoundError: no such folder, or a stack or the slices are not in it.
+        FileNotFoundError: no such folder, or neither stacks nor slices in it.
         ValueError: a stack is corrupt, or images and labels differ in number.
     """
     if not source.is_dir():
@@ -40,7 +40,7 @@ def isbi2012(source: Path) -> Cohort:
             read_page(*page)  # a truncated stack has lost pages
         raise ValueError(
             f"{labels[0][0] if labels else source}: {len(labels)} labels for {len(images)} images; "
-            "expected one for each"
+            "expected one label for each image"
         )
     pairs = zip(images, labels, strict=True)
     return Cohort("isbi2012", [_case(i, *pair) for i, pair in enumerate(pairs)])
@@ -62,7 +62,7 @@ def _folders(source: Path) -> list[list[Page]]:
 
 
 def _number(path: Path) -> tuple[int, str]:
-    """Slice 10 comes after slice 9."""
+    """Return the last number in the name, so that slice 10 comes after slice 9."""
     digits = re.findall(r"\d+", path.stem)
     return int(digits[-1]) if digits else -1, path.name
 
@@ -76,7 +76,7 @@ def _case(i: int, image: Page, label: Page) -> SourceCase:
 
 
 def _convert(image: Page, label: Page) -> tuple[dict[str, Any], Columns]:
-    pixels, mask = _checked(image, GreyImage()), _checked(label, BinaryMask())
+    pixels, mask = _read_checked(image, GreyImage()), _read_checked(label, BinaryMask())
     if pixels.shape != mask.shape:
         raise ValueError(
             f"{label[0]}: a label of {mask.shape[0]} x {mask.shape[1]} pixels; expected "
@@ -85,7 +85,7 @@ def _convert(image: Page, label: Page) -> tuple[dict[str, Any], Columns]:
     return {"image": pixels, "label": mask}, {}
 
 
-def _checked(page: Page, check: Callable[[np.ndarray], object]) -> np.ndarray:
+def _read_checked(page: Page, check: Callable[[np.ndarray], object]) -> np.ndarray:
     pixels = read_page(*page)
     try:
         check(pixels[None])

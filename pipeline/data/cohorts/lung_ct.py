@@ -1,10 +1,10 @@
-"""Lungs in CT slices: ``images`` and ``masks`` of equal names, TIFF or NIfTI.
+"""Lungs in CT slices: ``images`` and ``masks`` with the same names, TIFF or NIfTI.
 
-Also the names of the published set, ``2d_images`` with ``2d_masks``, and ``3d_images`` whose
-``IMG_0001.nii.gz`` belongs to ``MASK_0001.nii.gz``. The patient is what stands before ``_Z_`` in
-a slice's name, or the volume. A volume and its mask are turned to DICOM's axes, each by its own
-affine. CT values become 8 bits by a lung window, 1500 wide around -600
-(ours: the paper names none); images of 8 bits stay as they are.
+The folders of the published set are read too: ``2d_images`` with ``2d_masks``, and ``3d_images``,
+where ``IMG_0001.nii.gz`` belongs to ``MASK_0001.nii.gz``. The patient is the part of a slice's name
+before ``_Z_``, or the volume. A volume and its mask are turned to DICOM's axes, each by its own
+affine. CT values become 8 bits by a lung window of width 1500 and level -600 (chosen here: the
+paper names none); images of 8 bits stay unchanged.
 """
 
 from functools import lru_cache, partial
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.pairs import Pair, images_in, pair_by_name, stem_of
-from pipeline.data.cohorts.pixels import fitted, fitted_mask, to_8_bits
+from pipeline.data.cohorts.pairs import Pair, list_images, pair_by_name, stem_of
+from pipeline.data.cohorts.pixels import resize, resize_mask, to_8_bits
 from pipeline.data.readers import NIFTI, read_page, suffix_of
-from pipeline.data.volumes import in_dicom_axes, read_volume
+from pipeline.data.volumes import read_volume, to_dicom_axes
 
-WIDTH, LEVEL = 1500, -600
-SIDE = 256
+WINDOW_WIDTH_HU, WINDOW_LEVEL_HU = 1500, -600
+SIDE_PX = 256
 LAYOUTS = (("images", "masks"), ("2d_images", "2d_masks"), ("3d_images", "3d_masks"))
 
 
@@ -29,7 +29,7 @@ def lung_ct(source: Path) -> Cohort:
     """List the slices.
 
     Args:
-        source: the folder of the set.
+        source: folder of the data set.
 
     Raises:
         FileNotFoundError: no folder of images, or an image without its mask.
@@ -44,14 +44,16 @@ def _pairs(source: Path) -> list[Pair]:
     for images, masks in LAYOUTS:
         if not (source / images).is_dir():
             continue
-        found = images_in(source / images)
-        numbered = [path for path in found if path.name.startswith("IMG_")]
+        paths = list_images(source / images)
+        numbered = [path for path in paths if path.name.startswith("IMG_")]
         if numbered:
             folder = source / masks if (source / masks).is_dir() else source / images
             return [(path, _numbered_mask(path, folder)) for path in numbered]
-        return pair_by_name(found, source / masks)
+        return pair_by_name(paths, source / masks)
     expected = " or ".join(images for images, _ in LAYOUTS)
-    raise FileNotFoundError(f"{source}: no folder {expected}; give --source the set's folder")
+    raise FileNotFoundError(
+        f"{source}: no folder {expected}; give --source the folder of the data set"
+    )
 
 
 def _numbered_mask(image: Path, folder: Path) -> Path:
@@ -74,7 +76,7 @@ def _cases(image: Path, mask: Path) -> list[SourceCase]:
 
 @lru_cache(maxsize=4)  # the slices of a volume are converted one after the other
 def _volume(path: Path) -> NDArray[Any]:
-    return in_dicom_axes(read_volume(path))
+    return to_dicom_axes(read_volume(path))
 
 
 def _convert_plane(image: Path, mask: Path, z: int) -> tuple[dict[str, Any], Columns]:
@@ -98,8 +100,10 @@ def _arrays(
         raise ValueError(
             f"{path}: a mask with {len(values)} values; expected 0 and 1, or 0 and 255"
         )
-    eight = pixels if pixels.dtype == np.uint8 else to_8_bits(pixels, WIDTH, LEVEL)
-    return {"image": fitted(eight, SIDE), "label": fitted_mask(label > 0, SIDE)}, {}
+    grey = (
+        pixels if pixels.dtype == np.uint8 else to_8_bits(pixels, WINDOW_WIDTH_HU, WINDOW_LEVEL_HU)
+    )
+    return {"image": resize(grey, SIDE_PX), "label": resize_mask(label > 0, SIDE_PX)}, {}
 
 
 def _case(name: str, sources: tuple[Path, ...], patient: str, convert: Any) -> SourceCase:

@@ -1,8 +1,8 @@
 """The nuclei of the 2018 Data Science Bowl, from images and instance labels.
 
-Two layouts: ``images/NAME.png`` with ``labels/NAME.png``, uint16 with a number for each nucleus;
-and the original ``NAME/images/NAME.png`` with one mask for each nucleus in ``NAME/masks``. Grey
-fluorescence images, stored as RGB, and coloured tissue stand side by side.
+Two layouts are read: ``images/NAME.png`` with ``labels/NAME.png``, uint16 with a number for each
+nucleus; and the original ``NAME/images/NAME.png`` with one mask for each nucleus in
+``NAME/masks``. The set mixes grey fluorescence images, stored as RGB, and colour images of tissue.
 """
 
 from functools import partial
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.pixels import coloured
+from pipeline.data.cohorts.pixels import to_rgb
 from pipeline.data.readers import read_page
 
 
 def nuclei(source: Path) -> Cohort:
     """List images, instance labels and masks.
 
-    Each case has the column ``stain``: ``fluorescence`` for grey images, ``tissue`` for coloured
-    ones.
+    Each case has the column ``stain``: ``fluorescence`` for grey images, ``tissue`` for colour
+    images.
 
     Args:
         source: folder with ``images`` and ``labels``, or with a folder for each image.
@@ -36,7 +36,8 @@ def nuclei(source: Path) -> Cohort:
         labels = [sorted((path.parents[1] / "masks").glob("*.png")) for path in images]
     if not images:
         raise FileNotFoundError(
-            f"{source}: no PNG image in images/ or */images/; give --source the data set's folder"
+            f"{source}: no PNG image in images/ or */images/; give --source the "
+            "folder of the data set"
         )
     return Cohort("nuclei", [_case(*pair) for pair in zip(images, labels, strict=True)])
 
@@ -58,7 +59,7 @@ def _convert(image_path: Path, labels: list[Path]) -> tuple[dict[str, Any], Colu
     image = read_page(image_path)
     instances = _instances(labels, image.shape[:2], image_path.name)
     try:
-        pixels = coloured(image)
+        pixels = to_rgb(image)
     except ValueError as error:
         raise ValueError(f"{image_path}: {error}") from None
     arrays = {
@@ -71,8 +72,8 @@ def _convert(image_path: Path, labels: list[Path]) -> tuple[dict[str, Any], Colu
 
 
 def _instances(labels: list[Path], size: tuple[int, ...], image: str) -> np.ndarray:
-    """Number the nuclei; of masks that overlap the later one has the pixel."""
-    pages = [_of_size(path, size, image) for path in labels]
+    """Number the nuclei; where masks overlap, the later one gets the pixel."""
+    pages = [_read_of_size(path, size, image) for path in labels]
     if len(pages) == 1 and labels[0].parent.name == "labels":
         return pages[0].astype(np.uint16)
     instances = np.zeros(size, np.uint16)
@@ -81,7 +82,7 @@ def _instances(labels: list[Path], size: tuple[int, ...], image: str) -> np.ndar
     return instances
 
 
-def _of_size(path: Path, size: tuple[int, ...], image: str) -> np.ndarray:
+def _read_of_size(path: Path, size: tuple[int, ...], image: str) -> np.ndarray:
     page = read_page(path)
     if page.ndim == 3 and path.parent.name == "masks":
         page = page[..., 0]

@@ -6,7 +6,7 @@ from pipeline.data.readers import SUFFIXES, suffix_of
 from pipeline.data.volumes import VOLUMES
 
 Pair = tuple[Path, Path]
-KNOWN = {*SUFFIXES, *VOLUMES}
+IMAGE_SUFFIXES = {*SUFFIXES, *VOLUMES}
 
 
 def stem_of(path: Path) -> str:
@@ -19,7 +19,7 @@ def stem_of(path: Path) -> str:
     return path.name[: -len(suffix_of(path))] if suffix_of(path) else path.name
 
 
-def images_in(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """List the images and DICOM folders directly in a folder, sorted.
 
     Raises:
@@ -27,12 +27,12 @@ def images_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give the folder of the images")
-    found = [p for p in folder.iterdir() if not p.name.startswith(".")]
-    images = [p for p in found if p.is_dir() or suffix_of(p) in KNOWN]
+    visible = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    images = [p for p in visible if p.is_dir() or suffix_of(p) in IMAGE_SUFFIXES]
     if not images:
         raise FileNotFoundError(
-            f"{folder}: no image in this folder; expected {' '.join(sorted(KNOWN))}, or a folder "
-            "for each DICOM series"
+            f"{folder}: no image in this folder; expected {' '.join(sorted(IMAGE_SUFFIXES))}, or "
+            "a folder for each DICOM series"
         )
     return sorted(images)
 
@@ -41,9 +41,9 @@ def pair_by_name(images: list[Path], masks: Path, pattern: str = "{name}") -> li
     """Find the mask of each image.
 
     Args:
-        images: the files.
-        masks: the folder of the masks.
-        pattern: of a mask's name without suffix, ``{name}`` for the image's.
+        images: files of the images.
+        masks: folder of the masks.
+        pattern: name of a mask without suffix, with ``{name}`` for the name of its image.
 
     Raises:
         FileNotFoundError: no such folder, or an image without a mask.
@@ -62,15 +62,15 @@ def pair_by_name(images: list[Path], masks: Path, pattern: str = "{name}") -> li
         raise FileNotFoundError(f"{masks}: no such folder; give the folder of the masks")
     by_stem: dict[str, list[Path]] = {}
     for path in sorted(masks.iterdir()):
-        if path.is_dir() or suffix_of(path) in KNOWN:
+        if path.is_dir() or suffix_of(path) in IMAGE_SUFFIXES:
             by_stem.setdefault(stem_of(path), []).append(path)
     pairs = []
     for image in images:
         wanted = pattern.replace("{name}", stem_of(image))
         if wanted not in by_stem:
             raise FileNotFoundError(
-                f"{image}: no mask {wanted}.* in {masks}; add it, remove the image, or name the "
-                "masks' pattern, as in {name}_mask"
+                f"{image}: no mask {wanted}.* in {masks}; add it, remove the image, or give "
+                "the pattern of the masks' names, as {name}_mask"
             )
         mask, *others = by_stem[wanted]
         if others:

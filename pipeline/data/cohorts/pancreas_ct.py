@@ -1,9 +1,9 @@
 """NIH Pancreas-CT as two-dimensional slices that show the pancreas.
 
-Two layouts: the original, a folder ``PANCREAS_0001`` for each patient with one DICOM series below
-it, and ``label0001.nii.gz`` anywhere below the source; and slices that are cut already,
-``images/PANCREAS_0001-1110.jpg`` with ``masks`` of the same names. The window of 400 around 40
-is ours: the paper names a soft-tissue window without numbers.
+Two layouts are read. The original: a folder ``PANCREAS_0001`` for each patient with one DICOM
+series below it, and ``label0001.nii.gz`` anywhere below the source. Slices:
+``images/PANCREAS_0001-1110.jpg`` with ``masks`` of the same names. The window of width 400 and
+level 40 was chosen here: the paper names a soft-tissue window without numbers.
 """
 
 from functools import lru_cache, partial
@@ -16,20 +16,20 @@ from nibabel.orientations import io_orientation, ornt_transform
 from numpy.typing import NDArray
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.pixels import central, grey, to_8_bits
+from pipeline.data.cohorts.pixels import crop_centre, to_8_bits, to_grey
 from pipeline.data.dicom import Series, open_series, read_plane
 from pipeline.data.readers import read_page
 from pipeline.data.volumes import Volume, read_volume
 
-WIDTH, LEVEL = 400, 40
-SIDE = 256
+WINDOW_WIDTH_HU, WINDOW_LEVEL_HU = 400, 40
+SIDE_PX = 256
 
 
 def pancreas_ct(source: Path) -> Cohort:
     """List the slices with pancreas, by patient.
 
     Args:
-        source: the folder of the set, in either layout.
+        source: folder of the data set, in either layout.
 
     Raises:
         FileNotFoundError: no image, or one without its label.
@@ -37,26 +37,26 @@ def pancreas_ct(source: Path) -> Cohort:
     """
     slices = sorted((source / "images").glob("PANCREAS_*-[0-9]*.jpg"))
     if slices:
-        return Cohort("pancreas_ct", [_of_slice(path) for path in slices], "patient")
+        return Cohort("pancreas_ct", [_slice_case(path) for path in slices], "patient")
     folders = sorted(path for path in source.rglob("PANCREAS_[0-9]*") if path.is_dir())
     if not folders:
         raise FileNotFoundError(
             f"{source}: neither images/PANCREAS_*.jpg nor a folder PANCREAS_0001; give --source "
-            "the set's folder"
+            "the folder of the data set"
         )
     labels = {path.name[5:9]: path for path in source.rglob("label*.nii*")}
-    cases = [case for folder in folders for case in _of_series(folder, labels)]
+    cases = [case for folder in folders for case in _series_cases(folder, labels)]
     return Cohort("pancreas_ct", cases, "patient")
 
 
-def aligned(label: Volume, series: Series) -> NDArray[Any]:
-    """Turn a label's array to lie as its series does, by the signs of the two affines.
+def align(label: Volume, series: Series) -> NDArray[Any]:
+    """Turn a label's array to the orientation of its series, by the signs of the two affines.
 
-    The set's labels are stored with another direction of y than its series, which their affines
-    say; their origins differ and are not used.
+    The labels are stored with another direction of y than the series, as their affines show. Their
+    origins differ and are not used.
 
     Raises:
-        ValueError: another size once turned.
+        ValueError: the turned label has another size than the series.
     """
     turn = ornt_transform(io_orientation(label.affine), io_orientation(series.affine))
     turned: NDArray[Any] = nib.apply_orientation(label.array, turn)
@@ -65,7 +65,7 @@ def aligned(label: Volume, series: Series) -> NDArray[Any]:
     return turned
 
 
-def _of_slice(image: Path) -> SourceCase:
+def _slice_case(image: Path) -> SourceCase:
     mask = image.parents[1] / "masks" / image.name
     if not mask.is_file():
         raise FileNotFoundError(f"{mask}: no mask for {image.name}; add it or remove the image")
@@ -75,12 +75,12 @@ def _of_slice(image: Path) -> SourceCase:
 
 
 def _convert_slice(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:
-    # a JPEG mask is smeared around its edges
-    pixels, label = grey(read_page(image)), grey(read_page(mask)) > 127
+    # JPEG smears a mask around its edges
+    pixels, label = to_grey(read_page(image)), to_grey(read_page(mask)) > 127
     return _arrays(pixels, label, mask)
 
 
-def _of_series(folder: Path, labels: dict[str, Path]) -> list[SourceCase]:
+def _series_cases(folder: Path, labels: dict[str, Path]) -> list[SourceCase]:
     path = labels.get(folder.name[-4:])
     if path is None:
         raise FileNotFoundError(f"{folder}: no label{folder.name[-4:]}.nii.gz below the source")
@@ -105,14 +105,14 @@ def _of_series(folder: Path, labels: dict[str, Path]) -> list[SourceCase]:
 def _mask(path: Path, dicom: Path) -> NDArray[np.bool_]:
     label, series = read_volume(path), open_series(dicom)
     try:
-        return aligned(label, series) > 0
+        return align(label, series) > 0
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def _convert_plane(plane: Path, label: Path, dicom: Path, z: int) -> tuple[dict[str, Any], Columns]:
     mask = _mask(label, dicom)[..., z].T
-    return _arrays(to_8_bits(read_plane(plane), WIDTH, LEVEL), mask, label)
+    return _arrays(to_8_bits(read_plane(plane), WINDOW_WIDTH_HU, WINDOW_LEVEL_HU), mask, label)
 
 
 def _arrays(
@@ -121,10 +121,10 @@ def _arrays(
     if pixels.shape != mask.shape:
         raise ValueError(f"{path}: {mask.shape} pixels; expected {pixels.shape} as its image has")
     try:
-        arrays = {"image": central(pixels, SIDE), "label": np.uint8(255) * central(mask, SIDE)}
+        image, label = crop_centre(pixels, SIDE_PX), crop_centre(mask, SIDE_PX)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return arrays, {}
+    return {"image": image, "label": np.uint8(255) * label}, {}
 
 
 def _case(

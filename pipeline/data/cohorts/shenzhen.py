@@ -13,40 +13,46 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.pixels import fitted, fitted_mask, grey
+from pipeline.data.cohorts.pixels import resize, resize_mask, to_grey
 from pipeline.data.cohorts.tables import read_table
 from pipeline.data.readers import read_page
 
 TABLE = "clinical_readings.csv"
 AGE = re.compile(r"(\d+)(?:\.\d+)?\s*(y|m|w|d|$)", re.IGNORECASE)
 COLUMNS = {"sex": "sex", "age": "age", "findings": "finding"}
-"""Of the table, and what they are called here."""
-YEARS = {"": 1, "y": 1, "m": 12, "w": 52, "d": 365}
-"""How many of each unit make a year."""
+"""Columns of the table, and the group columns that they become."""
+UNITS_PER_YEAR = {"": 1, "y": 1, "m": 12, "w": 52, "d": 365}
+"""Number of years, months, weeks and days in a year."""
 SEXES = {"male": "male", "m": "male", "female": "female", "f": "female"}
-FINDINGS = {"0": "normal", "1": "abnormal", "0.0": "normal", "1.0": "abnormal"}
+DIAGNOSES = {"0": "normal", "1": "abnormal", "0.0": "normal", "1.0": "abnormal"}
 
 
 class Reading(NamedTuple):
-    """What the cohort keeps of a clinical reading; ``None`` is missing.
+    """The part of a clinical reading that the cohort keeps; ``None`` is missing.
 
     Attributes:
         sex: ``male`` or ``female``.
-        age: whole years.
-        finding: ``normal`` or ``abnormal``; the text of the reading is left out.
+        age: age in whole years.
+        diagnosis: ``normal`` or ``abnormal``; the text of the reading is left out. In the cohort
+            it is the group column ``finding``.
     """
 
     sex: str | None
     age: int | None
-    finding: str | None
+    diagnosis: str | None
+
+    @property
+    def columns(self) -> Columns:
+        """Group columns of the cohort."""
+        return {"sex": self.sex, "age": self.age, "finding": self.diagnosis}
 
 
 def shenzhen(source: Path, size: int = 512) -> Cohort:
-    """List the images that have a mask; sex, age and finding stand beside each.
+    """List the images that have a mask, with sex, age and finding as group columns.
 
     Args:
-        source: the folder of the set.
-        size: side of the square images that are written.
+        source: folder of the data set.
+        size: side of the square images that are written, in pixels.
 
     Raises:
         FileNotFoundError: no image, or no readings.
@@ -56,16 +62,19 @@ def shenzhen(source: Path, size: int = 512) -> Cohort:
     images = sorted((source / "CXR_png").glob("*.png"))
     if not images:
         raise FileNotFoundError(
-            f"{source / 'CXR_png'}: no PNG image; give --source the set's folder"
+            f"{source / 'CXR_png'}: no PNG image; give --source the folder of the data set"
         )
-    readings, absent = _readings(source)
-    cases, remarks = [], [f"{TABLE}: no column '{name}'; no groups by it" for name in absent]
-    told = [name for column, name in COLUMNS.items() if column not in absent]
+    readings, absent = _read_readings(source)
+    cases, remarks = (
+        [],
+        [f"{TABLE}: no column '{name}'; there are no groups by it" for name in absent],
+    )
+    present = [name for column, name in COLUMNS.items() if column not in absent]
     for path in images:
         mask = source / "mask" / f"{path.stem}_mask.png"
         if mask.is_file():
             reading = readings.get(path.stem, Reading(None, None, None))
-            missing = [name for name in told if getattr(reading, name) is None]
+            missing = [name for name in present if reading.columns[name] is None]
             if missing:
                 remarks.append(f"{path.name}: no readable {' and '.join(missing)}")
             cases.append(_case(path, mask, reading, size))
@@ -75,30 +84,32 @@ def shenzhen(source: Path, size: int = 512) -> Cohort:
     return Cohort("shenzhen", cases, "patient", ("sex", "finding"), tuple(remarks))
 
 
-def parse(sex: str, age: str, finding: str) -> Reading:
-    """Read the fields of a reading; what cannot be read is missing.
+def parse(sex: str, age: str, diagnosis: str) -> Reading:
+    """Parse the fields of a reading; a field that cannot be parsed is None.
 
     Example:
         >>> parse("Female ", "45yrs", "normal")
-        Reading(sex='female', age=45, finding='normal')
+        Reading(sex='female', age=45, diagnosis='normal')
         >>> parse("male", "?", "bilateral PTB")
-        Reading(sex='male', age=None, finding='abnormal')
+        Reading(sex='male', age=None, diagnosis='abnormal')
         >>> parse("1", "8 months", "")
-        Reading(sex=None, age=0, finding=None)
+        Reading(sex=None, age=0, diagnosis=None)
     """
-    found = AGE.match(age.strip())
-    years = int(found[1]) // YEARS[found[2].lower()] if found else None
-    return Reading(SEXES.get(sex.strip().lower()), years, _finding(finding.strip().lower()))
+    match = AGE.match(age.strip())
+    years = int(match[1]) // UNITS_PER_YEAR[match[2].lower()] if match else None
+    return Reading(
+        SEXES.get(sex.strip().lower()), years, _parse_diagnosis(diagnosis.strip().lower())
+    )
 
 
-def _finding(text: str) -> str | None:
+def _parse_diagnosis(text: str) -> str | None:
     if text in ("", "?", "na", "nan", "unknown"):
         return None
-    return FINDINGS.get(text) or ("normal" if text.startswith("normal") else "abnormal")
+    return DIAGNOSES.get(text) or ("normal" if text.startswith("normal") else "abnormal")
 
 
-def _readings(source: Path) -> tuple[dict[str, Reading], list[str]]:
-    """The readings by image, and the columns that the table lacks."""
+def _read_readings(source: Path) -> tuple[dict[str, Reading], list[str]]:
+    """Return the reading of each image, and the columns that the table does not have."""
     table, texts = source / TABLE, source / "ClinicalReadings"
     if table.is_file():
         rows = read_table(table, ["study_id"])
@@ -108,12 +119,12 @@ def _readings(source: Path) -> tuple[dict[str, Reading], list[str]]:
             for row in rows
         }, absent
     if texts.is_dir():
-        return {path.stem: _from_text(path) for path in sorted(texts.glob("*.txt"))}, []
+        return {path.stem: _read_text(path) for path in sorted(texts.glob("*.txt"))}, []
     raise FileNotFoundError(f"{source}: neither {table.name} nor {texts.name}; add one of them")
 
 
-def _from_text(path: Path) -> Reading:
-    """The first line holds sex and age, what follows the finding."""
+def _read_text(path: Path) -> Reading:
+    """Parse sex and age from the first line, and the finding from the following lines."""
     lines = path.read_text("utf-8", errors="replace").splitlines() or [""]
     sex, _, age = lines[0].replace(",", " ").strip().partition(" ")
     return parse(sex, age, " ".join(lines[1:]))
@@ -122,12 +133,12 @@ def _from_text(path: Path) -> Reading:
 def _case(image: Path, mask: Path, reading: Reading, size: int) -> SourceCase:
     name = image.stem
     files = {"image": f"images/{name}.png", "label": f"labels/{name}.png"}
-    columns = {"patient": name, **reading._asdict()}
+    columns = {"patient": name, **reading.columns}
     return SourceCase(name, (image, mask), files, columns, partial(_convert, image, mask, size))
 
 
 def _convert(image: Path, mask: Path, size: int) -> tuple[dict[str, Any], Columns]:
-    pixels, label = grey(read_page(image)), grey(read_page(mask))
+    pixels, label = to_grey(read_page(image)), to_grey(read_page(mask))
     if pixels.shape != label.shape:
         raise ValueError(
             f"{mask}: {label.shape[0]} x {label.shape[1]} pixels; expected {pixels.shape[0]} x "
@@ -136,4 +147,4 @@ def _convert(image: Path, mask: Path, size: int) -> tuple[dict[str, Any], Column
     values = set(np.unique(label).tolist())
     if not values <= {0, 1} and not values <= {0, 255}:
         raise ValueError(f"{mask}: a mask with {len(values)} values; expected 0 and 255")
-    return {"image": fitted(pixels, size), "label": fitted_mask(label > 0, size)}, {}
+    return {"image": resize(pixels, size), "label": resize_mask(label > 0, size)}, {}

@@ -1,4 +1,4 @@
-"""Every defect that a check knows, made in a good cohort of eight images."""
+"""Each issue that a check can find, put into a good cohort of eight images."""
 
 import json
 import shutil
@@ -43,8 +43,8 @@ def check(folder, *arguments):
     return cli.main(["data", "check", str(folder), *arguments])
 
 
-def found(folder):
-    return json.loads((folder / "check" / "fingerprint.json").read_text())["findings"]
+def issues_of(folder):
+    return json.loads((folder / "check" / "fingerprint.json").read_text())["issues"]
 
 
 def edit(folder, change):
@@ -56,9 +56,9 @@ def edit(folder, change):
 
 
 def rehash(folder):
-    """Let the datalist know the files as they are now."""
+    """Write the present hashes of the files into the datalist."""
 
-    def anew(content):
+    def update(content):
         for split in SPLITS:
             for entry in content[split]:
                 for key in ("image", "label"):
@@ -68,21 +68,20 @@ def rehash(folder):
                     else:
                         entry.pop(f"{key}_sha256", None)
 
-    edit(folder, anew)
+    edit(folder, update)
 
 
 def test_a_good_cohort(cohort, capsys):
     assert check(cohort) == 0
-    told = capsys.readouterr().out
-    assert "nothing wrong was found" in told
-    facts = json.loads((cohort / "check" / "fingerprint.json").read_text())
-    assert facts["cases"] == 8
-    assert facts["splits"] == {"training": 4, "validation": 2, "test": 2}
-    assert facts["sizes"] == {"40 x 40": 8}
-    assert facts["mask_values"] == [0, 255]
-    assert facts["groups"]["sex"] == {"f": 4, "m": 4}
+    assert "no issues" in capsys.readouterr().out
+    summary = json.loads((cohort / "check" / "fingerprint.json").read_text())
+    assert summary["cases"] == 8
+    assert summary["splits"] == {"training": 4, "validation": 2, "test": 2}
+    assert summary["sizes"] == {"40 x 40": 8}
+    assert summary["mask_values"] == [0, 255]
+    assert summary["groups"]["sex"] == {"f": 4, "m": 4}
     shares = [float(disc(i).mean()) for i in range(8)]
-    assert facts["foreground"] == pytest.approx(
+    assert summary["foreground"] == pytest.approx(
         [min(shares), np.median(shares), max(shares)], abs=1e-4
     )
     sheet = np.asarray(Image.open(cohort / "check" / "contact_sheet.png"))
@@ -315,18 +314,18 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_defect_is_named_with_its_remedy(name, cohort, capsys):
+def test_an_issue_is_named_with_its_remedy(name, cohort, capsys):
     change, line = BROKEN[name]
     change(cohort)
     if name != "a changed file":
         rehash(cohort)
     code = check(cohort)
-    told = capsys.readouterr()
-    assert line.format(cohort) in told.out
-    level = next(x for x in told.out.splitlines() if line.format(cohort) in x).split(":")[0]
+    printed = capsys.readouterr().out
+    assert line.format(cohort) in printed
+    level = next(x for x in printed.splitlines() if line.format(cohort) in x).split(":")[0]
     assert code == (1 if level == "error" else 0)
-    for finding in found(cohort):
-        assert finding["remedy"]
+    for issue in issues_of(cohort):
+        assert issue["remedy"]
 
 
 def test_the_worst_come_first(cohort, capsys):
@@ -334,7 +333,7 @@ def test_the_worst_come_first(cohort, capsys):
     copy("c0", "c6")(cohort)
     rehash(cohort)
     check(cohort)
-    levels = [finding["level"] for finding in found(cohort)]
+    levels = [issue["level"] for issue in issues_of(cohort)]
     assert levels == sorted(levels)
     assert levels[0] == "error"
 
@@ -361,8 +360,8 @@ def test_numbers_of_instances_are_no_smeared_mask(cohort, capsys):
     rehash(cohort)
     before = (cohort / "labels" / "c1.png").read_bytes()
     assert check(cohort, "--mend") == 1
-    assert "0 files mended" in (told := capsys.readouterr().out)
-    assert "is this a mask, or are these instances?" in told
+    assert "0 files mended" in (printed := capsys.readouterr().out)
+    assert "is this a mask, or are these instances?" in printed
     assert (cohort / "labels" / "c1.png").read_bytes() == before
 
 
@@ -409,11 +408,11 @@ def test_instances_are_counted(cohort):
     Image.fromarray(label).save(cohort / "instances" / "c0.png")
     edit(cohort, lambda c: c["training"][0].update(instances="instances/c0.png"))
     check(cohort)
-    facts = json.loads((cohort / "check" / "fingerprint.json").read_text())
-    assert (facts["instances"], facts["touching_instances"]) == (3, 2)
+    summary = json.loads((cohort / "check" / "fingerprint.json").read_text())
+    assert (summary["instances"], summary["touching_instances"]) == (3, 2)
 
 
-def test_real_x_rays_and_volumes_are_clean(real_data, tmp_path, capsys):
+def test_real_volumes_have_no_errors(real_data, tmp_path, capsys):
     source = tmp_path / "task"
     for kind in ("imagesTr", "labelsTr"):
         (source / kind).mkdir(parents=True)
@@ -423,8 +422,8 @@ def test_real_x_rays_and_volumes_are_clean(real_data, tmp_path, capsys):
     arguments = ["--source", str(source), "--out", str(out)]
     assert cli.main(["data", "prepare", "decathlon", *arguments]) == 0
     assert check(out) == 0
-    facts = json.loads((out / "check" / "fingerprint.json").read_text())
-    assert facts["dimensions"] == {"3": 6}
-    assert facts["mask_values"] == [0, 1, 2]
-    assert [x[0] for x in facts["spacing_mm"]] == [1, 1, 1]
-    assert set(SPLITS) == set(facts["splits"])
+    summary = json.loads((out / "check" / "fingerprint.json").read_text())
+    assert summary["dimensions"] == {"3": 6}
+    assert summary["mask_values"] == [0, 1, 2]
+    assert [x[0] for x in summary["spacing_mm"]] == [1, 1, 1]
+    assert set(SPLITS) == set(summary["splits"])

@@ -70,7 +70,7 @@ def test_folds_test_each_case_once(cohort, capsys):
     for fold in range(4):
         folder = cohort / "folds" / str(fold)
         entries = {split: read_datalist(folder).entries(split) for split in SPLITS}
-        patients = [{e["patient"] for e in each} for each in entries.values()]
+        patients = [{e["patient"] for e in members} for members in entries.values()]
         assert sum(map(len, patients)) == len(set.union(*patients)) == 12
         tested += [e["patient"] for e in entries["test"]]
     assert Counter(tested) == dict.fromkeys(set(tested), 2)
@@ -89,7 +89,7 @@ def test_folds_test_each_case_once(cohort, capsys):
         (["--by", "site"], "found 2 groups"),
     ],
 )
-def test_mistakes(cohort, arguments, line, capsys):
+def test_errors(cohort, arguments, line, capsys):
     before = content_of(cohort)
     assert run("split", cohort, *arguments) == 1
     assert line in capsys.readouterr().err
@@ -118,6 +118,6 @@ def test_look_alikes_in_two_folds_are_named(cohort, capsys):
     content = content_of(cohort)
     write_datalist(cohort, {split: content.pop(split) for split in SPLITS}, **content)
     assert run("split", cohort, "--folds", 4) == 0
-    told = capsys.readouterr().out
-    assert told.count("looks almost like") == 1
-    assert "in fold" in told
+    printed = capsys.readouterr().out
+    assert printed.count("looks almost like") == 1
+    assert "in fold" in printed

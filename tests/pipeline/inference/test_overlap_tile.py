@@ -4,7 +4,7 @@ import torch
 
 from pipeline.inference import OverlapTileInferer
 from pipeline.networks import UNet
-from transforms.mirror import mirrored_cut
+from transforms.mirror import crop_mirrored
 
 FEATURES = (3, 4, 5)  # two poolings: multiples of 4
 
@@ -26,7 +26,7 @@ def whole(net, image, margin, multiple=4):
         far = [next(s for s in range(n + 2 * margin, 10**4) if fits(net, s)) for n in sides]
     else:
         far = [-(-(n + 2 * margin) // multiple) * multiple for n in sides]
-    logits = net(mirrored_cut(image[0], [-margin] * len(sides), far)[None])
+    logits = net(crop_mirrored(image[0], [-margin] * len(sides), far)[None])
     if net.padding == "same":
         logits = logits[(..., *(slice(margin, None) for _ in sides))]
     return logits[(..., *(slice(n) for n in sides))]

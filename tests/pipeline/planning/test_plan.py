@@ -1,4 +1,4 @@
-"""What is planned from which fingerprint."""
+"""Planned values for different fingerprints."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from pipeline.planning.labels import label_kind
 from pipeline.planning.machine import Machine, machine_at_hand
 from pipeline.planning.plan import Choice, plan
 
-LAPTOP, CARD = Machine("cpu", 16_000_000_000), Machine("cuda", 80_000_000_000)
+CPU, CARD = Machine("cpu", 16_000_000_000), Machine("cuda", 80_000_000_000)
 GREY = {
     "cases": 100,
     "splits": {"training": 60, "validation": 20, "test": 20},
@@ -28,17 +28,17 @@ VOLUMES = GREY | {
 }
 
 
-def planned(machine=LAPTOP, kind="mask", labels=None, base=GREY, **found):
-    return plan(base | found, machine, kind, labels or {"lung": 1})
+def planned(machine=CPU, kind="mask", labels=None, base=GREY, **changes):
+    return plan(base | changes, machine, kind, labels or {"lung": 1})
 
 
-def value(name, *more, **found):
-    return getattr(planned(*more, **found), name).value
+def value(name, *more, **changes):
+    return getattr(planned(*more, **changes), name).value
 
 
-def test_a_radiograph_on_a_laptop():
-    found = {name: choice.value for name, choice in choices(planned()).items()}
-    assert found == {
+def test_a_radiograph_on_a_cpu():
+    values = {name: choice.value for name, choice in choices(planned()).items()}
+    assert values == {
         "spatial_dims": 2, "channels": 1, "intensities": "each", "spacing": None,
         "features": [16, 32, 64, 128, 256], "patch": [192, 192], "window": [512, 512],
         "batch_size": 4, "crop": "anywhere", "loss": "bce", "symmetric": False, "cache": 1.0,
@@ -68,10 +68,10 @@ def test_small_memory_takes_less():
     ids=["hippocampus", "thick slices", "five slices"],
 )
 def test_volumes_are_pooled_as_often_as_the_shortest_side_allows(sizes, features, patch):
-    found = planned(base=VOLUMES, size_range=sizes)
-    assert found.features.value == features
-    assert found.patch.value == patch
-    assert all(side % 2 ** (len(features) - 1) == 0 for side in found.patch.value)
+    bundle_plan = planned(base=VOLUMES, size_range=sizes)
+    assert bundle_plan.features.value == features
+    assert bundle_plan.patch.value == patch
+    assert all(side % 2 ** (len(features) - 1) == 0 for side in bundle_plan.patch.value)
 
 
 def test_a_window_covers_the_largest_image_as_far_as_it_may():
@@ -81,22 +81,22 @@ def test_a_window_covers_the_largest_image_as_far_as_it_may():
 
 
 @pytest.mark.parametrize(
-    ("found", "channels"),
+    ("changes", "channels"),
     [
         ({"channels": {3: 100}, "grey_in_colour": 30}, 3),
         ({"channels": {1: 40, 3: 60}, "grey_in_colour": 0}, 3),
         ({"channels": {4: 100}, "grey_in_colour": 100}, 3),
     ],
 )
-def test_colour(found, channels):
-    assert value("channels", **found) == channels
+def test_colour(changes, channels):
+    assert value("channels", **changes) == channels
 
 
 def test_hounsfield_units_have_one_window():
     percentiles = {"0.5": [-1024, -1000, -990], "50": [-50, 0, 20], "99.5": [900, 1200, 1900]}
-    found = planned(base=VOLUMES, intensity_percentiles=percentiles)
-    assert found.intensities.value == "window"
-    assert "-1000 to 1200" in found.intensities.reason
+    bundle_plan = planned(base=VOLUMES, intensity_percentiles=percentiles)
+    assert bundle_plan.intensities.value == "window"
+    assert "-1000 to 1200" in bundle_plan.intensities.reason
 
 
 def test_spacing_that_varies_is_resampled_to_the_median():
@@ -107,23 +107,23 @@ def test_spacing_that_varies_is_resampled_to_the_median():
 
 
 def test_a_small_structure():
-    found = planned(foreground=[0.0, 0.004, 0.02])
-    assert (found.crop.value, found.loss.value) == ("foreground", "bce_dice")
-    found = planned(foreground=[0.0, 0.004, 0.02], size_range=[[200] * 3, [200] * 3])
-    assert found.crop.value == "anywhere"  # a patch is most of the image
+    bundle_plan = planned(foreground=[0.0, 0.004, 0.02])
+    assert (bundle_plan.crop.value, bundle_plan.loss.value) == ("foreground", "bce_dice")
+    bundle_plan = planned(foreground=[0.0, 0.004, 0.02], size_range=[[200] * 3, [200] * 3])
+    assert bundle_plan.crop.value == "anywhere"  # a patch is most of the image
 
 
 @pytest.mark.parametrize(("touching", "loss"), [(30, "weighted_bce"), (1, "bce")])
 def test_the_gaps_between_instances_that_touch(touching, loss):
-    found = {"instances": 100, "touching_instances": touching}
-    assert value("loss", kind="instances", **found) == loss
+    counts = {"instances": 100, "touching_instances": touching}
+    assert value("loss", kind="instances", **counts) == loss
 
 
 def test_a_window_fits_the_memory():
     card = Machine("cuda", 8_000_000_000)
     sides = [[400] * 3, [400] * 3, [200] * 3]
-    found = planned(card, base=VOLUMES, size_range=sides)
-    voxels = found.window.value[0] * found.window.value[1] * found.window.value[2]
+    bundle_plan = planned(card, base=VOLUMES, size_range=sides)
+    voxels = bundle_plan.window.value[0] * bundle_plan.window.value[1] * bundle_plan.window.value[2]
     assert voxels * 32 * 100 / 4 <= 8e9 / 2
 
 
@@ -144,16 +144,16 @@ def test_what_memory_cannot_hold_is_not_cached():
 
 
 @pytest.mark.parametrize(
-    ("found", "message"),
+    ("changes", "message"),
     [
         ({"dimensions": {2: 90, 3: 10}}, "90 images of 2 dimensions and 10 of 3; expected one"),
         ({"channels": {5: 100}}, "images of 5 channels; expected grey, RGB or RGBA"),
         ({"channels": {3: 100}, "dtypes": {"uint16": 100}}, "colour images of uint16; expected 8"),
     ],
 )
-def test_mistakes(found, message):
+def test_errors(changes, message):
     with pytest.raises(ValueError, match=message):
-        planned(**found)
+        planned(**changes)
 
 
 def test_every_choice_has_a_reason():

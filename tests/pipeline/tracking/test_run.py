@@ -54,7 +54,7 @@ def test_the_check_of_the_data_is_recorded(start, runs, phantom, tmp_path, train
     start(dataset_dir=str(cohort / trained_on)).run()
     client, (run,) = runs()
     files = {file.path for file in client.list_artifacts(run.info.run_id, "data")}
-    assert files == {"data/fingerprint.json", "data/findings.txt", "data/contact_sheet.png"}
+    assert files == {"data/fingerprint.json", "data/issues.txt", "data/contact_sheet.png"}
 
 
 def test_the_executed_config_holds_the_overrides(start, runs):

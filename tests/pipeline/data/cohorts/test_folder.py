@@ -108,7 +108,7 @@ def test_a_second_mask_of_one_name(source, failing, save):
 def test_mistakes_in_a_folder(source, failing, save):
     assert "expected {name} in it" in failing("folder", *arguments(source, pattern="mask"))
     assert "no mask p0_0.* in" in failing("folder", *arguments(source, pattern="{name}"))
-    assert "finds no patient in 'p0_0'" in failing("folder", *arguments(source, patient="^x"))
+    assert "matches no patient in 'p0_0'" in failing("folder", *arguments(source, patient="^x"))
     assert "no such folder" in failing("folder", *arguments(source, images=source / "none"))
     (source / "empty").mkdir()
     assert "no image in this folder" in failing(
@@ -119,9 +119,9 @@ def test_mistakes_in_a_folder(source, failing, save):
     assert "no column 'image'" in failing("folder", *arguments(source, **table))
     assert "not a regular expression" in failing("folder", *arguments(source, patient="^(x"))
     for text, line in {
-        "image,label\np0_0,benign\n": "column 'label': its name is taken",
+        "image,label\np0_0,benign\n": "column 'label': the name is already used",
         "image,age\np0_0,3,\n": "line 2: 3 fields; expected 2",
-        "image,age,age\np0_0,3,3\n": "column 'age': its name is taken",
+        "image,age,age\np0_0,3,3\n": "column 'age': the name is already used",
     }.items():
         (source / "groups.csv").write_text(text)
         assert line in failing("folder", *arguments(source, **table))

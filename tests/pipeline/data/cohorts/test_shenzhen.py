@@ -96,7 +96,7 @@ def test_a_column_that_the_table_lacks_is_named_once(source, prepare, entries):
     table.write_text("\n".join(",".join(row[:2] + row[3:]) for row in rows))
     _, content, told = prepare("shenzhen", "--source", source, "--size", 64)
     assert "no readable" not in told
-    assert "clinical_readings.csv: no column 'age'; no groups by it" in told
+    assert "clinical_readings.csv: no column 'age'; there are no groups by it" in told
     assert {entry["age"] for entry in entries(content)} == {None}
     assert {entry["sex"] for entry in entries(content)} == {"male", "female"}
 

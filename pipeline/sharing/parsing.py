@@ -1,7 +1,7 @@
-"""YAML and JSON as a list, a mapping, a text or a number, and nothing else.
+"""Strict reading of YAML and JSON: lists, mappings, texts and numbers, and nothing else.
 
-A YAML file can say one thing to a reader and another to a program: a key that stands twice, an
-anchor that is filled in elsewhere, a tag that makes an object. None of them is needed for a config.
+A YAML file can show one thing to a person and another to a program: a key that appears twice, an
+anchor whose value stands elsewhere, a tag that creates an object. A config needs none of them.
 """
 
 import json
@@ -20,12 +20,13 @@ from yaml.events import (
 
 from pipeline.sharing.archive import RefusedError
 
-DEEPEST = 30
-BYTES = 1 << 20
+MAX_DEPTH = 30
+"""Levels of nesting."""
+MAX_FILE_BYTES = 1 << 20
 
 
 class _Strict(yaml.SafeLoader):
-    """MONAI's own parser, which refuses what is not plain, in the one pass that reads it."""
+    """MONAI's own YAML loader, which refuses all that is not plain, in the same pass."""
 
     def __init__(self, text: str, place: str) -> None:
         super().__init__(text)
@@ -47,39 +48,39 @@ class _Strict(yaml.SafeLoader):
             raise RefusedError(where, "a merge key", "write the keys out")
         self.depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
         self.depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
-        if self.depth > DEEPEST:
-            raise RefusedError(where, f"{self.depth} levels", f"expected {DEEPEST} at most")
+        if self.depth > MAX_DEPTH:
+            raise RefusedError(where, f"{self.depth} levels", f"expected {MAX_DEPTH} at most")
         return event
 
 
 def _mapping(loader: _Strict, node: yaml.MappingNode) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
+    mapping: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} is no text; quote it", key_node.start_mark
+                None, None, f"the key {key!r} is not a text; quote it", key_node.start_mark
             )
-        if key in found:
+        if key in mapping:
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key '{key}' stands twice", key_node.start_mark
+                None, None, f"the key '{key}' appears twice", key_node.start_mark
             )
-        found[key] = loader.construct_object(value_node, deep=True)
-    return found
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
 
 
 _Strict.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def strict_yaml(content: bytes, place: str) -> dict[str, Any]:
-    """Read one YAML mapping without tags, anchors, merge keys or double keys.
+    """Read one YAML mapping without tags, anchors, merge keys or duplicate keys.
 
     Args:
-        content: of the file.
-        place: its name, for what is said of it.
+        content: the file's bytes.
+        place: the file's name, for the messages.
 
     Raises:
-        RefusedError: anything else.
+        RefusedError: the content is anything else.
 
     Example:
         >>> strict_yaml(b"a: [1, 2]", "train.yaml")
@@ -87,7 +88,7 @@ def strict_yaml(content: bytes, place: str) -> dict[str, Any]:
     """
     text = _text(content, place)
     try:
-        found = _Strict(text, place).get_single_data()
+        value = _Strict(text, place).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{place}, line {mark.line + 1}" if mark else place
@@ -96,48 +97,52 @@ def strict_yaml(content: bytes, place: str) -> dict[str, Any]:
         raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RefusedError(place, str(error).splitlines()[0], "expected plain YAML") from None
-    return _mapping_of_texts(found, place)
+    return _as_mapping(value, place)
 
 
 def strict_json(content: bytes, place: str) -> dict[str, Any]:
-    """Read one JSON object without double keys, NaN or infinity.
+    """Read one JSON object without duplicate keys, NaN or infinity.
+
+    Args:
+        content: the file's bytes.
+        place: the file's name, for the messages.
 
     Raises:
-        RefusedError: anything else.
+        RefusedError: the content is anything else.
     """
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         for key in keys:
             if keys.count(key) > 1:
-                raise ValueError(f"the key '{key}' stands twice")
+                raise ValueError(f"the key '{key}' appears twice")
         return dict(pairs)
 
-    def no_number(name: str) -> None:
-        raise ValueError(f"{name} is no number of JSON")
+    def refuse_constant(name: str) -> None:
+        raise ValueError(f"{name} is not a JSON number")
 
     text = _text(content, place)
     try:
-        found = json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+        value = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RefusedError(place, str(error), "expected plain JSON") from None
-    return _mapping_of_texts(found, place)
+    return _as_mapping(value, place)
 
 
 def _text(content: bytes, place: str) -> str:
-    if len(content) > BYTES:
-        raise RefusedError(place, f"{len(content)} bytes", f"expected {BYTES} at most")
+    if len(content) > MAX_FILE_BYTES:
+        raise RefusedError(place, f"{len(content)} bytes", f"expected {MAX_FILE_BYTES} at most")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RefusedError(place, str(error), "expected UTF-8 text") from None
     for character in text:
         if not character.isprintable() and character not in "\n\r\t":
-            raise RefusedError(place, repr(character), "expected text that looks like what it is")
+            raise RefusedError(place, repr(character), "expected no invisible characters")
     return text
 
 
-def _mapping_of_texts(found: Any, place: str) -> dict[str, Any]:
-    if not isinstance(found, dict):
-        raise RefusedError(place, type(found).__name__, "expected keys with values")
-    return found
+def _as_mapping(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RefusedError(place, type(value).__name__, "expected keys with values")
+    return value
