@@ -21,7 +21,7 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 from torch.nn import functional
 
-from pipeline.data import read_datalist
+from pipeline.data import Entry, read_datalist
 from pipeline.data.phantom import write_cells
 
 CONFIG = Path(__file__).parents[1] / "bundles" / "membranes" / "configs" / "train.yaml"
@@ -39,9 +39,9 @@ class HandWritten:
         self.loss = torch.nn.BCEWithLogitsLoss()
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=get("learning_rate"))
 
-    def _read(self, entry: dict) -> torch.Tensor:
-        image = np.asarray(Image.open(entry["image"]), np.float32)
-        label = np.asarray(Image.open(entry["label"]), np.float32) / 255
+    def _read(self, entry: Entry) -> torch.Tensor:
+        image = np.asarray(Image.open(entry.image), np.float32)
+        label = np.asarray(Image.open(entry.label), np.float32) / 255
         return torch.from_numpy(np.stack([(image - image.mean()) / image.std(), label]))
 
     def _crop(self) -> torch.Tensor:

@@ -29,7 +29,7 @@ def _check(options: argparse.Namespace) -> None:
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import mend
 
-    classes = list(read_datalist(options.folder).content.get("labels", {}).values())
+    classes = list(read_datalist(options.folder).labels.values())
     cases, issues = inspect(cohort_cases(options.folder), classes)
     if options.mend:
         count = mend(options.folder, issues)

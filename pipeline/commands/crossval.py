@@ -1,4 +1,4 @@
-"""``unet-school crossval``: a bundle trained and evaluated on every fold of a cohort."""
+"""``unet-school crossval``: train and evaluate a bundle on every fold of a cohort."""
 
 import argparse
 import json
@@ -16,25 +16,40 @@ if TYPE_CHECKING:
     from pipeline.evaluation.summary import CrossvalSummary
 
 
-PLACES = ("dataset_dir", "models_dir", "tracking_dir", "output_dir")
-"""Keys that a cross-validation decides for each fold."""
+DECIDED_KEYS = ("dataset_dir", "models_dir", "tracking_dir", "output_dir")
+"""Keys of the config that the command sets for each fold."""
 
 
 def add_crossval(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("bundle", type=Path, help="its folder, as bundles/membranes")
-    parser.add_argument("--dataset-dir", type=Path, help="of the cohort (the bundle's data)")
-    parser.add_argument("--folds", type=int, default=5, help="how many (5)")
-    parser.add_argument("--seed", type=int, default=0, help="of the folds (0)")
-    parser.add_argument("--stratify", nargs="+", default=[], metavar="COLUMN")
+    parser.add_argument("--dataset-dir", type=Path, help="folder of the cohort (the bundle's data)")
+    parser.add_argument("--folds", type=int, default=5, help="number of folds (5)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the division into folds (0)")
     parser.add_argument(
-        "--out", type=Path, required=True, help="a folder; an unfinished call continues there"
+        "--stratify",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="columns whose values are spread evenly over the folds",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for the results; give the same one to continue an interrupted call",
     )
     add_overlays(parser)
     add_settings(parser)
-    parser.add_argument("--groups", nargs="+", default=[], metavar="COLUMN", help="to compare")
-    parser.add_argument("--age", metavar="COLUMN", help="of numbers: a curve along it")
-    parser.add_argument("--metric", default="iou", help="of groups and curve (iou)")
+    parser.add_argument(
+        "--groups",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="columns of groups to compare, as sex",
+    )
+    parser.add_argument("--age", metavar="COLUMN", help="column of ages, for a curve over age")
+    parser.add_argument("--metric", default="iou", help="metric of groups and age curve (iou)")
     parser.add_argument("--tracking", type=Path, help="folder of the tracking store")
     parser.set_defaults(command=_crossval)
 
@@ -46,7 +61,7 @@ def _crossval(options: argparse.Namespace) -> None:
     from pipeline.tracking.store import open_store
 
     bundle = bundle_of(options)
-    bundle.with_places(dict.fromkeys(PLACES))  # refuses what the command decides
+    bundle.with_places(dict.fromkeys(DECIDED_KEYS))  # refuses a --set of these keys
     bundle.check("evaluating")
     folds = _folds(options, bundle)
     client = open_store(folds.tracking)
@@ -54,8 +69,8 @@ def _crossval(options: argparse.Namespace) -> None:
         rows = run_folds(folds)
         groups = Groups(options.groups, options.age, options.metric)
         summary = summarise_folds(folds, rows, groups)
-        patients_known = "patient" in rows[0]
-        write_crossval_report(folds.out / "report.html", summary, options.groups, patients_known)
+        has_patients = "patient" in rows[0]
+        write_crossval_report(folds.out / "report.html", summary, options.groups, has_patients)
         overlay = write_ensemble(folds)
     except BaseException as error:
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
@@ -74,7 +89,7 @@ def _crossval(options: argparse.Namespace) -> None:
 
 
 def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
-    """Make the folds, or find those of an interrupted call, and the run they belong to."""
+    """Create the folds and their parent run, or read those of an interrupted call."""
     from pipeline.data.resplit import write_folds
     from pipeline.evaluation.crossval import Folds
     from pipeline.files import write_json
@@ -88,11 +103,11 @@ def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
     }  # fmt: skip
     state = options.out / "crossval.json"
     if state.is_file():
-        parent = _same(json.loads(state.read_text("utf-8")), chosen, state)
+        parent = _continued_parent(json.loads(state.read_text("utf-8")), chosen, state)
     else:
         _check_groups(data, options)
         group = {"group": None, "strata": options.stratify, "seed": options.seed}
-        # beside the models: folds in the cohort may be made anew for something else
+        # beside the models, because another call may replace folds inside the cohort
         into = (options.out / "folds").resolve()
         write_folds(data.resolve(), options.folds, **group, into=into)
         parent = _parent(bundle, data, tracking, options.folds)
@@ -105,13 +120,13 @@ def _check_groups(data: Path, options: argparse.Namespace) -> None:
     from pipeline.data.columns import check_columns
     from pipeline.data.datalist import SPLITS, read_datalist
 
-    content = read_datalist(data).content
-    entries = [entry for split in SPLITS for entry in content.get(split, ())]
+    datalist = read_datalist(data)
+    entries = [entry.unhashed() for split in SPLITS for entry in datalist.listed(split)]
     check_columns(entries, [*options.groups, *([options.age] if options.age else [])])
 
 
 def _parent(bundle: "Bundle", data: Path, tracking: Path, folds: int) -> str:
-    """Make the run that the folds' runs belong to."""
+    """Create the parent run of the folds' runs; return its id."""
     from pipeline.data.datalist import read_datalist
     from pipeline.provenance import git_commit
     from pipeline.tracking.run import connect
@@ -129,13 +144,13 @@ def _parent(bundle: "Bundle", data: Path, tracking: Path, folds: int) -> str:
     return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
 
 
-def _same(begun: Mapping[str, Any], chosen: Mapping[str, Any], state: Path) -> str:
-    """The parent run of an interrupted call, which must have asked for the same."""
+def _continued_parent(begun: Mapping[str, Any], chosen: Mapping[str, Any], state: Path) -> str:
+    """Return the parent run of an interrupted call, whose options must be the same."""
     for key, value in chosen.items():
         if begun[key] != value:
             raise ValueError(
-                f"{state}: was begun with {key} {begun[key]}, found {value}; give the same, or "
-                "another --out"
+                f"{state}: was begun with {key} {begun[key]}, found {value}; give the same {key}, "
+                "or another --out"
             )
     return str(begun["parent"])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline.data import read_datalist
-from pipeline.data.datalist import SPLITS
+from pipeline.data.datalist import SPLITS, Entry
 from pipeline.data.readers import PNG_LIKE, TIFF, count_pages, read_page, suffix_of
 from pipeline.evaluation.baselines import (
     Pair,
@@ -20,7 +20,7 @@ def splits_line(folder: Path) -> str:
     """Return the datalist's path and the size of each split."""
     datalist = read_datalist(folder)
     return f"{datalist.path}: " + ", ".join(
-        f"{len(datalist.content[split])} {split}" for split in SPLITS
+        f"{len(datalist.listed(split))} {split}" for split in SPLITS
     )
 
 
@@ -30,7 +30,7 @@ def describe(folder: Path) -> None:
     datalist = read_datalist(folder)
     splits = {split: datalist.entries(split) for split in SPLITS}
     entries = [entry for split in splits.values() for entry in split]
-    files = [Path(entry[key]) for entry in entries for key in ("image", "label")]
+    files = [Path(file) for entry in entries for file in (entry.image, entry.label)]
     if all(suffix_of(path) in (*PNG_LIKE, *TIFF) and count_pages(path) == 1 for path in files):
         _print_baselines({split: _read_pairs(entries) for split, entries in splits.items()})
 
@@ -54,8 +54,8 @@ def _print_baselines(splits: dict[str, list[Pair]]) -> None:
         )
 
 
-def _read_pairs(entries: list[dict[str, str]]) -> list[Pair]:
-    return [(_read(entry["image"]), _read(entry["label"])) for entry in entries]
+def _read_pairs(entries: list[Entry]) -> list[Pair]:
+    return [(_read(entry.image), _read(entry.label)) for entry in entries]
 
 
 def _read(path: str) -> torch.Tensor:

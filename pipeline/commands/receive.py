@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from pipeline.commands.audit import REFUSED
-from pipeline.commands.sign import add_signed, expected_sender
+from pipeline.commands.sign import add_signature_arguments, expected_sender
 
 
 def add_receive(parser: argparse.ArgumentParser) -> None:

@@ -108,7 +108,7 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
             f"{data}: no prepared cohort; run unet-school data prepare {paper.cohort} --source DIR "
             f"--out {data}"
         )
-    name = read_datalist(str(data)).content.get("name")
+    name = read_datalist(str(data)).name
     if name != paper.cohort:
         raise ValueError(
             f"{data}: found the cohort {name}, expected {paper.cohort} for {paper.name}; give its "

@@ -79,7 +79,7 @@ def _new(options: argparse.Namespace) -> None:
     public = create_key_pair(options.out, os.environ.get(PASSWORD_VARIABLE))
     print(f"private     {public.with_name('private.pem')}: keep it secret")
     print(f"public      {public}: send it to receivers")
-    print(f"fingerprint {key_fingerprint(public)}: send it to receivers by telephone or letter")
+    print(f"fingerprint {key_fingerprint(public)}: give it to receivers by telephone or letter")
 
 
 def _show(options: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
-"""The datalist: which files make a cohort, how it is split, and the hash of each file.
+"""The datalist: the files of a cohort, their splits, and the hash of each file.
 
-A ``datalist.json`` in the Decathlon manner::
+A ``datalist.json`` has the Decathlon's layout::
 
     {"name": "isbi2012", "seed": 0, "split": "random",
      "training": [{"image": "images/slice_00.png", "image_sha256": "…",
@@ -11,68 +11,142 @@ Paths are relative to the file. Any further key of an entry (patient, sex, …) 
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.files import sha256, write_json
 
 SPLITS = ("training", "validation", "test")
 FILE_KEYS = ("image", "label", "instances")
 """The keys of an entry that name files."""
+HASH_SUFFIX = "_sha256"
 
 
-class Datalist(NamedTuple):
+class Entry(BaseModel):
+    """One case of a cohort.
+
+    Attributes:
+        image: path of the image.
+        label: path of the mask.
+        instances: path of the instance label; None: the cohort has none.
+        hashes: SHA-256 of each file, by its key.
+        columns: group columns: patient, sex, ….
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: str
+    label: str
+    instances: str | None = None
+    hashes: Mapping[str, str] = {}
+    columns: dict[str, Any] = {}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Entry":
+        """Parse an entry of the file, in which files, hashes and columns are keys of one level.
+
+        Example:
+            >>> entry = Entry.from_json(
+            ...     {"image": "a.png", "image_sha256": "0f", "label": "b.png", "sex": "female"}
+            ... )
+            >>> entry.files(), entry.hashes["image"], entry.columns
+            ({'image': 'a.png', 'label': 'b.png'}, '0f', {'sex': 'female'})
+        """
+        fields: dict[str, Any] = {"hashes": {}, "columns": {}}
+        for key, value in content.items():
+            if key in FILE_KEYS:
+                fields[key] = value
+            elif key.endswith(HASH_SUFFIX):
+                fields["hashes"][key.removesuffix(HASH_SUFFIX)] = value
+            else:
+                fields["columns"][key] = value
+        return cls(**fields)
+
+    def files(self) -> dict[str, str]:
+        """Return the paths by their keys."""
+        paths = {"image": self.image, "label": self.label, "instances": self.instances}
+        return {key: path for key, path in paths.items() if path is not None}
+
+    def unhashed(self) -> dict[str, Any]:
+        """Return the entry as :func:`write_datalist` takes it: files and columns, one level."""
+        return {**self.files(), **self.columns}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as the file has it."""
+        hashes = {f"{key}{HASH_SUFFIX}": value for key, value in self.hashes.items()}
+        return {**self.unhashed(), **hashes}
+
+
+class Datalist(BaseModel):
     """A cohort as read from its ``datalist.json``.
 
     Attributes:
-        path: the file.
-        sha256: its hash, which names the cohort and its split in tracking.
-        content: what it says, with paths as written in it.
+        path: path of the file.
+        sha256: hash of the file, which identifies the cohort and its splits in tracking.
+        name: name of the cohort; empty if the file has none.
+        labels: number of each class in the masks, by name; empty if the file has none.
+        description: all keys of the file besides the splits, with name and labels.
+        splits: entries of each split in the file, with paths as written there.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
     sha256: str
-    content: dict[str, Any]
+    name: str = ""
+    labels: dict[str, int] = {}
+    description: dict[str, Any] = {}
+    splits: dict[str, tuple[Entry, ...]] = {}
 
-    def entries(self, split: str) -> list[dict[str, Any]]:
-        """Return the entries of one split with absolute paths, each file checked by its hash.
+    def listed(self, split: str) -> tuple[Entry, ...]:
+        """Return the entries of a split as written in the file; empty if it has none."""
+        return self.splits.get(split, ())
+
+    def entries(self, split: str) -> list[Entry]:
+        """Return the entries of a split with absolute paths, each file verified by its hash.
 
         Raises:
-            ValueError: the split is absent or empty, an image of it stands in another split too,
+            ValueError: the split is absent or empty, one of its images is in another split too,
                 or a file changed since it was hashed.
-            FileNotFoundError: a file is gone.
+            FileNotFoundError: a file is missing.
         """
-        found = self.content.get(split)
-        if not found:
-            has = ", ".join(s for s in SPLITS if self.content.get(s)) or "none"
+        if not self.listed(split):
+            present = ", ".join(s for s in SPLITS if self.listed(s)) or "none"
             raise ValueError(
-                f"{self.path}: split '{split}' has no entry; splits with entries: {has}"
+                f"{self.path}: split '{split}' has no entry; splits with entries: {present}"
             )
         self._check_leak(split)
-        return [self._checked(entry) for entry in found]
+        return [self._verified(entry) for entry in self.listed(split)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        splits = {
+            split: [entry.to_json() for entry in entries] for split, entries in self.splits.items()
+        }
+        return {**self.description, **splits}
 
     def _check_leak(self, split: str) -> None:
-        own = {entry.get("image_sha256"): entry.get("image") for entry in self.content[split]}
+        hashes = {entry.hashes.get("image") for entry in self.listed(split)}
         for other in set(SPLITS) - {split}:
-            for entry in self.content.get(other, ()):
-                if entry.get("image_sha256") in own:
+            for entry in self.listed(other):
+                if entry.hashes.get("image") in hashes:
                     raise ValueError(
-                        f"{self.path}: {entry['image']} of {split} stands in {other} too; "
+                        f"{self.path}: {entry.image} of {split} stands in {other} too; "
                         "an image may be in one split only"
                     )
 
-    def _checked(self, entry: dict[str, Any]) -> dict[str, Any]:
-        return {
-            key: str(self._checked_file(entry, key)) if key in FILE_KEYS else value
-            for key, value in entry.items()
-            if not key.endswith("_sha256")
-        }
+    def _verified(self, entry: Entry) -> Entry:
+        paths = {key: str(self._verified_file(entry, key)) for key in entry.files()}
+        return entry.model_copy(update=paths)
 
-    def _checked_file(self, entry: dict[str, Any], key: str) -> Path:
-        path = self.path.parent / entry[key]
+    def _verified_file(self, entry: Entry, key: str) -> Path:
+        path = self.path.parent / entry.files()[key]
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file, though {self.path} lists it")
-        if sha256(path) != entry.get(f"{key}_sha256"):
+        if sha256(path) != entry.hashes.get(key):
             raise ValueError(
                 f"{path}: changed since it was hashed in {self.path.name}; "
                 "restore it, or prepare the cohort again"
@@ -80,26 +154,12 @@ class Datalist(NamedTuple):
         return path
 
 
-def columns_of_entry(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return what an entry says beside its files and their hashes: patient, sex, ….
-
-    Example:
-        >>> columns_of_entry({"image": "a.png", "image_sha256": "0f", "sex": "female"})
-        {'sex': 'female'}
-    """
-    return {
-        key: value
-        for key, value in entry.items()
-        if key not in FILE_KEYS and not key.endswith("_sha256")
-    }
-
-
 def read_datalist(folder: Path | str) -> Datalist:
     """Read ``datalist.json`` in ``folder``.
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
-        ValueError: the file is not JSON.
+        ValueError: the file is not JSON, or an entry lacks a file or has a value of another type.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -118,82 +178,108 @@ def read_datalist(folder: Path | str) -> Datalist:
         raise ValueError(
             f"{path}: not readable as JSON ({error}); prepare the cohort again"
         ) from None
-    _check_form(path, content)
-    return Datalist(path, sha256(path), content)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: 'training' is no list of entries; prepare the cohort again")
+    splits = {
+        split: _parse_entries(path, split, content[split]) for split in SPLITS if split in content
+    }
+    description = {key: value for key, value in content.items() if key not in SPLITS}
+    try:
+        return Datalist(
+            path=path,
+            sha256=sha256(path),
+            name=content.get("name") or "",
+            labels=content.get("labels") or {},
+            description=description,
+            splits=splits,
+        )
+    except ValidationError as error:
+        raise _one_line(str(path), error) from None
 
 
-def _check_form(path: Path, content: Any) -> None:
-    splits = content if isinstance(content, dict) else {"training": None}
-    for split in (name for name in SPLITS if name in splits):
-        entries = splits[split]
-        if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
-            raise ValueError(f"{path}: '{split}' is no list of entries; prepare the cohort again")
-        for i, entry in enumerate(entries):
-            for key in ("image", "label"):
-                if key not in entry:
-                    raise ValueError(f"{path}: {split}[{i}] has no '{key}'; every entry needs both")
+def _parse_entries(path: Path, split: str, entries: Any) -> tuple[Entry, ...]:
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{path}: '{split}' is no list of entries; prepare the cohort again")
+    parsed = []
+    for i, entry in enumerate(entries):
+        for key in ("image", "label"):
+            if key not in entry:
+                raise ValueError(f"{path}: {split}[{i}] has no '{key}'; every entry needs both")
+        try:
+            parsed.append(Entry.from_json(entry))
+        except ValidationError as error:
+            raise _one_line(f"{path}: {split}[{i}]", error) from None
+    return tuple(parsed)
 
 
-def load_split(dataset_dir: str, split: str) -> list[dict[str, Any]]:
-    """Return the files of one split of a prepared cohort, each checked by its hash.
+def _one_line(place: str, error: ValidationError) -> ValueError:
+    first = error.errors()[0]
+    field, *rest = map(str, first["loc"])
+    # the file has hashes and columns among the keys of the entry
+    hash_key = "".join([*rest, HASH_SUFFIX])
+    key = hash_key if field == "hashes" else ".".join([field, *rest])
+    reason = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    return ValueError(
+        f"{place}: '{key}': found {first['input']!r}; {reason}; prepare the cohort again"
+    )
 
-    What else is known of a case stays behind: training has no use for it, and a missing value would
-    stop a batch.
+
+def load_split(dataset_dir: str, split: str) -> list[dict[str, str]]:
+    """Return the files of one split of a prepared cohort, each verified by its hash.
+
+    The group columns are left out: training does not use them, and a missing value would stop a
+    batch.
 
     Args:
         dataset_dir: folder with ``datalist.json``.
         split: ``training``, ``validation`` or ``test``.
 
     Raises:
-        FileNotFoundError: no such folder, no datalist in it, or a listed file is gone.
+        FileNotFoundError: no such folder, no datalist in it, or a listed file is missing.
         ValueError: an empty split, or a file that changed since it was hashed.
     """
-    return [
-        {key: entry[key] for key in FILE_KEYS if key in entry}
-        for entry in read_datalist(dataset_dir).entries(split)
-    ]
+    return [entry.files() for entry in read_datalist(dataset_dir).entries(split)]
 
 
 def columns_of(dataset_dir: str, split: str) -> dict[str, dict[str, Any]]:
-    """Return what is known of each case of a split beside its files, by the path of its image.
+    """Return the group columns of each case of a split, by the path of its image.
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
     """
     datalist = read_datalist(dataset_dir)
     return {
-        str(datalist.path.parent / entry["image"]): columns_of_entry(entry)
-        for entry in datalist.content.get(split, ())
+        str(datalist.path.parent / entry.image): entry.columns for entry in datalist.listed(split)
     }
 
 
 def image_hashes(dataset_dir: str, split: str) -> dict[str, str]:
-    """Return the hash of each image of a split, with its file's name.
+    """Return the file name of each image of a split, by its hash.
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
     """
-    entries = read_datalist(dataset_dir).content.get(split, ())
-    return {entry["image_sha256"]: Path(entry["image"]).name for entry in entries}
+    entries = read_datalist(dataset_dir).listed(split)
+    return {entry.hashes["image"]: Path(entry.image).name for entry in entries}
 
 
 def datalist_sha256(dataset_dir: str) -> str:
-    """Return the hash of a cohort's datalist, which names the cohort and its split."""
+    """Return the hash of a cohort's datalist, which identifies the cohort and its splits."""
     return read_datalist(dataset_dir).sha256
 
 
 def write_datalist(
     folder: Path, splits: dict[str, list[dict[str, Any]]], **description: Any
 ) -> None:
-    """Hash every file that ``splits`` names and write ``folder/datalist.json``.
+    """Hash every file in ``splits`` and write ``folder/datalist.json``.
 
     Args:
-        folder: where the files are; paths in ``splits`` are relative to it.
-        splits: the entries of ``training``, ``validation`` and ``test``.
-        description: what stands at the top of the file: name, seed, kind of split, ….
+        folder: folder of the files; paths in ``splits`` are relative to it.
+        splits: entries of ``training``, ``validation`` and ``test``, as :meth:`Entry.unhashed`.
+        description: keys at the top of the file: name, seed, kind of split, ….
 
     Raises:
-        ValueError: one image, or one patient, stands in two splits.
+        ValueError: an image, or a patient, is in two splits.
     """
     hashed = {name: [_hashed(folder, e) for e in entries] for name, entries in splits.items()}
     _check_leaks(folder, hashed)
@@ -201,7 +287,7 @@ def write_datalist(
 
 
 def _check_leaks(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> None:
-    for key, mend in (("image_sha256", "remove one of them"), ("patient", "split by patient")):
+    for key, remedy in (("image_sha256", "remove one of them"), ("patient", "split by patient")):
         seen: dict[str, tuple[str, str]] = {}
         for split, entries in splits.items():
             for entry in entries:
@@ -209,13 +295,13 @@ def _check_leaks(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> None:
                     continue
                 other, name = seen.setdefault(entry[key], (split, entry["image"]))
                 if other != split:
-                    what = "the same image" if key == "image_sha256" else "of the same patient"
+                    relation = "the same image" if key == "image_sha256" else "of the same patient"
                     raise ValueError(
-                        f"{entry['image']}: {what} as {name}, but in {split} and not in "
-                        f"{other}; {mend}"
+                        f"{entry['image']}: {relation} as {name}, but in {split} and not in "
+                        f"{other}; {remedy}"
                     )
 
 
 def _hashed(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
-    hashes = {f"{k}_sha256": sha256(folder / entry[k]) for k in FILE_KEYS if k in entry}
+    hashes = {f"{k}{HASH_SUFFIX}": sha256(folder / entry[k]) for k in FILE_KEYS if k in entry}
     return {**entry, **hashes}

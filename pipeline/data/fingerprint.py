@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.datalist import FILE_KEYS, SPLITS, columns_of_entry, read_datalist
+from pipeline.data.datalist import SPLITS, read_datalist
 from pipeline.data.image_statistics import (
     ImageStatistics,
     InstanceStatistics,
@@ -80,21 +80,22 @@ class Listed(NamedTuple):
 def cohort_cases(folder: Path) -> list[Listed]:
     """List the cases of a cohort's datalist."""
     datalist = read_datalist(folder)
+    root = datalist.path.parent
     return [
         Listed(
-            datalist.path.parent / entry["image"],
-            datalist.path.parent / entry["label"],
-            datalist.path.parent / entry["instances"] if "instances" in entry else None,
+            root / entry.image,
+            root / entry.label,
+            root / entry.instances if entry.instances else None,
             split,
-            columns_of_entry(entry),
+            entry.columns,
             {
-                datalist.path.parent / entry[key]: entry[f"{key}_sha256"]
-                for key in FILE_KEYS
-                if f"{key}_sha256" in entry
+                root / file: entry.hashes[key]
+                for key, file in entry.files().items()
+                if key in entry.hashes
             },
         )
         for split in SPLITS
-        for entry in datalist.content.get(split, ())
+        for entry in datalist.listed(split)
     ]
 
 

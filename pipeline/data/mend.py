@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.cohort import save_image
-from pipeline.data.datalist import FILE_KEYS, SPLITS, read_datalist, write_datalist
+from pipeline.data.datalist import Entry, read_datalist, write_datalist
 from pipeline.data.issues import Issue
 from pipeline.data.readers import read_page
 
@@ -30,8 +30,8 @@ def mend(folder: Path, issues: Sequence[Issue]) -> int:
     Raises:
         ValueError: the cohort is a fold, or has folds.
     """
-    content = read_datalist(folder).content
-    if (folder / "folds").exists() or "fold" in content:
+    datalist = read_datalist(folder)
+    if (folder / "folds").exists() or "fold" in datalist.description:
         raise ValueError(
             f"{folder}: a cohort with folds, which share its files; remove the folder folds, "
             "mend the cohort, and split it again"
@@ -39,30 +39,28 @@ def mend(folder: Path, issues: Sequence[Issue]) -> int:
     kinds = {Path(issue.file).resolve(): issue.kind for issue in issues if issue.kind in MENDABLE}
     replaced: list[Path] = []
     splits = {
-        split: [_mend_entry(folder, entry, kinds, replaced) for entry in content[split]]
-        for split in SPLITS
-        if split in content
+        split: [_mend_entry(folder, entry, kinds, replaced) for entry in entries]
+        for split, entries in datalist.splits.items()
     }
     if replaced:
-        description = {key: value for key, value in content.items() if key not in SPLITS}
-        write_datalist(folder, splits, **description)
+        write_datalist(folder, splits, **datalist.description)
         for path in replaced:
             path.unlink()
     return len(replaced)
 
 
 def _mend_entry(
-    folder: Path, entry: dict[str, Any], kinds: dict[Path, str], replaced: list[Path]
+    folder: Path, entry: Entry, kinds: dict[Path, str], replaced: list[Path]
 ) -> dict[str, Any]:
-    mended = dict(entry)
-    for key in FILE_KEYS:
-        path = (folder / entry.get(key, "")).resolve()
+    mended = entry.unhashed()
+    for key, file in entry.files().items():
+        path = (folder / file).resolve()
         kind = kinds.get(path)
         if kind is None:
             continue
         pixels = read_page(path)
         flat = pixels if pixels.ndim == 2 else pixels[..., 0]
-        target = Path(entry[key]).with_name(f"{Path(entry[key]).stem}_mended.png")
+        target = Path(file).with_name(f"{Path(file).stem}_mended.png")
         save_image(folder / target, np.uint8(255) * (flat > 127) if kind == "smeared" else flat)
         replaced.append(path)
         mended[key] = target.as_posix()

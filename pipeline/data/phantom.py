@@ -17,7 +17,7 @@ from skimage.morphology import remove_small_objects
 from skimage.segmentation import find_boundaries, relabel_sequential
 
 from pipeline.data.datalist import write_datalist
-from pipeline.data.splits import random_split, three_fifths
+from pipeline.data.splits import default_sizes, random_split
 
 MEAN_CELL_AREA_PX = 1200
 """Mean area of a cell, in pixels."""
@@ -49,7 +49,7 @@ def write_cells(
         _write(folder / "labels" / f"cells_{i:03d}.png", np.uint8(255) * (instances > 0))
         _write(folder / "instances" / f"cells_{i:03d}.png", instances)
         tick()
-    splits = random_split(count, three_fifths(count), seed)
+    splits = random_split(count, default_sizes(count), seed)
     entries = {name: [_entry(i) for i in indices] for name, indices in splits.items()}
     write_datalist(folder, entries, name="phantom cells", seed=seed, split="random", size=size)
 

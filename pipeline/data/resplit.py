@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.data.datalist import FILE_KEYS, SPLITS, read_datalist, write_datalist
 from pipeline.data.splits import grouped_split, groups_and_strata, split_columns
 
-Entry = dict[str, Any]
-HASHES = tuple(f"{key}_sha256" for key in FILE_KEYS)
+EntryDict = dict[str, Any]
+"""Files and columns of a case, as :meth:`pipeline.data.datalist.Entry.unhashed` returns them."""
 
 
 def resplit(
@@ -98,27 +98,24 @@ def write_folds(
     return targets
 
 
-def _all_entries(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
+def _all_entries(folder: Path) -> tuple[dict[str, Any], list[EntryDict]]:
     datalist = read_datalist(folder)
-    content = datalist.content
-    if "fold" in content:
+    if "fold" in datalist.description:
         raise ValueError(f"{folder}: is a fold; split the cohort that it was made of")
     for split in SPLITS:
-        if content.get(split):
+        if datalist.listed(split):
             datalist.entries(split)  # refuses files that changed since they were hashed
-    entries = [entry for split in SPLITS for entry in content.get(split, ())]
-    description = {key: value for key, value in content.items() if key not in SPLITS}
-    return description, sorted(entries, key=lambda entry: str(entry["image"]))
+    entries = [entry.unhashed() for split in SPLITS for entry in datalist.listed(split)]
+    return dict(datalist.description), sorted(entries, key=lambda entry: str(entry["image"]))
 
 
-def _group(entries: Sequence[Entry], group: str | None) -> str | None:
+def _group(entries: Sequence[EntryDict], group: str | None) -> str | None:
     return group or ("patient" if all("patient" in entry for entry in entries) else None)
 
 
-def _relative_entry(entry: Entry, folder: Path, target: Path) -> Entry:
+def _relative_entry(entry: EntryDict, folder: Path, target: Path) -> EntryDict:
     """Return the entry with paths relative to the fold's folder."""
     return {
         key: Path(os.path.relpath(folder / value, target)).as_posix() if key in FILE_KEYS else value
         for key, value in entry.items()
-        if key not in HASHES
     }

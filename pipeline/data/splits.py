@@ -55,7 +55,7 @@ def split_columns(
     """
     groups, case_strata = groups_and_strata(columns, group, strata)
     count = len(columns)
-    shares = tuple(sizes) if sizes else three_fifths(count)
+    shares = tuple(sizes) if sizes else default_sizes(count)
     if group is None and not strata:
         return random_split(count, shares, seed)
     return dict(zip(SPLIT_NAMES, grouped_split(groups, case_strata, shares, seed), strict=True))
@@ -77,11 +77,11 @@ def groups_and_strata(
     return groups, [tuple(row[name] for name in strata) for row in columns]
 
 
-def three_fifths(count: int) -> tuple[int, int, int]:
+def default_sizes(count: int) -> tuple[int, int, int]:
     """Return the sizes of a split: 60 % training, 20 % validation and 20 % test, at least 1 each.
 
     Example:
-        >>> three_fifths(20), three_fifths(3)
+        >>> default_sizes(20), default_sizes(3)
         ((12, 4, 4), (1, 1, 1))
     """
     held_out = max(1, round(count / 5))

@@ -8,7 +8,7 @@ import torch
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor
 
-from pipeline.data.datalist import FILE_KEYS, SPLITS, columns_of_entry, read_datalist
+from pipeline.data.datalist import SPLITS, Entry, read_datalist
 from pipeline.training.weight_map import WEIGHT
 
 
@@ -48,10 +48,10 @@ class Images:
         datalist = read_datalist(dataset_dir)
         self.preprocessing = preprocessing
         self.sha256 = datalist.sha256
-        self.entries: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.entries: dict[str, tuple[str, Entry]] = {}
         for split in SPLITS:
-            for entry in datalist.entries(split) if datalist.content.get(split) else ():
-                name = Path(entry["image"]).name
+            for entry in datalist.entries(split) if datalist.listed(split) else ():
+                name = Path(entry.image).name
                 if name in self.entries:
                     raise ValueError(f"{datalist.path}: two images are named {name}; rename one")
                 self.entries[name] = split, entry
@@ -64,10 +64,12 @@ class Images:
 
     def __getitem__(self, name: str) -> Image:
         split, entry = self.entries[name]
-        arrays = self.preprocessing({key: entry[key] for key in FILE_KEYS if key in entry})
-        pixels, truth = (convert_to_tensor(arrays[key], track_meta=False) for key in FILE_KEYS[:2])
+        arrays = self.preprocessing(entry.files())
+        pixels, truth = (
+            convert_to_tensor(arrays[key], track_meta=False) for key in ("image", "label")
+        )
         weight = convert_to_tensor(arrays[WEIGHT], track_meta=False) if WEIGHT in arrays else None
-        return Image(name, split, pixels, truth, weight, columns_of_entry(entry))
+        return Image(name, split, pixels, truth, weight, entry.columns)
 
     def __iter__(self) -> Iterator[Image]:
         return (self[name] for name in self.entries)
@@ -75,6 +77,6 @@ class Images:
     def columns(self) -> list[dict[str, Any]]:
         """Return name, split and datalist columns of each image, in the images' order."""
         return [
-            {"image": name, "split": split, **columns_of_entry(entry)}
+            {"image": name, "split": split, **entry.columns}
             for name, (split, entry) in self.entries.items()
         ]

@@ -164,15 +164,13 @@ def _as_8_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _rows(cases: Sequence[Case], dataset_dir: str, split: str) -> list[dict[str, Any]]:
     """Score each image, and add its patient if the datalist has one."""
-    entries = {
-        Path(entry["image"]).name: entry for entry in read_datalist(dataset_dir).entries(split)
-    }
+    entries = {Path(entry.image).name: entry for entry in read_datalist(dataset_dir).entries(split)}
     mean = mean_training_mask(cases, dataset_dir)
     rows = []
     for case in cases:
         entry = entries[case.name]
-        label = imread(entry["label"]) != 0  # of the file, before the bundle's preprocessing
-        row = {"image": case.name, "patient": entry.get("patient"), **_scores(case, label)}
+        label = imread(entry.label) != 0  # of the file, before the bundle's preprocessing
+        row = {"image": case.name, "patient": entry.columns.get("patient"), **_scores(case, label)}
         if mean is not None:
             counts = count(mean, case.truth[0])
             row |= {f"mean_mask_{name}": METRICS[name](counts) for name in ("iou", "dice")}

@@ -182,7 +182,7 @@ def _intensities(fingerprint: Fingerprint) -> Choice:
     ends = fingerprint["intensity_percentiles"]["99.5"]
     return Choice(
         "each",
-        f"brightness is no measure here (99.5 % lie below {ends[0]:g} to {ends[2]:g}, by image): "
+        f"brightness is not calibrated (99.5 % lie below {ends[0]:g} to {ends[2]:g}, by image): "
         "each image to mean 0 and deviation 1",
     )
 
@@ -280,7 +280,7 @@ def _loss(fingerprint: Fingerprint, kind: str, labels: int) -> Choice:
     if kind == "instances" and touching > MAX_TOUCHING_SHARE * instances:
         return Choice(
             "weighted_bce", f"{touching} of {instances} instances touch another: the gaps between "
-            "them weigh most, or they are predicted as one",
+            "them get the largest weight, or they would be predicted as one",
         )  # fmt: skip
     if share < MIN_BALANCED_SHARE:
         return Choice(

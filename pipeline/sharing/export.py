@@ -1,4 +1,4 @@
-"""A trained network in the formats that others run, each compared with the network itself."""
+"""Export a trained network to other formats, and compare each one with the network itself."""
 
 import io
 import logging
@@ -20,17 +20,19 @@ from pipeline.inference.folder import find_images
 from pipeline.networks import UNetPlusPlus
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability that is accepted."""
-MOST_IMAGES = 8
+"""Largest accepted difference of a probability."""
+MAX_COMPARED_IMAGES = 8
+"""Largest number of images on which the formats are compared."""
 SUFFIXES = {"torchscript": ".ts", "onnx": ".onnx", "torch_export": ".pt2"}
 
 
-class Exported(NamedTuple):
-    """What was exported.
+class ExportComparison(NamedTuple):
+    """The comparison of exported formats with the network.
 
     Attributes:
-        images: on how many it was compared.
-        differences: largest of a probability, of each format; of a pruned network with its level.
+        images: number of images that were compared.
+        differences: largest difference of a probability for each format; the name of a pruned
+            network's format includes its level.
     """
 
     images: int
@@ -38,7 +40,7 @@ class Exported(NamedTuple):
 
 
 class Probability(nn.Module):
-    """A network whose answer is a probability: what is exported needs nothing behind it."""
+    """A network with its sigmoid: an exported file gives probabilities without further code."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -51,29 +53,30 @@ class Probability(nn.Module):
 
 def export(
     bundle: Bundle, model: Path, images: Path, out: Path, formats: Sequence[str]
-) -> Exported:
-    """Export a model, batch and sides open, and compare each format with the network.
+) -> ExportComparison:
+    """Export a model for any batch size and image size, and compare each format with the network.
 
-    Sides must be multiples of ``pixel_unshuffle x 2^poolings``, as those of the training crops are.
+    The sides of an image must be multiples of ``pixel_unshuffle x 2^poolings``, as those of the
+    training crops are.
 
     Args:
-        bundle: with the overlays that the model was trained with.
-        model: the weights.
-        images: a folder of real ones, of which the first are compared, each whole and its middle.
-        out: where the files go.
-        formats: of :data:`SUFFIXES`.
+        bundle: the bundle, with the overlays that the model was trained with.
+        model: file of the weights.
+        images: folder of real images. The first :data:`MAX_COMPARED_IMAGES` are compared, each
+            whole and cropped to its centre.
+        out: folder for the exported files.
+        formats: names of formats, keys of :data:`SUFFIXES`.
 
     Returns:
-        The measured differences, which ``exports.json`` holds, too.
+        The measured differences. ``exports.json`` holds them, too.
 
     Raises:
-        ValueError: a network of volumes, or a difference above :data:`TOLERANCE`.
+        ValueError: the network is a 3D network, an image is too small, or a difference is above
+            :data:`TOLERANCE`.
     """
     parser = bundle.parser("inferring")
     if parser.get_parsed_content("spatial_dims") != 2:
-        raise ValueError(
-            f"{bundle.folder}: a network of volumes; export takes those of flat images"
-        )
+        raise ValueError(f"{bundle.folder}: a 3D network; export supports 2D networks")
     trained = TrainedModel(model, parser.get_parsed_content("network_def"))
     network = trained.network.eval()
     features = parser.get_parsed_content("network_def::features")
@@ -98,18 +101,19 @@ def export(
         "differences": differences,
     }
     write_json(out / "exports.json", content)
-    return Exported(len(tiles) // 2, differences)
+    return ExportComparison(len(tiles) // 2, differences)
 
 
 def _tiles(parser: ConfigParser, images: Path, side: int) -> list[Tensor]:
-    """Real images as the network gets them, and the middle of each, with sides that fit."""
+    """Return preprocessed images and the centre of each, with sides that the network accepts."""
     preprocessing = parser.get_parsed_content("preprocessing")
     tiles = []
-    for case in find_images(str(images))[:MOST_IMAGES]:
+    for case in find_images(str(images))[:MAX_COMPARED_IMAGES]:
         image = preprocessing(case)["image"].as_tensor()[None]
-        if min(image.shape[2:]) < 4 * side:  # sides of 1 are taken for fixed
-            least = f"{4 * side} pixels a side"
-            raise ValueError(f"{case['image']}: smaller than {least}; give larger images")
+        if min(image.shape[2:]) < 4 * side:  # torch.export treats sides of 1 as fixed
+            raise ValueError(
+                f"{case['image']}: smaller than {4 * side} pixels a side; give larger images"
+            )
         for part in (1, 2):
             sizes = [length // part // side * side for length in image.shape[2:]]
             starts = [(a - b) // 2 for a, b in zip(image.shape[2:], sizes, strict=True)]
@@ -119,7 +123,7 @@ def _tiles(parser: ConfigParser, images: Path, side: int) -> list[Tensor]:
 
 
 def _levels(network: nn.Module) -> dict[str, nn.Module]:
-    """The network, and what is left of a UNet++ with deep supervision when it is pruned."""
+    """Return the network, and the pruned networks of a UNet++ with deep supervision."""
     if not isinstance(network, UNetPlusPlus) or not network.deep_supervision:
         return {"": network}
     levels = range(1, network.depth)
@@ -141,13 +145,13 @@ def _torchscript(network: nn.Module, tile: Tensor, side: int, path: Path) -> Any
 def _program(network: nn.Module, tile: Tensor, side: int) -> torch.export.ExportedProgram:
     sides = {2 + i: side * torch.export.Dim(f"side{i}") for i in range(2)}
     shapes = ({0: torch.export.Dim("batch"), **sides},)
-    example = torch.cat([tile, tile])  # of a single image the batch would be taken for fixed
+    example = torch.cat([tile, tile])  # torch.export treats a batch of one as fixed
     return torch.export.export(network, (example,), dynamic_shapes=shapes)
 
 
 def _torch_export(network: nn.Module, tile: Tensor, side: int, path: Path) -> Any:
     with warnings.catch_warnings(), atomic(path) as temporary:
-        warnings.simplefilter("ignore")  # a guess at where the weights are
+        warnings.simplefilter("ignore")  # it warns of a guess about the device of the weights
         torch.export.save(_program(network, tile, side), temporary)
     return torch.export.load(path).module()
 
@@ -157,7 +161,8 @@ def _onnx(network: nn.Module, tile: Tensor, side: int, path: Path) -> Any:
 
     program = _program(network, tile, side)
     names: dict[str, Any] = {"input_names": ["image"], "output_names": ["probability"]}
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # on torchvision, which is not needed
+    # it warns that torchvision is missing, which is not needed
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         graph: Any = torch.onnx.export(program, dynamo=True, verbose=False, **names)

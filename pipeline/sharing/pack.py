@@ -1,4 +1,4 @@
-"""Packing a trained bundle: everything a receiver needs, and nothing of a patient."""
+"""Pack a trained bundle: everything that a receiver needs, and no patient data."""
 
 import json
 import tempfile
@@ -29,25 +29,25 @@ from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
 from pipeline.tracking.store import evaluations
 
-EXECUTED = "config.json"
+EXECUTED_CONFIG = "config.json"
 RECORD_FIELDS = {
     "bundle", "sha256", "datalist_sha256", "mlflow_run_id", "operating_point", "trained_on",
     "chosen_on",
 }  # fmt: skip
-"""What of a model's record is packed; images stand in it by their hashes alone."""
+"""Fields of a model's record that are packed; the record lists images only by their hashes."""
 METADATA_SCORES = ("iou", "dice", "accuracy")
-"""Metrics of the evaluation that the metadata hold, too."""
+"""Metrics of the evaluation that ``metadata.json`` holds, too."""
 
 
 class Trained(NamedTuple):
-    """A training with its evaluation, as the tracking store has them.
+    """A training and its evaluation, read from the tracking store.
 
     Attributes:
         config: the config that the training executed.
         evaluated: the config that the evaluation executed.
-        summary: of the evaluation.
-        model: that was evaluated.
-        dataset_dir: the cohort of both.
+        summary: the evaluation's summary.
+        model: the evaluated model.
+        dataset_dir: folder of the cohort, which training and evaluation share.
     """
 
     config: dict[str, Any]
@@ -61,76 +61,83 @@ def find_trained(client: MlflowClient, run: str, dataset_dir: Path | None = None
     """Find a training's newest evaluation on a test split, its config and its weights.
 
     Args:
-        client: of the tracking store.
+        client: the tracking store's client.
         run: name or id of the training or of the evaluation.
-        dataset_dir: of the cohort; None: where it was when the model was evaluated.
+        dataset_dir: folder of the cohort; None: the folder that the evaluation used.
 
     Raises:
-        ValueError: there is no finished evaluation, or it is not of the weights that are there, or
-            the cohort has been split anew.
-        FileNotFoundError: weights or cohort are not where they were.
+        ValueError: there is no finished evaluation, the stored weights are not the evaluated ones,
+            or the cohort has been split again.
+        FileNotFoundError: the weights or the cohort have moved.
     """
     evaluation = next(
-        (one for one in evaluations(client, run) if one.data.tags["run"] == "evaluating"), None
+        (stored for stored in evaluations(client, run) if stored.data.tags["run"] == "evaluating"),
+        None,
     )
     if evaluation is None:
-        raise ValueError(f"{run}: a cross-validation has several models; name one's evaluation")
+        raise ValueError(
+            f"{run}: a cross-validation has several models; give one fold's evaluation"
+        )
     summary = EvaluationSummary(**_artifact(client, evaluation, SUMMARY))
     training = client.get_run(str(summary.model.mlflow_run_id))
     path = Path(summary.model.path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; the weights were evaluated there")
+        raise FileNotFoundError(f"{path}: no such file; the evaluated weights were stored there")
     model = TrainedModel(path)
     if model.record.sha256 != summary.model.sha256:
-        raise ValueError(f"{path}: other weights than were evaluated; evaluate these")
+        raise ValueError(f"{path}: not the evaluated weights; evaluate them first")
     if model.record.operating_point != summary.operating_point:
         raise ValueError(
-            f"{path}: its record holds another operating point than it was evaluated with; "
-            "evaluate it again, without giving a threshold"
+            f"{path}: evaluated with another operating point than its record holds; evaluate it "
+            "again without a threshold"
         )
-    trained, evaluated = (_artifact(client, one, EXECUTED) for one in (training, evaluation))
+    trained, evaluated = (
+        _artifact(client, stored, EXECUTED_CONFIG) for stored in (training, evaluation)
+    )
     cohort = dataset_dir or Path(evaluation.data.tags["dataset_dir"])
     hashes = {evaluation.data.tags["datalist_sha256"], read_datalist(cohort).sha256}
     if hashes != {summary.model.datalist_sha256}:
         raise ValueError(
-            f"{cohort}: another cohort or split than the model was trained on; evaluate it on its "
-            "own test split, and give --dataset-dir if that has moved"
+            f"{cohort}: not the cohort or split of the training; evaluate the model on its own "
+            "test split, and give --dataset-dir if the cohort has moved"
         )
     return Trained(trained, evaluated, summary, model, cohort)
 
 
 def bundle_files(
-    bundle: Path, trained: Trained, facts: Sequence[CaseStatistics], exports: Mapping[str, Any]
+    bundle: Path, trained: Trained, cases: Sequence[CaseStatistics], exports: Mapping[str, Any]
 ) -> dict[str, bytes]:
     """Return the files of a packed bundle, by path, without sample and manifest.
 
     Args:
-        bundle: its folder.
-        trained: its training and evaluation.
-        facts: of the training cases.
-        exports: what exporting measured, for the card.
+        bundle: folder of the bundle.
+        trained: the bundle's training and evaluation.
+        cases: image and mask statistics of the training cases.
+        exports: content of ``exports.json``, for the card; empty: no exported format.
 
     Raises:
         FileNotFoundError: the bundle lacks a file.
-        ValueError: its metadata tell other scores than the evaluation, or a file would tell
-            something of a patient.
+        ValueError: the metadata state other scores than the evaluation, a training case has
+            changed, or a file contains patient data.
     """
     name, own = bundle.resolve().name, trained.summary.model.bundle
     if own != name:
-        raise ValueError(f"{bundle}: the run is one of {own}; give bundles/{own}")
+        raise ValueError(f"{bundle}: the run belongs to the bundle {own}; give bundles/{own}")
     if exports and exports.get("model_sha256") != trained.summary.model.sha256:
-        raise ValueError("--exports: of another model than was evaluated; export this one")
-    for case in facts:
+        raise ValueError(
+            "--exports: measured on another model than the evaluated one; export that one"
+        )
+    for case in cases:
         if case.unreadable or case.changed:
-            why = case.unreadable or f"{case.changed[0]}: changed since it was listed"
-            raise ValueError(f"{why}; mend the cohort, its fingerprint is packed")
+            issue = case.unreadable or f"{case.changed[0]}: changed since it was listed"
+            raise ValueError(f"{issue}; correct the cohort, because its fingerprint is packed")
     evaluation = shared_evaluation(trained.summary)
     metadata = _metadata(bundle, evaluation)
-    datalist = read_datalist(trained.dataset_dir).content
+    datalist = read_datalist(trained.dataset_dir)
     licence_note = _read(bundle / "docs" / "data_license.txt").decode()
-    licence = licence_text(datalist.get("name", ""), licence_note)
+    licence = licence_text(datalist.name, licence_note)
     columns = trained.evaluated.get("group_columns") or []
-    fingerprint = describe_cohort(facts, columns)
+    fingerprint = describe_cohort(cases, columns)
     files = {
         "LICENSE": _read(bundle / "LICENSE"),
         "configs/logging.conf": _read(bundle / "configs" / "logging.conf"),
@@ -143,7 +150,7 @@ def bundle_files(
         **packed_configs(bundle, trained.config, trained.evaluated),
         **_weights(trained.model),
     }
-    words = private_words(datalist, columns)
+    words = private_words(datalist.to_json(), columns)
     check_private(files, words, [trained.dataset_dir, trained.model.path.parent])
     return {**files, **source_files()}
 
@@ -157,32 +164,32 @@ def pack(
 ) -> None:
     """Write an archive: the files of a bundle, a sample with its result, and the manifest.
 
-    It is judged as a receiver would, before it takes its place.
+    The archive is audited before it is moved to its place, as a receiver would audit it.
 
     Args:
-        files: by :func:`bundle_files`.
-        name: of the bundle.
-        made: by what it was made, for the manifest.
-        out: the archive.
-        sample: an image that may be told; None: one is made.
+        files: the result of :func:`bundle_files`.
+        name: name of the bundle.
+        made: the bundle's origin (commit, versions, run), for the manifest.
+        out: path of the archive.
+        sample: image that may leave the hospital; None: a synthetic image.
 
     Raises:
-        ValueError: an audit by the default policy refuses it.
+        ValueError: an audit by the default policy refuses the archive.
     """
-    whole = {**files, **sample_files(files, sample)}
-    whole[MANIFEST] = make_manifest(whole, made)
+    content = {**files, **sample_files(files, sample)}
+    content[MANIFEST] = make_manifest(content, made)
     with atomic(out) as temporary:
-        write_archive(temporary, name, whole)
+        write_archive(temporary, name, content)
         report = audit(temporary)
         if report.refusals:
             raise ValueError(
-                f"{report.refusals[0]}; no receiver would accept it, so it is not kept"
+                f"{report.refusals[0]}; not written, because no receiver would accept it"
             )
 
 
 def _artifact(client: MlflowClient, run: Run, name: str) -> dict[str, Any]:
     if name not in {file.path for file in client.list_artifacts(run.info.run_id)}:
-        raise ValueError(f"{run.info.run_name}: recorded no {name}; run it again")
+        raise ValueError(f"{run.info.run_name}: the run recorded no {name}; run it again")
     with tempfile.TemporaryDirectory() as folder:
         path = client.download_artifacts(run.info.run_id, name, folder)
         content: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
@@ -196,22 +203,28 @@ def _read(path: Path) -> bytes:
 
 
 def _metadata(bundle: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """The bundle's metadata, with the scores and the versions of the evaluation."""
+    """Return the bundle's metadata, with the scores and the versions of the evaluation."""
     path = bundle / "configs" / "metadata.json"
     metadata: dict[str, Any] = json.loads(_read(path))
-    found = {name: round(evaluation["test"][name]["mean"], 4) for name in METADATA_SCORES}
-    told = metadata.get("eval_metrics", {})
-    for name, value in told.items():
-        if found.get(name) != value:
+    scores = {name: round(evaluation["test"][name]["mean"], 4) for name in METADATA_SCORES}
+    for name, value in metadata.get("eval_metrics", {}).items():
+        if scores.get(name) != value:
             raise ValueError(
-                f"{path}: eval_metrics {name} is {value}, the evaluation has {found.get(name)}; "
-                "take it out, packing writes it"
+                f"{path}: eval_metrics {name} is {value}, the evaluation has {scores.get(name)}; "
+                "remove eval_metrics, because pack writes it"
             )
     versions = evaluation["versions"]
-    ran = {key: public_version(versions[name]) for key, name in VERSION_KEYS.items()}
+    evaluated = {key: public_version(versions[name]) for key, name in VERSION_KEYS.items()}
     installed = installed_versions()
-    needed = {name: it for name, it in installed.items() if name not in VERSION_KEYS.values()}
-    return {**metadata, **ran, "required_packages_version": needed, "eval_metrics": found}
+    required = {
+        name: version for name, version in installed.items() if name not in VERSION_KEYS.values()
+    }
+    return {
+        **metadata,
+        **evaluated,
+        "required_packages_version": required,
+        "eval_metrics": scores,
+    }
 
 
 def _weights(model: TrainedModel) -> dict[str, bytes]:

@@ -2,9 +2,9 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, ValidationError
 
 from pipeline.schemas import first_error
 from pipeline.sharing.archive import MEGABYTE, Limits
@@ -12,7 +12,15 @@ from pipeline.sharing.expressions import AllowedNames
 from pipeline.sharing.parsing import strict_yaml
 
 DEFAULT_POLICY = "policy.yaml"
-Names = frozenset[StrictStr]
+
+
+def _require_list(value: Any) -> Any:
+    if not isinstance(value, list):
+        raise ValueError("expected a list of names")
+    return value
+
+
+Names = Annotated[frozenset[StrictStr], BeforeValidator(_require_list)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 
 

@@ -71,7 +71,7 @@ def _format_versions(differing: Mapping[str, tuple[str, str]]) -> str:
     return "; ".join(lines) or "the sender's versions"
 
 
-def _format_agreement(agreement: SampleSampleAgreement | None) -> str:
+def _format_agreement(agreement: SampleAgreement | None) -> str:
     if agreement is None:
         return NOT_REACHED
     difference = f"{agreement.difference:.1e}"

@@ -16,9 +16,7 @@ from pipeline.sharing.card import model_card
 from pipeline.sharing.manifest import read_manifest
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
-from pipeline.sharing.parsing import strict_json
 from pipeline.sharing.policy import Policy
-from pipeline.sharing.requirements import RequirementCheck, check_requirements
 from pipeline.sharing.requirements import RequirementCheck, check_requirements
 from pipeline.sharing.sample import IMAGE, SampleAgreement, compare_sample
 from pipeline.sharing.signature import Verifier, verify_archive
@@ -34,6 +32,7 @@ runpy.run_module("monai.bundle", run_name="__main__")
 """
 """Program that runs a bundle in a process which cannot open a connection."""
 CARD_DOCUMENTS = ("metadata", "evaluation", "fingerprint")
+"""JSON documents from which the model card is written."""
 DOCUMENTS = {
     "metadata": "configs/metadata.json",
     "evaluation": EVALUATION,
@@ -43,8 +42,8 @@ DOCUMENTS = {
 }
 MODEL_RECORD = "models/model.json"
 CARD_TEMPLATE = "pipeline/sharing/card.md.jinja"
-NOT_RUNNING = "the bundle does not run on this machine"
 MAX_SAMPLE_SECONDS = 600
+"""Time limit of the inference on the sample."""
 CANNOT_RUN = "the bundle does not run on this machine"
 
 
@@ -107,9 +106,8 @@ def receive(
 def _receive_copy(
     path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy
 ) -> ReceiveResult:
-    archive = open_archive(
-        path, policy.archive_limits
-    )  # opened once, so that each file is hashed once
+    # opened once, so that each file is hashed once
+    archive = open_archive(path, policy.archive_limits)
     result = ReceiveResult(sha256(path), verify_archive(archive, signature, verifier))
     if result.refusals:
         return result
@@ -172,16 +170,8 @@ def run_sample(bundle: Path) -> SampleAgreement:
         config = bundle / "configs" / "inference.yaml"
         settings = {"config_file": config, "image_dir": images, "output_dir": out, "device": "cpu"}
         arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-        command = [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-c",
-            OFFLINE_RUN,
-            "run",
-            "inferring",
-            *arguments,
-        ]
+        program = [sys.executable, "-W", "ignore", "-c", OFFLINE_RUN]
+        command = [*program, "run", "inferring", *arguments]
         try:
             done = subprocess.run(
                 command,

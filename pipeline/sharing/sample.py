@@ -1,4 +1,4 @@
-"""One image with what is expected of it: it shows that nothing was lost on the way."""
+"""The sample: one image with its expected result, which shows that the bundle works as sent."""
 
 import io
 import json
@@ -19,19 +19,19 @@ from pipeline.data.phantom import cells
 from pipeline.inference.formats import save_volume
 from pipeline.sharing.archive import RefusedError
 
-SIDE, DEPTH = 256, 32
-"""Pixels of a made image, and voxels along each axis of a made volume."""
+IMAGE_SIDE_PIXELS, VOLUME_SIDE_VOXELS = 256, 32
+"""Length of each side of a synthetic image, and of a synthetic volume."""
 IMAGE, PROBABILITY, MASK = "image", "probability", "mask"
 TOLERANCE = 1e-5
-"""Largest difference of a probability between two machines of one kind."""
+"""Largest accepted difference of a probability between two machines of the same kind."""
 
 
 class SampleAgreement(NamedTuple):
-    """How a result compares with what is expected.
+    """The comparison of a result with the expected one.
 
     Attributes:
-        difference: largest between two probabilities.
-        dice: of the two masks; 1 where both are empty.
+        difference: largest absolute difference of a probability.
+        dice: Dice of the two masks; 1 if both are empty.
     """
 
     difference: float
@@ -39,16 +39,17 @@ class SampleAgreement(NamedTuple):
 
     @property
     def enough(self) -> bool:
-        """Whether it is the same result."""
+        """Whether both results count as the same."""
         return self.difference <= TOLERANCE and self.dice == 1.0
 
 
 def sample_files(bundle_files: Mapping[str, bytes], image: Path | None) -> dict[str, bytes]:
-    """Run a packed bundle on one image, and return both for ``sample/``.
+    """Run a packed bundle on one image; return the image and its result, by path in the bundle.
 
     Args:
         bundle_files: configs and weights, by path.
-        image: given explicitly; None: one is made. Its pixels alone are packed, as TIFF or NIfTI.
+        image: file of an image, of which only the pixels are packed, as TIFF or NIfTI; None: a
+            synthetic image.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -56,60 +57,60 @@ def sample_files(bundle_files: Mapping[str, bytes], image: Path | None) -> dict[
             if PurePosixPath(path).parts[0] in ("configs", "models", "docs"):
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_bytes(content)
-        pixels = _made(bundle_files) if image is None else read_pixels(image)
+        pixels = _synthetic_pixels(bundle_files) if image is None else read_pixels(image)
         name = _write(root / "in", pixels)
         config = yaml.safe_load(bundle_files["configs/inference.yaml"])
         _infer(config, root, root / "in", root / "out")
-        found = {
+        paths = {
             IMAGE: root / "in" / name,
             PROBABILITY: root / "out" / PROBABILITY / name,
             MASK: root / "out" / MASK / name,
         }
         suffix = ".nii.gz" if name.endswith(".nii.gz") else ".tif"
-        return {f"sample/{what}{suffix}": path.read_bytes() for what, path in found.items()}
+        return {f"sample/{name}{suffix}": path.read_bytes() for name, path in paths.items()}
 
 
-def compare_sample(expected: Path, found: Path) -> SampleAgreement:
+def compare_sample(expected: Path, output: Path) -> SampleAgreement:
     """Compare a result with the expected one.
 
     Args:
         expected: the bundle's folder ``sample``.
-        found: where the inference of its image wrote.
+        output: folder to which the inference of the sample's image wrote.
 
     Raises:
-        RefusedError: they are of different sizes, or cannot be read.
+        RefusedError: the results differ in size, or cannot be read.
     """
     image = next(expected.glob(f"{IMAGE}.*"))
     suffix = image.name.removeprefix(IMAGE)
     try:
         arrays = {
-            what: tuple(
+            name: tuple(
                 read_pixels(path).array.astype(np.float64)
-                for path in (expected / f"{what}{suffix}", found / what / image.name)
+                for path in (expected / f"{name}{suffix}", output / name / image.name)
             )
-            for what in (PROBABILITY, MASK)
+            for name in (PROBABILITY, MASK)
         }
     except (OSError, ValueError) as error:
         raise RefusedError("sample", str(error), "cannot be compared") from None
-    for what, (one, other) in arrays.items():
-        if one.shape != other.shape:
-            raise RefusedError(what, f"{other.shape} pixels", f"expected {one.shape}")
-    before, after = (array > 0 for array in arrays[MASK])
-    total = int(before.sum() + after.sum())
-    dice = 2 * int((before & after).sum()) / total if total else 1.0
+    for name, (reference, result) in arrays.items():
+        if result.shape != reference.shape:
+            raise RefusedError(name, f"{result.shape} pixels", f"expected {reference.shape}")
+    reference_mask, mask = (array > 0 for array in arrays[MASK])
+    total = int(reference_mask.sum() + mask.sum())
+    dice = 2 * int((reference_mask & mask).sum()) / total if total else 1.0
     return SampleAgreement(float(np.abs(np.subtract(*arrays[PROBABILITY])).max()), dice)
 
 
-def _made(files: Mapping[str, bytes]) -> Pixels:
-    """Make an image of cells, of the number format and channels that the metadata name."""
+def _synthetic_pixels(files: Mapping[str, bytes]) -> Pixels:
+    """Return a synthetic image of cells, with the channels that the metadata state, or a volume."""
     metadata = json.loads(files["configs/metadata.json"])
     config = yaml.safe_load(files["configs/train.yaml"])
     channels = metadata["network_data_format"]["inputs"]["image"]["num_channels"]
     rng = np.random.default_rng(0)
     if config["spatial_dims"] == 3:
-        volume = rng.normal(size=(DEPTH,) * 3).cumsum(0).cumsum(1).astype(np.float32)
+        volume = rng.normal(size=(VOLUME_SIDE_VOXELS,) * 3).cumsum(0).cumsum(1).astype(np.float32)
         return Pixels(volume, np.eye(4))
-    grey = cells(SIDE, rng)[0]
+    grey = cells(IMAGE_SIDE_PIXELS, rng)[0]
     return Pixels(grey if channels == 1 else np.stack([grey] * channels, axis=-1), None)
 
 
@@ -124,9 +125,9 @@ def _write(folder: Path, pixels: Pixels) -> str:
 
 
 def _infer(config: dict[str, Any], root: Path, image_dir: Path, out: Path) -> None:
-    """Run the evaluator of an inference config here, without what a run of its own would change."""
-    here = {"bundle_root": str(root), "image_dir": str(image_dir), "output_dir": str(out)}
-    parser = ConfigParser({**config, **here, "device": "cpu"})
+    """Run the evaluator of an inference config in this process, without starting a tracked run."""
+    overrides = {"bundle_root": str(root), "image_dir": str(image_dir), "output_dir": str(out)}
+    parser = ConfigParser({**config, **overrides, "device": "cpu"})
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # of MONAI's readers, on packages that nothing here needs
+        warnings.simplefilter("ignore")  # MONAI's readers warn of packages that are not needed here
         parser.get_parsed_content("evaluator").run()

@@ -1,4 +1,4 @@
-"""How training cases and classes are weighted, by the cohort."""
+"""Weights of training cases and of classes, computed from a cohort."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,41 +6,45 @@ from collections.abc import Sequence
 from skimage.io import imread
 
 from pipeline.data.columns import check_columns, check_list
-from pipeline.data.datalist import columns_of_entry, read_datalist
+from pipeline.data.datalist import read_datalist
 from pipeline.losses import inverse_class_frequencies
 
 
 def class_weights(dataset_dir: str) -> list[float]:
     """Return the weights of background and foreground, by their frequency in the training masks.
 
-    They are :func:`pipeline.losses.inverse_class_frequencies` of the files as they are, before any
-    augmentation, for a cohort of one structure.
+    The weights are :func:`pipeline.losses.inverse_class_frequencies` of the masks as stored, before
+    any augmentation. The cohort has one structure.
+
+    Args:
+        dataset_dir: folder of the cohort.
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
-        ValueError: a class that no training mask holds.
+        ValueError: no training mask holds one of the classes.
     """
     entries = read_datalist(dataset_dir).entries("training")
-    masks = (imread(entry["label"]) != 0 for entry in entries)
+    masks = (imread(entry.label) != 0 for entry in entries)
     weights: list[float] = inverse_class_frequencies(masks).tolist()
     return weights
 
 
 def balanced_weights(dataset_dir: str, columns: Sequence[str]) -> list[float]:
-    """Return how often each training case is to be drawn so that all groups are drawn alike.
+    """Return the sampling weight of each training case with which all groups are equally frequent.
 
-    For :class:`torch.utils.data.WeightedRandomSampler`: a case of a group of n gets 1 / n.
+    The weights suit :class:`torch.utils.data.WeightedRandomSampler`: a case of a group of n cases
+    gets 1 / n.
 
     Args:
-        dataset_dir: of the cohort.
-        columns: of groups; each combination of their values is one.
+        dataset_dir: folder of the cohort.
+        columns: group columns; each combination of their values is a group.
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
-        ValueError: no list, a column that a case lacks, or that has one value.
+        ValueError: ``columns`` is no list, a case lacks a column, or a column has one value.
     """
     check_list("balanced_by", columns)
-    rows = [columns_of_entry(entry) for entry in read_datalist(dataset_dir).content["training"]]
+    rows = [entry.columns for entry in read_datalist(dataset_dir).listed("training")]
     check_columns(rows, columns)
     groups = [tuple(row[name] for name in columns) for row in rows]
     sizes = Counter(groups)

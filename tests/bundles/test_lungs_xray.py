@@ -132,6 +132,6 @@ def test_the_papers_rate_is_halved_after_ten_epochs_without_a_better_one(bundle,
         scheduler.step(iou)
         rates.append(scheduler.get_last_lr()[0])
     assert rates == [0.01] * 10 + [0.005]
-    masks = [imread(entry["label"]) for entry in read_datalist(cohort).entries("training")]
+    masks = [imread(entry.label) for entry in read_datalist(cohort).entries("training")]
     weight = parser.get_parsed_content("loss").pos_weight.item()
     assert weight == pytest.approx(pos_weight(map(torch.tensor, masks)))

@@ -133,7 +133,7 @@ def test_a_record_of_another_config_is_named(done, capsys):
     assert call(done, *ONE, learning_rate=0.5) == 1
     line = capsys.readouterr().err
     assert "unetpp_deep_supervision (training_sha256, evaluation_sha256)" in line
-    assert "make them anew with --rerun" in line
+    assert "run them again with --rerun" in line
 
 
 def test_another_measure_evaluates_anew_and_does_not_train(done, capfd):

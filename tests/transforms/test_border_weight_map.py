@@ -28,8 +28,8 @@ def by_definition(cells, w0=10.0, sigma=5.0, spacing=None):
 
 
 def check(cells, **options):
-    found = BorderWeightMap(**PLAIN, **options)(cells[None])
-    np.testing.assert_allclose(found[0], by_definition(cells, **options), atol=1e-5)
+    weight = BorderWeightMap(**PLAIN, **options)(cells[None])
+    np.testing.assert_allclose(weight[0], by_definition(cells, **options), atol=1e-5)
 
 
 def test_three_pixels_by_hand_and_the_plus_sign():
@@ -125,8 +125,8 @@ def test_numpy_torch_and_meta_tensors_come_back_as_they_are():
     named = MetaTensor(torch.tensor(cells.astype(int)), meta={"filename_or_obj": "a.png"})
     out = BorderWeightMapd("label")({"label": named})
     assert out["weight"].dtype == torch.float32
-    for found in (tensor, out["weight"].as_tensor()):
-        np.testing.assert_array_equal(found, expected)
+    for weights in (tensor, out["weight"].as_tensor()):
+        np.testing.assert_array_equal(weights, expected)
     assert torch.equal(out["label"], named)
 
 

@@ -1,4 +1,4 @@
-"""The elastic grid and the affine map: what they share, and what each is."""
+"""The elastic grid and the affine map: their common behaviour, and that of either one."""
 
 import numpy as np
 import pytest
@@ -29,11 +29,11 @@ def image(*sides, seed=0):
 @pytest.mark.parametrize("sides", [(40, 53), (9, 20, 17)])
 def test_sampling_agrees_with_scipy(transform, alike, mode, order, sides):
     deform = transform(sigma=4).set_random_state(1)
-    found = deform(image(*sides), mode)
-    places = deform.positions(sides).double().numpy()
-    expected = map_coordinates(image(*sides)[0].numpy(), places, order=order, mode="mirror")
+    deformed = deform(image(*sides), mode)
+    positions = deform.positions(sides).double().numpy()
+    expected = map_coordinates(image(*sides)[0].numpy(), positions, order=order, mode="mirror")
     # a place that rounding puts on the other side of a pixel's edge is another pixel
-    agree = np.isclose(found[0].numpy(), expected, atol=1e-4)
+    agree = np.isclose(deformed[0].numpy(), expected, atol=1e-4)
     assert agree.mean() > (0.999 if mode == "nearest" else 0.9999)
 
 
@@ -70,7 +70,7 @@ def test_probability_zero_returns_the_data(transform, alike):
 
 
 @both
-def test_mistakes_are_one_line(transform, alike):
+def test_errors_are_one_line(transform, alike):
     with pytest.raises(ValueError, match="sigma: found -1"):
         transform(sigma=-1)
     with pytest.raises(ValueError, match="mode: found 'cubic', expected one of nearest"):
@@ -122,17 +122,17 @@ def test_fewer_than_two_points_are_refused():
 def test_the_affine_takes_its_points_where_they_were_displaced():
     deform = RandThreePointAffine(sigma=5).set_random_state(0)
     deform.randomize(2)
-    places = deform.positions((40, 80))
+    positions = deform.positions((40, 80))
     points = torch.tensor([[10, 20], [30, 20], [10, 60]])
     for point, moved in zip(points, deform.displacement, strict=True):
-        found = places[:, point[0], point[1]]
-        torch.testing.assert_close(found, point + moved, atol=1e-3, rtol=0)
+        displaced = positions[:, point[0], point[1]]
+        torch.testing.assert_close(displaced, point + moved, atol=1e-3, rtol=0)
 
 
 def test_the_affine_keeps_straight_lines_straight():
     deform = RandThreePointAffine(sigma=5).set_random_state(1)
     deform.randomize(3)
-    places = deform.positions((12, 10, 14))
+    positions = deform.positions((12, 10, 14))
     for axis in (1, 2, 3):
-        bent = places.diff(dim=axis).diff(dim=axis).abs().max()
+        bent = positions.diff(dim=axis).diff(dim=axis).abs().max()
         assert bent < 1e-3

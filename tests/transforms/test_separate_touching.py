@@ -35,8 +35,8 @@ def row(*values):
     ],
 )
 def test_the_larger_loses_the_odd_pixel(width, expected):
-    found = SeparateTouching(width)(row(1, 1, 1, 1, 2, 2, 2))
-    assert found.tolist() == expected.tolist()
+    separated = SeparateTouching(width)(row(1, 1, 1, 1, 2, 2, 2))
+    assert separated.tolist() == expected.tolist()
 
 
 def test_an_existing_gap_is_widened_no_more_than_needed():
@@ -65,10 +65,10 @@ def crowded(label, gap):
 def test_real_nuclei_stand_apart_and_none_is_lost(nuclei, width):
     for label in nuclei:
         assert touching_pairs(label)
-        found = SeparateTouching(width)(label)
-        assert not crowded(found, 1)
-        assert np.array_equal(np.unique(found), np.unique(label))
-        assert ((found == label) | (found == 0)).all()
+        separated = SeparateTouching(width)(label)
+        assert not crowded(separated, 1)
+        assert np.array_equal(np.unique(separated), np.unique(label))
+        assert ((separated == label) | (separated == 0)).all()
 
 
 LABELS = arrays.arrays(
@@ -79,10 +79,10 @@ LABELS = arrays.arrays(
 @settings(max_examples=150)
 @given(LABELS, st.integers(1, 3))
 def test_no_cell_of_any_label_vanishes_or_grows(label, width):
-    found = SeparateTouching(width)(label)
-    assert np.array_equal(np.unique(found[found > 0]), np.unique(label[label > 0]))
-    assert ((found == label) | (found == 0)).all()
-    assert np.array_equal(found, SeparateTouching(width)(label))
+    separated = SeparateTouching(width)(label)
+    assert np.array_equal(np.unique(separated[separated > 0]), np.unique(label[label > 0]))
+    assert ((separated == label) | (separated == 0)).all()
+    assert np.array_equal(separated, SeparateTouching(width)(label))
 
 
 def test_wrong_widths_and_labels():

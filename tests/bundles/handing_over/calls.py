@@ -1,4 +1,4 @@
-"""The commands of a hand-over, as the tests call them."""
+"""The commands that share a bundle, as the tests call them."""
 
 import os
 import subprocess
@@ -26,8 +26,11 @@ def receive(path: Path, package: Path, out: Path) -> int:
 
 
 def run_received(received: Path, run: str, config: str, cwd: Path, **settings) -> str:
-    """Run a received bundle as where the project is not installed; return which source was used."""
-    alone = (
+    """Run a received bundle as if the project were not installed; return what it printed.
+
+    The last line names the source that was used.
+    """
+    script = (
         "import atexit, runpy, sys\n"
         f"sys.path = [p for p in sys.path if p not in ('', {str(ROOT)!r})]\n"
         "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
@@ -36,7 +39,7 @@ def run_received(received: Path, run: str, config: str, cwd: Path, **settings) -
         "runpy.run_module('monai.bundle', run_name='__main__')\n"
     )
     arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-    command = [sys.executable, "-W", "ignore", "-c", alone, "run", run]
+    command = [sys.executable, "-W", "ignore", "-c", script, "run", run]
     files = ["--config_file", str(received / "configs" / config)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -20,7 +20,7 @@ PLANTED = {
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory) -> Path:
-    """A cohort whose files and columns tell of patients what must not leave."""
+    """A cohort whose file names and columns contain patient data that must not leave."""
     folder = tmp_path_factory.mktemp("geheim_cohort")
     write_cells(folder, count=25, size=64, seed=3)
     content = json.loads((folder / "datalist.json").read_text())
@@ -66,7 +66,7 @@ def received(package, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def changed(package, tmp_path):
-    """Return a function that packs and signs anew, after a change of some files."""
+    """Return a function that changes some files, and packs and signs the bundle again."""
 
     def changed(change, made=None):
         archive = open_archive(package)

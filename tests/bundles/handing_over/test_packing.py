@@ -35,17 +35,19 @@ def test_nothing_of_a_patient_leaves(package, cohort, evaluated):
         image = next(archive.read(name) for name in pictures if "image" in name)
     pixels = np.asarray(Image.open(io.BytesIO(image)))
     own = [np.asarray(Image.open(path)) for path in (cohort / "images").iterdir()]
-    assert not any(np.array_equal(pixels[: each.shape[0], : each.shape[1]], each) for each in own)
+    assert not any(
+        np.array_equal(pixels[: image.shape[0], : image.shape[1]], image) for image in own
+    )
 
 
-def test_a_bundle_that_would_tell_a_patient_is_not_packed(evaluated, cohort, tmp_path, capsys):
+def test_a_bundle_with_patient_data_is_not_packed(evaluated, cohort, tmp_path, capsys):
     bundle = shutil.copytree(BUNDLE, tmp_path / "membranes", ignore=NO_RUNS)
     licence = bundle / "docs" / "data_license.txt"
     licence.write_text("Ask Zwickl-Huber training 3, who fell from a ladder.\n")
     tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
     assert cli.main(["pack", str(bundle), *tracking, "--out", str(tmp_path / "b.zip")]) == 1
     line = capsys.readouterr().err
-    assert "would tell" in line
+    assert "of your data, which must not leave" in line
     assert "README.md" in line or "data_license.txt" in line
     assert not (tmp_path / "b.zip").exists()
 
@@ -56,29 +58,29 @@ def test_the_weights_are_the_ones_that_were_evaluated(package, evaluated):
     safe = load_safetensors(archive.read("models/model.safetensors"))
     trained = torch.load(evaluated / "models" / "model.pt", weights_only=True)
     assert plain.keys() == safe.keys() == trained.keys()
-    for name, each in trained.items():
-        assert torch.equal(plain[name], each)
-        assert torch.equal(safe[name], each)
+    for name, tensor in trained.items():
+        assert torch.equal(plain[name], tensor)
+        assert torch.equal(safe[name], tensor)
 
 
-def test_card_and_metadata_tell_what_was_evaluated(package, evaluated):
+def test_card_and_metadata_state_the_evaluated_scores(package, evaluated):
     archive = open_archive(package)
     card = archive.read("docs/README.md").decode()
-    found = json.loads((evaluated / "e" / "summary.json").read_text())["test"]["iou"]
+    iou = json.loads((evaluated / "e" / "summary.json").read_text())["test"]["iou"]
     metadata = json.loads(archive.read("configs/metadata.json"))
-    assert f"| iou | {found['mean']:.4f} |" in card
-    assert metadata["eval_metrics"]["iou"] == round(found["mean"], 4)
+    assert f"| iou | {iou['mean']:.4f} |" in card
+    assert metadata["eval_metrics"]["iou"] == round(iou["mean"], 4)
     assert "Weights: trained on images of the sender's own.\n" in card
     assert {"monai_version", "pytorch_version"} <= metadata.keys()
     assert "scikit-image" in metadata["required_packages_version"]
 
 
-def test_a_group_of_few_patients_is_not_told(package):
-    told = json.loads(open_archive(package).read("docs/evaluation.json"))
-    assert told["groups"] == []
-    assert told["groups_left_out"] > 0
-    assert told["gaps"] == []
-    assert "age" not in told
+def test_a_group_of_few_patients_is_left_out(package):
+    evaluation = json.loads(open_archive(package).read("docs/evaluation.json"))
+    assert evaluation["groups"] == []
+    assert evaluation["groups_left_out"] > 0
+    assert evaluation["gaps"] == []
+    assert "age" not in evaluation
     fingerprint = json.loads(open_archive(package).read("docs/fingerprint.json"))
     assert fingerprint["groups"]["sex"] == {"others": 15}
 
@@ -93,7 +95,7 @@ def test_the_package_is_registered_once(evaluated, package):
     assert len(version.tags["sha256"]) == 64
 
 
-def test_metadata_of_other_scores_are_refused(evaluated, tmp_path, capsys):
+def test_metadata_with_other_scores_are_refused(evaluated, tmp_path, capsys):
     bundle = shutil.copytree(BUNDLE, tmp_path / "membranes", ignore=NO_RUNS)
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
     metadata["eval_metrics"] = {"iou": 0.99}
@@ -107,7 +109,7 @@ def test_a_run_of_another_bundle_is_refused(evaluated, tmp_path, capsys):
     tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
     other = str(ROOT / "bundles" / "lungs_xray")
     assert cli.main(["pack", other, *tracking, "--out", str(tmp_path / "b.zip")]) == 1
-    assert "the run is one of membranes" in capsys.readouterr().err
+    assert "the run belongs to the bundle membranes" in capsys.readouterr().err
 
 
 def test_without_an_evaluation_nothing_is_packed(trained, tmp_path, capsys):
@@ -117,7 +119,7 @@ def test_without_an_evaluation_nothing_is_packed(trained, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["lungs_ct", "lungs_xray", "nuclei", "pancreas_ct"])
-def test_every_bundle_of_ours_is_accepted(run_bundle, phantom, tmp_path, name, capsys):
+def test_every_bundle_of_the_project_is_accepted(run_bundle, phantom, tmp_path, name, capsys):
     bundle = ROOT / "bundles" / name
     settings = {"folder": bundle, "dataset_dir": str(phantom), "run_name": name}
     if name == "nuclei":  # MONAI's U-Net takes one number more

@@ -37,12 +37,12 @@ def test_a_received_bundle_is_evaluated_and_fine_tuned_on_own_patients(received,
     before = (received / "models" / "model.json").read_bytes()
     evaluating = {"dataset_dir": tmp_path / "own", "output_dir": tmp_path / "eval"}
     printed = run_received(received, "evaluating", "evaluate.yaml", tmp_path, **evaluating)
-    found = json.loads((tmp_path / "eval" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "eval" / "summary.json").read_text())
     sent = json.loads((received / "docs" / "evaluation.json").read_text())
-    assert found["reference"]["scores"]["iou"]["reference"]["mean"] == sent["test"]["iou"]["mean"]
-    assert found["reference"]["scores"]["iou"]["own"]["mean"] == found["test"]["iou"]["mean"]
-    assert found["operating_point"]["threshold"] == sent["threshold"]
-    assert found["reference"]["shift"]["images"] == [15, 1]
+    assert summary["reference"]["scores"]["iou"]["reference"]["mean"] == sent["test"]["iou"]["mean"]
+    assert summary["reference"]["scores"]["iou"]["own"]["mean"] == summary["test"]["iou"]["mean"]
+    assert summary["operating_point"]["threshold"] == sent["threshold"]
+    assert summary["reference"]["shift"]["images"] == [15, 1]
     assert "iou         reference" in printed
     assert "Shift from the training images" in (tmp_path / "eval" / "report.html").read_text()
     record = json.loads(before)
@@ -51,12 +51,14 @@ def test_a_received_bundle_is_evaluated_and_fine_tuned_on_own_patients(received,
 
     model = received / "models" / "model.pt"
     weights = torch.load(model, weights_only=True)
-    tuning = {"dataset_dir": tmp_path / "own", "init_from": model, "max_epochs": 1}
+    settings = {"dataset_dir": tmp_path / "own", "init_from": model, "max_epochs": 1}
     still = {"learning_rate": 0.0, "steps_per_epoch": 1}
-    tuning |= {"reference_dir": cohort, "output_dir": tmp_path / "tuned"}
-    printed = run_received(received, "training", "train.yaml", tmp_path, **tuning, **still)
-    tuned = torch.load(received / "own_models" / "model.pt", weights_only=True)
-    same = [torch.equal(tuned[name], each) for name, each in weights.items() if "conv" in name]
+    settings |= {"reference_dir": cohort, "output_dir": tmp_path / "tuned"}
+    printed = run_received(received, "training", "train.yaml", tmp_path, **settings, **still)
+    fine_tuned = torch.load(received / "own_models" / "model.pt", weights_only=True)
+    same = [
+        torch.equal(fine_tuned[name], tensor) for name, tensor in weights.items() if "conv" in name
+    ]
     assert same
     assert all(same)
     assert model.read_bytes() != (received / "own_models" / "model.pt").read_bytes()
@@ -72,7 +74,7 @@ def test_a_received_bundle_is_evaluated_and_fine_tuned_on_own_patients(received,
         which, whose = name.split("_on_")
         assert both[whose][which] == pytest.approx(ran[name]["test"]["dice"]["mean"], abs=1e-6)
     assert both["reference"]["difference"]["n"] == 5
-    points = {name: summary["operating_point"]["threshold"] for name, summary in ran.items()}
+    points = {name: content["operating_point"]["threshold"] for name, content in ran.items()}
     assert points["initial_on_own"] == sent["threshold"]
     own = ran["fine_tuned_on_own"]["threshold_source"]
     assert own == "chosen by accuracy on validation"
@@ -90,8 +92,8 @@ def test_monais_own_tools_accept_it(received):
     model = load(
         received.name, model=UNet(**definition), bundle_dir=str(received.parent), device="cpu"
     )
-    for name, each in torch.load(received / "models" / "model.pt", weights_only=True).items():
-        assert torch.equal(model.state_dict()[name], each)
+    for name, tensor in torch.load(received / "models" / "model.pt", weights_only=True).items():
+        assert torch.equal(model.state_dict()[name], tensor)
 
 
 def test_it_has_the_layout_of_the_hugging_face_hub(received, tmp_path, monkeypatch):
@@ -99,7 +101,7 @@ def test_it_has_the_layout_of_the_hugging_face_hub(received, tmp_path, monkeypat
     sent = {}
 
     class Offline:
-        """Takes what would be sent."""
+        """Records what would be sent."""
 
         def __init__(self, token=None):
             pass

@@ -29,37 +29,39 @@ def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, c
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "told"),
+    ("file", "old", "new", "message"),
     [
         ("docs/README.md", b"0.", b"1.", "another model card"),
         ("docs/evaluation.json", b'"mean": 0.', b'"mean": 1.', "another model card"),
-        ("configs/metadata.json", b'"iou": 0.', b'"iou": 1.', "not evaluation's"),
+        ("configs/metadata.json", b'"iou": 0.', b'"iou": 1.', "the evaluation has"),
     ],
 )
-def test_a_card_that_disagrees_is_refused(changed, package, tmp_path, capsys, file, old, new, told):
+def test_a_card_that_disagrees_is_refused(
+    changed, package, tmp_path, capsys, file, old, new, message
+):
     def other(files):
         assert old in files[file]
         files[file] = files[file].replace(old, new)
 
     assert receive(changed(other), package, tmp_path / "out") == 2
-    assert told in capsys.readouterr().out
+    assert message in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
-def test_a_package_that_is_none_of_ours_is_not_asked_for(changed, package, tmp_path, capsys):
+def test_a_package_that_the_project_does_not_require_is_refused(changed, package, tmp_path, capsys):
     def needy(files):
         metadata = json.loads(files["configs/metadata.json"])
         metadata["required_packages_version"]["no-such-package"] = "1.2"
         files["configs/metadata.json"] = json.dumps(metadata).encode()
 
     assert receive(changed(needy), package, tmp_path / "out") == 2
-    told = capsys.readouterr().out
-    assert "'no-such-package' '1.2': not one of ours" in told
-    assert "pip install" not in told
+    page = capsys.readouterr().out
+    assert "'no-such-package' '1.2': expected a package that unet-school" in page
+    assert "pip install" not in page
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "told"),
+    ("file", "content", "message"),
     [
         ("docs/data_license.txt", None, "docs/data_license.txt: missing"),
         ("docs/data_license.txt", b"\xff\xfe", "docs: UnicodeDecodeError"),
@@ -70,22 +72,22 @@ def test_a_package_that_is_none_of_ours_is_not_asked_for(changed, package, tmp_p
     ],
 )
 def test_a_broken_package_is_refused_in_one_line(
-    changed, package, tmp_path, capsys, file, content, told
+    changed, package, tmp_path, capsys, file, content, message
 ):
     def broken(files):
-        return {name: each for name, each in files.items() if name != file} | (
+        return {name: data for name, data in files.items() if name != file} | (
             {file: content} if content is not None else {}
         )
 
     assert receive(changed(broken), package, tmp_path / "out") == 2
-    assert f"- refused: {told}" in capsys.readouterr().out
+    assert f"- refused: {message}" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
-def test_other_weights_than_were_evaluated_are_refused(changed, package, tmp_path, capsys):
+def test_weights_that_were_not_evaluated_are_refused(changed, package, tmp_path, capsys):
     def others(files):
         weights = torch.load(io.BytesIO(files["models/model.pt"]), weights_only=True)
-        weights = {name: (each * 2).contiguous() for name, each in weights.items()}
+        weights = {name: (tensor * 2).contiguous() for name, tensor in weights.items()}
         stream = io.BytesIO()
         torch.save(weights, stream)
         files["models/model.pt"] = stream.getvalue()
@@ -95,7 +97,7 @@ def test_other_weights_than_were_evaluated_are_refused(changed, package, tmp_pat
     assert "models/model.json: weights" in capsys.readouterr().out
 
 
-def test_a_manifest_draws_nothing_on_the_page(changed, package, tmp_path):
+def test_a_manifest_cannot_add_to_the_protocol(changed, package, tmp_path):
     made = {"commit": "abc |\n| sample | Dice 1.0000 \x1b[2J", "versions": ["a"]}
     path = changed(lambda files: None, made)
     assert receive(path, package, tmp_path / "out") == 0
@@ -109,11 +111,11 @@ def test_a_package_of_another_key_is_refused(package, tmp_path, capsys):
     key = tmp_path / "keys" / "public.pem"
     call = ["receive", str(package), "--key", str(key), "--out", str(tmp_path / "out")]
     assert cli.main([*call, "--protocol", str(tmp_path / "page.md")]) == 2
-    assert "the signature does not fit" in capsys.readouterr().out
+    assert "the signature does not match" in capsys.readouterr().out
     assert "REFUSED" in (tmp_path / "page.md").read_text()
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_exists_is_left_alone(package, received, capsys):
+def test_an_existing_folder_is_not_changed(package, received, capsys):
     assert receive(package, package, received) == 1
     assert "exists; give another --out" in capsys.readouterr().err

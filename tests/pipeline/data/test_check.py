@@ -349,9 +349,9 @@ def test_mending_a_smeared_mask_and_a_grey_of_four_channels(cohort, capsys):
     assert check(cohort, "--mend") == 0
     assert "3 files mended" in capsys.readouterr().out
     entries = read_datalist(cohort).entries("training")
-    assert np.array_equal(np.asarray(Image.open(entries[3]["label"])), coloured[..., 0])
-    assert np.array_equal(np.asarray(Image.open(entries[1]["label"])), truth)
-    assert np.array_equal(np.asarray(Image.open(entries[2]["image"])), NOISE)
+    assert np.array_equal(np.asarray(Image.open(entries[3].label)), coloured[..., 0])
+    assert np.array_equal(np.asarray(Image.open(entries[1].label)), truth)
+    assert np.array_equal(np.asarray(Image.open(entries[2].image)), NOISE)
 
 
 def test_numbers_of_instances_are_no_smeared_mask(cohort, capsys):

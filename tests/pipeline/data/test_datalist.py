@@ -24,11 +24,12 @@ def append_to(file):
     Path(file).write_bytes(Path(file).read_bytes() + b"x")
 
 
-def test_entries_have_absolute_paths_and_no_hashes(cohort):
+def test_entries_have_absolute_paths_and_no_hashes_among_the_columns(cohort):
     entries = read_datalist(cohort).entries("training")
     assert len(entries) == 3
-    assert set(entries[0]) == {"image", "label", "instances"}
-    assert entries[0]["image"].startswith(str(cohort))
+    assert set(entries[0].files()) == {"image", "label", "instances"}
+    assert all(file.startswith(str(cohort)) for file in entries[0].files().values())
+    assert entries[0].columns == {}
 
 
 def test_written_hashes_are_those_of_the_files(cohort):
@@ -39,7 +40,36 @@ def test_written_hashes_are_those_of_the_files(cohort):
 
 def test_group_columns_survive(cohort):
     edit(cohort, lambda content: content["test"][0].update(sex="female"))
-    assert read_datalist(cohort).entries("test")[0]["sex"] == "female"
+    assert read_datalist(cohort).entries("test")[0].columns["sex"] == "female"
+
+
+def test_the_datalist_holds_what_the_file_says(cohort):
+    content = json.loads((cohort / "datalist.json").read_text())
+    datalist = read_datalist(cohort)
+    assert datalist.to_json() == content
+    assert datalist.name == content["name"]
+    assert datalist.listed("test")[0].image == content["test"][0]["image"]
+    assert datalist.listed("nowhere") == ()
+    with pytest.raises(ValueError, match="frozen"):
+        datalist.name = "other"
+
+
+def test_a_value_of_another_type_is_named(cohort):
+    edit(cohort, lambda content: content["training"][1].update(image=3))
+    with pytest.raises(ValueError, match=r"^[^\n]*training\[1\]: 'image': found 3;[^\n]*$"):
+        read_datalist(cohort)
+
+
+def test_a_hash_that_is_no_text_is_named_by_its_key(cohort):
+    edit(cohort, lambda content: content["test"][0].update(label_sha256=7))
+    with pytest.raises(ValueError, match=r"^[^\n]*test\[0\]: 'label_sha256': found 7;[^\n]*$"):
+        read_datalist(cohort)
+
+
+def test_labels_that_are_no_numbers_are_named(cohort):
+    edit(cohort, lambda content: content.update(labels={"liver": "one"}))
+    with pytest.raises(ValueError, match=r"^[^\n]*'labels.liver': found 'one';[^\n]*$"):
+        read_datalist(cohort)
 
 
 def test_no_such_folder(tmp_path):
@@ -59,18 +89,18 @@ def test_broken_json(cohort):
 
 
 def test_changed_file(cohort):
-    append_to(read_datalist(cohort).entries("training")[0]["image"])
+    append_to(read_datalist(cohort).entries("training")[0].image)
     with pytest.raises(ValueError, match="changed since it was hashed"):
         read_datalist(cohort).entries("training")
 
 
 def test_a_change_elsewhere_does_not_matter(cohort):
-    append_to(read_datalist(cohort).entries("test")[0]["image"])
+    append_to(read_datalist(cohort).entries("test")[0].image)
     assert read_datalist(cohort).entries("training")
 
 
 def test_missing_file(cohort):
-    (cohort / read_datalist(cohort).entries("training")[0]["label"]).unlink()
+    (cohort / read_datalist(cohort).entries("training")[0].label).unlink()
     with pytest.raises(FileNotFoundError, match="no such file, though"):
         read_datalist(cohort).entries("training")
 

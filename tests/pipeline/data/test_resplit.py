@@ -70,9 +70,9 @@ def test_folds_test_each_case_once(cohort, capsys):
     for fold in range(4):
         folder = cohort / "folds" / str(fold)
         entries = {split: read_datalist(folder).entries(split) for split in SPLITS}
-        patients = [{e["patient"] for e in members} for members in entries.values()]
+        patients = [{e.columns["patient"] for e in members} for members in entries.values()]
         assert sum(map(len, patients)) == len(set.union(*patients)) == 12
-        tested += [e["patient"] for e in entries["test"]]
+        tested += [e.columns["patient"] for e in entries["test"]]
     assert Counter(tested) == dict.fromkeys(set(tested), 2)
     assert len(set(tested)) == 12
 

@@ -42,8 +42,8 @@ def test_a_series_lies_where_its_positions_say(series, orientation):
     # voxel (column 4, row 2, slice 3), by hand in DICOM's axes, then x and y turned
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     place = (10, 20, 30) + 4 * 0.5 * row + 2 * 2.0 * column + 3 * 3 * np.cross(row, column)
-    found = volume.affine @ [4, 2, 3, 1]
-    np.testing.assert_allclose(found[:3], place * (-1, -1, 1), atol=1e-5)
+    position = volume.affine @ [4, 2, 3, 1]
+    np.testing.assert_allclose(position[:3], place * (-1, -1, 1), atol=1e-5)
 
 
 def test_rescaled_values_and_inverted_greys(series, write_slice):
@@ -159,7 +159,7 @@ def test_nothing_that_names_a_patient_is_read(series):
         ("v.dcm", b"no volume", "cannot be read as a volume"),
     ],
 )
-def test_mistakes(tmp_path, name, content, line):
+def test_errors(tmp_path, name, content, line):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises((ValueError, FileNotFoundError), match=line):

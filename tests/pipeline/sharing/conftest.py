@@ -11,7 +11,7 @@ from pipeline.sharing.manifest import MANIFEST, make_manifest
 from pipeline.sharing.source import source_files
 from tests.conftest import ROOT
 
-SOURCE = {"pipeline/mistakes.py", "transforms/__init__.py"}
+SOURCE = {"pipeline/errors.py", "transforms/__init__.py"}
 CONFIGS = ROOT / "bundles" / "membranes" / "configs"
 
 
@@ -21,14 +21,12 @@ def whole() -> dict[str, bytes]:
     weights = UNet(2, 1, 1, features=[2, 4], norm="batch").state_dict()
     stream = io.BytesIO()
     torch.save(weights, stream)
-    kept = {name: each for name, each in weights.items() if each.is_floating_point()}
-    counters = {name: each for name, each in weights.items() if name not in kept}
     overlays = {
         "train": [], "evaluate": ["evaluate"], "inference": ["inference"], "explain": ["explain"],
     }  # fmt: skip
     configs = {
         f"configs/{name}.yaml": dump(
-            flatten([CONFIGS / f"{each}.yaml" for each in ("train", *more)]), name
+            flatten([CONFIGS / f"{config}.yaml" for config in ("train", *more)]), name
         )
         for name, more in overlays.items()
     }
@@ -38,7 +36,7 @@ def whole() -> dict[str, bytes]:
         "configs/logging.conf": (CONFIGS / "logging.conf").read_bytes(),
         **configs,
         "models/model.pt": stream.getvalue(),
-        "models/model.safetensors": save(kept | counters),
+        "models/model.safetensors": save(dict(weights)),
         "docs/README.md": b"# A model\n",
         **{path: content for path, content in source_files().items() if path in SOURCE},
     }

@@ -55,11 +55,11 @@ def test_every_format_agrees_with_the_network_on_real_tiles(model, real_data, ca
     source = Image.open(page or next((real_data / "isbi2012").rglob("*.tif")))
     source.convert("L").crop((0, 0, 200, 136)).save(images / "tile.png")
     assert export(folder, images) == 0
-    found = json.loads((folder / "out" / "exports.json").read_text())
+    exports = json.loads((folder / "out" / "exports.json").read_text())
     formats = {"torchscript", "onnx", "torch_export"}
     levels = {"", " level 1"} if kind == "UNetPlusPlus" else {""}
-    assert set(found["differences"]) == {name + level for name in formats for level in levels}
-    assert all(0 <= value <= found["tolerance"] for value in found["differences"].values())
+    assert set(exports["differences"]) == {name + level for name in formats for level in levels}
+    assert all(0 <= value <= exports["tolerance"] for value in exports["differences"].values())
     written = {path.name for path in (folder / "out").iterdir()}
     assert {"model.ts", "model.onnx", "model.pt2"} <= written
     assert ("model_level_1.onnx" in written) == (kind == "UNetPlusPlus")

@@ -9,8 +9,8 @@ from pipeline.bundle.check import config_errors
 from pipeline.bundle.flatten import dump, flatten
 from pipeline.sharing.configs import judge_config
 from pipeline.sharing.packed_configs import packed_configs
+from pipeline.sharing.parsing import strict_yaml
 from pipeline.sharing.policy import read_policy
-from pipeline.sharing.strict import strict_yaml
 from tests.conftest import ROOT
 
 OVERLAYS = ("evaluate.yaml", "explain.yaml", "inference.yaml", "multi_gpu.yaml")
@@ -45,18 +45,18 @@ def packed():
 @pytest.fixture(scope="module")
 def judged():
     """Everything that our bundles and experiments do, read back from the YAML that is packed."""
-    found = []
+    judgements = []
     for config in flattened():
         read = strict_yaml(dump(config, "a title"), "x.yaml")
         assert read == config
-        found += judge_config(read, "x.yaml", read_policy())
+        judgements += judge_config(read, "x.yaml", read_policy())
     for name, content in (item for configs in packed() for item in configs.items()):
-        found += judge_config(strict_yaml(content, name), name, read_policy())
-    return found
+        judgements += judge_config(strict_yaml(content, name), name, read_policy())
+    return judgements
 
 
 def test_our_bundles_and_experiments_are_accepted(judged):
-    assert {(value.text, value.refused) for value in judged if value.refused} == set()
+    assert {(value.text, value.reason) for value in judged if value.reason} == set()
 
 
 def test_the_list_of_targets_is_no_longer_than_needed(judged):

@@ -25,12 +25,12 @@ DATALIST = {
 WORDS = private_words(DATALIST)
 
 
-def test_what_is_looked_for():
+def test_the_words_that_are_searched_for():
     assert {"Zwickl-Größ", "48291733", "zwickl_7.png", "lives alone", "1969-03-02"} <= WORDS
     assert not {"female", "57", "0123456789abcdef", "cells"} & WORDS
 
 
-def test_a_column_that_may_be_told_is_not_looked_for():
+def test_the_values_of_a_published_column_are_not_searched_for():
     assert "lives alone" not in private_words(DATALIST, ["note"])
 
 
@@ -39,19 +39,19 @@ def test_a_column_that_may_be_told_is_not_looked_for():
 )
 def test_a_word_is_found_and_its_file_named(word):
     files = {"docs/README.md": f"# A model\n\nSee ({word}).\n".encode()}
-    with pytest.raises(ValueError, match=r"docs/README\.md: would tell"):
+    with pytest.raises(ValueError, match=r"docs/README\.md: holds '.*' of your data"):
         check_private(files, WORDS, [])
 
 
-def test_a_folder_of_the_house_is_found(tmp_path):
+def test_a_local_folder_is_found(tmp_path):
     config = f"model: {tmp_path}/models/model.pt\n".encode()
-    with pytest.raises(ValueError, match="would tell"):
+    with pytest.raises(ValueError, match="of your data, which must not leave"):
         check_private({"configs/train.yaml": config}, set(), [tmp_path])
 
 
 def test_a_windows_folder_is_found_in_json():
     files = {"docs/evaluation.json": json.dumps({"at": r"C:\data\zwickl_7.png"}).encode()}
-    with pytest.raises(ValueError, match="would tell"):
+    with pytest.raises(ValueError, match="of your data, which must not leave"):
         check_private(files, {r"C:\data\zwickl_7.png"}, [])
 
 

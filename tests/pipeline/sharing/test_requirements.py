@@ -2,36 +2,40 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-from pipeline.sharing import packages
-from pipeline.sharing.packages import compare_packages, own_versions, plain
+from pipeline.sharing import requirements
+from pipeline.sharing.requirements import (
+    check_requirements,
+    installed_versions,
+    public_version,
+)
 
 
 def test_what_is_installed_needs_nothing():
     metadata = {
-        "pytorch_version": plain(version("torch")),
-        "required_packages_version": own_versions(),
+        "pytorch_version": public_version(version("torch")),
+        "required_packages_version": installed_versions(),
     }
-    assert compare_packages(metadata) == ({}, {})
+    assert check_requirements(metadata) == ({}, {})
 
 
-def test_missing_and_other_packages(monkeypatch):
+def test_missing_and_differing_packages(monkeypatch):
     def without_tqdm(name):
         if name == "tqdm":
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(packages, "version", without_tqdm)
+    monkeypatch.setattr(requirements, "version", without_tqdm)
     metadata = {
         "monai_version": "0.1.0",
         "required_packages_version": {"tqdm": "1.0", "pyyaml": "1.0"},
     }
-    found = compare_packages(metadata)
-    assert found.missing == {"tqdm": "1.0"}
-    assert found.other == {
+    result = check_requirements(metadata)
+    assert result.missing == {"tqdm": "1.0"}
+    assert result.differing == {
         "monai": ("0.1.0", version("monai")),
         "pyyaml": ("1.0", version("pyyaml")),
     }
-    assert found.command() == "pip install tqdm==1.0"
+    assert result.install_command() == "pip install tqdm==1.0"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,6 @@ def test_missing_and_other_packages(monkeypatch):
         ["tqdm"],
     ],
 )
-def test_what_is_none_of_ours_is_not_told_to_be_installed(listed):
+def test_a_package_that_the_project_does_not_require_is_refused(listed):
     with pytest.raises(ValueError, match="required_packages_version"):
-        compare_packages({"required_packages_version": listed})
+        check_requirements({"required_packages_version": listed})

@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pipeline import cli
 from pipeline.sharing.archive import write_archive
-from pipeline.sharing.keys import fingerprint, new_key
+from pipeline.sharing.keys import create_key_pair, key_fingerprint
 from pipeline.sharing.manifest import MANIFEST, make_manifest
 
 
@@ -30,7 +30,7 @@ def package(files, tmp_path):
 
 @pytest.fixture
 def sender(tmp_path):
-    new_key(tmp_path / "sender")
+    create_key_pair(tmp_path / "sender")
     return tmp_path / "sender"
 
 
@@ -43,29 +43,29 @@ def senders(tmp_path, monkeypatch):
 @pytest.fixture
 def call(capsys):
     def call(*arguments):
-        code = cli.main([str(each) for each in arguments])
-        told = capsys.readouterr()
-        return code, told.out + told.err
+        code = cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
 
     return call
 
 
 def test_a_signed_package_is_its_senders(package, sender, call):
     assert call("sign", package, "--key", sender / "private.pem")[0] == 0
-    told = fingerprint(sender / "public.pem")
+    fingerprint = key_fingerprint(sender / "public.pem")
     public = ("--key", sender / "public.pem")
-    assert call("key", "pin", "mayo", *public, "--fingerprint", told)[0] == 0
-    code, told = call("verify", package, "--from", "mayo")
+    assert call("key", "pin", "mayo", *public, "--fingerprint", fingerprint)[0] == 0
+    code, output = call("verify", package, "--from", "mayo")
     assert code == 0
-    assert f"{package}: as it was signed by mayo" in told
+    assert f"{package}: unchanged, signed by mayo" in output
 
 
 def test_another_key_is_refused(package, sender, tmp_path, call):
     call("sign", package, "--key", sender / "private.pem")
-    new_key(tmp_path / "other")
-    code, told = call("verify", package, "--key", tmp_path / "other" / "public.pem")
+    create_key_pair(tmp_path / "other")
+    code, output = call("verify", package, "--key", tmp_path / "other" / "public.pem")
     assert code == 2
-    assert "cells.zip.sig: the signature does not fit: not signed by" in told
+    assert "cells.zip.sig: the signature does not match: not signed by" in output
 
 
 @pytest.mark.parametrize(
@@ -84,33 +84,33 @@ def test_a_file_that_is_not_as_signed_is_named(package, sender, files, call, cha
     call("sign", package, "--key", sender / "private.pem")
     manifest = make_manifest(files, {})
     write_archive(package, "cells", {**change(files), MANIFEST: manifest})
-    code, told = call("verify", package, "--key", sender / "public.pem")
+    code, output = call("verify", package, "--key", sender / "public.pem")
     assert code == 2
-    assert line in told
+    assert line in output
 
 
-def test_another_manifest_does_not_fit_the_signature(package, sender, files, call):
+def test_another_manifest_does_not_match_the_signature(package, sender, files, call):
     call("sign", package, "--key", sender / "private.pem")
     changed = files | {"models/model.pt": b"other weights"}
     write_archive(package, "cells", {**changed, MANIFEST: make_manifest(changed, {})})
-    code, told = call("verify", package, "--key", sender / "public.pem")
-    assert (code, "the signature does not fit" in told) == (2, True)
+    code, output = call("verify", package, "--key", sender / "public.pem")
+    assert (code, "the signature does not match" in output) == (2, True)
 
 
 @pytest.mark.parametrize("name", [".git/config", ".gitattributes", ".hidden"])
-def test_hidden_files_are_not_passed_by(package, sender, call, name):
+def test_hidden_files_are_not_skipped(package, sender, call, name):
     call("sign", package, "--key", sender / "private.pem")
     with zipfile.ZipFile(package, "a") as archive:
         archive.writestr(f"cells/{name}", b"x")
-    code, told = call("verify", package, "--key", sender / "public.pem")
-    assert (code, f"cells/{name}: a hidden file" in told) == (1, True)
+    code, output = call("verify", package, "--key", sender / "public.pem")
+    assert (code, f"cells/{name}: a hidden file" in output) == (1, True)
 
 
-def test_what_is_not_whole_is_not_signed(package, sender, files, call):
+def test_an_archive_that_differs_from_its_manifest_is_not_signed(package, sender, files, call):
     write_archive(package, "cells", {**files, MANIFEST: make_manifest({}, {})})
-    code, told = call("sign", package, "--key", sender / "private.pem")
+    code, output = call("sign", package, "--key", sender / "private.pem")
     assert code == 1
-    assert "LICENSE: added: the manifest does not list it; pack it anew" in told
+    assert "LICENSE: added: the manifest does not list it; pack it again" in output
     assert not package.with_name("cells.zip.sig").exists()
 
 
@@ -123,40 +123,42 @@ def test_packing_twice_gives_the_same_bytes(package, files):
 
 def test_a_key_with_a_password(package, tmp_path, call, monkeypatch):
     monkeypatch.setenv("UNET_SCHOOL_KEY_PASSWORD", "a long one")
-    code, told = call("key", "new", "--out", tmp_path / "locked")
+    code, output = call("key", "new", "--out", tmp_path / "locked")
     assert code == 0
-    assert "tell it by a second way" in told
+    assert "give it to receivers by telephone or letter" in output
     private = tmp_path / "locked" / "private.pem"
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     assert b"ENCRYPTED" in private.read_bytes()
     assert call("sign", package, "--key", private)[0] == 0
     monkeypatch.delenv("UNET_SCHOOL_KEY_PASSWORD")
-    code, told = call("sign", package, "--key", private, "--out", tmp_path / "x.sig")
+    code, output = call("sign", package, "--key", private, "--out", tmp_path / "x.sig")
     assert code == 1
-    assert "private.pem: cannot sign with it" in told
+    assert "private.pem: cannot sign with this key" in output
 
 
-def test_keys_are_pinned_by_their_fingerprint(sender, tmp_path, call):
-    public, told = sender / "public.pem", fingerprint(sender / "public.pem")
-    assert call("key", "show", public) == (0, f"{told}\n")
+def test_keys_are_pinned_by_their_key_fingerprint(sender, tmp_path, call):
+    public, fingerprint = sender / "public.pem", key_fingerprint(sender / "public.pem")
+    assert call("key", "show", public) == (0, f"{fingerprint}\n")
     pin = ("key", "pin", "mayo", "--key", public, "--fingerprint")
     code, line = call(*pin, "SHA256:wrong")
     assert code == 1
-    assert f"has the fingerprint {told}, not SHA256:wrong; ask the sender again" in line
-    assert call(*pin, told)[0] == call(*pin, told)[0] == 0
-    other = new_key(tmp_path / "other")
-    again = ("key", "pin", "mayo", "--key", other, "--fingerprint", fingerprint(other))
+    assert f"has the fingerprint {fingerprint}, not SHA256:wrong; ask the sender again" in line
+    assert call(*pin, fingerprint)[0] == call(*pin, fingerprint)[0] == 0
+    other = create_key_pair(tmp_path / "other")
+    again = ("key", "pin", "mayo", "--key", other, "--fingerprint", key_fingerprint(other))
     assert "another key is pinned for mayo" in call(*again)[1]
-    assert call("key", "pin", "../x", "--key", public, "--fingerprint", told)[0] == 1
+    assert call("key", "pin", "../x", "--key", public, "--fingerprint", fingerprint)[0] == 1
 
 
-def test_mistakes(package, sender, tmp_path, call):
-    assert "no key is pinned; known are none" in call("verify", package, "--from", "nobody")[1]
+def test_user_errors(package, sender, tmp_path, call):
+    assert (
+        "no key is pinned; pinned senders: none" in call("verify", package, "--from", "nobody")[1]
+    )
     assert "holds a key already" in call("key", "new", "--out", sender)[1]
     assert "no such file" in call("sign", package, "--key", tmp_path / "none.pem")[1]
     key = ("--key", sender / "public.pem")
     assert "cells.zip.sig: no such file; unet-school sign" in call("verify", package, *key)[1]
-    assert "no public key in PEM" in call("key", "show", sender / "private.pem")[1]
+    assert "not a public key in PEM" in call("key", "show", sender / "private.pem")[1]
     (tmp_path / "rsa.pem").write_bytes(
         rsa.generate_private_key(65537, 2048)
         .public_key()
@@ -207,5 +209,5 @@ def test_a_key_with_a_certificate(package, sender, tmp_path, call):
     signed = ("sign", package, "--key", sender / "private.pem", "--certificate", paths["own"])
     assert call(*signed)[0] == 0
     assert call("verify", package, "--roots", paths["root"])[0] == 0
-    code, told = call("verify", package, "--roots", paths["other"])
-    assert (code, "the signature does not fit" in told) == (2, True)
+    code, output = call("verify", package, "--roots", paths["other"])
+    assert (code, "the signature does not match" in output) == (2, True)

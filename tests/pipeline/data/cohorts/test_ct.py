@@ -52,10 +52,10 @@ def original(tmp_path, write_slice):
 
 def test_originals_with_their_quirks(original, prepare, entries):
     out, content, _ = prepare("pancreas_ct", "--source", original)
-    found = entries(content)
-    assert len(found) == 9  # three slices with pancreas of each patient
+    cases = entries(content)
+    assert len(cases) == 9  # three slices with pancreas of each patient
     assert all(len({e["patient"] for e in content[s]}) == 1 for s in ("training", "test"))
-    for entry in found:
+    for entry in cases:
         image, label = (np.asarray(Image.open(out / entry[key])) for key in ("image", "label"))
         assert image.shape == label.shape == (256, 256)
         expected = organ(int(entry["patient"][-1]))[..., entry["slice"] - 1].T
@@ -65,25 +65,25 @@ def test_originals_with_their_quirks(original, prepare, entries):
 
 
 def test_no_tag_that_names_a_patient_goes_along(original, prepare):
-    out, _, told = prepare("pancreas_ct", "--source", original)
+    out, _, output = prepare("pancreas_ct", "--source", original)
     for path in out.rglob("*"):
         if path.is_file():
             assert b"ID-4711" not in path.read_bytes()
             assert b"Invented" not in path.read_bytes()
-    assert "ID-4711" not in told
+    assert "ID-4711" not in output
 
 
 def test_the_real_slices_split_by_patient(real_data, prepare, entries):
-    out, content, told = prepare("pancreas_ct", "--source", real_data / "pancreas_ct")
-    assert "136 training, 45 validation, 45 test" in told
+    out, content, output = prepare("pancreas_ct", "--source", real_data / "pancreas_ct")
+    assert "136 training, 45 validation, 45 test" in output
     patients = [{e["patient"] for e in content[s]} for s in ("training", "validation", "test")]
     assert sum(map(len, patients)) == len(set.union(*patients)) == 50
     entry = read_datalist(out).entries("test")[0]
-    assert np.asarray(Image.open(entry["image"])).shape == (256, 256)
-    assert set(np.unique(np.asarray(Image.open(entry["label"])))) == {0, 255}
+    assert np.asarray(Image.open(entry.image)).shape == (256, 256)
+    assert set(np.unique(np.asarray(Image.open(entry.label)))) == {0, 255}
 
 
-def test_mistakes_in_pancreas_ct(original, failing, tmp_path):
+def test_errors_in_pancreas_ct(original, failing, tmp_path):
     nib.save(nib.Nifti1Image(np.zeros((4, 4, 4)), np.eye(4)), original / "labels/label0002.nii.gz")
     line = failing("pancreas_ct", "--source", original)
     assert "label0002.nii.gz: (4, 4, 4) voxels; expected (300, 280, 6)" in line
@@ -147,7 +147,7 @@ def test_lungs_in_nifti_volumes(tmp_path, prepare, entries):
     assert np.array_equal(image < 255, label > 0)
 
 
-def test_mistakes_in_lung_ct(lungs, failing, tmp_path):
+def test_errors_in_lung_ct(lungs, failing, tmp_path):
     tifffile.imwrite(lungs / "2d_masks" / "ID_0001_Z_0000.tif", np.zeros((5, 5), np.uint8))
     line = failing("lung_ct", "--source", lungs)
     assert "ID_0001_Z_0000.tif: (5, 5) pixels; expected (512, 512)" in line

@@ -42,9 +42,9 @@ def test_group_columns_from_a_table(source, prepare, entries):
     rows = [f"p{i // 2}_{i}.png,{i % 2},{40 + i}.5,{'?' if i == 3 else 'left'}" for i in range(6)]
     (source / "groups.csv").write_text("image,flag,age,side\n" + "\n".join(rows))
     _, content, _ = prepare("folder", *arguments(source, groups=source / "groups.csv"))
-    found = {e["patient"]: (e["flag"], e["age"], e["side"]) for e in entries(content)}
-    assert found["p1_3"] == (1, 43.5, None)
-    assert found["p0_0"] == (0, 40.5, "left")
+    columns = {e["patient"]: (e["flag"], e["age"], e["side"]) for e in entries(content)}
+    assert columns["p1_3"] == (1, 43.5, None)
+    assert columns["p0_0"] == (0, 40.5, "left")
 
 
 def test_dicom_becomes_nifti(tmp_path, prepare, write_slice, save, entries):
@@ -74,12 +74,12 @@ def test_a_real_decathlon_task(real_data, prepare, tmp_path):
         (source / kind).mkdir(parents=True)
         for name in names:
             shutil.copy(real_data / "hippocampus" / kind / name, source / kind)
-    out, content, told = prepare("decathlon", "--source", source)
-    assert "3 training, 1 validation, 1 test" in told
+    out, content, output = prepare("decathlon", "--source", source)
+    assert "3 training, 1 validation, 1 test" in output
     assert sha256(out / content["test"][0]["label"]) == content["test"][0]["label_sha256"]
 
 
-def test_mistakes_in_a_decathlon_task(failing, tmp_path):
+def test_errors_in_a_decathlon_task(failing, tmp_path):
     for kind in ("imagesTr", "labelsTr"):
         (tmp_path / kind).mkdir()
     image = np.zeros((3, 3, 3), np.int16)
@@ -105,7 +105,7 @@ def test_a_second_mask_of_one_name(source, failing, save):
     assert "p0_0_mask.png and p0_0_mask.tif" in failing("folder", *arguments(source))
 
 
-def test_mistakes_in_a_folder(source, failing, save):
+def test_errors_in_a_folder(source, failing, save):
     assert "expected {name} in it" in failing("folder", *arguments(source, pattern="mask"))
     assert "no mask p0_0.* in" in failing("folder", *arguments(source, pattern="{name}"))
     assert "matches no patient in 'p0_0'" in failing("folder", *arguments(source, patient="^x"))

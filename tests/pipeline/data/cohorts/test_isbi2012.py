@@ -25,7 +25,7 @@ def test_real_stacks_become_25_slices(real_data, prepare):
     assert content["seed"] == 4
     volume = tifffile.imread(real_data / "isbi2012" / "train-volume.tif")
     for entry in datalist.entries("test"):
-        assert np.array_equal(Image.open(entry["image"]), volume[entry["slice"]])
+        assert np.array_equal(Image.open(entry.image), volume[entry.columns["slice"]])
 
 
 def test_contiguous_split(source, prepare):

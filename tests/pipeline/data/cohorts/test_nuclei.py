@@ -24,8 +24,8 @@ def test_a_cohort_of_five(source, prepare, entries):
     stains = {entry["image"][-6:-4]: entry["stain"] for entry in entries(content)}
     assert [name for name, stain in stains.items() if stain == "tissue"] == ["n2"]
     entry = read_datalist(out).entries("test")[0]
-    assert np.array_equal(np.asarray(Image.open(entry["instances"])), LABEL)
-    assert np.array_equal(np.asarray(Image.open(entry["label"])), 255 * (LABEL > 0))
+    assert np.array_equal(np.asarray(Image.open(entry.instances)), LABEL)
+    assert np.array_equal(np.asarray(Image.open(entry.label)), 255 * (LABEL > 0))
 
 
 def test_one_mask_for_each_nucleus(source, prepare, save, tmp_path):
@@ -41,10 +41,10 @@ def test_one_mask_for_each_nucleus(source, prepare, save, tmp_path):
     _, first, _ = prepare("nuclei", "--source", source)
     out, content, _ = prepare("nuclei", "--source", tmp_path / "stage1", out="b")
     for split in ("training", "validation", "test"):
-        for ours, theirs in zip(content[split], first[split], strict=True):
+        for entry, reference in zip(content[split], first[split], strict=True):
             same = ("image_sha256", "label_sha256", "stain")
-            assert [ours[key] for key in same] == [theirs[key] for key in same]
-    instances = np.asarray(Image.open(read_datalist(out).entries("test")[0]["instances"]))
+            assert [entry[key] for key in same] == [reference[key] for key in same]
+    instances = np.asarray(Image.open(read_datalist(out).entries("test")[0].instances))
     assert np.array_equal(instances, np.where(LABEL == 300, 2, LABEL))
 
 
@@ -91,7 +91,7 @@ def test_grey_images_of_other_formats(source, prepare, save):
         assert np.array_equal(image, np.dstack([expected] * 3))
 
 
-def test_mistakes_name_the_file(source, failing, save, tmp_path):
+def test_errors_name_the_file(source, failing, save, tmp_path):
     save(source / "labels" / "n3.png", LABEL[:2])
     line = failing("nuclei", "--source", source)
     assert "n3.png: (2, 4) of uint16; expected whole numbers of size (3, 4)" in line
@@ -101,6 +101,6 @@ def test_mistakes_name_the_file(source, failing, save, tmp_path):
 
 
 def test_real_nuclei(real_data, prepare, entries):
-    _, content, told = prepare("nuclei", "--source", real_data / "dsb2018")
-    assert "140 training, 47 validation, 47 test" in told
+    _, content, output = prepare("nuclei", "--source", real_data / "dsb2018")
+    assert "140 training, 47 validation, 47 test" in output
     assert {entry["stain"] for entry in entries(content)} == {"fluorescence", "tissue"}

@@ -32,10 +32,10 @@ def source(real_data, tmp_path):
 
 
 def test_reduced_images_stay_as_they_are(source, prepare, entries):
-    out, content, told = prepare("shenzhen", "--source", source)
-    assert "662 readings or images, 652 without" in told
-    assert "mean of the training masks, IoU" in told
-    assert "background for each foreground pixel of training: " in told
+    out, content, output = prepare("shenzhen", "--source", source)
+    assert "662 readings or images, 652 without" in output
+    assert "mean of the training masks, IoU" in output
+    assert "background for each foreground pixel of training: " in output
     for entry in entries(content):
         assert set(entry) == {
             "image", "image_sha256", "label", "label_sha256", "patient", "sex", "age", "finding",
@@ -56,8 +56,8 @@ def test_originals_of_four_channels_and_text_readings(source, prepare, entries):
         Image.open(mask).resize((1536, 1536), Image.Resampling.NEAREST).save(mask)
         (texts / f"{path.stem}.txt").write_text("Male  45yrs\nnormal\n")
     (source / "clinical_readings.csv").unlink()
-    out, content, told = prepare("shenzhen", "--source", source, "--size", 64, out="b")
-    assert "10 readings or images, 0 without" in told
+    out, content, output = prepare("shenzhen", "--source", source, "--size", 64, out="b")
+    assert "10 readings or images, 0 without" in output
     for entry in entries(content):
         assert (entry["sex"], entry["age"], entry["finding"]) == ("male", 45, "normal")
         pairs = [np.asarray(Image.open(f / entry["image"]), float) for f in (first, out)]
@@ -86,17 +86,17 @@ def test_what_cannot_be_read_is_named(source, prepare):
     lines = (source / "clinical_readings.csv").read_text().splitlines()
     lines[1] = "CHNCXR_0001_0.png,1,?,normal"
     (source / "clinical_readings.csv").write_text("\n".join(lines))
-    _, _, told = prepare("shenzhen", "--source", source, "--size", 64)
-    assert "CHNCXR_0001_0.png: no readable sex and age" in told
+    _, _, output = prepare("shenzhen", "--source", source, "--size", 64)
+    assert "CHNCXR_0001_0.png: no readable sex and age" in output
 
 
 def test_a_column_that_the_table_lacks_is_named_once(source, prepare, entries):
     table = source / "clinical_readings.csv"
     rows = [line.split(",") for line in table.read_text().splitlines()]
     table.write_text("\n".join(",".join(row[:2] + row[3:]) for row in rows))
-    _, content, told = prepare("shenzhen", "--source", source, "--size", 64)
-    assert "no readable" not in told
-    assert "clinical_readings.csv: no column 'age'; there are no groups by it" in told
+    _, content, output = prepare("shenzhen", "--source", source, "--size", 64)
+    assert "no readable" not in output
+    assert "clinical_readings.csv: no column 'age'; there are no groups by it" in output
     assert {entry["age"] for entry in entries(content)} == {None}
     assert {entry["sex"] for entry in entries(content)} == {"male", "female"}
 
@@ -105,11 +105,11 @@ def test_the_text_of_a_finding_stays_behind(source, prepare):
     lines = (source / "clinical_readings.csv").read_text().splitlines()
     lines[1] = "CHNCXR_0001_0.png,Male,45,Mr Invented Name has PTB"
     (source / "clinical_readings.csv").write_text("\n".join(lines))
-    out, _, told = prepare("shenzhen", "--source", source, "--size", 64)
-    assert "Invented" not in (out / "datalist.json").read_text() + told
+    out, _, output = prepare("shenzhen", "--source", source, "--size", 64)
+    assert "Invented" not in (out / "datalist.json").read_text() + output
 
 
-def test_mistakes(source, failing, save):
+def test_errors(source, failing, save):
     (source / "clinical_readings.csv").rename(source / "readings.csv")
     assert "neither clinical_readings.csv nor" in failing("shenzhen", "--source", source)
     (source / "clinical_readings.csv").write_text("name,sex\nx,Male\n")
