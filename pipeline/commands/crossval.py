@@ -22,7 +22,7 @@ DECIDED_KEYS = ("dataset_dir", "models_dir", "tracking_dir", "output_dir")
 
 def add_crossval(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("bundle", type=Path, help="its folder, as bundles/membranes")
+    parser.add_argument("bundle", type=Path, help="folder of the bundle, as bundles/membranes")
     parser.add_argument("--dataset-dir", type=Path, help="folder of the cohort (the bundle's data)")
     parser.add_argument("--folds", type=int, default=5, help="number of folds (5)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the division into folds (0)")

@@ -10,7 +10,9 @@ FORMATS = ("torchscript", "onnx", "torch_export")
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("bundle", type=Path, help="its folder, your own or a received one")
+    parser.add_argument(
+        "bundle", type=Path, help="folder of the bundle, your own or a received one"
+    )
     parser.add_argument(
         "--images", type=Path, required=True, help="folder of images to compare the formats on"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 def add_pack(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("bundle", type=Path, help="its folder, as bundles/membranes")
+    parser.add_argument("bundle", type=Path, help="folder of the bundle, as bundles/membranes")
     parser.add_argument("--run", required=True, help="training or evaluation, by name or id")
     parser.add_argument("--out", type=Path, required=True, help="packed bundle, FILE.zip")
     parser.add_argument(

@@ -1,1 +1,1 @@
-"""Handing a trained bundle on: pack, sign, audit, receive, export."""
+"""Share a trained bundle: pack, sign, audit, receive, export."""

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 
 STATISTIC_KEYS = {"mean", "low", "high", "n", "patients", "enough"}
-"""Keys of a group that are no group columns."""
+"""Keys of a group that hold statistics, not the value of a column."""
 
 
 def model_card(
