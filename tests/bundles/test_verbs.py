@@ -66,7 +66,11 @@ def test_an_evaluation_names_its_training_too(typed, tmp_path, capsys):
     [
         ("evaluate", ["--run", "none"], "none: no such training; give a name or an id"),
         ("evaluate", ["--run", "plain", "--with", "unetpp"], "--with: a run is met with its own"),
-        ("train", ["--with", "unetp"], "unetp: membranes has no such overlay; did you mean 'unetpp"),
+        (
+            "train",
+            ["--with", "unetp"],
+            "unetp: membranes has no such overlay; did you mean 'unetpp",
+        ),
         ("infer", ["--images", "/nowhere"], "/nowhere: no such folder"),
     ],
 )
