@@ -22,6 +22,17 @@ def run_bundle(bundle, small):
     return run_bundle
 
 
+@pytest.fixture(scope="module")
+def in_this_process():
+    """Do the runs that a command starts in this process, without seconds of imports for each.
+
+    The processes themselves are tested in ``test_verbs`` and ``handing_over/test_received``.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bundle, "start", Bundle.run)
+        yield
+
+
 @pytest.fixture(scope="session")
 def error_of():
     """Return a function that makes a call, which must fail, and returns its one line."""

@@ -1,4 +1,4 @@
-"""Three folds of six phantoms, as a user starts them."""
+"""Three folds of six phantoms, by the command that a user calls."""
 
 import csv
 import json
@@ -14,8 +14,11 @@ from pipeline.data.phantom import write_cells
 from pipeline.inference.trained_model import read_checkpoint
 
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+
 @pytest.fixture(scope="module")
-def done(bundle, small, tmp_path_factory):
+def done(in_this_process, bundle, small, tmp_path_factory):
     root = tmp_path_factory.mktemp("crossval")
     write_cells(root / "data", count=6, size=64, seed=5)
     content = json.loads((root / "data" / "datalist.json").read_text())

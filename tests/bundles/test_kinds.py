@@ -24,6 +24,7 @@ def planned(request, tmp_path_factory) -> tuple[Path, dict]:
     return bundle, {**places, **SMALL, **PATCHES[int(request.param[0])]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlay", overlay_names())
 def test_every_network_trains_on_every_kind(planned, overlay, tmp_path):
     bundle, settings = planned

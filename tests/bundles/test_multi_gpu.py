@@ -60,6 +60,7 @@ def train(bundle, phantom, tmp_path):
     return train
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_the_doubled_batch_over_an_interruption_too(train, tmp_path):
     weights, metrics, _ = train("one", 1, batch_size=2)
     _, _, runs = train("two", 2, batch_size=1, max_epochs=2)

@@ -54,6 +54,7 @@ def made(request, real_data, tmp_path_factory):
     return bundle, source
 
 
+@pytest.mark.slow
 def test_it_trains_evaluates_explains_and_infers_without_an_edit(made):
     bundle, source = made
     run(bundle, "training")

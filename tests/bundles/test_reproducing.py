@@ -46,6 +46,7 @@ def test_every_key_of_an_experiment_does_something(paper, experiment, scale):
     bundle.check("evaluating", evaluation_overlay(ROOT, paper))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("paper", "experiment"), ALL, ids=NAMES)
 def test_every_experiment_trains(paper, experiment, phantom, tmp_path):
     settings = {
@@ -89,7 +90,7 @@ ONE = ("--only", "unetpp_deep_supervision")
 
 
 @pytest.fixture(scope="module")
-def done(root):
+def done(in_this_process, root):
     assert call(root, *ONE, max_epochs=0) == 1  # a run that fails leaves no record
     assert not (root / "docs").exists()
     assert call(root, *ONE) == 0

@@ -118,6 +118,7 @@ def test_without_an_evaluation_nothing_is_packed(trained, tmp_path, capsys):
     assert "no_such_run: no finished evaluation" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lungs_ct", "lungs_xray", "nuclei", "pancreas_ct"])
 def test_every_bundle_of_the_project_is_accepted(run_bundle, phantom, tmp_path, name, capsys):
     bundle = ROOT / "bundles" / name

@@ -32,6 +32,7 @@ def test_a_received_bundle_infers_by_its_own_source_from_any_folder(received, tm
     assert "quality     white.png: deviation 0, where 90 % of them have" in printed
 
 
+@pytest.mark.slow
 def test_a_received_bundle_is_evaluated_and_fine_tuned_on_own_patients(received, cohort, tmp_path):
     write_cells(tmp_path / "own", count=5, size=64, seed=9)
     before = (received / "models" / "model.json").read_bytes()

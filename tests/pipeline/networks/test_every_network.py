@@ -199,6 +199,7 @@ def other_image(case: Case) -> Tensor:
     return torch.cat([image, image], dim=2)
 
 
+@pytest.mark.slow
 def test_torch_export_gives_the_same_at_other_sizes(exported):
     case, network, program = exported
     with torch.no_grad():
@@ -207,6 +208,7 @@ def test_torch_export_gives_the_same_at_other_sizes(exported):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_onnx_gives_the_same_at_other_sizes(exported):
     pytest.importorskip("onnxscript")

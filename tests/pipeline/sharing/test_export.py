@@ -45,6 +45,7 @@ def export(folder, images, *more):
     return cli.main([*call, "--model", str(folder / "model.pt"), *more])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_format_agrees_with_the_network_on_real_tiles(model, real_data, capsys):
     pytest.importorskip("onnxscript")

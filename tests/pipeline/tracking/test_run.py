@@ -123,6 +123,7 @@ def test_the_store_does_not_depend_on_the_working_directory(start, runs, tmp_pat
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_runs_that_start_at_once_on_no_database(bundle, phantom, tmp_path):
     command = [
         sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "training",
