@@ -13,7 +13,6 @@ from pipeline.bundle import Bundle
 from pipeline.data.phantom import write_cells
 from pipeline.inference.trained_model import read_checkpoint
 
-
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
