@@ -9,6 +9,7 @@ import yaml
 from monai.bundle import load, push_to_hf_hub, verify_metadata, verify_net_in_out
 from PIL import Image
 
+from pipeline.bundle import Bundle
 from pipeline.data.phantom import write_cells
 from pipeline.networks import UNet
 from tests.bundles.handing_over.calls import run_received
@@ -30,6 +31,15 @@ def test_a_received_bundle_infers_by_its_own_source_from_any_folder(received, tm
     assert quality["white.png"] == "unlike the training images"
     assert quality["cells_000.png"] == "like the training images"
     assert "quality     white.png: deviation 0, where 90 % of them have" in printed
+
+
+@pytest.mark.parametrize("run", ["training", "evaluating", "inferring"])
+def test_the_workflow_has_monais_properties(received, run, cohort, tmp_path):
+    places = {"dataset_dir": cohort, "output_dir": tmp_path / "out", "tracking_dir": tmp_path}
+    bundle = Bundle(received, overrides={key: str(path) for key, path in places.items()})
+    workflow = bundle.workflow(run)
+    workflow.initialize()
+    assert workflow.check_properties() == []
 
 
 @pytest.mark.slow
