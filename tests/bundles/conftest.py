@@ -26,7 +26,7 @@ def run_bundle(bundle, small):
 def in_this_process():
     """Do the runs that a command starts in this process, without seconds of imports for each.
 
-    The processes themselves are tested in ``test_verbs`` and ``handing_over/test_received``.
+    The processes themselves are tested in ``test_command_line`` and ``handing_over/test_received``.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Bundle, "start", Bundle.run)

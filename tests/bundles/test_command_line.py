@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline import cli
+from pipeline.bundle import Bundle
 
 
 @pytest.fixture
@@ -75,3 +76,13 @@ def test_an_unknown_data_set_lists_the_known(capsys):
     with pytest.raises(SystemExit):
         cli.main(["data", "prepare", "isbi2013", "--source", ".", "--out", "x"])
     assert "isbi2012" in capsys.readouterr().err
+
+
+def test_a_run_in_a_process_of_its_own(bundle, small, phantom, tmp_path):
+    places = {"models_dir": tmp_path / "models", "tracking_dir": tmp_path / "mlruns"}
+    settings = {**small, **{key: str(path) for key, path in places.items()}}
+    Bundle(bundle.parent, overrides={**settings, "dataset_dir": str(phantom)}).start("training")
+    assert (tmp_path / "models" / "model.pt").is_file()
+    nowhere = Bundle(bundle.parent, overrides={**settings, "dataset_dir": str(tmp_path / "none")})
+    with pytest.raises(ValueError, match="training stopped; mend what it says above"):
+        nowhere.start("training")
