@@ -12,7 +12,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from pipeline.bundle.check import check_run_id, config_errors
+from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, nearest
 from pipeline.bundle.quiet import ignore_foreign_warnings
 
@@ -143,11 +143,8 @@ class Bundle:
         Raises:
             ValueError: the first of them, in one line.
         """
-        config = self.config(run, *further)
-        check_run_id(run, config)
         base = ConfigParser.load_config_file(self.configs / TRAIN)
-        for error in config_errors(config, base):
-            raise ValueError(error)
+        check_config(run, self.config(run, *further), base)
 
     def parser(self, run: str, *further: Path) -> ConfigParser:
         """Return MONAI's parser of the merged config."""

@@ -27,7 +27,9 @@ from pipeline.bundle.knobs import KNOBS, knob_error
 from pipeline.bundle.overrides import nearest
 
 RUNS = ("training", "evaluating", "inferring", "explaining")
-RUN_IDS = ("run", *RUNS, "initialize", "finalize")
+RUN_NAMES = ("run", *RUNS)
+"""The ids that a run may have; ``run`` is MONAI's own."""
+RUN_IDS = (*RUN_NAMES, "initialize", "finalize")
 MONAI_IDS = {p["id"] for p in (*TrainProperties.values(), *InferProperties.values())}
 TRACKING_IDS = ("tracking_uri", "experiment_name", "save_execute_config", "is_not_rank0")
 """What MONAI's ``--tracking`` adds to the top level and looks up by name."""
@@ -49,13 +51,29 @@ def config_errors(config: dict[str, Any], base: Mapping[str, Any] | None = None)
     return _Check(config, ConfigParser(dict(base or {}))).section("", config)
 
 
+def check_config(run: str, config: dict[str, Any], base: Mapping[str, Any] | None = None) -> None:
+    """Refuse a run that a config does not have, and the first error of the config.
+
+    Args:
+        run: ``training``, ``evaluating``, ….
+        config: merged from files and overrides, macros unresolved.
+        base: see :func:`config_errors`.
+
+    Raises:
+        ValueError: the first of them, in one line.
+    """
+    check_run_id(run, config)
+    for error in config_errors(config, base):
+        raise ValueError(error)
+
+
 def check_run_id(run: str, config: Mapping[str, Any]) -> None:
     """Refuse a run that a config does not have.
 
     Raises:
         ValueError: it has no such run; names those it has.
     """
-    names = [name for name in RUN_IDS[:-2] if name in config]
+    names = [name for name in RUN_NAMES if name in config]
     if run not in names:
         raise ValueError(
             f"{run}: this config has no such run{nearest(run, names)}; evaluating, inferring and "

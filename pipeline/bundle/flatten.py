@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from monai.bundle import ConfigParser
 
-RUNS = ("training", "evaluating", "explaining", "inferring", "run")
+from pipeline.bundle.check import RUN_NAMES
+
 INITIALIZE = "initialize"
 OWN_PATHS = {"tracking_dir": "$@bundle_root + '/mlruns'"}
 """Paths inside the packed bundle: it writes nothing outside its own folder."""
@@ -34,7 +35,7 @@ def flatten(files: Sequence[Path]) -> dict[str, Any]:
     config = ConfigParser.load_config_files([str(path) for path in files])
     initial_steps = config.pop(INITIALIZE, [])
     config = {key: _fill_macro(value, config) for key, value in config.items()}
-    for key in RUNS:
+    for key in RUN_NAMES:
         if key in config:
             config[key] = [*copy.deepcopy(initial_steps), *config[key]]
     return config | {key: value for key, value in OWN_PATHS.items() if key in config}

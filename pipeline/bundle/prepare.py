@@ -8,13 +8,12 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import set_determinism
 
-from pipeline.bundle.check import check_run_id, config_errors
+from pipeline.bundle.bundle import TRAIN
+from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, read_typed_texts
 from pipeline.bundle.quiet import ignore_foreign_warnings
 from pipeline.bundle.workflow import running_workflow, typed_call
 from pipeline.errors import one_line_errors
-
-TRAIN = "train.yaml"
 
 
 def prepare(seed: Any = 0, threads: Any = None) -> None:
@@ -54,11 +53,8 @@ def check_running(workflow: ConfigWorkflow) -> None:
     if files:
         config = ConfigParser.load_config_files(files)
         apply_overrides(config, {**overrides, **values})
-    check_run_id(workflow.run_id, config)
     base = Path(workflow.config_root_path) / TRAIN
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for error in config_errors(
-            config, ConfigParser.load_config_file(base) if base.is_file() else {}
-        ):
-            raise ValueError(error)
+        content = ConfigParser.load_config_file(base) if base.is_file() else {}
+        check_config(workflow.run_id, config, content)

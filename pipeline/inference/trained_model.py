@@ -185,7 +185,7 @@ def parse_weights(content: bytes, path: Path) -> dict[str, Any]:
         weights: dict[str, Any] = torch.load(
             io.BytesIO(content), map_location="cpu", weights_only=True
         )
-    except Exception as error:
+    except Exception as error:  # a broken pickle may raise any exception
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path}: not a readable checkpoint ({reason}); restore it") from None
     return weights

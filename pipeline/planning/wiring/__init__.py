@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.bundle.bundle import OVERLAYS
+from pipeline.bundle.bundle import OVERLAYS, TRAIN
 from pipeline.files import write_text
 
 CONFIGS = ("train", "evaluate", "inference", "explain", "multi_gpu")
@@ -37,7 +37,7 @@ def wiring_of(run: str) -> dict[str, Any]:
         >>> "trained_model" in wiring_of("evaluating")
         True
     """
-    config = OVERLAYS[run] or "train.yaml"
+    config = OVERLAYS[run] or TRAIN
     content: dict[str, Any] = yaml.safe_load(wiring_text(config.removesuffix(".yaml")))
     return content
 
