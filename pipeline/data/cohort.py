@@ -13,7 +13,11 @@ from PIL import Image
 
 from pipeline.data.datalist import write_datalist
 from pipeline.data.splits import Splits
-from pipeline.files import atomic, write_json
+from pipeline.data.series import headers_of, is_series
+from pipeline.files import atomic, write_json, write_text
+
+SALT_FILE = "salt"
+"""File of the salt beside the datalist; it is never packed."""
 
 Columns = dict[str, Any]
 """Group columns of a case: patient, sex, finding, …."""
@@ -47,6 +51,8 @@ class Cohort(NamedTuple):
         group: column whose equal values must stay in one split; ``None``: each case is a group.
         strata: columns whose values every split should hold in the same proportion.
         remarks: lines for the user: cases left out, values that could not be read, ….
+        salt: of the pseudonyms of DICOM patients; empty: there are none.
+        modality: ``CT``, ``MR``, …; empty if it is not known.
     """
 
     name: str
@@ -54,6 +60,8 @@ class Cohort(NamedTuple):
     group: str | None = None
     strata: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    salt: str = ""
+    modality: str = ""
 
 
 def write_cohort(
@@ -98,9 +106,13 @@ def write_cohort(
         name: [_entry(cohort.cases[i], columns[i]) for i in indices]
         for name, indices in splits.items()
     }
-    write_datalist(partial, listed, name=cohort.name, **description)
+    modality = {"modality": cohort.modality} if cohort.modality else {}
+    write_datalist(partial, listed, name=cohort.name, **modality, **description)
     shutil.rmtree(marks)
     _remove_unlisted(cohort.cases, partial)
+    if cohort.salt:
+        # with it the same patient gets the same pseudonym; it never leaves the cohort's folder
+        write_text(partial / SALT_FILE, f"{cohort.salt}\n")
     if folder.exists():
         folder.rmdir()
     partial.rename(folder)
@@ -166,9 +178,11 @@ def _write(case: SourceCase, folder: Path, settings: Sequence[Any]) -> Columns:
 
 
 def _stamps(sources: Sequence[Path]) -> list[list[Any]]:
-    """Path, time and size of every original, which change when it does; for a folder, its files."""
+    """Path, time and size of every original, which change when it does; for a series, its files."""
     files = [
-        file for path in sources for file in (sorted(path.iterdir()) if path.is_dir() else [path])
+        file
+        for path in sources
+        for file in ([header.path for header in headers_of(path)] if is_series(path) else [path])
     ]
     return [[str(path), path.stat().st_mtime_ns, path.stat().st_size] for path in files]
 

@@ -48,7 +48,7 @@ def _mask_size(case: CaseStatistics) -> tuple[int, ...]:
 
 
 def _tile(case: CaseStatistics) -> NDArray[np.uint8]:
-    image, mask = _plane(read_pixels(case.image_path), read_pixels(case.label_path))
+    image, mask = _plane(read_pixels(case.image_path), read_pixels(case.label_path, label=True))
     grey = _fit_tile(_stretch_contrast(image), Image.Resampling.BOX)
     inside = _fit_tile(np.uint8(255) * (mask != 0), Image.Resampling.NEAREST) > 0
     tile = np.repeat(grey[..., None], 3, axis=-1)

@@ -1,7 +1,6 @@
 """A DICOM series as one volume: slices in order, position in space, rescaled intensities.
 
-The functions return nothing that names a patient. SimpleITK is imported inside them: the import
-takes a quarter of a second, which a bundle for other formats does not need.
+The functions return nothing that names a patient.
 """
 
 from collections.abc import Sequence
@@ -11,7 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-POSITION, ORIENTATION = "0020|0032", "0020|0037"
+from pipeline.data.dicom_header import Header, Place, frame_places, read_header
+from pipeline.data.dicom_pixels import label_numbers, read_frames, read_plane, stored_frames
+from pipeline.data.series import headers_of
+
+__all__ = ["LPS_TO_RAS", "Series", "Slice", "open_series", "read_file", "read_plane", "read_series"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From DICOM's axes (left, posterior, superior) to NIfTI's (right, anterior, superior)."""
@@ -22,14 +25,15 @@ DISTANCE_TOLERANCE = 0.1
 
 
 class Slice(NamedTuple):
-    """Position and orientation of one file of a series.
+    """Position and orientation of one plane of a series.
 
     Attributes:
-        path: path of the file.
+        path: path of its file.
         position: centre of its first pixel, mm, in DICOM's own axes (left, posterior, superior).
         directions: unit vector along a row, then along a column, ``(2, 3)``.
         spacing: distance of columns, then of rows, mm.
         size: number of columns, then of rows.
+        frame: number of the frame in its file, from 0.
     """
 
     path: Path
@@ -37,11 +41,17 @@ class Slice(NamedTuple):
     directions: NDArray[np.float64]
     spacing: tuple[float, float]
     size: tuple[int, int]
+    frame: int = 0
 
     @property
     def depth(self) -> float:
         """Position along the normal of the slice, mm."""
         return float(np.cross(*self.directions) @ self.position)
+
+    @property
+    def name(self) -> str:
+        """Name of the file, with the frame if it is not the first."""
+        return f"{self.path.name}, frame {self.frame + 1}" if self.frame else self.path.name
 
 
 class Series(NamedTuple):
@@ -61,130 +71,134 @@ class Series(NamedTuple):
         return (*self.slices[0].size, len(self.slices))
 
 
-def open_series(folder: Path) -> Series:
-    """Find the slices of the one DICOM series in a folder, without their pixels.
+def open_series(reference: Path) -> Series:
+    """Find the slices of a DICOM series, without their pixels.
+
+    Args:
+        reference: folder of the one series, or ``FOLDER#UID``, see :mod:`pipeline.data.series`.
 
     Raises:
-        FileNotFoundError: no DICOM file in the folder.
-        ValueError: several series, slices of several sizes or orientations, two slices with the
-            same position, or a missing slice.
+        FileNotFoundError: no DICOM image in the folder, or no such series.
+        ValueError: several series, an image in colour, slices of several spacings or orientations,
+            two slices with the same position, or a missing slice.
     """
-    slices = sorted(map(read_geometry, _files(folder)), key=lambda plane: plane.depth)
-    _check_same_geometry(folder, slices)
-    _check_distances(folder, slices)
-    return Series(slices, _affine(slices))
+    return _ordered(reference, [_slice(header) for header in headers_of(reference)])
 
 
-def read_series(folder: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    """Read the one DICOM series in a folder.
+def read_series(
+    reference: Path, label: bool = False
+) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Read a DICOM series.
 
     Slices are ordered by their position along the normal. Rescale slope and intercept are applied;
-    MONOCHROME1, in which low values are bright, is inverted.
+    MONOCHROME1, in which low values are bright, is inverted. A mask (``label``) has its stored
+    numbers, see :func:`pipeline.data.dicom_pixels.label_numbers`.
 
     Returns:
         The volume, ``(columns, rows, slices)``, and the series' affine.
 
     Raises:
         FileNotFoundError: as :func:`open_series`.
-        ValueError: as :func:`open_series`, or a slice in colour.
+        ValueError: as :func:`open_series`.
     """
-    series = open_series(folder)
-    volume = np.stack([read_plane(plane.path).T for plane in series.slices], axis=-1)
-    return volume, series.affine
+    series = open_series(reference)
+    headers = {header.path: header for header in headers_of(reference)}
+    ordered = [headers[plane.path] for plane in series.slices]
+    if label:
+        stored = np.concatenate([stored_frames(header) for header in ordered])
+        return label_numbers(stored, ordered[0]).T, series.affine
+    return np.concatenate([read_frames(header) for header in ordered]).T, series.affine
 
 
-def read_plane(path: Path) -> NDArray[np.generic]:
-    """Read the pixels of one file, ``(rows, columns)``, or ``(frames, rows, columns)``.
+def read_file(path: Path, label: bool = False) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Read one file as a volume, of one slice or of several frames.
 
-    Rescale slope and intercept are applied, and MONOCHROME1 is inverted.
+    Frames are ordered by their position. Without positions of the frames, they lie as
+    SimpleITK reads them; without any position, the image lies at the origin.
+
+    Returns:
+        The volume, ``(columns, rows, slices)``, and its affine.
 
     Raises:
-        ValueError: the file is corrupt, or in colour.
+        FileNotFoundError: no such file.
+        ValueError: the file is corrupt, is no image, is in colour, or lacks a slice.
     """
-    import SimpleITK as sitk
-
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError:
-        raise _unreadable(path) from None
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        raise ValueError(f"{path}: a colour image; expected grey values")
-    pixels: NDArray[np.generic] = sitk.GetArrayFromImage(image)
-    return pixels[0] if len(pixels) == 1 else pixels
-
-
-def read_geometry(path: Path) -> Slice:
-    """Read position and orientation of a DICOM file, without its pixels.
-
-    Raises:
-        ValueError: the file is corrupt, has several frames, or has no position.
-    """
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        raise _unreadable(path) from None
-    tags = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
-    frames = reader.GetSize()[2] if reader.GetDimension() > 2 else 1
-    if frames > 1:
-        raise ValueError(f"{path}: {frames} frames in one file; give the file, not its folder")
-    if not tags.get(POSITION):
-        raise ValueError(f"{path}: no position (ImagePositionPatient); export it again")
-    spacing = (float(reader.GetSpacing()[0]), float(reader.GetSpacing()[1]))
-    position = _numbers(tags[POSITION])
-    directions = _numbers(tags.get(ORIENTATION, "1\\0\\0\\0\\1\\0")).reshape(2, 3)
-    width, height = (int(length) for length in reader.GetSize()[:2])
-    return Slice(path, position, directions, spacing, (width, height))
-
-
-def _files(folder: Path) -> list[Path]:
-    import SimpleITK as sitk
-
-    series_ids = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if not series_ids:
-        raise FileNotFoundError(f"{folder}: no DICOM file in this folder")
-    names = [
-        sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series_id)
-        for series_id in series_ids
+    header = read_header(path)
+    _check_grey(header)
+    frames = read_frames(header, label)
+    if header.frames == 1:
+        plane = _slice(header) if header.place else _flat_slice(header)
+        return frames.T, _affine([plane])
+    places = frame_places(path)
+    if places is None:
+        return frames.T, _itk_affine(path)
+    planes = [
+        Slice(path, *place[:2], place.spacing, header.size, i) for i, place in enumerate(places)
     ]
-    if len(names) > 1:
-        counts = ", ".join(str(len(files)) for files in names)
+    series = _ordered(path, planes)
+    return frames[[plane.frame for plane in series.slices]].T, series.affine
+
+
+def _slice(header: Header) -> Slice:
+    _check_grey(header)
+    if header.frames > 1:
         raise ValueError(
-            f"{folder}: {len(names)} DICOM series (of {counts} files); expected one; "
-            "put each in a separate folder"
+            f"{header.path}: {header.frames} frames in one file; give the file, not its folder"
         )
-    return [Path(name) for name in names[0]]
+    if header.place is None:
+        raise ValueError(f"{header.path}: no position (ImagePositionPatient); export it again")
+    place = header.place
+    return Slice(header.path, place.position, place.directions, place.spacing, header.size)
 
 
-def _check_same_geometry(folder: Path, slices: Sequence[Slice]) -> None:
+def _flat_slice(header: Header) -> Slice:
+    place = Place(np.zeros(3), np.eye(3)[:2], header.spacing or (1.0, header.aspect))
+    return Slice(header.path, place.position, place.directions, place.spacing, header.size)
+
+
+def _check_grey(header: Header) -> None:
+    if header.is_colour:
+        raise ValueError(
+            f"{header.path}: a colour image ({header.photometric}); expected grey values in a "
+            "volume; give the original series, or flat images in colour"
+        )
+
+
+def _ordered(reference: Path, planes: list[Slice]) -> Series:
+    slices = sorted(planes, key=lambda plane: plane.depth)
+    _check_same_geometry(reference, slices)
+    _check_distances(reference, slices)
+    return Series(slices, _affine(slices))
+
+
+def _check_same_geometry(reference: Path, slices: Sequence[Slice]) -> None:
     first = slices[0]
     for plane in slices[1:]:
         if not np.allclose(plane.directions, first.directions, atol=1e-3):
             raise ValueError(
-                f"{folder}: {plane.path.name} has another orientation than "
-                f"{first.path.name}; expected parallel slices; put them in separate folders"
+                f"{reference}: {plane.name} has another orientation than "
+                f"{first.name}; expected parallel slices; put them in separate folders"
             )
         if plane.size != first.size or not np.allclose(plane.spacing, first.spacing, rtol=1e-3):
             raise ValueError(
-                f"{folder}: {plane.path.name} has {plane.size} pixels of {plane.spacing} mm, "
-                f"{first.path.name} {first.size} of {first.spacing}; put them in separate folders"
+                f"{reference}: {plane.name} has {plane.size} pixels of {plane.spacing} mm, "
+                f"{first.name} {first.size} of {first.spacing}; put them in separate folders"
             )
 
 
-def _check_distances(folder: Path, slices: Sequence[Slice]) -> None:
+def _check_distances(reference: Path, slices: Sequence[Slice]) -> None:
     depths = np.array([plane.depth for plane in slices])
     steps = np.diff(depths)
     for i in map(int, np.flatnonzero(steps < MIN_SLICE_DISTANCE_MM)):
-        one, other = sorted((slices[i].path.name, slices[i + 1].path.name))
-        raise ValueError(f"{folder}: {one} and {other} have the same position; remove one of them")
+        one, other = sorted((slices[i].name, slices[i + 1].name))
+        raise ValueError(
+            f"{reference}: {one} and {other} have the same position; remove one of them"
+        )
     if len(steps) and steps.max() > (1 + DISTANCE_TOLERANCE) * steps.min():
         i = int(np.argmax(steps))
         raise ValueError(
-            f"{folder}: {steps[i]:.2f} mm between {slices[i].path.name} and "
-            f"{slices[i + 1].path.name}, expected {steps.min():.2f} mm as elsewhere; "
+            f"{reference}: {steps[i]:.2f} mm between {slices[i].name} and "
+            f"{slices[i + 1].name}, expected {steps.min():.2f} mm as elsewhere; "
             "a slice is missing; restore it"
         )
 
@@ -203,9 +217,13 @@ def _affine(slices: Sequence[Slice]) -> NDArray[np.float64]:
     return LPS_TO_RAS @ affine
 
 
-def _unreadable(path: Path) -> ValueError:
-    return ValueError(f"{path}: not a readable DICOM file; restore or remove it")
+def _itk_affine(path: Path) -> NDArray[np.float64]:
+    import SimpleITK as sitk
 
-
-def _numbers(text: str) -> NDArray[np.float64]:
-    return np.array([float(part) for part in text.split("\\")])
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(reader.GetDirection()).reshape(3, 3) * np.array(reader.GetSpacing())
+    affine[:3, 3] = reader.GetOrigin()
+    return LPS_TO_RAS @ affine

@@ -202,8 +202,8 @@ def _inspect_case(case: Listed) -> CaseStatistics:
     blank = CaseStatistics(case.image, case.label, case.split, case.columns)
     try:
         image = read_pixels(case.image)
-        label = read_pixels(case.label)
-        instances = read_pixels(case.instances) if case.instances else None
+        label = read_pixels(case.label, label=True)
+        instances = read_pixels(case.instances, label=True) if case.instances else None
     except (ValueError, OSError) as error:
         return blank._replace(unreadable=str(error))
     changed = tuple(path for path, digest in case.hashes.items() if sha256(path) != digest)

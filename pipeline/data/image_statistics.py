@@ -11,7 +11,9 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.data.readers import DICOM, TIFF, count_pages, read_page, suffix_of
+from pipeline.data.dicom_header import is_dicom, read_header
+from pipeline.data.readers import TIFF, count_pages, read_page, suffix_of
+from pipeline.data.series import is_series
 from pipeline.data.volumes import VOLUMES, read_volume
 
 PERCENTILES = (0.5, 50.0, 99.5)
@@ -23,8 +25,8 @@ MIN_SMEARED_VALUES = 4
 """Smallest number of values between 0 and 255 that are JPEG's; fewer are classes."""
 THUMBNAIL_PIXELS = 32
 """Side of the small picture that is compared to find near-duplicates."""
-FLAT_FORMATS = {*TIFF, *DICOM}
-"""Formats of volumes that flat images have too."""
+FLAT_FORMATS = {*TIFF}
+"""Formats of volumes that flat images have too; DICOM is one by its number of frames."""
 
 
 class Pixels(NamedTuple):
@@ -113,20 +115,28 @@ class InstanceStatistics(NamedTuple):
     touching: int
 
 
-def read_pixels(path: Path) -> Pixels:
-    """Read a flat image or a volume.
+def read_pixels(path: Path, label: bool = False) -> Pixels:
+    """Read a flat image or a volume; ``label`` says that it is a mask.
 
     Raises:
         FileNotFoundError: the file does not exist.
         ValueError: the format is unknown, or the file is corrupt.
     """
+    if _is_volume(path):
+        volume = read_volume(path, label)
+        return Pixels(np.atleast_3d(volume.array), volume.affine)
+    page = read_page(path, label=label)
+    return Pixels(page.astype(np.uint8) if page.dtype == bool else page, None)
+
+
+def _is_volume(path: Path) -> bool:
+    if is_series(path):
+        return True
+    if path.is_file() and is_dicom(path):
+        return read_header(path).frames > 1
     suffix = suffix_of(path)
     stack = suffix in TIFF and count_pages(path) > 1
-    if path.is_dir() or stack or suffix in set(VOLUMES) - FLAT_FORMATS:
-        volume = read_volume(path)
-        return Pixels(np.atleast_3d(volume.array), volume.affine)
-    page = read_page(path)
-    return Pixels(page.astype(np.uint8) if page.dtype == bool else page, None)
+    return stack or suffix in set(VOLUMES) - FLAT_FORMATS
 
 
 def image_statistics(pixels: Pixels) -> ImageStatistics:

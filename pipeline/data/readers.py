@@ -12,7 +12,8 @@ from monai.config import PathLike
 from monai.data import ImageReader
 from PIL import Image
 
-from pipeline.data.dicom import read_plane
+from pipeline.data.dicom_header import is_dicom, read_header
+from pipeline.data.dicom_pixels import read_plane
 
 PNG_LIKE = (".png", ".jpg", ".jpeg", ".bmp")
 TIFF = (".tif", ".tiff")
@@ -28,14 +29,24 @@ class PageReader(ImageReader):
     axis. The array is ``(rows, columns)``, or ``(rows, columns, channels)`` for a colour image, so
     that a prediction is written in the orientation of its image; NIfTI keeps its first two axes.
 
+    DICOM images are shown as a viewer shows them; the numbers of a mask mean what they are, see
+    :mod:`pipeline.data.dicom_pixels`. Pixels are kept as they are, square or not.
+
+    Args:
+        label: whether the files are masks.
+
     ``read`` opens no file: :class:`monai.transforms.LoadImage` catches all exceptions of ``read``,
     and the message about a corrupt file would be lost.
     """
 
+    def __init__(self, label: bool = False) -> None:
+        super().__init__()
+        self.label = label
+
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Return whether the suffix is one that this reader supports."""
         path, _ = split_page(str(filename))
-        return suffix_of(path) in SUFFIXES
+        return suffix_of(path) in SUFFIXES or is_dicom(path)
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> str:
         """Return the single file name in ``data``."""
@@ -47,12 +58,17 @@ class PageReader(ImageReader):
     def get_data(self, img: str) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the array of the page and, as its metadata, the axis of its channels.
 
+        DICOM also has ``largest_value``, of its number format (4095 for 12 bits), ``pixel_aspect``,
+        the height of a pixel divided by its width, and ``spacing``, of rows and columns, mm.
+
         Raises:
             ValueError: the file is corrupt or truncated, or does not have the page.
         """
-        array = read_page(*split_page(img))
+        path, page = split_page(img)
+        array = read_page(path, page, self.label)
         channel = -1 if array.ndim == 3 else "no_channel"
-        return array, {"original_channel_dim": channel, "spatial_shape": array.shape[:2]}
+        shape = {"original_channel_dim": channel, "spatial_shape": array.shape[:2]}
+        return array, {**shape, **(_pixel_size(path) if is_dicom(path) else {})}
 
 
 def split_page(name: str) -> tuple[Path, int | None]:
@@ -76,8 +92,8 @@ def suffix_of(path: Path) -> str:
     return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
 
 
-def read_page(path: Path, page: int | None = None) -> np.ndarray:
-    """Read an image, or one page of a stack.
+def read_page(path: Path, page: int | None = None, label: bool = False) -> np.ndarray:
+    """Read an image, or one page of a stack; ``label`` says that it is a mask.
 
     Raises:
         FileNotFoundError: no such file.
@@ -89,6 +105,8 @@ def read_page(path: Path, page: int | None = None) -> np.ndarray:
         raise ValueError(f"{path}: a stack of {pages} pages; give one, as {path.name}#0")
     if (page or 0) >= pages:
         raise ValueError(f"{path}: has {pages} pages and no page {page}")
+    if is_dicom(path):  # its errors are of one line already
+        return read_plane(path, label)
     with _one_line_errors(path):
         return _decode(path, page or 0)
 
@@ -101,6 +119,8 @@ def read_stack(path: Path) -> np.ndarray:
         ValueError: unknown format, or a corrupt or truncated file.
     """
     pages = count_pages(path)
+    if is_dicom(path):
+        return read_plane(path)[None]
     with _one_line_errors(path):
         return np.stack([_decode(path, page) for page in range(pages)])
 
@@ -115,6 +135,8 @@ def count_pages(path: Path) -> int:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     suffix = suffix_of(path)
+    if is_dicom(path):
+        return 1
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: unknown format '{suffix}'; expected one of {' '.join(SUFFIXES)}")
     with _one_line_errors(path):
@@ -133,11 +155,22 @@ def _decode(path: Path, page: int) -> np.ndarray:
         return np.asarray(tifffile.imread(path, key=page))
     if suffix in NIFTI:
         volume = nib.load(path).dataobj
-        return np.asarray(volume[:, :, page] if len(volume.shape) > 2 else volume)
-    if suffix in DICOM:
-        return read_plane(path)
+        plane = np.asarray(volume[:, :, page] if len(volume.shape) > 2 else volume)
+        return _to_channels(plane) if plane.dtype.names else plane
     with Image.open(path) as image:
         return np.asarray(image)
+
+
+def _to_channels(plane: np.ndarray) -> np.ndarray:
+    """Turn NIfTI's colours (RGB24), whose fields are R, G and B, into a last axis."""
+    return np.stack([plane[name] for name in plane.dtype.names or ()], axis=-1)
+
+
+def _pixel_size(path: Path) -> dict[str, Any]:
+    header = read_header(path)
+    columns, rows = header.spacing or (None, None)
+    spacing = {} if rows is None else {"spacing": (rows, columns)}
+    return {"largest_value": header.levels, "pixel_aspect": header.aspect, **spacing}
 
 
 @contextmanager

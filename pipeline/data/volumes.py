@@ -11,8 +11,10 @@ from monai.data import ImageReader
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
-from pipeline.data.dicom import LPS_TO_RAS, read_series
+from pipeline.data.dicom import LPS_TO_RAS, read_file, read_series
+from pipeline.data.dicom_header import is_dicom
 from pipeline.data.readers import DICOM, NIFTI, TIFF, suffix_of
+from pipeline.data.series import is_series
 
 VOLUMES = (*NIFTI, ".mha", ".mhd", ".nrrd", *TIFF, *DICOM)
 
@@ -36,19 +38,28 @@ class Volume(NamedTuple):
 
 
 class VolumeReader(ImageReader):
-    """MONAI reader of a DICOM series (its folder), NIfTI, MHA, NRRD or multi-page TIFF.
+    """MONAI reader of a DICOM series, NIfTI, MHA, NRRD or multi-page TIFF.
+
+    A series is named by its folder, or by ``FOLDER#UID``, see :mod:`pipeline.data.series`.
 
     For every format the array is ``(X, Y, Z)`` and the affine is in NIfTI's axes, so that a volume
     and its label may be stored in two formats.
+
+    Args:
+        label: whether the files are masks, whose DICOM numbers mean what they are.
 
     ``read`` opens no file: :class:`monai.transforms.LoadImage` catches all exceptions of ``read``,
     and the message about a corrupt file would be lost.
     """
 
+    def __init__(self, label: bool = False) -> None:
+        super().__init__()
+        self.label = label
+
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Return whether the suffix is one of a volume; a folder is a DICOM series."""
         path = Path(str(filename))
-        return path.is_dir() or suffix_of(path) in VOLUMES
+        return is_series(path) or suffix_of(path) in VOLUMES or is_dicom(path)
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> str:
         """Return the single file name in ``data``."""
@@ -64,7 +75,7 @@ class VolumeReader(ImageReader):
             FileNotFoundError: no such file, or a folder without a DICOM file.
             ValueError: the file is corrupt or of another format, or the series is incomplete.
         """
-        volume = read_volume(Path(img))
+        volume = read_volume(Path(img), self.label)
         return volume.array, {
             "affine": volume.affine,
             "original_affine": volume.affine.copy(),
@@ -89,13 +100,17 @@ def to_dicom_axes(volume: Volume) -> NDArray[Any]:
     return np.asarray(nib.apply_orientation(np.atleast_3d(volume.array), turn))
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, label: bool = False) -> Volume:
     """Read a volume of any format.
+
+    Args:
+        path: its file, or the reference of a DICOM series.
+        label: whether it is a mask, whose DICOM numbers mean what they are.
 
     Raises:
         FileNotFoundError: no such file, or a folder without a DICOM file.
-        ValueError: unknown format, corrupt file, incomplete series, or more than one value per
-            voxel.
+        ValueError: unknown format, corrupt file, incomplete series, colour, or more than one value
+            per voxel.
 
     Example:
         >>> import tempfile
@@ -108,10 +123,12 @@ def read_volume(path: Path) -> Volume:
         >>> volume.array.shape, volume.spacing
         ((2, 3, 4), (0.5, 0.5, 2.0))
     """
-    if path.is_dir():
-        return Volume(*read_series(path))
+    if is_series(path):
+        return Volume(*read_series(path, label))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    if is_dicom(path):
+        return Volume(*read_file(path, label))
     suffix = suffix_of(path)
     if suffix not in VOLUMES:
         raise ValueError(
@@ -127,6 +144,11 @@ def _read_nifti(path: Path) -> Volume:
         array = np.asanyarray(image.dataobj)
     except Exception as error:
         raise _unreadable(path, error) from None
+    if array.dtype.names:
+        raise ValueError(
+            f"{path}: a colour image ({', '.join(array.dtype.names)}); expected one grey value a "
+            "voxel; convert it to grey, or a flat image to PNG"
+        )
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
     if array.ndim > 3:

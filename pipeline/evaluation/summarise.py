@@ -100,7 +100,7 @@ def mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor 
     if len(shapes) > 1 or len(cases[0].truth) > 1 or cases[0].truth.ndim > 3:
         return None  # volumes may be stored in other axes than they are scored in
     masks = [
-        torch.from_numpy(read_pixels(Path(entry["label"])).array != 0)
+        torch.from_numpy(read_pixels(Path(entry["label"]), label=True).array != 0)
         for entry in load_split(dataset_dir, "training")
     ]
     if {tuple(mask.shape) for mask in masks} != {tuple(cases[0].truth.shape[1:])}:

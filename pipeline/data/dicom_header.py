@@ -1,0 +1,277 @@
+"""The header of a DICOM file: what it shows, where it lies, whose it is; never its pixels.
+
+pydicom is imported inside the functions: a bundle for other formats does not need it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+DICOM = (".dcm", ".dicom", ".ima")
+"""Suffixes of DICOM files; a file of another suffix or of none is known by its first bytes."""
+PROJECTIONS = {"CR", "DX", "MG", "XA", "RF", "PX", "IO"}
+"""Modalities whose images are projections, such as radiographs."""
+PROJECTION_CLASSES = (
+    "1.1",
+    "1.1.1",
+    "1.1.2",
+    "1.1.3",
+    "1.1.1.1",
+    "1.1.2.1",
+    "1.1.3.1",
+    "12.1",
+    "12.2",
+)
+"""SOP classes of projections, below :data:`STORAGE`; an absent modality is read from them."""
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+NOT_IMAGES = ("66.", "481.2", "11.", "30", "88.", "104.")
+"""SOP classes with pixels or without that are no pictures: segmentations, doses, documents, …"""
+DERIVED_REMEDY = {
+    "66.4": "convert the segmentation to NIfTI, with dcmqi or highdicom, and give it as a mask",
+    "481.3": "convert the contours to masks in NIfTI, with plastimatch or rt-utils",
+}
+"""What to do with the objects that hold labels."""
+TAGS = (
+    "SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
+    "FrameOfReferenceUID", "SeriesDescription", "SeriesNumber", "Rows", "Columns",
+    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
+    "BitsStored", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing", "PixelAspectRatio",
+)  # fmt: skip
+
+
+class NotAnImageError(ValueError):
+    """A DICOM file that holds no image: a report, contours, a segmentation, …."""
+
+
+class Place(NamedTuple):
+    """Where a plane lies.
+
+    Attributes:
+        position: centre of its first pixel, mm, in DICOM's own axes (left, posterior, superior).
+        directions: unit vector along a row, then along a column, ``(2, 3)``.
+        spacing: distance of columns, then of rows, mm.
+    """
+
+    position: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    spacing: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """Header of a DICOM image. Its printed form does not name the patient.
+
+    Attributes:
+        path: path of the file.
+        sop_class: UID of its SOP class.
+        modality: ``CT``, ``MR``, ``DX``, …; empty if the file does not say.
+        series: UID of its series.
+        study: UID of its study.
+        patient: what is equal for all files of a patient: PatientID, else the study, else the
+            frame of reference; never printed or written.
+        description: series description.
+        number: series number; 0 if absent.
+        size: number of columns, then of rows.
+        frames: number of frames.
+        channels: values per pixel.
+        photometric: photometric interpretation.
+        bits: bits stored of a value.
+        signed: whether stored values are signed.
+        rescaled: whether a rescale slope or intercept changes the values.
+        place: where the plane lies; ``None`` without a position.
+        spacing: distance of columns, then of rows, mm; ``None`` if the file does not say.
+        aspect: height of a pixel divided by its width.
+    """
+
+    path: Path
+    sop_class: str
+    modality: str
+    series: str
+    study: str
+    patient: str = field(repr=False)
+    description: str
+    number: int
+    size: tuple[int, int]
+    frames: int
+    channels: int
+    photometric: str
+    bits: int
+    signed: bool
+    rescaled: bool
+    place: Place | None
+    spacing: tuple[float, float] | None
+    aspect: float
+
+    @property
+    def is_projection(self) -> bool:
+        """Whether the image is a projection, such as a radiograph."""
+        if self.modality:
+            return self.modality in PROJECTIONS
+        return self.sop_class.removeprefix(STORAGE) in PROJECTION_CLASSES
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether the image is in colour: RGB, YBR, or grey values that index a palette."""
+        return self.channels > 1 or self.photometric == "PALETTE COLOR"
+
+    @property
+    def levels(self) -> int:
+        """Largest value of the number format, 4095 for 12 bits."""
+        return int(2**self.bits - 1)
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether a file is DICOM, by its suffix or by its first bytes.
+
+    Example:
+        >>> is_dicom(Path("slice.IMA")), is_dicom(Path("absent"))
+        (True, False)
+    """
+    if path.suffix.lower() in DICOM:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a DICOM image.
+
+    Raises:
+        FileNotFoundError: no such file.
+        NotAnImageError: a DICOM file without an image; the message names what it is.
+        ValueError: not a DICOM file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    data = read_tags(path, TAGS)
+    _check_is_image(path, data)
+    spacing, aspect = _spacing(data)
+    size = int(data.Columns), int(data.Rows)
+    names = [_text(data, name) for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")]
+    rescale = float(data.get("RescaleSlope") or 1), float(data.get("RescaleIntercept") or 0)
+    return Header(
+        path=path,
+        sop_class=_text(data, "SOPClassUID"),
+        modality=_text(data, "Modality").upper(),
+        series=_text(data, "SeriesInstanceUID"),
+        study=names[1],
+        patient=next((name for name in names if name), ""),
+        description=_text(data, "SeriesDescription"),
+        number=int(data.get("SeriesNumber") or 0),
+        size=size,
+        frames=int(data.get("NumberOfFrames") or 1),
+        channels=int(data.get("SamplesPerPixel") or 1),
+        photometric=_text(data, "PhotometricInterpretation"),
+        bits=int(data.get("BitsStored") or data.get("BitsAllocated") or 8),
+        signed=bool(data.get("PixelRepresentation")),
+        rescaled=rescale != (1, 0),
+        place=_place(data, spacing),
+        spacing=spacing,
+        aspect=aspect,
+    )
+
+
+def read_tags(path: Path, tags: Sequence[str]) -> Any:
+    """Read some tags of a DICOM file, without its pixels, as a pydicom dataset.
+
+    Raises:
+        ValueError: not a DICOM file.
+    """
+    import pydicom
+
+    try:
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=True)
+    except Exception:
+        raise unreadable(path) from None
+    if "SOPClassUID" not in data and "MediaStorageSOPClassUID" not in data.file_meta:
+        raise unreadable(path)
+    return data
+
+
+def frame_places(path: Path) -> list[Place] | None:
+    """Return where each frame of an enhanced multi-frame file lies; ``None`` if it does not say.
+
+    Raises:
+        ValueError: not a DICOM file.
+    """
+    data = read_tags(path, ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+                            "SOPClassUID"))  # fmt: skip
+    shared = next(iter(data.get("SharedFunctionalGroupsSequence") or []), None)
+    places = [
+        _frame_place(frame, shared) for frame in data.get("PerFrameFunctionalGroupsSequence") or []
+    ]
+    complete = [place for place in places if place is not None]
+    return complete if complete and len(complete) == len(places) else None
+
+
+def unreadable(path: Path) -> ValueError:
+    """Return the error for a file that is no DICOM file or is corrupt."""
+    return ValueError(f"{path}: not a readable DICOM file; restore or remove it")
+
+
+def _check_is_image(path: Path, data: Any) -> None:
+    from pydicom.uid import UID
+
+    sop_class = _text(data, "SOPClassUID") or str(data.file_meta.MediaStorageSOPClassUID)
+    kind = sop_class.removeprefix(STORAGE)
+    if "Rows" in data and "Columns" in data and not kind.startswith(NOT_IMAGES):
+        return
+    remedy = DERIVED_REMEDY.get(kind, "leave it out, and give the images of the study")
+    raise NotAnImageError(f"{path}: a DICOM file of {UID(sop_class).name}, not an image; {remedy}")
+
+
+def _spacing(data: Any) -> tuple[tuple[float, float] | None, float]:
+    """Return the distance of columns and rows, mm, and the height of a pixel to its width."""
+    for tag in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        if data.get(tag):
+            rows, columns = map(float, data[tag].value)
+            return (columns, rows), rows / columns
+    if data.get("PixelAspectRatio"):
+        height, width = map(float, data.PixelAspectRatio)
+        return None, height / width
+    return None, 1.0
+
+
+def _place(data: Any, spacing: tuple[float, float] | None) -> Place | None:
+    if not data.get("ImagePositionPatient"):
+        return None
+    orientation = data.get("ImageOrientationPatient") or (1, 0, 0, 0, 1, 0)
+    return Place(
+        np.array(data.ImagePositionPatient, float),
+        np.array(orientation, float).reshape(2, 3),
+        spacing or (1.0, 1.0),
+    )
+
+
+def _frame_place(frame: Any, shared: Any) -> Place | None:
+    tags = {}
+    for sequence, tag in (
+        ("PlanePositionSequence", "ImagePositionPatient"),
+        ("PlaneOrientationSequence", "ImageOrientationPatient"),
+        ("PixelMeasuresSequence", "PixelSpacing"),
+    ):
+        for group in (frame, shared):
+            if group is not None and group.get(sequence) and group[sequence][0].get(tag):
+                tags[tag] = group[sequence][0][tag].value
+                break
+    if len(tags) < 3:
+        return None
+    rows, columns = map(float, tags["PixelSpacing"])
+    return Place(
+        np.array(tags["ImagePositionPatient"], float),
+        np.array(tags["ImageOrientationPatient"], float).reshape(2, 3),
+        (columns, rows),
+    )
+
+
+def _text(data: Any, tag: str) -> str:
+    return str(data.get(tag) or "").strip()
