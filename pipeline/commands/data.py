@@ -75,6 +75,25 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pattern", default="{name}", help="name of a mask, as {name}_mask")
     parser.add_argument("--patient", help="regular expression whose group is the patient")
     parser.add_argument("--groups", type=Path, help="CSV table: image and group columns")
+    add_series(parser)
+    parser.add_argument(
+        "--modality", help="modality of the images, CT, MR, … (that of DICOM files; else unknown)"
+    )
+
+
+def add_series(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that chooses DICOM series."""
+    parser.add_argument(
+        "--series",
+        metavar="CONDITIONS",
+        help="which DICOM series, as Modality=MR,SeriesDescription~T1 (~ is: contains)",
+    )
+
+
+def folder_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options by which a folder's images and masks are listed."""
+    names = ("pattern", "patient", "groups", "series", "modality")
+    return {name: getattr(options, name) for name in names}
 
 
 def add_shares(parser: argparse.ArgumentParser) -> None:
@@ -124,8 +143,7 @@ def _list_cohort(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]
     if options.data_set == "folder":
         from pipeline.data.cohorts.folder import folder
 
-        names = {"pattern": options.pattern, "patient": options.patient}
-        return folder(options.images, options.masks, groups=options.groups, **names), {}
+        return folder(options.images, options.masks, **folder_arguments(options)), {}
     from importlib import import_module
 
     module = import_module(f"pipeline.data.cohorts.{options.data_set}")

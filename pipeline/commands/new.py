@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands.check import MAX_PRINTED_ISSUES, inspect, write_check
-from pipeline.commands.data import add_folder, add_shares
+from pipeline.commands.data import add_folder, add_shares, folder_arguments
 
 if TYPE_CHECKING:
     from pipeline.data.cohort import Cohort, SourceCase
@@ -44,8 +44,10 @@ def _new(options: argparse.Namespace) -> None:
     from pipeline.planning.plan import check_can_be_planned
 
     _check_is_new(options.bundle)
-    arguments = {"patient": options.patient, "groups": options.groups, "pattern": options.pattern}
+    arguments = folder_arguments(options)
     cohort = folder(options.images, options.masks, **arguments)
+    for remark in cohort.remarks:
+        print(remark)
     cases, issues = inspect([_list_case(case) for case in cohort.cases])
     kind = options.kind or label_kind(cases)
     _refuse_errors(issues, kind)
@@ -65,7 +67,7 @@ def _new(options: argparse.Namespace) -> None:
         for issue in issues
     ]
     write_check(cases, final_issues, partial / "data" / "check")
-    planned = _write_bundle(partial, options.bundle, cases, kind, labels, mended)
+    planned = _write_bundle(partial, options.bundle, cases, kind, labels, mended, cohort.modality)
     partial.rename(options.bundle)
     _print_plan(planned, options.bundle)
 
@@ -163,6 +165,7 @@ def _write_bundle(
     kind: str,
     labels: dict[str, int],
     mended: int,
+    modality: str,
 ) -> "Plan":
     from pipeline.data.fingerprint import fingerprint
     from pipeline.data.readers import suffix_of
@@ -170,7 +173,7 @@ def _write_bundle(
     from pipeline.planning.machine import machine_at_hand
     from pipeline.planning.plan import plan
 
-    summary = fingerprint(cases)
+    summary = {**fingerprint(cases), "modality": modality}
     data_type = suffix_of(cases[0].image_path).lstrip(".")
     planned = plan(summary, machine_at_hand(), kind, labels)
     write_bundle(folder, bundle, planned, summary, data_type, mended)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands.data import add_series
+
 if TYPE_CHECKING:
     from pipeline.bundle import Bundle
     from pipeline.tracking.trainings import StoredTraining
@@ -26,6 +28,7 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--images", type=Path, help="folder of the images (those of the cohort)"
         )
+        add_series(parser)
     if verb == "train":
         parser.add_argument("--resume", type=Path, help="models/RUN/last.pt of an interrupted run")
     else:
@@ -65,14 +68,15 @@ def bundle_of(options: argparse.Namespace) -> "Bundle":
 def _start(options: argparse.Namespace) -> None:
     bundle = bundle_of(options)
     training = _training(options, bundle) if getattr(options, "run", None) else None
-    places = {
+    typed = {
         "dataset_dir": options.data,
         "image_dir": getattr(options, "images", None),
         "output_dir": getattr(options, "out", None),
         "resume": getattr(options, "resume", None),
         "tracking_dir": options.tracking,
+        "series": getattr(options, "series", None),
     }
-    overrides = {key: str(path) for key, path in places.items() if path is not None}
+    overrides = {key: str(value) for key, value in typed.items() if value is not None}
     if training is not None:
         bundle = bundle.with_overlay(training.write_overlay())
         overrides = {"dataset_dir": training.dataset_dir, **overrides, "model": str(training.model)}

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.datalist import write_datalist
-from pipeline.data.splits import Splits
 from pipeline.data.series import headers_of, is_series
+from pipeline.data.splits import Splits
 from pipeline.files import atomic, write_json, write_text
 
 SALT_FILE = "salt"

@@ -1,60 +1,115 @@
 """Which images of a folder are to be inferred."""
 
-from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.data.readers import NIFTI, SUFFIXES, TIFF, count_pages, suffix_of
+from pipeline.data.sources import Source, list_sources, slices_of
 from pipeline.data.volumes import VOLUMES
 
 
-def find_cases(folder: str, spatial_dims: int = 2) -> list[dict[str, str]]:
+def find_cases(
+    folder: str, spatial_dims: int = 2, series: str | None = None
+) -> list[dict[str, str]]:
     """List what a network of 2 or 3 dimensions infers in a folder: images, or volumes.
+
+    Args:
+        folder: where to search; DICOM is searched at any depth.
+        spatial_dims: dimensions of the network.
+        series: which DICOM series, as ``Modality=MR,SeriesDescription~T1``; ``None``: all.
+
+    Returns:
+        For each image ``image``, its path, and ``written_as``, the name of what is written for it.
 
     Raises:
         FileNotFoundError: no such folder, or nothing to infer in it.
-        ValueError: an image is corrupt, or two differ in their suffix alone.
+        ValueError: an image is corrupt, two would be written alike, or no series is selected.
     """
-    return find_volumes(folder) if spatial_dims == 3 else find_images(folder)
+    find = find_volumes if spatial_dims == 3 else find_images
+    return find(folder, series)
 
 
-def find_images(folder: str) -> list[dict[str, str]]:
-    """List the images directly in a folder, sorted; a stack gives an entry for each page.
+def find_images(folder: str, series: str | None = None) -> list[dict[str, str]]:
+    """List the images of a folder, sorted; a stack gives an entry for each page.
 
-    For a network of two dimensions; :func:`find_volumes` lists for one of three.
+    DICOM is searched at any depth, and each slice of a series is an image. A file of several frames
+    is left out, with a remark. For a network of two dimensions; :func:`find_volumes` lists for one
+    of three.
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
-        ValueError: an image is corrupt, or two images differ in their suffix alone.
+        ValueError: an image is corrupt, two would be written alike, or no series is selected.
     """
-    root = Path(folder).resolve()
-    if not root.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; give --image_dir a folder of images")
-    files = sorted(p for p in root.iterdir() if p.is_file() and suffix_of(p) in SUFFIXES)
-    if not files:
-        raise FileNotFoundError(f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}")
-    _check_names(files, written_name)
-    return [{"image": name} for path in files for name in _pages(path)]
+    sources = [one for source in _sources(folder, SUFFIXES, series) for one in slices_of(source)]
+    flat = [one for one in sources if one.series is None or one.series.is_flat]
+    _print_left_out(sources, flat, "a volume; a network of two dimensions takes flat images")
+    if not flat:
+        raise FileNotFoundError(
+            f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}, or DICOM below it"
+        )
+    names = _written_names(flat, ".png")
+    return [
+        {"image": page, "written_as": names[source.path]}
+        for source in flat
+        for page in _pages(source.path)
+    ]
 
 
-def find_volumes(folder: str) -> list[dict[str, str]]:
-    """List the volumes directly in a folder, sorted; a folder in it is a DICOM series.
+def find_volumes(folder: str, series: str | None = None) -> list[dict[str, str]]:
+    """List the volumes of a folder, sorted; DICOM series at any depth.
+
+    A flat DICOM image is left out, with a remark.
 
     Raises:
         FileNotFoundError: no such folder, or no volume in it.
-        ValueError: two volumes differ in their suffix alone.
+        ValueError: two volumes would be written alike, or no series is selected.
     """
+    sources = _sources(folder, VOLUMES, series)
+    volumes = [one for one in sources if one.series is None or not one.series.is_flat]
+    _print_left_out(sources, volumes, "a flat image; a network of three dimensions takes volumes")
+    if not volumes:
+        raise FileNotFoundError(
+            f"{folder}: no volume in this folder; expected {' '.join(VOLUMES)}, or DICOM series "
+            "of several slices in it or below it"
+        )
+    names = _written_names(volumes, ".nii.gz")
+    return [{"image": str(source.path), "written_as": names[source.path]} for source in volumes]
+
+
+def _sources(folder: str, suffixes: Collection[str], series: str | None) -> list[Source]:
     root = Path(folder).resolve()
     if not root.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; give --image_dir a folder of volumes")
-    paths = [path for path in root.iterdir() if not path.name.startswith(".")]
-    files = sorted(path for path in paths if path.is_dir() or suffix_of(path) in VOLUMES)
-    if not files:
-        raise FileNotFoundError(
-            f"{folder}: no volume in this folder; expected {' '.join(VOLUMES)}, or a folder for "
-            "each DICOM series"
-        )
-    _check_names(files, written_volume)
-    return [{"image": str(path)} for path in files]
+        raise FileNotFoundError(f"{folder}: no such folder; give --image_dir a folder of images")
+    sources = list_sources(root, suffixes, series)
+    for remark in sources.remarks:
+        print(remark)
+    return sources.images
+
+
+def _print_left_out(all_sources: list[Source], kept: list[Source], reason: str) -> None:
+    paths = {source.path for source in kept}
+    for source in all_sources:
+        if source.path not in paths:
+            print(f"{source.path}: left out, {reason}")
+
+
+def _written_names(sources: list[Source], dicom_suffix: str) -> dict[Path, str]:
+    """Return the name of what is written for each image, by its path."""
+    names: dict[Path, str] = {}
+    seen: dict[str, Source] = {}
+    for source in sources:
+        if source.series is not None:
+            name = f"{source.name}{dicom_suffix}"
+        else:
+            written = written_name if dicom_suffix == ".png" else written_volume
+            name = written(source.path)
+        other = seen.setdefault(name, source)
+        if other is not source:
+            raise ValueError(
+                f"{source.path}: would be written as {name} like {other.path.name}; rename one"
+            )
+        names[source.path] = name
+    return names
 
 
 def written_volume(path: Path) -> str:
@@ -76,16 +131,6 @@ def written_name(path: Path) -> str:
         ('a.png', 'b.nii.gz')
     """
     return path.name if suffix_of(path) in (*TIFF, *NIFTI) else f"{path.stem}.png"
-
-
-def _check_names(files: list[Path], written: Callable[[Path], str]) -> None:
-    seen: dict[str, Path] = {}
-    for path in files:
-        other = seen.setdefault(written(path), path)
-        if other is not path:
-            raise ValueError(
-                f"{path}: would be written as {written(path)} like {other.name}; rename one"
-            )
 
 
 def _pages(path: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,14 @@ from monai.utils import convert_to_tensor
 from pipeline.data.readers import count_pages, split_page
 from pipeline.files import atomic, write_json
 from pipeline.inference.folder import written_name, written_volume
-from pipeline.inference.formats import in_16_bits, save_pages, save_volume
+from pipeline.inference.formats import (
+    in_16_bits,
+    is_sheared,
+    orthogonal_name,
+    save_orthogonal,
+    save_pages,
+    save_volume,
+)
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.provenance import versions
@@ -37,6 +44,9 @@ class WritePredictions:
     volume  float32              0 and 1    16 bits    NIfTI, whatever it was
     ======  ===================  =========  =========  ============================
 
+    Where the slices of a volume are sheared, as by a tilted gantry, ``folder/mask`` also holds the
+    mask on an orthogonal grid, ``NAME_orthogonal.nii.gz``: ITK refuses a sheared one.
+
     A volume is what a network of three dimensions infers; TIFF and NIfTI hold pages for a flat one.
 
     ``folder/run_report.json`` holds versions, device, operating point, the model's hash and the
@@ -51,6 +61,8 @@ class WritePredictions:
             written to ``folder/probability/LABEL/NAME``, and where two are probable, the more
             probable one is in the mask.
         input_check: says in what an image differs from the training images; the report flags it.
+        cases: the images with the names of what is written for them, by
+            :func:`pipeline.inference.find_cases`; None: the names of their files.
     """
 
     def __init__(
@@ -61,11 +73,13 @@ class WritePredictions:
         report: dict[str, Any] | None = None,
         labels: Mapping[str, int] | None = None,
         input_check: Callable[[Path], list[str]] | None = None,
+        cases: Sequence[Mapping[str, str]] | None = None,
     ) -> None:
         self.folder, self.model, self.report = Path(folder), model, report or {}
         self.operating_point = operating_point or model.operating_point
         self.labels = labels if labels and len(labels) > 1 else {}
         self.input_check = input_check
+        self.names = {case["image"]: case["written_as"] for case in cases or ()}
         self.pages: list[np.ndarray] = []
         self.written: list[dict[str, Any]] = []
 
@@ -102,7 +116,8 @@ class WritePredictions:
         if numbered:
             arrays["instances"] = in_16_bits(np.stack(numbered), path)
             counts["instances"] = sum(int(page.max()) for page in numbered)
-        self._write(path, written_name(path), arrays, partial(save_pages, source=path), counts)
+        name = self.names.get(str(path)) or written_name(path)
+        self._write(path, name, arrays, partial(save_pages, source=path), counts)
 
     def _write_volume(self, path: Path, probability: np.ndarray, affine: np.ndarray) -> None:
         masks, instances = self.operating_point.masks(probability)
@@ -111,8 +126,13 @@ class WritePredictions:
         if instances is not None:
             arrays["instances"] = in_16_bits(instances, path)
             counts["instances"] = int(instances.max())
-        save = partial(save_volume, affine=affine)
-        self._write(path, written_volume(path), arrays, save, counts)
+        name = self.names.get(str(path)) or written_volume(path)
+        self._write(path, name, arrays, partial(save_volume, affine=affine), counts)
+        if is_sheared(affine):
+            orthogonal = Path("mask") / orthogonal_name(name)
+            with atomic(self.folder / orthogonal) as temporary:
+                save_orthogonal(temporary, arrays["mask"], affine)
+            self.written[-1]["orthogonal"] = orthogonal.as_posix()
 
     def _arrays(self, probability: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
         """What is written of the probabilities and masks of each label, ``(K, ...)``."""

@@ -1,7 +1,9 @@
 """Any images and masks, paired by a pattern of their names."""
 
 import re
+import secrets
 import shutil
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.pairs import list_images, pair_by_name, stem_of
+from pipeline.data.cohorts.dicom_cases import (
+    check_modality,
+    flat_suffix,
+    is_flat_dicom,
+    patient_columns,
+    write_flat,
+)
+from pipeline.data.cohorts.pairs import image_sources, pair_sources, stem_of
 from pipeline.data.cohorts.tables import read_table
+from pipeline.data.dicom_header import is_dicom
 from pipeline.data.image_statistics import read_pixels
-from pipeline.data.readers import DICOM, suffix_of
+from pipeline.data.readers import suffix_of
+from pipeline.data.series import is_series
+from pipeline.data.sources import Source
 from pipeline.data.volumes import read_volume
 
 
@@ -25,48 +37,74 @@ def folder(
     patient: str | None = None,
     groups: Path | None = None,
     instances: bool = False,
+    series: str | None = None,
+    modality: str | None = None,
+    salt: str | None = None,
 ) -> Cohort:
     """List the images of a folder with their masks; the files are copied unchanged.
 
-    These become NIfTI: a DICOM series (a folder); a single DICOM file, of which only pixels and
-    geometry are kept; and MHD, whose voxels are in a second file. All other files keep their
-    metadata (PNG text, EXIF, NIfTI descriptions): remove names of persons first.
+    Of DICOM only pixels and geometry are kept: a series, and a file of several frames, become
+    NIfTI, a flat image becomes PNG, or TIFF where its values are signed or fractions. MHD, whose
+    voxels are in a second file, becomes NIfTI. All other files keep their metadata (PNG text,
+    EXIF, NIfTI descriptions): remove names of persons first.
 
     Args:
         images: folder of the images.
         masks: folder of the masks.
         pattern: name of a mask without suffix, with ``{name}`` for the name of its image.
         patient: regular expression on an image's name, whose first group is the patient; by
-            default each image is a patient.
+            default each image is a patient, and of DICOM the patient is a pseudonym, see
+            :func:`pipeline.data.series.pseudonym`.
         groups: CSV table with a column ``image`` (names with or without suffix); its other columns
             become group columns.
         instances: whether the masks hold a number for each instance; they are then copied to
             ``instances/``, and ``labels/`` gets masks of all values that are not 0.
+        series: which DICOM series to take, as ``Modality=MR,SeriesDescription~T1``.
+        modality: modality of images whose files do not say it.
+        salt: of the pseudonyms; ``None``: a new one.
 
     Raises:
         FileNotFoundError: no such folder, no image, or an image without a mask.
-        ValueError: the expression matches no patient in a name, or the table has no row for an
-            image.
+        ValueError: the expression matches no patient in a name, the table has no row for an
+            image, no series is selected, or two images are of different modalities.
     """
-    paths = list_images(images)
+    salt = salt or secrets.token_hex(16)
+    sources, remarks = image_sources(images, series, salt, exclude=[masks])
     if images.resolve() == masks.resolve():
-        stems = {stem_of(path) for path in paths}
-        paths = [path for path in paths if pattern.replace("{name}", stem_of(path)) in stems]
-    pairs = pair_by_name(paths, masks, pattern)
+        names = {source.name for source in sources}
+        sources = [one for one in sources if pattern.replace("{name}", one.name) in names]
+    pairs = pair_sources(sources, masks, pattern)
+    listed = [source for source, _ in pairs]
+    patients, patient_remarks = _patients(listed, patient)
     rows = _read_groups(groups) if groups else {}
     cases = []
-    for image, mask in pairs:
-        name = stem_of(image)
-        if rows and name not in rows:
-            raise ValueError(f"{groups}: no row for {image.name}; add one, or remove the image")
-        columns = {"patient": _patient(name, patient), **rows.get(name, {})}
-        cases.append(_case(image, mask, columns, instances))
-    return Cohort(images.resolve().name, cases, "patient")
+    for source, mask in pairs:
+        if rows and source.name not in rows:
+            raise ValueError(
+                f"{groups}: no row for {source.file_name}; add one, or remove the image"
+            )
+        columns = {"patient": patients[source.name], **rows.get(source.name, {})}
+        cases.append(_case(source, mask, columns, instances))
+    return Cohort(
+        images.resolve().name,
+        cases,
+        "patient",
+        remarks=(*remarks, *patient_remarks),
+        salt=salt if any(source.series for source in listed) and patient is None else "",
+        modality=check_modality(listed, modality),
+    )
 
 
-def _patient(name: str, expression: str | None) -> str:
+def _patients(
+    sources: Sequence[Source], expression: str | None
+) -> tuple[dict[str, str], list[str]]:
+    """Return the patient of each image by its name, and remarks."""
     if expression is None:
-        return name
+        return patient_columns(sources)
+    return {source.name: _patient(source.name, expression) for source in sources}, []
+
+
+def _patient(name: str, expression: str) -> str:
     try:
         match = re.search(expression, name)
     except re.error as error:
@@ -99,12 +137,12 @@ def _parse(text: str) -> str | float | None:
         return stripped
 
 
-def _case(image: Path, mask: Path, columns: Columns, instances: bool) -> SourceCase:
-    name = stem_of(image)
+def _case(source: Source, mask: Path, columns: Columns, instances: bool) -> SourceCase:
+    name, image = source.name, source.path
     mask_key = "instances" if instances else "label"
     files = {
         "image": f"images/{name}{_written_suffix(image)}",
-        mask_key: f"{mask_key if instances else 'labels'}/{name}{_written_suffix(mask)}",
+        mask_key: f"{mask_key if instances else 'labels'}/{name}{_written_suffix(mask, True)}",
     }
     if instances:
         files["label"] = f"labels/{name}{'.nii.gz' if _is_volume(mask) else '.png'}"
@@ -113,24 +151,23 @@ def _case(image: Path, mask: Path, columns: Columns, instances: bool) -> SourceC
 
 
 def _becomes_nifti(path: Path) -> bool:
-    return path.is_dir() or suffix_of(path) in (*DICOM, ".mhd")
+    return is_series(path) or is_dicom(path) or suffix_of(path) == ".mhd"
 
 
-def _written_suffix(path: Path) -> str:
+def _written_suffix(path: Path, label: bool = False) -> str:
+    if is_flat_dicom(path):
+        return flat_suffix(path, label)
     return ".nii.gz" if _becomes_nifti(path) else suffix_of(path)
 
 
 def _is_volume(path: Path) -> bool:
-    return read_pixels(path).affine is not None
+    return read_pixels(path, label=True).affine is not None
 
 
 def _convert(image: Path, mask: Path, mask_key: str) -> tuple[dict[str, Any], Columns]:
-    arrays: dict[str, Any] = {
-        key: partial(_write_nifti if _becomes_nifti(path) else shutil.copyfile, path)
-        for key, path in (("image", image), (mask_key, mask))
-    }
+    arrays: dict[str, Any] = {"image": _writer(image, False), mask_key: _writer(mask, True)}
     if mask_key == "instances":
-        pixels = read_pixels(mask)
+        pixels = read_pixels(mask, label=True)
         inside = np.uint8(255) * (pixels.array > 0)
         arrays["label"] = (
             inside if pixels.affine is None else partial(_save_mask, inside // 255, pixels.affine)
@@ -138,11 +175,19 @@ def _convert(image: Path, mask: Path, mask_key: str) -> tuple[dict[str, Any], Co
     return arrays, {}
 
 
+def _writer(path: Path, label: bool) -> Callable[[Path], object]:
+    if is_flat_dicom(path):
+        return partial(write_flat, path, label=label)
+    if _becomes_nifti(path):
+        return partial(_write_nifti, path, label=label)
+    return partial(shutil.copyfile, path)
+
+
 def _save_mask(mask: NDArray[np.uint8], affine: NDArray[np.float64], target: Path) -> None:
     nib.save(nib.Nifti1Image(mask, affine), target)
 
 
-def _write_nifti(source: Path, target: Path) -> None:
-    volume = read_volume(source)
+def _write_nifti(source: Path, target: Path, label: bool) -> None:
+    volume = read_volume(source, label)
     array = volume.array if volume.array.dtype != bool else volume.array.astype(np.uint8)
     nib.save(nib.Nifti1Image(array, volume.affine), target)

@@ -97,9 +97,9 @@ def pair_sources(
     pairs = []
     for source in sources:
         for one, name in _named(source, sources, present):
-            first, *others = by_name.get(wanted[name], [None])
-            if first is None:
+            if wanted[name] not in by_name:
                 raise _no_mask(one, wanted[name], masks, sources)
+            first, *others = by_name[wanted[name]]
             if others:
                 raise ValueError(
                     f"{masks}: {first.name} and {others[0].name} for {one.file_name}; remove one "

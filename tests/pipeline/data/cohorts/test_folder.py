@@ -53,7 +53,7 @@ def test_dicom_becomes_nifti(tmp_path, prepare, write_slice, save, entries):
         folder.mkdir(parents=True)
         for z in range(3):
             pixels = np.full((4, 5), 10 * i + z, np.int16)
-            write_slice(folder / f"{z}.dcm", pixels, (0, 0, 3.0 * z), PatientID="ID-4711")
+            write_slice(folder / f"{z}.dcm", pixels, (0, 0, 3.0 * z), PatientID=f"ID-471{i}")
         (tmp_path / "masks").mkdir(exist_ok=True)
         mask = nib.Nifti1Image(np.ones((5, 4, 3), np.uint8), np.eye(4))
         nib.save(mask, tmp_path / "masks" / f"s{i}.nii.gz")
@@ -64,7 +64,8 @@ def test_dicom_becomes_nifti(tmp_path, prepare, write_slice, save, entries):
     volume = nib.load(out / entry["image"])
     assert volume.shape == (5, 4, 3)
     assert volume.header.get_zooms() == pytest.approx((0.5, 2.0, 3.0))
-    assert b"4711" not in (out / "datalist.json").read_bytes()
+    assert b"471" not in (out / "datalist.json").read_bytes()
+    assert content["modality"] == "CT"
 
 
 def test_a_real_decathlon_task(real_data, prepare, tmp_path):

@@ -1,0 +1,93 @@
+"""What DICOM adds to a cohort: patients, modality, and the format of flat images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from pipeline.data.dicom_header import is_dicom, read_header
+from pipeline.data.readers import read_page
+from pipeline.data.series import is_series
+from pipeline.data.sources import Source
+
+SAME_MODALITY = {"CR": "DX"}
+"""Modalities that name one technique: radiographs of a plate and of a flat detector."""
+MIN_PATIENTS = 3
+"""A split needs as many."""
+
+
+def patient_columns(sources: Sequence[Source]) -> tuple[dict[str, str], list[str]]:
+    """Return the patient of each image by its name, and remarks.
+
+    Of DICOM it is the pseudonym; of other formats each image is a patient. Data made anonymous
+    often have one PatientID for all: where one patient has all studies, each study is a patient,
+    and a remark says so.
+    """
+    series = [source.series for source in sources if source.series]
+    patients = {one.patient for one in series}
+    studies = {one.study for one in series}
+    if len(series) < len(sources) or len(patients) > 1 or len(studies) < MIN_PATIENTS:
+        return {one.name: one.series.patient if one.series else one.name for one in sources}, []
+    remark = (
+        f"patients: all {len(sources)} images have one PatientID, as anonymous data have: each of "
+        f"the {len(studies)} studies is taken as a patient; if studies are of one patient, name "
+        "the patients with --patient"
+    )
+    columns = {
+        source.name: f"{source.series.patient}-{source.series.study}"
+        for source in sources
+        if source.series
+    }
+    return columns, [remark]
+
+
+def check_modality(sources: Sequence[Source], given: str | None) -> str:
+    """Return the one modality of the images; empty if neither DICOM nor the user says it.
+
+    Raises:
+        ValueError: two images are of different modalities, or of another than the given one.
+    """
+    first: tuple[str, Path] | None = (given.upper(), Path("--modality")) if given else None
+    for source in sources:
+        modality = source.series.modality if source.series else ""
+        if not modality:
+            continue
+        first = first or (modality, source.path)
+        if _technique(modality) != _technique(first[0]):
+            raise ValueError(
+                f"{source.path}: modality {modality}, but {first[1]} is {first[0]}; expected one "
+                f"modality; choose with --series Modality={first[0]}"
+            )
+    return first[0] if first else ""
+
+
+def is_flat_dicom(path: Path) -> bool:
+    """Return whether a file is a DICOM image of one frame."""
+    return not is_series(path) and is_dicom(path) and read_header(path).frames == 1
+
+
+def flat_suffix(path: Path, label: bool) -> str:
+    """Return the format that holds a flat DICOM image: ``.png``, or ``.tif`` for other numbers."""
+    header = read_header(path)
+    if header.is_colour:
+        return ".png" if header.bits <= 8 else ".tif"
+    unsigned = not header.signed and header.bits <= 16
+    if label:
+        return ".png" if unsigned else ".tif"
+    return ".png" if header.is_projection or (unsigned and not header.rescaled) else ".tif"
+
+
+def write_flat(source: Path, target: Path, label: bool) -> None:
+    """Write the pixels of a flat DICOM image as PNG or TIFF, without anything else."""
+    pixels = read_page(source, label=label)
+    if target.suffix == ".png":
+        Image.fromarray(np.ascontiguousarray(pixels)).save(target)
+    else:
+        photometric = "rgb" if pixels.ndim == 3 else "minisblack"
+        tifffile.imwrite(target, pixels, photometric=photometric)
+
+
+def _technique(modality: str) -> str:
+    return SAME_MODALITY.get(modality, modality)
