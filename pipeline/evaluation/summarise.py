@@ -8,7 +8,7 @@ import torch
 
 from pipeline.data.columns import check_columns, check_list
 from pipeline.data.datalist import load_split
-from pipeline.data.image_statistics import read_pixels
+from pipeline.data.readers import read_pixels
 from pipeline.evaluation.baselines import (
     average_mask,
     best_intensity_threshold,
@@ -100,7 +100,7 @@ def mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor 
     if len(shapes) > 1 or len(cases[0].truth) > 1 or cases[0].truth.ndim > 3:
         return None  # volumes may be stored in other axes than they are scored in
     masks = [
-        torch.from_numpy(read_pixels(Path(entry["label"])).array != 0)
+        torch.from_numpy(read_pixels(Path(entry["label"]), label=True).array != 0)
         for entry in load_split(dataset_dir, "training")
     ]
     if {tuple(mask.shape) for mask in masks} != {tuple(cases[0].truth.shape[1:])}:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.data.readers import NIFTI, SUFFIXES, TIFF, count_pages, suffix_of
-from pipeline.data.volumes import VOLUMES
+from pipeline.data.readers import count_pages
+from pipeline.data.suffixes import NIFTI, SUFFIXES, TIFF, VOLUMES, suffix_of
 
 
 def find_cases(folder: str, spatial_dims: int = 2) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from pipeline.data.readers import NIFTI, TIFF, suffix_of
+from pipeline.data.suffixes import NIFTI, TIFF, suffix_of
 
 
 def in_16_bits(instances: np.ndarray, source: Path) -> np.ndarray:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.pairs import list_images, pair_by_name, stem_of
+from pipeline.data.cohorts.pairs import list_images, pair_by_name
 from pipeline.data.cohorts.tables import read_table
-from pipeline.data.image_statistics import read_pixels
-from pipeline.data.readers import DICOM, suffix_of
+from pipeline.data.readers import read_pixels
+from pipeline.data.suffixes import DICOM, stem_of, suffix_of
 from pipeline.data.volumes import read_volume
 
 
@@ -121,7 +121,7 @@ def _written_suffix(path: Path) -> str:
 
 
 def _is_volume(path: Path) -> bool:
-    return read_pixels(path).affine is not None
+    return read_pixels(path, label=True).affine is not None
 
 
 def _convert(image: Path, mask: Path, mask_key: str) -> tuple[dict[str, Any], Columns]:
@@ -130,7 +130,7 @@ def _convert(image: Path, mask: Path, mask_key: str) -> tuple[dict[str, Any], Co
         for key, path in (("image", image), (mask_key, mask))
     }
     if mask_key == "instances":
-        pixels = read_pixels(mask)
+        pixels = read_pixels(mask, label=True)
         inside = np.uint8(255) * (pixels.array > 0)
         arrays["label"] = (
             inside if pixels.affine is None else partial(_save_mask, inside // 255, pixels.affine)

@@ -2,21 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.data.readers import SUFFIXES, suffix_of
-from pipeline.data.volumes import VOLUMES
+from pipeline.data.suffixes import SUFFIXES, stem_of, suffix_of
 
 Pair = tuple[Path, Path]
-IMAGE_SUFFIXES = {*SUFFIXES, *VOLUMES}
-
-
-def stem_of(path: Path) -> str:
-    """Return the name without its suffix, ``.nii.gz`` as one.
-
-    Example:
-        >>> stem_of(Path("liver_3.nii.gz")), stem_of(Path("a.b.png"))
-        ('liver_3', 'a.b')
-    """
-    return path.name[: -len(suffix_of(path))] if suffix_of(path) else path.name
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -28,10 +16,10 @@ def list_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give the folder of the images")
     visible = [p for p in folder.iterdir() if not p.name.startswith(".")]
-    images = [p for p in visible if p.is_dir() or suffix_of(p) in IMAGE_SUFFIXES]
+    images = [p for p in visible if p.is_dir() or suffix_of(p) in SUFFIXES]
     if not images:
         raise FileNotFoundError(
-            f"{folder}: no image in this folder; expected {' '.join(sorted(IMAGE_SUFFIXES))}, or "
+            f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}, or "
             "a folder for each DICOM series"
         )
     return sorted(images)
@@ -62,7 +50,7 @@ def pair_by_name(images: list[Path], masks: Path, pattern: str = "{name}") -> li
         raise FileNotFoundError(f"{masks}: no such folder; give the folder of the masks")
     by_stem: dict[str, list[Path]] = {}
     for path in sorted(masks.iterdir()):
-        if path.is_dir() or suffix_of(path) in IMAGE_SUFFIXES:
+        if path.is_dir() or suffix_of(path) in SUFFIXES:
             by_stem.setdefault(stem_of(path), []).append(path)
     pairs = []
     for image in images:
