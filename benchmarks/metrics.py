@@ -40,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     if options.labels:
-        truth = read_page(options.labels, options.page) > 0
+        truth = read_page(options.labels, options.page, label=True).array > 0
     else:
         truth = cells(512, rng)[1] > 0
     noise = gaussian_filter(rng.normal(size=truth.shape), 1.5) * 3

@@ -6,7 +6,8 @@ import torch
 
 from pipeline.data import read_datalist
 from pipeline.data.datalist import SPLITS, Entry
-from pipeline.data.readers import PNG_LIKE, TIFF, count_pages, read_page, suffix_of
+from pipeline.data.readers import count_pages, read_page
+from pipeline.data.suffixes import PNG_LIKE, TIFF, suffix_of
 from pipeline.evaluation.baselines import (
     Pair,
     best_intensity_threshold,
@@ -59,7 +60,7 @@ def _read_pairs(entries: list[Entry]) -> list[Pair]:
 
 
 def _read(path: str) -> torch.Tensor:
-    pixels = torch.tensor(read_page(Path(path)))
+    pixels = torch.tensor(read_page(Path(path)).array)
     if pixels.ndim == 3:  # a threshold sees the brightness of a coloured image
         return pixels.float().mean(-1).round().to(pixels.dtype)
     return pixels

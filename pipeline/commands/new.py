@@ -168,7 +168,7 @@ def _write_bundle(
     modality: str,
 ) -> "Plan":
     from pipeline.data.fingerprint import fingerprint
-    from pipeline.data.readers import suffix_of
+    from pipeline.data.suffixes import suffix_of
     from pipeline.planning.bundle import write_bundle
     from pipeline.planning.machine import machine_at_hand
     from pipeline.planning.plan import plan

@@ -10,7 +10,9 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from pipeline.data.fingerprint import CaseStatistics
-from pipeline.data.image_statistics import Pixels, read_pixels
+from pipeline.data.pixels import Pixels
+from pipeline.data.readers import read_pixels
+from pipeline.data.slices import view_of
 from pipeline.files import atomic
 
 TILE_PIXELS, TILES_PER_ROW, MAX_TILES = 192, 6, 24
@@ -58,11 +60,19 @@ def _tile(case: CaseStatistics) -> NDArray[np.uint8]:
 
 
 def _plane(image: Pixels, mask: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
-    if image.affine is None:
+    if image.affine is None or mask.affine is None:
         flat = mask.array if mask.array.ndim == 2 else mask.array[..., 0]
         return image.array if image.channels == 1 else image.array[..., :3].mean(-1), flat
-    z = int(np.argmax(np.count_nonzero(mask.array, axis=(0, 1))))
-    return image.array[..., z].T, mask.array[..., z].T
+    slices, masks = (_slices(pixels) for pixels in (image, mask))
+    z = int(np.argmax(np.count_nonzero(masks, axis=(1, 2))))
+    return slices[z], masks[z]
+
+
+def _slices(pixels: Pixels) -> NDArray[Any]:
+    """Return the slices, ``(slices, rows, columns)``, of the first channel of a volume."""
+    array = pixels.array if pixels.channels == 1 else pixels.array[..., 0]
+    assert pixels.affine is not None
+    return view_of(pixels.size, pixels.affine).slices(array)
 
 
 def _stretch_contrast(plane: NDArray[Any]) -> NDArray[np.uint8]:

@@ -114,7 +114,7 @@ def read_file(path: Path, label: bool = False) -> tuple[NDArray[np.generic], NDA
     """Read one file as a volume, of one slice or of several frames.
 
     Frames are ordered by their position. Without positions of the frames, they lie as
-    SimpleITK reads them; without any position, the image lies at the origin.
+    SimpleITK reads them; without position and spacing, at the origin, in voxels of 1 mm.
 
     Returns:
         The volume, ``(columns, rows, slices)``, and its affine.
@@ -131,7 +131,8 @@ def read_file(path: Path, label: bool = False) -> tuple[NDArray[np.generic], NDA
         return frames.T, _affine([plane])
     places = frame_places(path)
     if places is None:
-        return frames.T, _itk_affine(path)
+        nowhere = header.place is None and header.spacing is None
+        return frames.T, _affine([_flat_slice(header)]) if nowhere else _itk_affine(path)
     planes = [
         Slice(path, *place[:2], place.spacing, header.size, i) for i, place in enumerate(places)
     ]

@@ -11,21 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DICOM = (".dcm", ".dicom", ".ima")
-"""Suffixes of DICOM files; a file of another suffix or of none is known by its first bytes."""
+from pipeline.data.suffixes import DICOM, SUFFIXES, suffix_of
+
 PROJECTIONS = {"CR", "DX", "MG", "XA", "RF", "PX", "IO"}
 """Modalities whose images are projections, such as radiographs."""
-PROJECTION_CLASSES = (
-    "1.1",
-    "1.1.1",
-    "1.1.2",
-    "1.1.3",
-    "1.1.1.1",
-    "1.1.2.1",
-    "1.1.3.1",
-    "12.1",
-    "12.2",
-)
+PROJECTION_CLASSES = ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "12.1", "12.2")
 """SOP classes of projections, below :data:`STORAGE`; an absent modality is read from them."""
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 NOT_IMAGES = ("66.", "481.2", "11.", "30", "88.", "104.")
@@ -111,9 +101,7 @@ class Header:
     @property
     def is_projection(self) -> bool:
         """Whether the image is a projection, such as a radiograph."""
-        if self.modality:
-            return self.modality in PROJECTIONS
-        return self.sop_class.removeprefix(STORAGE) in PROJECTION_CLASSES
+        return is_projection(self.modality, self.sop_class)
 
     @property
     def is_colour(self) -> bool:
@@ -126,15 +114,27 @@ class Header:
         return int(2**self.bits - 1)
 
 
+def is_projection(modality: str, sop_class: str) -> bool:
+    """Return whether images are projections, by their modality or, without one, their SOP class.
+
+    Example:
+        >>> is_projection("DX", ""), is_projection("", f"{STORAGE}1"), is_projection("MR", "")
+        (True, True, False)
+    """
+    if modality:
+        return modality in PROJECTIONS
+    return sop_class.removeprefix(STORAGE) in PROJECTION_CLASSES
+
+
 def is_dicom(path: Path) -> bool:
-    """Return whether a file is DICOM, by its suffix or by its first bytes.
+    """Return whether a file is DICOM, by its suffix; if that is of no format, by its first bytes.
 
     Example:
         >>> is_dicom(Path("slice.IMA")), is_dicom(Path("absent"))
         (True, False)
     """
-    if path.suffix.lower() in DICOM:
-        return True
+    if suffix_of(path) in SUFFIXES:
+        return suffix_of(path) in DICOM
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
@@ -231,7 +231,9 @@ def _check_is_image(path: Path, data: Any) -> None:
 
 def _spacing(data: Any) -> tuple[tuple[float, float] | None, float]:
     """Return the distance of columns and rows, mm, and the height of a pixel to its width."""
-    for tag in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+    # distances in the plane of the detector mean nothing in a scan of the body
+    tags = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+    for tag in tags if _is_projection(data) else tags[:1]:
         if data.get(tag):
             rows, columns = map(float, data[tag].value)
             return (columns, rows), rows / columns
@@ -239,6 +241,10 @@ def _spacing(data: Any) -> tuple[tuple[float, float] | None, float]:
         height, width = map(float, data.PixelAspectRatio)
         return None, height / width
     return None, 1.0
+
+
+def _is_projection(data: Any) -> bool:
+    return is_projection(_text(data, "Modality").upper(), _text(data, "SOPClassUID"))
 
 
 def _place(data: Any, spacing: tuple[float, float] | None) -> Place | None:

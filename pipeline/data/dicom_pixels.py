@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.dicom_header import Header, read_header, unreadable
+from pipeline.data.pixels import Pixels
 from pipeline.data.radiograph import as_displayed
 
 PIXEL_TAGS = (
@@ -43,6 +44,31 @@ def read_plane(path: Path, label: bool = False) -> NDArray[np.generic]:
             "volumes, or export the frames as files"
         )
     return read_frames(header, label)[0]
+
+
+def read_dicom_page(path: Path, page: int = 0, label: bool = False) -> Pixels:
+    """Read one frame of a file as :func:`read_plane` does, with what the file says of it.
+
+    The pixels stay as they are, square or not; ``spacing`` holds their height and width, mm, and
+    ``aspect`` their ratio, which some files give alone (PixelAspectRatio).
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is corrupt, or is no image.
+    """
+    header = read_header(path)
+    # colour and projections are brightness; of other images the numbers are the modality's own
+    brightness = header.is_colour or header.is_projection
+    colour = header.is_colour
+    return Pixels(
+        read_frames(header, label)[page],
+        spacing=header.spacing[::-1] if header.spacing else None,
+        maximum=float(255 if colour and header.bits <= 8 else header.levels)
+        if brightness and not label
+        else None,
+        colour=colour,
+        aspect=header.aspect,
+    )
 
 
 def read_frames(header: Header, label: bool = False) -> NDArray[np.generic]:

@@ -17,11 +17,13 @@ from pipeline.data.image_statistics import (
     MaskStatistics,
     image_statistics,
     mask_statistics,
-    read_pixels,
     thumbnail,
 )
+from pipeline.data.pixels import Pixels
+from pipeline.data.readers import read_pixels
 from pipeline.files import sha256
 from pipeline.metrics.instances import touching
+from transforms.places import Grid, offset
 
 MAX_GROUPS = 12
 """Largest number of different values in a column of groups."""
@@ -38,7 +40,8 @@ class CaseStatistics(NamedTuple):
         image: statistics of the image; ``None`` if a file cannot be read.
         mask: statistics of the mask; ``None`` if a file cannot be read.
         instances: numbers of instances; ``None`` where they are not labelled.
-        offset_mm: distance between image and mask, mm, at the corner where it is largest.
+        offset: distance between image and mask, voxels, at the corner where it is largest; 0 where
+            a format has no place, or their sizes differ.
         picture: small picture by :func:`pipeline.data.image_statistics.thumbnail`.
         unreadable: reason why a file could not be read; empty if all could.
         changed: files whose hash differs from the datalist's.
@@ -51,7 +54,7 @@ class CaseStatistics(NamedTuple):
     image: ImageStatistics | None = None
     mask: MaskStatistics | None = None
     instances: InstanceStatistics | None = None
-    offset_mm: float = 0.0
+    offset: float = 0.0
     picture: NDArray[np.float32] | None = None
     unreadable: str = ""
     changed: tuple[Path, ...] = ()
@@ -215,19 +218,17 @@ def _inspect_case(case: Listed) -> CaseStatistics:
         image=image_statistics(image),
         mask=mask_statistics(label),
         instances=counts,
-        offset_mm=_offset_mm(image.affine, label.affine, image.size),
+        offset=_offset(image, label),
         picture=thumbnail(image),
         changed=changed,
     )
 
 
-def _offset_mm(
-    first: NDArray[np.float64] | None, second: NDArray[np.float64] | None, size: tuple[int, ...]
-) -> float:
-    if first is None or second is None:
+def _offset(image: Pixels, label: Pixels) -> float:
+    if image.affine is None or label.affine is None:
         return 0.0
-    corners = np.array(np.meshgrid(*[(0, side - 1) for side in size], [1])).reshape(4, -1)
-    return float(np.abs((first - second) @ corners).max())
+    grids = [Grid.turned(pixels.size, pixels.affine) for pixels in (image, label)]
+    return offset(*grids) if grids[0].shape == grids[1].shape else 0.0
 
 
 def _common(values: Any, max_values: int = 5) -> dict[str, int]:

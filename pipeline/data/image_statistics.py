@@ -3,7 +3,6 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +10,7 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.data.dicom_header import is_dicom, read_header
-from pipeline.data.readers import TIFF, count_pages, read_page, suffix_of
-from pipeline.data.series import is_series
-from pipeline.data.volumes import VOLUMES, read_volume
+from pipeline.data.pixels import Pixels
 
 PERCENTILES = (0.5, 50.0, 99.5)
 MAX_MASK_VALUES = 32
@@ -25,30 +21,6 @@ MIN_SMEARED_VALUES = 4
 """Smallest number of values between 0 and 255 that are JPEG's; fewer are classes."""
 THUMBNAIL_PIXELS = 32
 """Side of the small picture that is compared to find near-duplicates."""
-FLAT_FORMATS = {*TIFF}
-"""Formats of volumes that flat images have too; DICOM is one by its number of frames."""
-
-
-class Pixels(NamedTuple):
-    """A file's pixels, as it stores them.
-
-    Attributes:
-        array: ``(rows, columns)``, ``(rows, columns, channels)``, or ``(X, Y, Z)`` of a volume.
-        affine: matrix ``(4, 4)`` of a volume, else ``None``.
-    """
-
-    array: NDArray[Any]
-    affine: NDArray[np.float64] | None
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Pixels along each axis, without channels."""
-        return self.array.shape if self.affine is not None else self.array.shape[:2]
-
-    @property
-    def channels(self) -> int:
-        """Number of values per pixel."""
-        return self.array.shape[2] if self.affine is None and self.array.ndim == 3 else 1
 
 
 class ImageStatistics(NamedTuple):
@@ -65,7 +37,9 @@ class ImageStatistics(NamedTuple):
         deviation: standard deviation of the finite values.
         not_finite: number of values that are NaN or infinite.
         values: number of different values, counted up to :data:`MAX_MASK_VALUES` + 1.
-        all_equal_channels: whether several channels hold one grey image (alpha aside).
+        all_equal_channels: whether the channels of a colour image hold one grey image (alpha
+            aside).
+        colour: whether the channels are red, green and blue, and not separate images.
         content: hash of the pixels, which does not depend on the file format.
     """
 
@@ -80,6 +54,7 @@ class ImageStatistics(NamedTuple):
     values: int
     all_equal_channels: bool
     content: str
+    colour: bool = False
 
 
 class MaskStatistics(NamedTuple):
@@ -115,30 +90,6 @@ class InstanceStatistics(NamedTuple):
     touching: int
 
 
-def read_pixels(path: Path, label: bool = False) -> Pixels:
-    """Read a flat image or a volume; ``label`` says that it is a mask.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: the format is unknown, or the file is corrupt.
-    """
-    if _is_volume(path):
-        volume = read_volume(path, label)
-        return Pixels(np.atleast_3d(volume.array), volume.affine)
-    page = read_page(path, label=label)
-    return Pixels(page.astype(np.uint8) if page.dtype == bool else page, None)
-
-
-def _is_volume(path: Path) -> bool:
-    if is_series(path):
-        return True
-    if path.is_file() and is_dicom(path):
-        return read_header(path).frames > 1
-    suffix = suffix_of(path)
-    stack = suffix in TIFF and count_pages(path) > 1
-    return stack or suffix in set(VOLUMES) - FLAT_FORMATS
-
-
 def image_statistics(pixels: Pixels) -> ImageStatistics:
     """Compute the statistics of an image."""
     array = pixels.array
@@ -150,7 +101,7 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
         _to_anatomical_order(pixels, pixels.size),
         pixels.channels,
         _to_anatomical_order(pixels, _spacing(pixels)),
-        str(array.dtype),
+        array.dtype.name,
         tuple(float(value) for value in np.percentile(finite, PERCENTILES)),
         float(finite.mean(dtype=np.float64)),
         float(finite.std(dtype=np.float64)),
@@ -158,6 +109,7 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
         len(_values(finite)),
         _all_equal_channels(pixels),
         hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),
+        pixels.colour,
     )
 
 
@@ -176,8 +128,10 @@ def mask_statistics(pixels: Pixels) -> MaskStatistics:
 
 
 def _all_equal_channels(pixels: Pixels) -> bool:
+    if not (pixels.colour or pixels.alpha):
+        return False
     colours = pixels.array[..., : 1 if pixels.channels == 2 else 3]  # without alpha
-    return pixels.channels > 1 and bool((colours == colours[..., :1]).all())
+    return bool((colours == colours[..., :1]).all())
 
 
 def _is_smeared(plane: NDArray[Any]) -> bool:
@@ -205,8 +159,8 @@ def thumbnail(pixels: Pixels) -> NDArray[np.float32]:
     """
     array = pixels.array
     if pixels.affine is not None:
-        array = array[..., array.shape[2] // 2]
-    elif array.ndim == 3:
+        array = array[:, :, array.shape[2] // 2]
+    if pixels.channels > 1:
         array = array[..., :3].mean(-1)
     plane = np.nan_to_num(array.astype(np.float32))
     small = np.asarray(
@@ -220,7 +174,7 @@ def thumbnail(pixels: Pixels) -> NDArray[np.float32]:
 
 def _spacing(pixels: Pixels) -> tuple[float, ...]:
     if pixels.affine is None:
-        return ()
+        return pixels.spacing or ()
     return tuple(round(float(v), 4) for v in np.linalg.norm(pixels.affine[:3, :3], axis=0))
 
 

@@ -8,13 +8,12 @@ import numpy as np
 
 from pipeline.data.fingerprint import CaseStatistics
 from pipeline.data.image_statistics import MAX_MASK_VALUES
+from transforms.places import MAX_FINE_OFFSET, MAX_NEAR_OFFSET
 
 ERROR, WARNING = "error", "warning"
 
 MIN_DUPLICATE_CORRELATION = 0.995
 """Correlation of two small pictures above which they count as near-duplicates."""
-MAX_OFFSET_MM = 0.01
-"""Largest distance between an image and its mask, mm."""
 
 
 class Issue(NamedTuple):
@@ -98,13 +97,15 @@ def sizes(case: CaseStatistics) -> Iterator[Issue]:
     if case.image.size != case.mask.size:
         yield Issue(
             ERROR, str(case.label_path), f"size {_format_size(case.mask.size)}, its image "
-            f"{_format_size(case.image.size)}", "export the mask of this very image", "size",
+            f"{_format_size(case.image.size)}", "export the mask of this very image"
+            + (", or let --mend resample it" if len(case.image.size) == 3 else ""), "size",
         )  # fmt: skip
-    elif case.offset_mm > MAX_OFFSET_MM:
+    elif case.offset > MAX_FINE_OFFSET:
+        near = case.offset <= MAX_NEAR_OFFSET
         yield Issue(
-            ERROR, str(case.label_path), f"lies {case.offset_mm:.2f} mm away from its image at the "
-            "furthest corner (spacing, orientation or origin)",
-            "resample the mask to the image, or correct its header", "place",
+            WARNING if near else ERROR, str(case.label_path), f"lies {case.offset:.2f} voxels away "
+            "from its image at the furthest corner (spacing, orientation or origin)",
+            "correct its header, or let --mend resample it to the image", "place",
         )  # fmt: skip
 
 

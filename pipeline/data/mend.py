@@ -58,7 +58,7 @@ def _mend_entry(
         kind = kinds.get(path)
         if kind is None:
             continue
-        pixels = read_page(path)
+        pixels = read_page(path, label=key != "image").array
         flat = pixels if pixels.ndim == 2 else pixels[..., 0]
         target = Path(file).with_name(f"{Path(file).stem}_mended.png")
         save_image(folder / target, np.uint8(255) * (flat > 127) if kind == "smeared" else flat)

@@ -1,42 +1,47 @@
-"""Reading one image, or one page of a stack, as an array of rows."""
+"""Reading flat images: one image, or one page of a stack, as an array of rows."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-import tifffile
 from monai.config import PathLike
 from monai.data import ImageReader
-from PIL import Image
 
+from pipeline.data.decoding import one_line_errors, unknown_format
 from pipeline.data.dicom_header import is_dicom, read_header
-from pipeline.data.dicom_pixels import read_plane
+from pipeline.data.dicom_pixels import read_dicom_page
+from pipeline.data.pillow_images import read_pillow
+from pipeline.data.pixels import Pixels
+from pipeline.data.series import headers_of, is_series
+from pipeline.data.slices import SliceView, view_of
+from pipeline.data.suffixes import PNG_LIKE, SUFFIXES, TIFF, suffix_of
+from pipeline.data.tiff import count_tiff_pages, read_tiff_page
+from pipeline.data.volumes import Volume, read_volume
 
-PNG_LIKE = (".png", ".jpg", ".jpeg", ".bmp")
-TIFF = (".tif", ".tiff")
-NIFTI = (".nii", ".nii.gz")
-DICOM = (".dcm",)
-SUFFIXES = PNG_LIKE + TIFF + NIFTI + DICOM
+NOT_TOLD = math.nan
+"""Value of a meta data entry that the file does not tell."""
 
 
 class PageReader(ImageReader):
-    """MONAI reader of a two-dimensional image, or of one page of a TIFF or NIfTI stack.
+    """MONAI reader of a flat image, or of one page of a stack.
 
-    ``stack.tif#3`` is page 3 of the stack, counted from 0; in NIfTI pages lie along the third
-    axis. The array is ``(rows, columns)``, or ``(rows, columns, channels)`` for a colour image, so
-    that a prediction is written in the orientation of its image; NIfTI keeps its first two axes.
+    ``stack.tif#3`` is page 3 of a stack, counted from 0; the pages of a volume (NIfTI, MHA, NRRD, a
+    DICOM series) are its slices, as :class:`pipeline.data.slices.SliceView` shows them. The array
+    is ``(rows, columns)``, or ``(rows, columns, channels)``. Several files of one case (T1 and T2)
+    are its channels.
 
-    DICOM images are shown as a viewer shows them; the numbers of a mask mean what they are, see
-    :mod:`pipeline.data.dicom_pixels`. Pixels are kept as they are, square or not.
-
-    Args:
-        label: whether the files are masks.
+    The meta data hold ``affine`` (the spacing in millimetres on its diagonal, or the pixel's
+    aspect), ``in_mm`` (whether the file tells the spacing), ``maximum`` (of its number format; NaN:
+    values with a unit).
 
     ``read`` opens no file: :class:`monai.transforms.LoadImage` catches all exceptions of ``read``,
     and the message about a corrupt file would be lost.
+
+    Args:
+        label: whether the files are masks, whose numbers mean classes or instances.
     """
 
     def __init__(self, label: bool = False) -> None:
@@ -46,29 +51,54 @@ class PageReader(ImageReader):
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Return whether the suffix is one that this reader supports."""
         path, _ = split_page(str(filename))
-        return suffix_of(path) in SUFFIXES or is_dicom(path)
+        return is_series(path) or is_dicom(path) or suffix_of(path) in SUFFIXES
 
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> str:
-        """Return the single file name in ``data``."""
-        if isinstance(data, (str, Path)):
-            return str(data)
-        (name,) = data
-        return str(name)
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
+        """Return the names of the files in ``data``."""
+        return [str(data)] if isinstance(data, (str, Path)) else [str(name) for name in data]
 
-    def get_data(self, img: str) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the array of the page and, as its metadata, the axis of its channels.
-
-        DICOM also has ``largest_value``, of its number format (4095 for 12 bits), ``pixel_aspect``,
-        the height of a pixel divided by its width, and ``spacing``, of rows and columns, mm.
+    def get_data(self, img: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the array of the page and its meta data.
 
         Raises:
-            ValueError: the file is corrupt or truncated, or does not have the page.
+            ValueError: the file is corrupt or truncated, or does not have the page; the files of
+                one case differ in size.
         """
-        path, page = split_page(img)
-        array = read_page(path, page, self.label)
-        channel = -1 if array.ndim == 3 else "no_channel"
-        shape = {"original_channel_dim": channel, "spatial_shape": array.shape[:2]}
-        return array, {**shape, **(_pixel_size(path) if is_dicom(path) else {})}
+        pixels = stack_channels([(name, read_page(*split_page(name), self.label)) for name in img])
+        rows, columns = pixels.spacing or (pixels.aspect, 1.0)
+        return pixels.array, {
+            "affine": np.diag([rows, columns, 1.0, 1.0]),
+            "original_channel_dim": -1 if pixels.array.ndim == 3 else "no_channel",
+            "spatial_shape": np.array(pixels.size),
+            "in_mm": pixels.spacing is not None,
+            "maximum": NOT_TOLD if pixels.maximum is None else pixels.maximum,
+        }
+
+
+def stack_channels(files: Sequence[tuple[str, Pixels]]) -> Pixels:
+    """Return the images of one case as channels of one; a single one unchanged.
+
+    Raises:
+        ValueError: two of them differ in size.
+    """
+    (first_name, first), *others = files
+    if not others:
+        return first
+    for name, pixels in others:
+        if pixels.size != first.size:
+            raise ValueError(
+                f"{name}: size {pixels.size}; expected {first.size} as {Path(first_name).name} of "
+                "the same case; resample one to the other"
+            )
+    axis = first.spatial_dims
+    arrays = [p.array if p.array.ndim > axis else p.array[..., None] for _, p in files]
+    maxima = {pixels.maximum for _, pixels in files}
+    return first._replace(
+        array=np.concatenate(arrays, axis=-1),
+        maximum=first.maximum if len(maxima) == 1 else None,
+        alpha=False,
+        colour=False,
+    )
 
 
 def split_page(name: str) -> tuple[Path, int | None]:
@@ -86,14 +116,13 @@ def split_page(name: str) -> tuple[Path, int | None]:
     return Path(name), None
 
 
-def suffix_of(path: Path) -> str:
-    """Return the suffix in lower case; ``.nii.gz`` counts as one."""
-    name = path.name.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+def read_page(path: Path, page: int | None = None, label: bool = False) -> Pixels:
+    """Read a flat image, or one page of a stack.
 
-
-def read_page(path: Path, page: int | None = None, label: bool = False) -> np.ndarray:
-    """Read an image, or one page of a stack; ``label`` says that it is a mask.
+    Args:
+        path: file, or reference of a DICOM series.
+        page: number of the page; None: the file has one.
+        label: whether the file is a mask, whose numbers mean classes or instances.
 
     Raises:
         FileNotFoundError: no such file.
@@ -105,82 +134,90 @@ def read_page(path: Path, page: int | None = None, label: bool = False) -> np.nd
         raise ValueError(f"{path}: a stack of {pages} pages; give one, as {path.name}#0")
     if (page or 0) >= pages:
         raise ValueError(f"{path}: has {pages} pages and no page {page}")
-    if is_dicom(path):  # its errors are of one line already
-        return read_plane(path, label)
-    with _one_line_errors(path):
-        return _decode(path, page or 0)
-
-
-def read_stack(path: Path) -> np.ndarray:
-    """Read all pages, ``(pages, rows, columns[, channels])``.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: unknown format, or a corrupt or truncated file.
-    """
-    pages = count_pages(path)
-    if is_dicom(path):
-        return read_plane(path)[None]
-    with _one_line_errors(path):
-        return np.stack([_decode(path, page) for page in range(pages)])
+    with one_line_errors(path):
+        return _decode(path, page or 0, label)
 
 
 def count_pages(path: Path) -> int:
-    """Return the number of pages without decoding them; 1 for a single image.
+    """Return the number of pages; 1 for a single image.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: unknown format, or a corrupt or truncated file.
     """
+    if is_series(path):
+        return len(_slices(path, False))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    suffix = suffix_of(path)
     if is_dicom(path):
-        return 1
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: unknown format '{suffix}'; expected one of {' '.join(SUFFIXES)}")
-    with _one_line_errors(path):
-        if suffix in TIFF:
-            with tifffile.TiffFile(path) as file:
-                return len(file.pages)
-        if suffix in NIFTI:
-            shape = nib.load(path).shape
-            return int(shape[2]) if len(shape) > 2 else 1
-    return 1
-
-
-def _decode(path: Path, page: int) -> np.ndarray:
+        return read_header(path).frames
     suffix = suffix_of(path)
+    if suffix not in SUFFIXES:
+        raise unknown_format(path)
+    with one_line_errors(path):
+        if suffix in PNG_LIKE:
+            return 1
+        if suffix in TIFF:
+            return count_tiff_pages(path)
+        return len(_slices(path, False))
+
+
+def read_pixels(path: Path, label: bool = False) -> Pixels:
+    """Read a file as a flat image, or as a volume if it has several slices.
+
+    Args:
+        path: file, or reference of a DICOM series.
+        label: whether the file is a mask, whose numbers mean classes or instances.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the format is unknown, or the file is corrupt.
+    """
+    if not is_series(path):
+        pages = suffix_of(path) in (*PNG_LIKE, *TIFF) or is_dicom(path)
+        if pages and count_pages(path) == 1:
+            return read_page(path, label=label)
+        if not pages and suffix_of(path) not in SUFFIXES:
+            raise unknown_format(path)
+    volume = _volume(path, label)
+    return read_page(path, label=label) if 1 in volume.array.shape[:3] else volume.pixels()
+
+
+def slice_view(path: Path) -> SliceView:
+    """Return how the pages of a volume lie in its voxels."""
+    volume = _volume(path, False)
+    return view_of(volume.array.shape, volume.affine)
+
+
+def _decode(path: Path, page: int, label: bool) -> Pixels:
+    suffix = "" if is_series(path) else suffix_of(path)
+    if suffix in PNG_LIKE:
+        return read_pillow(path, label)
     if suffix in TIFF:
-        return np.asarray(tifffile.imread(path, key=page))
-    if suffix in NIFTI:
-        volume = nib.load(path).dataobj
-        plane = np.asarray(volume[:, :, page] if len(volume.shape) > 2 else volume)
-        return _to_channels(plane) if plane.dtype.names else plane
-    with Image.open(path) as image:
-        return np.asarray(image)
+        return read_tiff_page(path, page, label)
+    if not is_series(path) and is_dicom(path):
+        return read_dicom_page(path, page, label)
+    volume = _volume(path, label)
+    view = view_of(volume.array.shape, volume.affine)
+    slices = view.slices(volume.array)
+    return Pixels(slices[page], spacing=view.spacing() if volume.in_mm else None)
 
 
-def _to_channels(plane: np.ndarray) -> np.ndarray:
-    """Turn NIfTI's colours (RGB24), whose fields are R, G and B, into a last axis."""
-    return np.stack([plane[name] for name in plane.dtype.names or ()], axis=-1)
+def _slices(path: Path, label: bool) -> np.ndarray:
+    volume = _volume(path, label)
+    return view_of(volume.array.shape, volume.affine).slices(volume.array)
 
 
-def _pixel_size(path: Path) -> dict[str, Any]:
-    header = read_header(path)
-    columns, rows = header.spacing or (None, None)
-    spacing = {} if rows is None else {"spacing": (rows, columns)}
-    return {"largest_value": header.levels, "pixel_aspect": header.aspect, **spacing}
+def _volume(path: Path, label: bool) -> Volume:
+    files = [header.path for header in headers_of(path)] if is_series(path) else [path]
+    stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    return _read_volume(path, label, stamps)
 
 
-@contextmanager
-def _one_line_errors(path: Path) -> Iterator[None]:
-    """Turn any exception of a decoder into an error of one line that names the file."""
-    try:
-        yield
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{path}: cannot be read as an image, corrupt or truncated ({reason}); "
-            "restore or remove it"
-        ) from None
+@lru_cache(maxsize=2)  # the slices of a volume and of its mask are read one after the other
+def _read_volume(path: Path, label: bool, _stamps: tuple[tuple[int, int], ...]) -> Volume:
+    volume = read_volume(path, label)
+    dims = volume.array.ndim
+    if dims < 3:
+        return volume._replace(array=volume.array.reshape(*volume.array.shape, *[1] * (3 - dims)))
+    return volume

@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.data.dicom_header import DICOM, Header, NotAnImageError, is_dicom, read_header
+from pipeline.data.dicom_header import Header, NotAnImageError, is_dicom, read_header
+from pipeline.data.suffixes import DICOM
 
 MARK = "#"
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir"}

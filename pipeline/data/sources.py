@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.data.readers import suffix_of
 from pipeline.data.selection import select_series
 from pipeline.data.series import ImageSeries, file_stem, find_series, skip_remark
+from pipeline.data.suffixes import stem_of, suffix_of
 
 
 class Source(NamedTuple):
@@ -96,13 +96,3 @@ def slices_of(source: Source) -> list[Source]:
         )
         for header in source.series.headers
     ]
-
-
-def stem_of(path: Path) -> str:
-    """Return the name without its suffix, ``.nii.gz`` as one.
-
-    Example:
-        >>> stem_of(Path("liver_3.nii.gz")), stem_of(Path("a.b.png"))
-        ('liver_3', 'a.b')
-    """
-    return path.name[: -len(suffix_of(path))] if suffix_of(path) else path.name

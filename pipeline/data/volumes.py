@@ -11,30 +11,42 @@ from monai.data import ImageReader
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
+from pipeline.data.decoding import one_line_errors, unknown_format
 from pipeline.data.dicom import LPS_TO_RAS, read_file, read_series
 from pipeline.data.dicom_header import is_dicom
-from pipeline.data.readers import DICOM, NIFTI, TIFF, suffix_of
+from pipeline.data.pixels import Pixels
 from pipeline.data.series import is_series
+from pipeline.data.suffixes import NIFTI, TIFF, VOLUMES, suffix_of
+from pipeline.data.tiff import read_tiff
+from transforms.places import MAX_FINE_OFFSET, Grid, offset
 
-VOLUMES = (*NIFTI, ".mha", ".mhd", ".nrrd", *TIFF, *DICOM)
+MILLIMETRES = {"unknown": 1.0, "meter": 1000.0, "mm": 1.0, "micron": 0.001}
+"""Millimetres of NIfTI's units; files of unknown unit are written in millimetres by custom."""
 
 
 class Volume(NamedTuple):
     """Voxels and their position in space.
 
     Attributes:
-        array: voxels ``(X, Y, Z)`` in NIfTI's order: the first axis runs along a row.
+        array: voxels ``(X, Y, Z)`` in NIfTI's order: the first axis runs along a row; or
+            ``(X, Y, Z, channels)``.
         affine: ``(4, 4)``, from indices to millimetres; right, anterior and superior are positive.
+        in_mm: whether the file tells the size of a voxel; else it counts as 1.
     """
 
     array: NDArray[np.generic]
     affine: NDArray[np.float64]
+    in_mm: bool = True
 
     @property
     def spacing(self) -> tuple[float, ...]:
         """Size of a voxel along each axis, mm."""
         sizes = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return tuple(float(size) for size in sizes[: self.array.ndim])
+        return tuple(float(size) for size in sizes[: min(3, self.array.ndim)])
+
+    def pixels(self) -> Pixels:
+        """Return the voxels without the knowledge whether they are in millimetres."""
+        return Pixels(self.array, self.affine)
 
 
 class VolumeReader(ImageReader):
@@ -43,13 +55,14 @@ class VolumeReader(ImageReader):
     A series is named by its folder, or by ``FOLDER#UID``, see :mod:`pipeline.data.series`.
 
     For every format the array is ``(X, Y, Z)`` and the affine is in NIfTI's axes, so that a volume
-    and its label may be stored in two formats.
-
-    Args:
-        label: whether the files are masks, whose DICOM numbers mean what they are.
+    and its label may be stored in two formats. Several files of one case (T1 and T2), or a fourth
+    axis, are channels.
 
     ``read`` opens no file: :class:`monai.transforms.LoadImage` catches all exceptions of ``read``,
     and the message about a corrupt file would be lost.
+
+    Args:
+        label: whether the files are masks, whose numbers mean classes or instances.
     """
 
     def __init__(self, label: bool = False) -> None:
@@ -59,29 +72,28 @@ class VolumeReader(ImageReader):
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Return whether the suffix is one of a volume; a folder is a DICOM series."""
         path = Path(str(filename))
-        return is_series(path) or suffix_of(path) in VOLUMES or is_dicom(path)
+        return is_series(path) or is_dicom(path) or suffix_of(path) in VOLUMES
 
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> str:
-        """Return the single file name in ``data``."""
-        if isinstance(data, (str, Path)):
-            return str(data)
-        (name,) = data
-        return str(name)
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
+        """Return the names of the files in ``data``."""
+        return [str(data)] if isinstance(data, (str, Path)) else [str(name) for name in data]
 
-    def get_data(self, img: str) -> tuple[NDArray[np.generic], dict[str, Any]]:
+    def get_data(self, img: list[str]) -> tuple[NDArray[np.generic], dict[str, Any]]:
         """Return the array and its meta data: affine and spatial shape.
 
         Raises:
             FileNotFoundError: no such file, or a folder without a DICOM file.
-            ValueError: the file is corrupt or of another format, or the series is incomplete.
+            ValueError: the file is corrupt or of another format, the series is incomplete, or the
+                files of one case lie on different grids.
         """
-        volume = read_volume(Path(img), self.label)
+        volume = read_channels([Path(name) for name in img], self.label)
         return volume.array, {
             "affine": volume.affine,
             "original_affine": volume.affine.copy(),
-            "spatial_shape": np.array(volume.array.shape),
-            "original_channel_dim": "no_channel",
+            "spatial_shape": np.array(volume.array.shape[:3]),
+            "original_channel_dim": -1 if volume.array.ndim == 4 else "no_channel",
             "space": "RAS",
+            "in_mm": volume.in_mm,
         }
 
 
@@ -100,17 +112,37 @@ def to_dicom_axes(volume: Volume) -> NDArray[Any]:
     return np.asarray(nib.apply_orientation(np.atleast_3d(volume.array), turn))
 
 
+def read_channels(paths: Sequence[Path], label: bool = False) -> Volume:
+    """Read the files of one case, each of which becomes a channel; one file stays as it is.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: see :func:`read_volume`; or a file lies on another grid than the first.
+    """
+    first, *others = [read_volume(path, label) for path in paths]
+    if not others:
+        return first
+    for path, volume in zip(paths[1:], others, strict=True):
+        grids = [Grid.turned(v.array.shape[:3], v.affine) for v in (first, volume)]
+        if grids[0].shape != grids[1].shape or offset(*grids) > MAX_FINE_OFFSET:
+            raise ValueError(
+                f"{path}: lies on another grid than {paths[0].name} of the same case; expected "
+                "one grid for all channels; resample one to the other"
+            )
+    channels = [np.atleast_3d(volume.array) for volume in (first, *others)]
+    return first._replace(array=np.stack(channels, axis=-1))
+
+
 def read_volume(path: Path, label: bool = False) -> Volume:
     """Read a volume of any format.
 
     Args:
-        path: its file, or the reference of a DICOM series.
-        label: whether it is a mask, whose DICOM numbers mean what they are.
+        path: file, or reference of a DICOM series.
+        label: whether the file is a mask, whose numbers mean classes or instances.
 
     Raises:
         FileNotFoundError: no such file, or a folder without a DICOM file.
-        ValueError: unknown format, corrupt file, incomplete series, colour, or more than one value
-            per voxel.
+        ValueError: unknown format, corrupt file, incomplete series, or colour.
 
     Example:
         >>> import tempfile
@@ -131,55 +163,66 @@ def read_volume(path: Path, label: bool = False) -> Volume:
         return Volume(*read_file(path, label))
     suffix = suffix_of(path)
     if suffix not in VOLUMES:
-        raise ValueError(
-            f"{path}: unknown format '{suffix}'; expected a folder with a DICOM series, or one "
-            f"of {' '.join(VOLUMES)}"
-        )
-    return _read_nifti(path) if suffix in NIFTI else _read_itk(path)
+        raise unknown_format(path)
+    if suffix in NIFTI:
+        return _read_nifti(path)
+    return _read_tiff(path, label) if suffix in TIFF else _read_itk(path)
 
 
 def _read_nifti(path: Path) -> Volume:
-    try:
+    with one_line_errors(path, "a volume"):
         image = nib.load(path)
-        array = np.asanyarray(image.dataobj)
-    except Exception as error:
-        raise _unreadable(path, error) from None
+        array = _without_single_axes(path, np.asanyarray(image.dataobj))
+        unit = image.header.get_xyzt_units()[0]
+        scale = MILLIMETRES[unit]
+    affine = np.diag([scale, scale, scale, 1.0]) @ np.asarray(image.affine, np.float64)
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    # converted pictures have voxels of 1 and no unit: nobody measured them
+    return Volume(array, affine, in_mm=unit != "unknown" or not np.allclose(sizes, 1))
+
+
+def _without_single_axes(path: Path, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return ``(X, Y, Z)``, or ``(X, Y, Z, channels)``; NIfTI has channels on axis 4 or 5.
+
+    Raises:
+        ValueError: a colour image, or a series of volumes, each of several channels.
+    """
     if array.dtype.names:
         raise ValueError(
             f"{path}: a colour image ({', '.join(array.dtype.names)}); expected one grey value a "
             "voxel; convert it to grey, or a flat image to PNG"
         )
-    if array.ndim == 4 and array.shape[3] == 1:
+    while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
-    if array.ndim > 3:
+    if array.ndim == 5 and array.shape[3] == 1:
+        array = array[:, :, :, 0]
+    if array.ndim > 4:
         raise ValueError(
-            f"{path}: {array.shape[3]} values a voxel; expected one; split the channels into files"
+            f"{path}: a volume of {' x '.join(map(str, array.shape))}; expected three axes and "
+            "channels; split it into files"
         )
-    return Volume(array, np.asarray(image.affine, np.float64))
+    return array
+
+
+def _read_tiff(path: Path, label: bool) -> Volume:
+    with one_line_errors(path, "a volume"):
+        tiff = read_tiff(path, label)
+    in_mm = not np.isnan(tiff.spacing).any()
+    pages, rows, columns = tiff.spacing if in_mm else (1.0, 1.0, 1.0)
+    affine = LPS_TO_RAS @ np.diag([columns, rows, pages, 1.0])
+    return Volume(np.moveaxis(tiff.array, (0, 1, 2), (2, 1, 0)), affine, in_mm)
 
 
 def _read_itk(path: Path) -> Volume:
     import SimpleITK as sitk  # see pipeline.data.dicom
 
-    try:
+    with one_line_errors(path, "a volume"):
         image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise _unreadable(path, error) from None
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        raise ValueError(
-            f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel; expected one; "
-            "split the channels into files"
-        )
     dims = image.GetDimension()
+    array = sitk.GetArrayFromImage(image)  # axes in reverse order, then the channels
+    array = array.transpose(*reversed(range(dims)), *range(dims, array.ndim))
     affine = np.eye(4)
     direction = np.array(image.GetDirection()).reshape(dims, dims)
     affine[:dims, :dims] = direction * np.array(image.GetSpacing())
     affine[:dims, 3] = image.GetOrigin()
-    return Volume(sitk.GetArrayFromImage(image).T, LPS_TO_RAS @ affine)
-
-
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return ValueError(
-        f"{path}: cannot be read as a volume, corrupt or truncated ({reason}); restore or remove it"
-    )
+    return Volume(array, LPS_TO_RAS @ affine)

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.data.columns import check_columns, check_list
 from pipeline.data.datalist import load_split
-from pipeline.data.image_statistics import read_pixels
+from pipeline.data.readers import read_pixels
 from pipeline.evaluation.baselines import (
     average_mask,
     best_intensity_threshold,

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from pipeline.data.readers import NIFTI, SUFFIXES, TIFF, count_pages, suffix_of
+from pipeline.data.readers import count_pages
 from pipeline.data.sources import Source, list_sources, slices_of
-from pipeline.data.volumes import VOLUMES
+from pipeline.data.suffixes import NIFTI, SUFFIXES, TIFF, VOLUMES, suffix_of
 
 
 def find_cases(

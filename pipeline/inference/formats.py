@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 from scipy.ndimage import affine_transform
 
-from pipeline.data.readers import NIFTI, TIFF, suffix_of
+from pipeline.data.suffixes import NIFTI, TIFF, suffix_of
 
 MAX_SHEAR = 1e-4
 """Largest cosine of the angle of two axes that count as orthogonal."""

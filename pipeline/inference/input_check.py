@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.drift import differences
-from pipeline.data.image_statistics import image_statistics, read_pixels
+from pipeline.data.image_statistics import image_statistics
+from pipeline.data.readers import read_pixels
 
 
 class InputCheck:

@@ -14,8 +14,9 @@ import tifffile
 import yaml
 from monai.bundle import ConfigParser
 
-from pipeline.data.image_statistics import Pixels, read_pixels
 from pipeline.data.phantom import cells
+from pipeline.data.pixels import Pixels
+from pipeline.data.readers import read_pixels
 from pipeline.inference.formats import save_volume
 from pipeline.sharing.archive import RefusedError
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.pairs import list_images, pair_by_name, stem_of
-from pipeline.data.readers import NIFTI, suffix_of
+from pipeline.data.cohorts.pairs import list_images, pair_by_name
+from pipeline.data.suffixes import NIFTI, stem_of, suffix_of
 from pipeline.data.volumes import read_volume
 
 AFFINE_TOLERANCE_MM = 1e-3

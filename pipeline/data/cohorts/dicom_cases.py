@@ -81,7 +81,7 @@ def flat_suffix(path: Path, label: bool) -> str:
 
 def write_flat(source: Path, target: Path, label: bool) -> None:
     """Write the pixels of a flat DICOM image as PNG or TIFF, without anything else."""
-    pixels = read_page(source, label=label)
+    pixels = read_page(source, label=label).array
     if target.suffix == ".png":
         Image.fromarray(np.ascontiguousarray(pixels)).save(target)
     else:

@@ -20,13 +20,13 @@ from pipeline.data.cohorts.dicom_cases import (
     patient_columns,
     write_flat,
 )
-from pipeline.data.cohorts.pairs import image_sources, pair_sources, stem_of
+from pipeline.data.cohorts.pairs import image_sources, pair_sources
 from pipeline.data.cohorts.tables import read_table
 from pipeline.data.dicom_header import is_dicom
-from pipeline.data.image_statistics import read_pixels
-from pipeline.data.readers import suffix_of
+from pipeline.data.readers import read_pixels
 from pipeline.data.series import is_series
 from pipeline.data.sources import Source
+from pipeline.data.suffixes import stem_of, suffix_of
 from pipeline.data.volumes import read_volume
 
 

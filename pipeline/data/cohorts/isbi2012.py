@@ -86,7 +86,7 @@ def _convert(image: Page, label: Page) -> tuple[dict[str, Any], Columns]:
 
 
 def _read_checked(page: Page, check: Callable[[np.ndarray], object]) -> np.ndarray:
-    pixels = read_page(*page)
+    pixels = read_page(*page).array
     try:
         check(pixels[None])
     except ValueError as error:

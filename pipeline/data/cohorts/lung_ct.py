@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.pairs import Pair, list_images, pair_by_name, stem_of
+from pipeline.data.cohorts.pairs import Pair, list_images, pair_by_name
 from pipeline.data.cohorts.pixels import resize, resize_mask, to_8_bits
-from pipeline.data.readers import NIFTI, read_page, suffix_of
+from pipeline.data.readers import read_page
+from pipeline.data.suffixes import NIFTI, stem_of, suffix_of
 from pipeline.data.volumes import read_volume, to_dicom_axes
 
 WINDOW_WIDTH_HU, WINDOW_LEVEL_HU = 1500, -600
@@ -87,7 +88,7 @@ def _convert_plane(image: Path, mask: Path, z: int) -> tuple[dict[str, Any], Col
 
 
 def _convert_files(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:
-    return _arrays(read_page(image), read_page(mask), mask)
+    return _arrays(read_page(image).array, read_page(mask, label=True).array, mask)
 
 
 def _arrays(

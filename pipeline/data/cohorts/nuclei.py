@@ -56,7 +56,7 @@ def _case(image: Path, labels: list[Path]) -> SourceCase:
 
 
 def _convert(image_path: Path, labels: list[Path]) -> tuple[dict[str, Any], Columns]:
-    image = read_page(image_path)
+    image = read_page(image_path).array
     instances = _instances(labels, image.shape[:2], image_path.name)
     try:
         pixels = to_rgb(image)
@@ -83,7 +83,7 @@ def _instances(labels: list[Path], size: tuple[int, ...], image: str) -> np.ndar
 
 
 def _read_of_size(path: Path, size: tuple[int, ...], image: str) -> np.ndarray:
-    page = read_page(path)
+    page = read_page(path, label=True).array
     if page.ndim == 3 and path.parent.name == "masks":
         page = page[..., 0]
     if page.dtype == bool:

@@ -3,16 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.readers import SUFFIXES
 from pipeline.data.series import ImageSeries, file_stem, series_table
-from pipeline.data.sources import Source, Sources, list_sources, slices_of, stem_of
-from pipeline.data.volumes import VOLUMES
+from pipeline.data.sources import Source, Sources, list_sources, slices_of
+from pipeline.data.suffixes import SUFFIXES, stem_of
 
 Pair = tuple[Path, Path]
-IMAGE_SUFFIXES = {*SUFFIXES, *VOLUMES}
-
-__all__ = ["IMAGE_SUFFIXES", "Pair", "image_sources", "list_images", "pair_by_name",
-           "pair_sources", "stem_of"]  # fmt: skip
 
 
 def list_images(folder: Path, series: str | None = None) -> list[Path]:
@@ -39,10 +34,10 @@ def image_sources(
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give the folder of the images")
-    sources = list_sources(folder, IMAGE_SUFFIXES, series, salt, exclude)
+    sources = list_sources(folder, SUFFIXES, series, salt, exclude)
     if not sources.images:
         raise FileNotFoundError(
-            f"{folder}: no image in this folder; expected {' '.join(sorted(IMAGE_SUFFIXES))}, or "
+            f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}, or "
             "DICOM series in it or below it"
         )
     return sources
@@ -90,7 +85,7 @@ def pair_sources(
     if not masks.is_dir():
         raise FileNotFoundError(f"{masks}: no such folder; give the folder of the masks")
     by_name: dict[str, list[Path]] = {}
-    for mask in list_sources(masks, IMAGE_SUFFIXES).images:
+    for mask in list_sources(masks, SUFFIXES).images:
         by_name.setdefault(mask.name, []).append(mask.path)
     wanted = {name: pattern.replace("{name}", name) for name in _all_names(sources)}
     present = {name for name, mask in wanted.items() if mask in by_name}

@@ -76,7 +76,7 @@ def _slice_case(image: Path) -> SourceCase:
 
 def _convert_slice(image: Path, mask: Path) -> tuple[dict[str, Any], Columns]:
     # JPEG smears a mask around its edges
-    pixels, label = to_grey(read_page(image)), to_grey(read_page(mask)) > 127
+    pixels, label = to_grey(read_page(image).array), to_grey(read_page(mask).array) > 127
     return _arrays(pixels, label, mask)
 
 

@@ -138,7 +138,7 @@ def _case(image: Path, mask: Path, reading: Reading, size: int) -> SourceCase:
 
 
 def _convert(image: Path, mask: Path, size: int) -> tuple[dict[str, Any], Columns]:
-    pixels, label = to_grey(read_page(image)), to_grey(read_page(mask))
+    pixels, label = to_grey(read_page(image).array), to_grey(read_page(mask, label=True).array)
     if pixels.shape != label.shape:
         raise ValueError(
             f"{mask}: {label.shape[0]} x {label.shape[1]} pixels; expected {pixels.shape[0]} x "

@@ -172,9 +172,9 @@ def truncated_volume(folder):
     path.write_bytes(path.read_bytes()[:300])
 
 
-def volume_of_channels(folder):
+def several_volumes(folder):
     volume_pair(np.eye(4), np.eye(4))(folder)
-    array = np.zeros((8, 9, 5, 3), np.float32)
+    array = np.zeros((8, 9, 5, 2, 3), np.float32)
     nib.save(nib.Nifti1Image(array, np.eye(4)), folder / "images" / "v.nii.gz")
 
 
@@ -273,13 +273,13 @@ BROKEN = {
     "a missing age": (setting("training", age=None), "images/c1.png: no age; fill it in"),
     "another spacing": (
         volume_pair(np.eye(4), np.diag([1, 1, 2, 1])),
-        "lies 4.00 mm away from its image",
+        "lies 4.00 voxels away from its image",
     ),
     "another orientation": (
         volume_pair(np.eye(4), np.diag([-1, 1, 1, 1])),
-        "lies 14.00 mm away from its image",
+        "lies 7.00 voxels away from its image",
     ),
-    "another origin": (volume_pair(np.eye(4), shifted(3)), "lies 3.00 mm away from its image"),
+    "another origin": (volume_pair(np.eye(4), shifted(3)), "lies 3.00 voxels away from its image"),
     "a label of fewer slices": (
         volume_pair(np.eye(4), np.eye(4), (8, 9, 4)),
         "size 8 x 9 x 4, its image 8 x 9 x 5",
@@ -293,9 +293,9 @@ BROKEN = {
         "labels/v.nii.gz: the values -1",
     ),
     "a truncated volume": (truncated_volume, "v.nii.gz: cannot be read as a volume"),
-    "a volume of several channels": (
-        volume_of_channels,
-        "v.nii.gz: 3 values a voxel; expected one",
+    "a volume of several volumes": (
+        several_volumes,
+        "v.nii.gz: a volume of 8 x 9 x 5 x 2 x 3; expected three axes and channels",
     ),
     "a folder without DICOM": (empty_series, "images/series: no DICOM file in this folder"),
     "a stack where one image belongs": (

@@ -53,10 +53,10 @@ def test_rescaled_values_and_inverted_greys(series, write_slice):
     path = folder / "c.dcm"
     grey = np.array([[0, 1], [4000, 4095]], np.uint16)
     write_slice(path, grey, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
-    np.testing.assert_array_equal(read_page(path), 4095 - grey)
+    np.testing.assert_array_equal(read_page(path).array, 4095 - grey)
     tags = {"RescaleSlope": 2.0, "RescaleIntercept": 10.0, "BitsStored": 12, "HighBit": 11}
     write_slice(path, grey, PhotometricInterpretation="MONOCHROME1", **tags)
-    np.testing.assert_array_equal(read_page(path), 2.0 * (4095.0 - grey) + 10)
+    np.testing.assert_array_equal(read_page(path).array, 2.0 * (4095.0 - grey) + 10)
     assert read_volume(path).array.shape == (2, 2, 1)
 
 
@@ -146,9 +146,10 @@ def test_a_slice_of_the_real_series_is_missed(real_data, tmp_path):
 
 def test_nothing_that_names_a_patient_is_read(series):
     folder, _ = series()
-    _, meta = VolumeReader().get_data(str(folder))
+    _, meta = VolumeReader().get_data([str(folder)])
     assert set(meta) == {
         "affine", "original_affine", "spatial_shape", "original_channel_dim", "space",
+        "in_mm",
     }  # fmt: skip
 
 
@@ -156,7 +157,11 @@ def test_nothing_that_names_a_patient_is_read(series):
     ("name", "content", "line"),
     [
         ("gone.nii.gz", None, "no such file"),
-        ("v.xyz", b"", "unknown format '.xyz'; expected a folder with a DICOM series"),
+        (
+            "v.xyz",
+            b"",
+            "unknown format '.xyz'; expected one of .*, or a folder with a DICOM series",
+        ),
         ("v.nii.gz", b"no volume", "cannot be read as a volume"),
         ("v.mha", b"no volume", "cannot be read as a volume"),
         ("v.dcm", b"no volume", "not a readable DICOM file; restore or remove it"),
@@ -169,9 +174,21 @@ def test_errors(tmp_path, name, content, line):
         read_volume(tmp_path / name)
 
 
-def test_an_empty_folder_and_several_channels(tmp_path):
+def test_an_empty_folder_and_a_fourth_axis_of_channels(tmp_path):
     with pytest.raises(FileNotFoundError, match="no DICOM file in this folder"):
         read_volume(tmp_path)
     nib.save(nib.Nifti1Image(np.zeros((2, 3, 4, 5), np.uint8), np.eye(4)), tmp_path / "v.nii")
-    with pytest.raises(ValueError, match="5 values a voxel; expected one"):
-        read_volume(tmp_path / "v.nii")
+    assert read_volume(tmp_path / "v.nii").array.shape == (2, 3, 4, 5)
+
+
+def test_files_of_one_case_are_channels_if_they_lie_on_one_grid(tmp_path):
+    t1, t2 = np.zeros((2, 3, 4), np.float32), np.ones((2, 3, 4), np.float32)
+    nib.save(nib.Nifti1Image(t1, np.eye(4)), tmp_path / "a_0000.nii")
+    nib.save(nib.Nifti1Image(t2, np.eye(4)), tmp_path / "a_0001.nii")
+    names = [str(tmp_path / f"a_000{i}.nii") for i in (0, 1)]
+    array, meta = VolumeReader().get_data(names)
+    assert array.shape == (2, 3, 4, 2)
+    assert meta["original_channel_dim"] == -1
+    nib.save(nib.Nifti1Image(t2, np.diag([1, 1, 2, 1])), tmp_path / "a_0001.nii")
+    with pytest.raises(ValueError, match=r"a_0001\.nii: lies on another grid than a_0000\.nii of"):
+        VolumeReader().get_data(names)

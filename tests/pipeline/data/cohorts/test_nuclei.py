@@ -55,7 +55,9 @@ def test_what_was_written_before_a_mistake_is_not_written_again(
     good, read = spoiled.read_bytes(), []
     spoiled.write_bytes(good[:40])
     real = nuclei.read_page
-    monkeypatch.setattr(nuclei, "read_page", lambda path: read.append(path.name) or real(path))
+    monkeypatch.setattr(
+        nuclei, "read_page", lambda path, **how: read.append(path.name) or real(path, **how)
+    )
     assert "n4.png: cannot be read" in failing("nuclei", "--source", source)
     (partial,) = source.glob(".out.partial")
     done = {path.stem for path in (partial / "written").iterdir()}
