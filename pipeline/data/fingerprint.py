@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.datalist import SPLITS, read_datalist
+from pipeline.data.foreground import foreground_intensities, foreground_values
 from pipeline.data.image_statistics import (
     ImageStatistics,
     InstanceStatistics,
@@ -43,6 +44,8 @@ class CaseStatistics(NamedTuple):
         offset: distance between image and mask, voxels, at the corner where it is largest; 0 where
             a format has no place, or their sizes differ.
         picture: small picture by :func:`pipeline.data.image_statistics.thumbnail`.
+        foreground: intensities inside the mask, see
+            :func:`pipeline.data.foreground.foreground_values`.
         unreadable: reason why a file could not be read; empty if all could.
         changed: files whose hash differs from the datalist's.
     """
@@ -56,6 +59,7 @@ class CaseStatistics(NamedTuple):
     instances: InstanceStatistics | None = None
     offset: float = 0.0
     picture: NDArray[np.float32] | None = None
+    foreground: NDArray[np.float32] | None = None
     unreadable: str = ""
     changed: tuple[Path, ...] = ()
 
@@ -147,6 +151,7 @@ def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
         },
         "intensity_mean": _range([image.mean for image in images]),
         "intensity_deviation": _range([image.deviation for image in images]),
+        "foreground_intensities": foreground_intensities(_training_foreground(statistics)),
         "mask_values": sorted({value for mask in masks for value in mask.values}),
         "foreground": _range([mask.foreground for mask in masks]),
         "likeness": likeness(statistics),
@@ -158,6 +163,15 @@ def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
         summary["instances"] = sum(count.all for count in instances)
         summary["touching_instances"] = sum(count.touching for count in instances)
     return summary
+
+
+def _training_foreground(statistics: Sequence[CaseStatistics]) -> list[NDArray[np.float32]]:
+    """Return the intensities inside the masks, before a split of all cases, then of training's."""
+    return [
+        case.foreground
+        for case in statistics
+        if case.split in ("", "training") and case.foreground is not None
+    ]
 
 
 def likeness(statistics: Sequence[CaseStatistics]) -> float:
@@ -220,6 +234,7 @@ def _inspect_case(case: Listed) -> CaseStatistics:
         instances=counts,
         offset=_offset(image, label),
         picture=thumbnail(image),
+        foreground=foreground_values(image, label),
         changed=changed,
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 from pipeline.files import write_text
+from pipeline.planning.ct import ct_window
 from pipeline.planning.plan import Choice, Fingerprint, Plan
 from pipeline.planning.wiring import CONFIGS, wiring_text
 from pipeline.provenance import versions
@@ -105,7 +106,8 @@ def _content(
         # the symmetries of the square are those of flat images
         "symmetries": 8 if plan.symmetric.value and not volumes else 1,
         "instances": plan.kind == "instances" and plan.loss.value == "weighted_bce",
-        "ct_window": [fingerprint["intensity_percentiles"][key][1] for key in ("0.5", "99.5")],
+        "ct": ct_window(fingerprint),
+        "modality": fingerprint.get("modality", ""),
         "versions": versions(),
         "required": {package: version(package) for package in REQUIRED},
         "data_type": data_type,

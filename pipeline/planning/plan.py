@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pipeline.planning.ct import ct_window, is_ct
 from pipeline.planning.machine import Machine
 
 Fingerprint = Mapping[str, Any]
@@ -45,8 +46,6 @@ MAX_TOUCHING_SHARE = 0.01
 """Share of touching instances above which the gaps between them get weight."""
 MAX_SPACING_RATIO = 1.1
 """Ratio of the largest to the smallest spacing of an axis above which volumes are resampled."""
-AIR_HU = -500
-"""Hounsfield units; a cohort whose images have values of this or below is CT."""
 
 
 class Choice(NamedTuple):
@@ -172,12 +171,15 @@ def _channels(fingerprint: Fingerprint) -> Choice:
 
 
 def _intensities(fingerprint: Fingerprint) -> Choice:
-    low, high = (fingerprint["intensity_percentiles"][key][1] for key in ("0.5", "99.5"))
-    if low <= AIR_HU:
+    if is_ct(fingerprint):
+        window, lowest = ct_window(fingerprint), fingerprint["intensity_percentiles"]["0.5"][1]
+        said = "this is CT" if fingerprint.get("modality") else f"values reach {lowest:g}, as in CT"
+        of = "voxels inside the masks" if window.inside else "values"
         return Choice(
             "window",
-            f"values reach {low:g}, as in CT, where a value means the same in every scan: one "
-            f"window for all, {low:g} to {high:g} (0.5 and 99.5 % of the values)",
+            f"{said}, where a value means the same in every scan: one window for all, "
+            f"{window.low:g} to {window.high:g} (0.5 and 99.5 % of the {of}); of it the mean "
+            f"{window.mean:g} becomes 0, the deviation {window.deviation:g} becomes 1",
         )
     ends = fingerprint["intensity_percentiles"]["99.5"]
     return Choice(

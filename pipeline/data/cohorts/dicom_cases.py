@@ -58,7 +58,7 @@ def check_modality(sources: Sequence[Source], given: str | None) -> str:
         if _technique(modality) != _technique(first[0]):
             raise ValueError(
                 f"{source.path}: modality {modality}, but {first[1]} is {first[0]}; expected one "
-                f"modality; choose with --series Modality={first[0]}"
+                f"modality; choose the images with --series Modality={modality}"
             )
     return first[0] if first else ""
 

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.planning.bundle import because, choices
+from pipeline.planning.ct import ct_window
 from pipeline.planning.labels import label_kind
 from pipeline.planning.machine import Machine, machine_at_hand
 from pipeline.planning.plan import Choice, plan
@@ -175,3 +176,31 @@ def test_this_machine():
 
 def test_masks_that_cannot_be_read_are_a_mask():
     assert label_kind([]) == "mask"
+
+
+INSIDE = {"0.5": -120.0, "99.5": 260.0, "mean": 70.0, "deviation": 50.0}
+
+
+def test_ct_takes_the_window_of_the_voxels_inside_the_masks():
+    percentiles = {"0.5": [-1024, -1000, -990], "50": [-50, 0, 20], "99.5": [900, 1200, 1900]}
+    bundle_plan = planned(
+        base=VOLUMES, intensity_percentiles=percentiles, foreground_intensities=INSIDE
+    )
+    assert bundle_plan.intensities.value == "window"
+    assert "-120 to 260 (0.5 and 99.5 % of the voxels inside" in bundle_plan.intensities.reason
+
+
+@pytest.mark.parametrize(
+    ("modality", "low", "intensities"),
+    [("CT", 0, "window"), ("MR", -1000, "each"), ("", 0, "each"), ("", -1000, "window")],
+)
+def test_the_modality_decides_before_the_values(modality, low, intensities):
+    percentiles = {"0.5": [low] * 3, "50": [20] * 3, "99.5": [900] * 3}
+    changes = {"intensity_percentiles": percentiles, "foreground_intensities": INSIDE}
+    assert value("intensities", base=VOLUMES, modality=modality, **changes) == intensities
+
+
+def test_masks_of_one_value_give_no_window():
+    constant = INSIDE | {"0.5": 40.0, "99.5": 40.0, "deviation": 0.0}
+    window = ct_window({"foreground_intensities": constant} | VOLUMES)
+    assert window == (2, 220, 111, 109, False)
