@@ -18,7 +18,7 @@ PROJECTIONS = {"CR", "DX", "MG", "XA", "RF", "PX", "IO"}
 PROJECTION_CLASSES = ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "12.1", "12.2")
 """SOP classes of projections, below :data:`STORAGE`; an absent modality is read from them."""
 STORAGE = "1.2.840.10008.5.1.4.1.1."
-NOT_IMAGES = ("66.", "481.2", "11.", "30", "88.", "104.")
+NOT_IMAGES = ("66.", "481.2", "481.3", "11.", "30", "88.", "104.")
 """SOP classes with pixels or without that are no pictures: segmentations, doses, documents, …"""
 DERIVED_REMEDY = {
     "66.4": "convert the segmentation to NIfTI, with dcmqi or highdicom, and give it as a mask",

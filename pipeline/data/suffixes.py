@@ -16,7 +16,7 @@ def suffix_of(path: Path) -> str:
     """Return the suffix in lower case; ``.nii.gz`` and ``.ome.tif`` count as one.
 
     Example:
-        >>> suffix_of(Path("liver.NII.GZ")), suffix_of(Path("a.ome.tif")), suffix_of(Path("a.b.png"))
+        >>> suffix_of(Path("scan.NII.GZ")), suffix_of(Path("a.ome.tif")), suffix_of(Path("a.b.png"))
         ('.nii.gz', '.ome.tif', '.png')
     """
     name = path.name.lower()

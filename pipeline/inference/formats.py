@@ -83,7 +83,12 @@ def save_orthogonal(path: Path, mask: np.ndarray, affine: np.ndarray) -> None:
     to_source = np.linalg.inv(affine) @ grid
     labels = mask.astype(np.uint8) if mask.dtype == bool else mask
     resampled = affine_transform(
-        labels, to_source[:3, :3], to_source[:3, 3], output_shape=shape, order=0, mode="constant"
+        labels,
+        to_source[:3, :3],
+        to_source[:3, 3],
+        output_shape=shape,
+        order=0,
+        mode="grid-constant",
     )
     save_volume(path, resampled, grid)
 

@@ -14,7 +14,7 @@ from monai.transforms import Compose, EnsureTyped, LoadImaged
 
 from pipeline.data.volumes import VolumeReader, read_volume
 from pipeline.inference import TrainedModel, WatershedInstances, WritePredictions
-from pipeline.inference.folder import find_volumes
+from pipeline.inference.folder import find_cases, find_images, find_volumes
 from pipeline.inference.trained_model import save_model
 
 
@@ -39,10 +39,11 @@ def infer(tmp_path):
         model = TrainedModel(path, instances=instances)
         load = LoadImaged("image", reader=VolumeReader, ensure_channel_first=True)
         transform = Compose([load, EnsureTyped("image", dtype=torch.float32)])
-        writer = WritePredictions(str(tmp_path / "out"), model, **more)
+        cases = find_volumes(str(folder))
+        writer = WritePredictions(str(tmp_path / "out"), model, cases=cases, **more)
         SupervisedEvaluator(
             device="cpu",
-            val_data_loader=DataLoader(Dataset(find_volumes(str(folder)), transform), batch_size=1),
+            val_data_loader=DataLoader(Dataset(cases, transform), batch_size=1),
             network=network,
             inferer=SimpleInferer(),
             val_handlers=[writer],
@@ -93,6 +94,45 @@ def test_of_several_labels_the_mask_holds_the_most_probable(infer, tmp_path):
     np.testing.assert_allclose(front.ravel(), 1 / (1 + np.exp([6, 2, -2])), rtol=1e-5)
     with pytest.raises(Exception, match="found 0 names for 2 maps"):
         infer(folder, levels=(60.0, 20.0))
+
+
+def test_a_tilted_series_below_folders_is_named_by_them_and_opens_in_itk(
+    infer, tmp_path, write_slice
+):
+    folder = tmp_path / "scans" / "PAT1" / "CT"
+    folder.mkdir(parents=True)
+    for i in range(4):
+        pixels = np.full((3, 5), 40 * i, np.int16)
+        write_slice(folder / f"{i}", pixels, (0, 0.8 * i, 3.0 * i))
+    write_slice(folder / "scout", np.zeros((3, 5), np.int16), (0, 0, 0), (1, 0, 0, 0, 0, -1))
+    out = infer(tmp_path / "scans")
+    (row,) = json.loads((out / "run_report.json").read_text())["per_image"]
+    assert row["written_as"] == "PAT1_CT.nii.gz"
+    assert row["orthogonal"] == "mask/PAT1_CT_orthogonal.nii.gz"
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(out / row["orthogonal"])))
+    assert [bool(plane.any()) for plane in image] == [False, False, True, True]
+
+
+def test_a_network_of_two_dimensions_takes_slices_and_leaves_volumes_out(
+    tmp_path, write_slice, capsys
+):
+    for i in range(2):
+        (tmp_path / "s").mkdir(exist_ok=True)
+        write_slice(tmp_path / "s" / f"{i}.dcm", np.zeros((3, 5), np.int16), (0, 0, 3.0 * i))
+    write_slice(
+        tmp_path / "cine.dcm", np.zeros((6, 5), np.uint16), Rows=3, NumberOfFrames=2, Modality="XA"
+    )
+    write_slice(tmp_path / "x.dcm", np.zeros((3, 5), np.uint16), Modality="DX")
+    cases = find_images(str(tmp_path))
+    assert [case["written_as"] for case in cases] == ["s_0.png", "s_1.png", "x.png"]
+    assert "cine.dcm: left out, a volume" in capsys.readouterr().out
+    (case,) = find_cases(str(tmp_path), 2, "Modality=DX")
+    assert case["written_as"] == "x.png"
+    cases = find_cases(str(tmp_path), 3)
+    assert [case["written_as"] for case in cases] == ["cine.nii.gz", "s.nii.gz"]
+    assert "x.dcm: left out, a flat image" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="none of the 3 series meets it"):
+        find_cases(str(tmp_path), 3, "Modality=PT")
 
 
 def test_user_errors(tmp_path):

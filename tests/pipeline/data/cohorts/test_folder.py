@@ -6,6 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from pipeline.data.cohorts.folder import folder as list_folder
+from pipeline.data.readers import read_page
 from pipeline.files import sha256
 
 
@@ -132,3 +134,109 @@ def test_errors_in_a_folder(source, failing, save):
     assert "no row for p0_1.png" in failing("folder", *arguments(source, **table))
     shutil.copy(source / "pics" / "p0_0.png", source / "pics" / "p0_0.jpg")
     assert "would be written as p0_0 like" in failing("folder", *arguments(source))
+
+
+@pytest.fixture
+def scans(tmp_path, write_slice):
+    """Write series of three slices, and a mask for each; return the folders of both."""
+
+    def scans(*series, mask="{name}"):
+        for i, (name, patient, more) in enumerate(series):
+            folder = tmp_path / "scans" / name
+            folder.mkdir(parents=True)
+            for z in range(3):
+                pixels = np.full((4, 5), 10 * i + z, np.int16)
+                tags = {"series": f"1.2.{i}", "PatientID": patient, **more}
+                write_slice(folder / f"{z}.dcm", pixels, (0, 0, 3.0 * z), **tags)
+            (tmp_path / "masks").mkdir(exist_ok=True)
+            label = nib.Nifti1Image(np.ones((5, 4, 3), np.uint8), np.diag([-0.5, -2, 3, 1]))
+            flat = name.replace("/", "_")
+            nib.save(label, tmp_path / "masks" / f"{mask.format(name=flat)}.nii.gz")
+        return ["--images", tmp_path / "scans", "--masks", tmp_path / "masks"]
+
+    return scans
+
+
+def test_both_studies_of_a_dicom_patient_are_in_one_split(scans, prepare, entries):
+    visits = [(f"{patient}/{visit}", patient, {"StudyInstanceUID": f"1.{patient}.{visit}"})
+              for patient in ("11", "12", "13") for visit in (1, 2)]  # fmt: skip
+    out, content, _ = prepare("folder", *scans(*visits))
+    for split in ("training", "validation", "test"):
+        (patient,) = {entry["patient"] for entry in content[split]}
+        names = {entry["image"].split("/")[1].split("_")[0] for entry in content[split]}
+        assert len(names) == 1
+        assert patient not in ("11", "12", "13")
+    assert len((out / "salt").read_text().strip()) == 32
+    assert "salt" not in (out / "datalist.json").read_text()
+
+
+def test_an_expression_names_the_patient_before_the_tags(scans, prepare, entries):
+    series = [(f"a{i}", "X", {}) for i in range(3)]
+    out, content, _ = prepare("folder", *scans(*series), "--patient", "(.*)")
+    assert {entry["patient"] for entry in entries(content)} == {"a0", "a1", "a2"}
+    assert not (out / "salt").exists()
+
+
+def test_one_patient_id_for_all_is_said(scans, prepare, entries):
+    series = [(f"a{i}", "ANON", {"StudyInstanceUID": f"1.9.{i}"}) for i in range(3)]
+    _, content, output = prepare("folder", *scans(*series))
+    assert len({entry["patient"] for entry in entries(content)}) == 3
+    assert "patients: all 3 images have one PatientID" in output
+
+
+def test_series_that_no_mask_tells_apart(scans, failing, prepare, entries):
+    series = [(f"P{i}/{text}", f"{i}", {"SeriesDescription": text})
+              for i in range(3) for text in ("T1", "T2")]  # fmt: skip
+    folders = scans(*series, mask="none_{name}")
+    masks = folders[3]
+    for i in range(3):
+        (masks / f"none_P{i}_T1.nii.gz").rename(masks / f"P{i}.nii.gz")
+    line = failing("folder", *folders)
+    assert "mask of 'P0': may belong to 2 series; choose with --series" in line
+    with pytest.raises(ValueError, match=r"may belong to 2 series(.|\n)*P0_T1 +T1\n.*P0_T2 +T2$"):
+        list_folder(folders[1], masks)
+    _, content, _ = prepare("folder", *folders, "--series", "SeriesDescription=T1")
+    assert {e["image"] for e in entries(content)} == {f"images/P{i}_T1.nii.gz" for i in range(3)}
+
+
+def test_mixed_modalities_and_a_modality_that_is_given(scans, failing, prepare):
+    folders = scans(*((f"a{i}", f"{i}", {"Modality": m}) for i, m in enumerate(["MR", "CT", "MR"])))
+    line = failing("folder", *folders)
+    assert "a1: modality CT, but" in line
+    assert "a0 is MR; expected one modality" in line
+    assert "is PT; expected one" in failing("folder", *folders, "--modality", "pt")
+
+
+def test_slices_with_a_mask_each_are_flat_images(tmp_path, save, write_slice, prepare, entries):
+    (tmp_path / "scan").mkdir()
+    for z in range(3):
+        pixels = np.full((4, 5), z - 1, np.int16)
+        write_slice(tmp_path / "scan" / f"{z}.dcm", pixels, (0, 0, 3.0 * z))
+        save(tmp_path / "marks" / f"{z}.png", np.uint8(255) * np.eye(4, 5, dtype=np.uint8))
+    folders = ["--images", tmp_path / "scan", "--masks", tmp_path / "marks"]
+    out, content, _ = prepare("folder", *folders, "--patient", "(.*)")
+    values = {e["image"]: read_page(out / e["image"]).array.max() for e in entries(content)}
+    assert values == {f"images/{z}.tif": z - 1 for z in range(3)}
+
+
+def test_a_radiograph_becomes_png_without_its_tags(tmp_path, write_slice, prepare, entries):
+    for folder in ("pics", "marks"):
+        (tmp_path / folder).mkdir()
+    tags = {"Modality": "DX", "ImagePositionPatient": None}
+    for i in range(3):
+        pixels = np.array([[0, 1000 + i], [2000, 4095]], np.uint16)
+        mask = np.array([[0, 1], [0, 1]], np.uint8)
+        more = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME1"}
+        write_slice(tmp_path / "pics" / f"{i}", pixels, PatientID=f"ID-47{i}", **tags, **more)
+        more = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+        write_slice(tmp_path / "marks" / f"{i}.dcm", mask, **tags, **more)
+    out, content, _ = prepare(
+        "folder", "--images", tmp_path / "pics", "--masks", tmp_path / "marks"
+    )
+    for entry in entries(content):
+        i = int(entry["image"][7])
+        stored = np.array([[0, 1000 + i], [2000, 4095]])
+        np.testing.assert_array_equal(read_page(out / entry["image"]).array, 4095 - stored)
+        label = read_page(out / entry["label"], label=True).array
+        np.testing.assert_array_equal(label, [[0, 1], [0, 1]])
+    assert all(b"Invented" not in path.read_bytes() for path in out.rglob("*.*"))
