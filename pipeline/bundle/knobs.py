@@ -56,6 +56,18 @@ def sides() -> Knob:
     )
 
 
+def lengths() -> Knob:
+    """The distances of the pixels along each axis."""
+    return Knob(
+        "a list of 2 or 3 lengths in mm, as [0.8, 0.8]",
+        lambda value: (
+            isinstance(value, list)
+            and len(value) in (2, 3)
+            and all(_is_number(length) and 0 < length < math.inf for length in value)
+        ),
+    )
+
+
 def choice(*values: Any) -> Knob:
     """One of some values."""
     listed = ", ".join(str(value) for value in values)
@@ -156,7 +168,10 @@ KNOBS = {
     "patch": sides(),
     "window": sides(),
     "cache_rate": number(0, 1),
-    "intensity_max": number(1e-6),
+    "size": sides(),
+    "pixel_size": lengths(),
+    "ct_width": number(1e-6),
+    "ct_level": number(-math.inf),
     "learning_rate": number(0),
     "val_interval": whole(1),
     "key_metric": choice("loss", *METRICS),

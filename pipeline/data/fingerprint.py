@@ -137,6 +137,7 @@ def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
         "sizes": _common(image.size for image in images),
         "size_range": _ranges([image.size for image in images]),
         "channels": dict(Counter(image.channels for image in images)),
+        "colour": sum(image.colour for image in images),
         "grey_in_colour": sum(image.all_equal_channels for image in images),
         "dtypes": dict(Counter(image.dtype for image in images)),
         "spacing_mm": _ranges([image.spacing for image in images if image.spacing]),

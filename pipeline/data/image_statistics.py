@@ -95,6 +95,7 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
     array = pixels.array
     floating = np.issubdtype(array.dtype, np.floating)
     finite = array[np.isfinite(array)] if floating else array.ravel()
+    not_finite = array.size - finite.size
     if not finite.size:
         finite = np.zeros(1, array.dtype)
     return ImageStatistics(
@@ -105,7 +106,7 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
         tuple(float(value) for value in np.percentile(finite, PERCENTILES)),
         float(finite.mean(dtype=np.float64)),
         float(finite.std(dtype=np.float64)),
-        int(array.size - finite.size) if floating else 0,
+        int(not_finite),
         len(_values(finite)),
         _all_equal_channels(pixels),
         hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),

@@ -45,12 +45,13 @@ class Case(NamedTuple):
 
     Attributes:
         name: of the image file, without its folder.
-        image: ``(*spatial)``, the first channel as the network saw it.
+        image: ``(*spatial)``, the first channel of what the network saw, in the file's pixels.
         probability: of each label, ``(K, *spatial)`` in [0, 1].
         truth: ``(K, *spatial)``, non-zero is foreground.
         instances: ``(*spatial)``, a number for each true instance, where they have any.
         spacing: size of a pixel along each axis, mm, where the format tells it.
         path: of the image file.
+        scale: pixels of the file that a pixel of the network's grid covers.
         columns: of the datalist: patient, sex, age, ….
     """
 
@@ -61,6 +62,7 @@ class Case(NamedTuple):
     instances: torch.Tensor | None = None
     spacing: tuple[float, ...] | None = None
     path: str = ""
+    scale: float = 1.0
     columns: Mapping[str, Any] = {}
 
     def true_instances(self) -> torch.Tensor:
@@ -93,7 +95,7 @@ class Scoring(NamedTuple):
 
     def masks_of(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the predicted mask of each label, and the instances, where they are separated."""
-        return self.operating_point.masks(case.probability.numpy())
+        return self.operating_point.at(case.scale).masks(case.probability.numpy())
 
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.evaluation.cases import Case
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.threshold import Curve, InstanceCurve, ThresholdCurve
-from pipeline.inference.label_masks import InstanceFunction, MaskFunction
+from pipeline.inference.label_masks import InstanceFunction
 from pipeline.inference.operating_point import OperatingPoint, SelectedBy
 from pipeline.inference.postprocessing import Postprocessing, candidates
 from pipeline.inference.trained_model import TrainedModel
@@ -165,8 +165,8 @@ def _select_postprocessing(
     cases: Sequence[Case], metric: str, threshold: float, trials: Trials
 ) -> Postprocessing:
     truths = [label.numpy() != 0 for case in cases for label in case.truth]
-    # volumes may be resampled: a number of voxels here is another in the file's own
-    options = list(candidates(truths, remove_small=cases[0].spacing is None))
+    scales = [case.scale for case in cases for _ in case.truth]
+    options = list(candidates(truths, remove_small=cases[0].truth.ndim == 3, scales=scales))
     values = {i: _mean_of(cases, metric, threshold, option) for i, option in enumerate(options)}
     trials["post-processing"] = {
         str(option): round(values[i], 6) for i, option in enumerate(options)
@@ -213,10 +213,12 @@ def _worth_its_cost(values: dict[Any, float]) -> Any:
 
 
 def _mean_of(
-    cases: Sequence[Case], metric: str, threshold: float, postprocessing: MaskFunction
+    cases: Sequence[Case], metric: str, threshold: float, postprocessing: Postprocessing
 ) -> float:
     scores = [
-        METRICS[metric](count_arrays(postprocessing(p.numpy(), threshold), y.numpy() != 0))
+        METRICS[metric](
+            count_arrays(postprocessing.at(case.scale)(p.numpy(), threshold), y.numpy() != 0)
+        )
         for case in cases
         for p, y in zip(case.probability, case.truth, strict=True)
     ]

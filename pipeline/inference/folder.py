@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.data.readers import count_pages
-from pipeline.data.suffixes import NIFTI, SUFFIXES, TIFF, VOLUMES, suffix_of
+from pipeline.data.suffixes import ITK, NIFTI, SUFFIXES, TIFF, VOLUMES, stem_of, suffix_of
 
 
 def find_cases(folder: str, spatial_dims: int = 2) -> list[dict[str, str]]:
@@ -64,18 +64,21 @@ def written_volume(path: Path) -> str:
         >>> written_volume(Path("scan.nii.gz")), written_volume(Path("scan.mha"))
         ('scan.nii.gz', 'scan.nii.gz')
     """
-    suffix = "" if path.is_dir() else suffix_of(path)
-    return f"{path.name.removesuffix(suffix)}.nii.gz"
+    return f"{stem_of(path)}.nii.gz"
 
 
 def written_name(path: Path) -> str:
     """Return the name of what is written for an image: its own, but PNG for JPEG and BMP.
 
+    The slices of a volume of another format are written as NIfTI.
+
     Example:
-        >>> written_name(Path("a.jpg")), written_name(Path("b.nii.gz"))
-        ('a.png', 'b.nii.gz')
+        >>> written_name(Path("a.jpg")), written_name(Path("b.nii.gz")), written_name(Path("c.mha"))
+        ('a.png', 'b.nii.gz', 'c.nii.gz')
     """
-    return path.name if suffix_of(path) in (*TIFF, *NIFTI) else f"{path.stem}.png"
+    if suffix_of(path) in (*TIFF, *NIFTI):
+        return path.name
+    return f"{stem_of(path)}.{'nii.gz' if path.is_dir() or suffix_of(path) in ITK else 'png'}"
 
 
 def _check_names(files: list[Path], written: Callable[[Path], str]) -> None:

@@ -1,7 +1,7 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor
-from monai.transforms import Compose, Invertd
 from monai.utils import convert_to_tensor
 
 from pipeline.data.readers import count_pages, split_page
-from pipeline.files import atomic, write_json
+from pipeline.files import atomic
+from pipeline.inference.file_voxels import SCALE
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import in_16_bits, save_pages, save_volume
 from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.report import InferenceCase, InferenceReport
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.provenance import versions
+
+Save = Callable[[Path, np.ndarray], None]
+"""Saves an array to a path."""
 
 
 class WritePredictions:
@@ -39,8 +42,9 @@ class WritePredictions:
 
     A volume is what a network of three dimensions infers; TIFF and NIfTI hold pages for a flat one.
 
-    ``folder/run_report.json`` holds versions, device, operating point, the model's hash and the
-    seconds that each image took.
+    ``folder/run_report.json`` is an :class:`pipeline.inference.report.InferenceReport`: versions,
+    device, operating point, the model's hash, and for each image what was written, the seconds it
+    took, and in what it differs from the training images.
 
     Args:
         folder: where to write.
@@ -50,7 +54,7 @@ class WritePredictions:
         labels: name of each label and its number in the mask. Of several, probabilities are
             written to ``folder/probability/LABEL/NAME``, and where two are probable, the more
             probable one is in the mask.
-        input_check: says in what an image differs from the training images; the report flags it.
+        input_check: refuses an image, or says in what it differs from the training images.
     """
 
     def __init__(
@@ -60,42 +64,59 @@ class WritePredictions:
         operating_point: OperatingPoint | None = None,
         report: dict[str, Any] | None = None,
         labels: Mapping[str, int] | None = None,
-        input_check: Callable[[Path], list[str]] | None = None,
+        input_check: Callable[[Any], list[str]] | None = None,
     ) -> None:
-        self.folder, self.model, self.report = Path(folder), model, report or {}
+        self.folder, self.model = Path(folder), model
         self.operating_point = operating_point or model.operating_point
         self.labels = labels if labels and len(labels) > 1 else {}
         self.input_check = input_check
+        settings = {
+            "model": str(model.path),
+            "model_sha256": model.record.sha256,
+            **self.operating_point.model_dump(),
+            **(report or {}),
+        }
+        self.report = InferenceReport(self.folder, settings, {"versions": versions()})
+        self.case: InferenceCase | None = None
         self.pages: list[np.ndarray] = []
-        self.written: list[dict[str, Any]] = []
+        self.differences: list[str] = []
+        self.clock = time.perf_counter()
+
+    def start(self, case: InferenceCase) -> None:
+        """Begin an image: check it.
+
+        Raises:
+            ValueError: it cannot be inferred.
+        """
+        self.case, self.pages, self.clock = case, [], time.perf_counter()
+        self.differences = self._check([entry["image"] for entry in case.entries])
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose output is a list of items with ``image`` and ``pred``."""
-        engine.add_event_handler(Events.STARTED, self._start)
+        self.report.further["device"] = str(engine.state.device)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self) -> None:
-        self.clock = time.perf_counter()
+        engine.add_event_handler(Events.COMPLETED, self.report.write)
 
     def _add(self, engine: Engine) -> None:
         for item in engine.state.output:
             name = item["image"].meta["filename_or_obj"]
-            logits = convert_to_tensor(item["pred"], track_meta=False, dtype=torch.float32)
-            probability = logits.sigmoid().numpy(force=True)
+            pred = convert_to_tensor(item["pred"], track_meta=False, dtype=torch.float32)
+            probability, point = pred.numpy(force=True), self.operating_point.at(item[SCALE])
             if probability.ndim == 4:
-                placed = item["pred"] if isinstance(item["pred"], MetaTensor) else item["image"]
-                self._write_volume(Path(name), probability, placed.affine.numpy(force=True))
+                affine = item["image"].affine.numpy(force=True)
+                in_mm = bool(item["image"].meta.get("in_mm", True))
+                save = partial(save_volume, affine=affine, in_mm=in_mm)
+                self._write_volume(Path(name), probability, point, save)
             else:
-                self._add_page(name, probability)
+                self._add_page(name, probability, point)
 
-    def _add_page(self, name: str, probability: np.ndarray) -> None:
+    def _add_page(self, name: str, probability: np.ndarray, point: OperatingPoint) -> None:
         path, page = split_page(name)
         self.pages.append(probability)
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = np.stack(self.pages, axis=1), []
-        outputs = [self.operating_point.masks(pages[:, i]) for i in range(pages.shape[1])]
+        outputs = [point.masks(pages[:, i]) for i in range(pages.shape[1])]
         arrays = self._arrays(pages, np.stack([masks for masks, _ in outputs], axis=1))
         counts = {"pages": pages.shape[1]}
         numbered = [instances for _, instances in outputs if instances is not None]
@@ -104,14 +125,15 @@ class WritePredictions:
             counts["instances"] = sum(int(page.max()) for page in numbered)
         self._write(path, written_name(path), arrays, partial(save_pages, source=path), counts)
 
-    def _write_volume(self, path: Path, probability: np.ndarray, affine: np.ndarray) -> None:
-        masks, instances = self.operating_point.masks(probability)
+    def _write_volume(
+        self, path: Path, probability: np.ndarray, point: OperatingPoint, save: Save
+    ) -> None:
+        masks, instances = point.masks(probability)
         arrays = self._arrays(probability, masks)
         counts: dict[str, Any] = {"voxels": list(probability.shape[1:])}
         if instances is not None:
             arrays["instances"] = in_16_bits(instances, path)
             counts["instances"] = int(instances.max())
-        save = partial(save_volume, affine=affine)
         self._write(path, written_volume(path), arrays, save, counts)
 
     def _arrays(self, probability: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
@@ -133,64 +155,32 @@ class WritePredictions:
         path: Path,
         name: str,
         arrays: dict[str, np.ndarray],
-        save: Callable[[Path, np.ndarray], None],
+        save: Save,
         counts: dict[str, Any],
     ) -> None:
         for kind, array in arrays.items():
             with atomic(self.folder / kind / name) as temporary:
                 save(temporary, array)
         now = time.perf_counter()
-        self.written.append(
-            {
-                "image": path.name,
-                "written_as": name,
-                **counts,
-                "foreground": round(float((arrays["mask"] > 0).mean()), 4),
-                "seconds": round(now - self.clock, 3),
-                **self._quality(path),
-            }
-        )
+        flagged = "unlike" if self.differences else "like"
+        entry = {
+            "image": path.name,
+            "written_as": name,
+            "files": [f"{kind}/{name}" for kind in arrays],
+            **counts,
+            "foreground": round(float((arrays["mask"] > 0).mean()), 4),
+            "seconds": round(now - self.clock, 3),
+            "quality": f"{flagged} the training images",
+            "differences": self.differences,
+        }
+        self.report.add(entry, self.case)
         self.clock = time.perf_counter()
 
-    def _quality(self, path: Path) -> dict[str, Any]:
+    def _check(self, images: Sequence[Any]) -> list[str]:
+        """Check the file of an image, whose pages are its entries."""
         if self.input_check is None:
-            return {}
-        differences = self.input_check(path)
-        quality = "unlike the training images" if differences else "like the training images"
-        return {"quality": quality, "differences": differences}
-
-    def _finish(self, engine: Engine) -> None:
-        seconds = sum(image["seconds"] for image in self.written)
-        write_json(
-            self.folder / "run_report.json",
-            {
-                "model": str(self.model.path),
-                "model_sha256": self.model.record.sha256,
-                **self.operating_point.model_dump(),
-                **self.report,
-                "device": str(engine.state.device),
-                "versions": versions(),
-                "images": len(self.written),
-                "seconds_per_image": round(seconds / len(self.written), 3),
-                "per_image": self.written,
-            },
-        )
-        print(
-            f"{len(self.written)} images, {seconds / len(self.written):.2f} s each, at threshold "
-            f"{self.operating_point.threshold:.3f}: {self.folder}/mask, /probability, "
-            "/run_report.json"
-        )
-        for image in self.written:
-            for difference in image.get("differences", ()):
-                print(f"quality     {image['image']}: {difference}")
-
-
-def to_file_voxels(preprocessing: Compose, spatial_dims: int) -> Compose:
-    """Return the transforms that bring a prediction back to the voxels of its file.
-
-    Flat images keep their pixels through preprocessing; volumes may be turned and resampled.
-    """
-    if spatial_dims == 2:
-        return Compose([])
-    back = {"keys": "pred", "transform": preprocessing, "orig_keys": "image"}
-    return Compose([Invertd(**back, nearest_interp=False, to_tensor=True)])
+            return []
+        first = images[0]
+        if isinstance(first, str):
+            return self.input_check(str(split_page(first)[0]))
+        return self.input_check(first)

@@ -76,6 +76,15 @@ def because(choice: Choice, indent: int = 0) -> str:
     return f"\n{' ' * indent}".join(f"# {line}" for line in lines)
 
 
+def _channel_names(plan: Plan) -> dict[str, str]:
+    names = [f"image {i + 1}" for i in range(plan.channels.value)]
+    if len(names) == 1:
+        names = ["image"]
+    if plan.colour:
+        names = ["red", "green", "blue"]
+    return {str(i): name for i, name in enumerate(names)}
+
+
 def _template(name: str) -> str:
     return files("pipeline.planning").joinpath("templates", name).read_text("utf-8")
 
@@ -101,6 +110,8 @@ def _content(
         # some hundred regions of a volume's window, since each costs a pass over the window
         "occlusion_size": max(1, min(plan.window.value) // 5) if volumes else 16,
         "weighted": plan.loss.value == "weighted_bce",
+        "channel_names": _channel_names(plan),
+        "label_keys": "[label, instances]" if plan.loss.value == "weighted_bce" else "label",
         "drawn_around_classes": plan.kind == "classes" and plan.crop.value == "foreground",
         # the symmetries of the square are those of flat images
         "symmetries": 8 if plan.symmetric.value and not volumes else 1,

@@ -66,7 +66,7 @@ class Plan(NamedTuple):
 
     Attributes:
         spatial_dims: number of spatial dimensions, 2 or 3.
-        channels: channels of the network's input: 1, or 3 for colour.
+        channels: channels of the network's input: 1, 3 for colour, or one for each image of a case.
         intensities: normalisation: ``each`` image by itself, or the ``window`` of CT.
         spacing: spacing that volumes are resampled to, mm; ``None``: not resampled.
         features: filters of each level.
@@ -79,6 +79,7 @@ class Plan(NamedTuple):
         cache: share of the training cases that are kept in memory.
         labels: name of each label, and its number in the masks.
         kind: kind of the labels: ``mask``, ``classes`` or ``instances``.
+        colour: whether the channels are red, green and blue.
     """
 
     spatial_dims: Choice
@@ -95,6 +96,7 @@ class Plan(NamedTuple):
     cache: Choice
     labels: Choice
     kind: str
+    colour: bool = False
 
 
 def plan(fingerprint: Fingerprint, machine: Machine, kind: str, labels: Mapping[str, int]) -> Plan:
@@ -130,6 +132,7 @@ def plan(fingerprint: Fingerprint, machine: Machine, kind: str, labels: Mapping[
         _cache(fingerprint, machine),
         _labels(labels, kind),
         kind,
+        bool(fingerprint["colour"]),
     )
 
 
@@ -137,8 +140,8 @@ def check_can_be_planned(fingerprint: Fingerprint) -> None:
     """Check that one network fits all images of a cohort.
 
     Raises:
-        ValueError: the cohort mixes flat images and volumes, has images of more than 4 channels, or
-            colour of more than 8 bits.
+        ValueError: the cohort mixes flat images and volumes, images of different numbers of
+            channels, or has colour in fractions or signed numbers.
     """
     (dims, count), *others = fingerprint["dimensions"].items()
     if others:
@@ -146,12 +149,22 @@ def check_can_be_planned(fingerprint: Fingerprint) -> None:
             f"{count} images of {dims} dimensions and {others[0][1]} of {others[0][0]}; expected "
             "one kind; make a bundle of each"
         )
-    channels = set(map(int, fingerprint["channels"]))
-    if not channels <= {1, 2, 3, 4}:
-        raise ValueError(f"images of {max(channels)} channels; expected grey, RGB or RGBA")
-    if max(channels) > 2 and set(fingerprint["dtypes"]) != {"uint8"}:
-        dtypes = ", ".join(sorted(fingerprint["dtypes"]))
-        raise ValueError(f"colour images of {dtypes}; expected 8 bits; convert them")
+    if fingerprint["colour"]:
+        formats = sorted(set(fingerprint["dtypes"]) - {"uint8", "uint16"})
+        if formats:
+            raise ValueError(f"colour images of {', '.join(formats)}; expected 8 or 16 bits")
+        if fingerprint["channels"].keys() - {1, 2, 3, 4}:
+            most = max(fingerprint["channels"])
+            raise ValueError(f"images in colour and images of {most} channels; expected one kind")
+    elif len(fingerprint["channels"]) > 1 and not _are_grey(fingerprint):
+        counts = ", ".join(f"{n} of {count}" for count, n in fingerprint["channels"].items())
+        raise ValueError(f"images of different numbers of channels ({counts}); expected one number")
+
+
+def _are_grey(fingerprint: Fingerprint) -> bool:
+    """Whether all images that have more than one channel are grey ones with opacity."""
+    several = sum(count for channels, count in fingerprint["channels"].items() if int(channels) > 1)
+    return bool(several <= fingerprint["grey_in_colour"])
 
 
 def _dimensions(fingerprint: Fingerprint) -> Choice:
@@ -161,13 +174,15 @@ def _dimensions(fingerprint: Fingerprint) -> Choice:
 
 
 def _channels(fingerprint: Fingerprint) -> Choice:
-    channels = set(map(int, fingerprint["channels"]))
-    if channels == {1}:
-        return Choice(1, "all images are grey")
     grey = fingerprint["grey_in_colour"]
+    if not fingerprint["colour"]:
+        channels = max(map(int, fingerprint["channels"]))
+        if channels == 1 or _are_grey(fingerprint):
+            return Choice(1, "all images are grey")
+        return Choice(channels, f"{channels} images of each case, normalised each by itself")
     if grey == fingerprint["cases"]:
         return Choice(3, "stored in colour, though all are grey; kept as they are stored")
-    several = len(channels) > 1
+    several = fingerprint["colour"] < fingerprint["cases"]
     return Choice(3, f"{'some' if several else 'all'} images are in colour, {grey} of them grey")
 
 

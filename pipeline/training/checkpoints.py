@@ -12,7 +12,10 @@ from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data.datalist import image_hashes
-from pipeline.files import atomic
+from pipeline.data.drift import describe_cohort
+from pipeline.data.fingerprint import cohort_cases, inspect_cases
+from pipeline.files import atomic, write_json
+from pipeline.inference.input_check import FINGERPRINT
 from pipeline.inference.trained_model import (
     read_checkpoint,
     read_record,
@@ -24,6 +27,7 @@ from pipeline.networks.weights import load_weights
 from pipeline.tracking import Run
 from pipeline.tracking.store import MODEL, RESUME_FILE
 
+TRAINING = "training"
 TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch")
 
 
@@ -58,8 +62,9 @@ class KeepBest:
     The trainer's state shows it to the other handlers: ``best_epoch``, and ``best_score``, which
     is higher for a better validation.
 
-    Writes ``model.pt``, a plain state dict, and ``model.json``, its record, to the run's folder
-    after each better validation; copies both to ``publish_to`` when training ends, so that
+    Writes ``fingerprint.json``, a description of the training images, to the run's folder at the
+    beginning; ``model.pt``, a plain state dict, and ``model.json``, its record, after each better
+    validation; copies them to ``publish_to`` when training ends, so that
     evaluation and inference find the newest finished model there.
 
     Args:
@@ -94,8 +99,18 @@ class KeepBest:
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after its validation handler."""
         engine.state.best_score, engine.state.best_epoch = -math.inf, 0
+        engine.add_event_handler(Events.STARTED, self._describe_cohort)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._compare)
         engine.add_event_handler(Events.COMPLETED, self._publish)
+
+    @idist.one_rank_only()
+    def _describe_cohort(self) -> None:
+        """Describe the training images, which inference compares its images with."""
+        cases = [
+            case for case in cohort_cases(Path(self.run.dataset_dir)) if case.split == TRAINING
+        ]
+        description = describe_cohort(inspect_cases(cases), min_patients=1)
+        write_json(self.run.folder / FINGERPRINT, description)
 
     def _compare(self, engine: Engine) -> None:
         state = engine.state
@@ -236,8 +251,8 @@ class KeepEpochs:
 
 @idist.one_rank_only()
 def _copy_model(source: Path, target: Path) -> None:
-    """Copy a model and its record to another folder, where there is one."""
-    for path in (source / MODEL, record_path(source / MODEL)):
+    """Copy a model, its record and the description of its cohort, where there is one."""
+    for path in (source / MODEL, record_path(source / MODEL), source / FINGERPRINT):
         if path.is_file():
             with atomic(target / path.name) as temporary:
                 shutil.copyfile(path, temporary)

@@ -13,7 +13,12 @@ from monai.inferers import SimpleInferer
 from monai.transforms import Compose, EnsureTyped, LoadImaged
 
 from pipeline.data.volumes import VolumeReader, read_volume
-from pipeline.inference import TrainedModel, WatershedInstances, WritePredictions
+from pipeline.inference import (
+    TrainedModel,
+    WatershedInstances,
+    WritePredictions,
+    to_file_voxels,
+)
 from pipeline.inference.folder import find_volumes
 from pipeline.inference.trained_model import save_model
 
@@ -45,6 +50,7 @@ def infer(tmp_path):
             val_data_loader=DataLoader(Dataset(find_volumes(str(folder)), transform), batch_size=1),
             network=network,
             inferer=SimpleInferer(),
+            postprocessing=to_file_voxels(transform),
             val_handlers=[writer],
         ).run()
         return tmp_path / "out"

@@ -1,10 +1,11 @@
+"""DICOM files of tests, made by pydicom alone."""
+
 import pydicom
-import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 
-def _write_slice(
+def write_slice(
     path, pixels, position=(0, 0, 0), orientation=(1, 0, 0, 0, 1, 0), series="1.2.3", **tags
 ):
     """One file of a series, ``pixels`` rows first, by pydicom alone."""
@@ -30,8 +31,3 @@ def _write_slice(
         setattr(data, key, value)
     data.PixelData = pixels.tobytes()
     data.save_as(path, enforce_file_format=True)
-
-
-@pytest.fixture(scope="session")
-def write_slice():
-    return _write_slice
