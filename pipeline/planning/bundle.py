@@ -10,7 +10,9 @@ from typing import Any
 import jinja2
 
 from pipeline.files import write_text
-from pipeline.planning.plan import Choice, Fingerprint, Plan
+from pipeline.planning.choice import Choice, Fingerprint
+from pipeline.planning.network import is_everywhere
+from pipeline.planning.plan import Plan
 from pipeline.planning.wiring import CONFIGS, wiring_text
 from pipeline.provenance import versions
 
@@ -65,6 +67,16 @@ def choices(plan: Plan) -> dict[str, Choice]:
     return {name: value for name, value in plan._asdict().items() if isinstance(value, Choice)}
 
 
+def by_axis(plan: Plan) -> dict[str, Choice]:
+    """Return the network's strides and kernels by name, those that are not its defaults."""
+    values = {"strides": (plan.strides, 2), "kernels": (plan.kernels, 3)}
+    return {
+        name: choice
+        for name, (choice, default) in values.items()
+        if not is_everywhere(default, choice.value)
+    }
+
+
 def because(choice: Choice, indent: int = 0) -> str:
     """Return a choice's reason as lines of a YAML comment.
 
@@ -92,6 +104,7 @@ def _content(
         "configs": f"{bundle}/configs",
         "plan": plan,
         "choices": choices(plan).items(),
+        "by_axis": by_axis(plan).items(),
         "cases": fingerprint["cases"],
         "splits": ", ".join(f"{count} {split}" for split, count in fingerprint["splits"].items()),
         "mended": f" {mended} files were mended in the cohort; the originals are as they were."
