@@ -9,9 +9,11 @@ from typing import Any
 
 import jinja2
 
+from pipeline.bundle.bundle import EXPERIMENTS
 from pipeline.files import write_text
 from pipeline.planning.choice import Choice, Fingerprint
 from pipeline.planning.network import is_everywhere
+from pipeline.planning.overlays import overlays_by_axis
 from pipeline.planning.plan import Plan
 from pipeline.planning.wiring import CONFIGS, wiring_text
 from pipeline.provenance import versions
@@ -56,6 +58,9 @@ def write_bundle(
         keep_trailing_newline=True,
     )
     environment.filters["because"] = because
+    if by_axis(plan):
+        for name, text in overlays_by_axis(plan.strides.value, plan.kernels.value).items():
+            write_text(folder / "configs" / EXPERIMENTS / name, text)
     for name, template in TEMPLATES.items():
         text = environment.get_template(template).render(content)
         config = Path(name).stem
