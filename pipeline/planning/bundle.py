@@ -1,5 +1,6 @@
 """Writing a planned bundle: configs, metadata and documents, with the reason of each value."""
 
+import math
 import textwrap
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from pipeline.planning.choice import Choice, Fingerprint
 from pipeline.planning.network import is_everywhere
 from pipeline.planning.overlays import overlays_by_axis
 from pipeline.planning.plan import Plan
+from pipeline.planning.spacing import planned_sizes
 from pipeline.planning.wiring import CONFIGS, wiring_text
 from pipeline.provenance import versions
 
@@ -82,6 +84,19 @@ def by_axis(plan: Plan) -> dict[str, Choice]:
     }
 
 
+def occlusion_size(plan: Plan, fingerprint: Fingerprint) -> int:
+    """Return the side of the cubes that are hidden from a network of volumes, voxels.
+
+    Some hundred of them fill a window, since each costs a pass over it. Where slices are thick, the
+    side follows from the window's volume: a fifth of the few slices would make thousands.
+    """
+    window = plan.window.value
+    if not by_axis(plan):
+        return max(1, min(window) // 5)
+    smallest = min(low for low, _, _ in planned_sizes(fingerprint, plan.spacing.value))
+    return max(1, min(int(smallest), int(math.prod(window) ** (1 / 3)) // 5))
+
+
 def because(choice: Choice, indent: int = 0) -> str:
     """Return a choice's reason as lines of a YAML comment.
 
@@ -116,8 +131,7 @@ def _content(
         if mended
         else "",
         "volumes": volumes,
-        # some hundred regions of a volume's window, since each costs a pass over the window
-        "occlusion_size": max(1, min(plan.window.value) // 5) if volumes else 16,
+        "occlusion_size": occlusion_size(plan, fingerprint) if volumes else 16,
         "weighted": plan.loss.value == "weighted_bce",
         "drawn_around_classes": plan.kind == "classes" and plan.crop.value == "foreground",
         # the symmetries of the square are those of flat images

@@ -103,7 +103,8 @@ def plan(fingerprint: Fingerprint, machine: Machine, kind: str, labels: Mapping[
     first = network.features.value[0]
     max_pixels = _max_batch_pixels(machine, dims.value, first)
     square = dims.value == 2 and fingerprint["likeness"] < MIN_ALIGNED_CORRELATION
-    patch = _patch(medians, machine, network.multiples, max_pixels, square)
+    grid = _Grid(network.multiples, spacing.value or [1.0] * dims.value)
+    patch = _patch(medians, machine, grid, max_pixels, square)
     return Plan(
         dims,
         _channels(fingerprint),
@@ -111,7 +112,7 @@ def plan(fingerprint: Fingerprint, machine: Machine, kind: str, labels: Mapping[
         spacing,
         *network,
         patch,
-        _window([high for _, _, high in sizes], patch.value, network.multiples, max_pixels),
+        _window([high for _, _, high in sizes], patch.value, grid, max_pixels),
         _batch(patch.value, machine, first),
         _crop(fingerprint, patch.value, medians),
         _loss(fingerprint, kind, len(labels)),
@@ -176,56 +177,58 @@ def _intensities(fingerprint: Fingerprint) -> Choice:
     )
 
 
+class _Grid(NamedTuple):
+    """What sides must be multiples of, and the distance of the pixels, along each axis."""
+
+    multiples: Sequence[int]
+    spacing: Sequence[float]
+
+    def shrunk(self, sides: Sequence[int], max_pixels: int) -> list[int]:
+        """Shorten the longest side in mm, down to its multiple, until the pixels are few."""
+        sides = list(sides)
+        while math.prod(sides) > max_pixels:
+            longer = [axis for axis, side in enumerate(sides) if side > self.multiples[axis]]
+            if not longer:
+                break
+            longest = max(longer, key=lambda axis: sides[axis] * self.spacing[axis])
+            sides[longest] -= self.multiples[longest]
+        return sides
+
+
 def _patch(
-    sides: Sequence[float],
-    machine: Machine,
-    multiples: Sequence[int],
-    max_pixels: int,
-    square: bool,
+    sides: Sequence[float], machine: Machine, grid: _Grid, max_pixels: int, square: bool
 ) -> Choice:
     max_side = MAX_PATCH_PIXELS[machine.device, len(sides)]
     patch = [
         min(max_side, _round_to_multiple(side, multiple))
-        for side, multiple in zip(sides, multiples, strict=True)
+        for side, multiple in zip(sides, grid.multiples, strict=True)
     ]
     if square:  # a turned patch must fit a batch
         patch = [min(patch)] * 2
     min_batch = MIN_BATCH_SIZE[len(sides)]
-    patch = _shrunk(patch, multiples, max_pixels // min_batch)
+    patch = grid.shrunk(patch, max_pixels // min_batch)
     if square:
         patch = [min(patch)] * 2
     return Choice(
-        patch, f"of a median {_text(sides)} image, in multiples of {_multiples_text(multiples)} "
-        f"(the poolings), at most {max_side} a side and {max_pixels} pixels for a batch of "
-        f"{min_batch}",
+        patch, f"of a median {_text(sides)} image, in multiples of "
+        f"{_multiples_text(grid.multiples)} (the poolings), at most {max_side} a side and "
+        f"{max_pixels} pixels for a batch of {min_batch}",
     )  # fmt: skip
 
 
 def _window(
-    max_sides: Sequence[float], patch: Sequence[int], multiples: Sequence[int], max_pixels: int
+    max_sides: Sequence[float], patch: Sequence[int], grid: _Grid, max_pixels: int
 ) -> Choice:
     max_side = MAX_WINDOW_PIXELS if len(patch) == 2 else 2 * max(patch)
     window = [
         min(max_side // multiple, math.ceil(side / multiple)) * multiple
-        for side, multiple in zip(max_sides, multiples, strict=True)
+        for side, multiple in zip(max_sides, grid.multiples, strict=True)
     ]
     # without gradients a pixel takes about a quarter of what it takes in training
-    window = _shrunk(window, multiples, 4 * max_pixels)
+    window = grid.shrunk(window, 4 * max_pixels)
     return Choice(
         window, f"the largest image is {_text(max_sides)}; a larger window has fewer seams"
     )
-
-
-def _shrunk(sides: Sequence[int], multiples: Sequence[int], max_pixels: int) -> list[int]:
-    """Take multiples off the longest side, which keeps one at least, until the pixels are few."""
-    sides = list(sides)
-    while math.prod(sides) > max_pixels:
-        longer = [axis for axis, side in enumerate(sides) if side > multiples[axis]]
-        if not longer:
-            break
-        axis = max(longer, key=lambda axis: sides[axis])
-        sides[axis] -= multiples[axis]
-    return sides
 
 
 def _text(sides: Sequence[float]) -> str:
