@@ -125,11 +125,13 @@ def inspect_cases(
 def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
     """Summarise the statistics of all cases, ready for JSON.
 
-    Ranges are the lowest, the median and the highest value over cases.
+    Ranges are the lowest, the median and the highest value over cases. ``extent_mm`` is a case's
+    number of voxels along each axis times their spacing.
     """
     images = [case.image for case in statistics if case.image]
     masks = [case.mask for case in statistics if case.mask]
     instances = [case.instances for case in statistics if case.instances]
+    spacings = [image.spacing for image in images if image.spacing]
     summary: dict[str, Any] = {
         "cases": len(statistics),
         "splits": dict(Counter(case.split for case in statistics if case.split)),
@@ -140,7 +142,9 @@ def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
         "colour": sum(image.colour for image in images),
         "grey_in_colour": sum(image.all_equal_channels for image in images),
         "dtypes": dict(Counter(image.dtype for image in images)),
-        "spacing_mm": _ranges([image.spacing for image in images if image.spacing]),
+        "spacing_mm": _ranges(spacings),
+        "spacing_percentiles_mm": {"10": _percentiles(spacings, 10)},
+        "extent_mm": _ranges([_extent(image) for image in images if image.spacing]),
         "intensity_percentiles": {
             "0.5": _range([image.percentiles[0] for image in images]),
             "50": _range([image.percentiles[1] for image in images]),
@@ -247,3 +251,14 @@ def _ranges(rows: Sequence[Sequence[float]]) -> list[list[float]]:
     if not rows or len({len(row) for row in rows}) > 1:
         return []
     return [_range(column) for column in zip(*rows, strict=True)]
+
+
+def _percentiles(rows: Sequence[Sequence[float]], percent: float) -> list[float]:
+    """Return a percentile of each column, in the cases where :func:`_ranges` has ranges."""
+    if not _ranges(rows):
+        return []
+    return [round(float(np.percentile(column, percent)), 4) for column in zip(*rows, strict=True)]
+
+
+def _extent(image: ImageStatistics) -> list[float]:
+    return [side * mm for side, mm in zip(image.size, image.spacing, strict=True)]
