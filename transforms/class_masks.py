@@ -11,7 +11,6 @@ from monai.utils import convert_to_tensor
 from transforms.naming import apply_named
 from transforms.whole_numbers import whole_numbers
 
-
 Numbers = int | Sequence[int]
 """The number of a class, or the numbers of a region that is their union."""
 

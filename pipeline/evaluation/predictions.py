@@ -15,6 +15,7 @@ from monai.utils import convert_to_tensor
 from pipeline.data.datalist import columns_of, load_split
 from pipeline.evaluation.cases import Case
 from pipeline.inference.dihedral import DihedralInferer
+from transforms.whole_numbers import whole_numbers
 
 INSTANCES = "instances"
 """The key under which an entry holds the numbers of its true instances, where they have any."""
@@ -95,7 +96,7 @@ def collect_cases(
 
     with evaluator.add_event_handler(Events.ITERATION_COMPLETED, add):
         evaluator.run()
-    if not any(bool(case.truth.any()) for case in cases):
+    if not any(bool((case.truth > 0).any()) for case in cases):
         raise ValueError(
             f"{cases[0].name} and {len(cases) - 1} more: no foreground in any mask, so there is "
             "nothing to score; are these the right masks?"
@@ -107,7 +108,10 @@ def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
     path = output["image"].meta["filename_or_obj"]
     image, logits, truth = (_plain(output[key]) for key in ("image", "pred", "label"))
     instances = entry.get(INSTANCES)  # a path still, where the config does not load them
-    instances = _plain(instances)[0].long() if isinstance(instances, torch.Tensor) else None
+    if isinstance(instances, torch.Tensor):
+        instances = whole_numbers(_plain(instances)[0]).long()
+    else:
+        instances = None
     pixels = output["image"].pixdim.tolist() if image.ndim == 4 else None
     spacing = tuple(map(float, pixels)) if pixels else None  # a flat image's format has none
     probability = logits.float().sigmoid()

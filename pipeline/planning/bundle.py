@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from pipeline.data.label_numbers import all_numbers
 from pipeline.files import write_text
 from pipeline.planning.plan import Choice, Fingerprint, Plan
 from pipeline.planning.wiring import CONFIGS, wiring_text
@@ -109,8 +110,22 @@ def _content(
         "versions": versions(),
         "required": {package: version(package) for package in REQUIRED},
         "data_type": data_type,
-        "label_classes": ", ".join(
-            ["0 background", *(f"{number} {label}" for label, number in plan.labels.value.items())]
-        ),
+        "label_classes": _label_classes(plan),
+        "all_numbers": all_numbers(plan.labels.value),
         "channel_def": {str(i): f"logit of {label}" for i, label in enumerate(labels)},
     }
+
+
+def _label_classes(plan: Plan) -> str:
+    """Say what each number of the masks means, for the metadata.
+
+    A region is listed with all its numbers, as ``1|2|3 whole (region)``.
+    """
+    labels = [
+        f"{label} {name}"
+        if isinstance(label, int)
+        else f"{'|'.join(map(str, label))} {name} (region)"
+        for name, label in plan.labels.value.items()
+    ]
+    ignored = [] if plan.ignore is None else [f"{plan.ignore} ignored"]
+    return ", ".join(["0 background", *labels, *ignored])

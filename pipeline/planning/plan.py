@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pipeline.data.label_numbers import LabelNumbers
 from pipeline.planning.machine import Machine
 
 Fingerprint = Mapping[str, Any]
@@ -77,8 +78,9 @@ class Plan(NamedTuple):
         loss: name of the loss: ``bce``, ``bce_dice`` or ``weighted_bce``.
         symmetric: whether mirrored and turned images are as likely as the originals.
         cache: share of the training cases that are kept in memory.
-        labels: name of each label, and its number in the masks.
+        labels: name of each label, and its number in the masks, or the numbers of a region.
         kind: kind of the labels: ``mask``, ``classes`` or ``instances``.
+        ignore: number in the masks that counts neither in the loss nor in a metric, if any.
     """
 
     spatial_dims: Choice
@@ -95,16 +97,24 @@ class Plan(NamedTuple):
     cache: Choice
     labels: Choice
     kind: str
+    ignore: int | None = None
 
 
-def plan(fingerprint: Fingerprint, machine: Machine, kind: str, labels: Mapping[str, int]) -> Plan:
+def plan(
+    fingerprint: Fingerprint,
+    machine: Machine,
+    kind: str,
+    labels: LabelNumbers,
+    ignore: int | None = None,
+) -> Plan:
     """Plan a bundle.
 
     Args:
         fingerprint: fingerprint of the cohort.
         machine: machine that will train the bundle.
         kind: kind of the labels, see :func:`pipeline.planning.labels.label_kind`.
-        labels: name of each label, and its number in the masks.
+        labels: name of each label, and its number in the masks, or the numbers of a region.
+        ignore: number in the masks that counts neither in the loss nor in a metric, if any.
 
     Raises:
         ValueError: see :func:`check_can_be_planned`.
@@ -130,6 +140,7 @@ def plan(fingerprint: Fingerprint, machine: Machine, kind: str, labels: Mapping[
         _cache(fingerprint, machine),
         _labels(labels, kind),
         kind,
+        ignore,
     )
 
 
@@ -313,12 +324,14 @@ def _cache(fingerprint: Fingerprint, machine: Machine) -> Choice:
     return Choice(share, f"the training cases take about {bytes_needed / 1e9:.1f} GB in memory")
 
 
-def _labels(labels: Mapping[str, int], kind: str) -> Choice:
+def _labels(labels: LabelNumbers, kind: str) -> Choice:
     reason = {
         "mask": "the masks are of one structure",
         "classes": "the numbers of the masks are classes, not instances",
         "instances": "the numbers of the masks are instances of one kind",
     }[kind]
+    if not all(isinstance(label, int) for label in labels.values()):
+        reason = "the numbers of the masks are classes; a list is a region, their union"
     return Choice(dict(labels), reason)
 
 
