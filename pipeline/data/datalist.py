@@ -229,6 +229,8 @@ def _one_line(place: str, error: ValidationError) -> ValueError:
     hash_key = "".join([*rest, HASH_SUFFIX])
     key = hash_key if field == "hashes" else ".".join([field, *rest])
     reason = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    if field == "labels":
+        key, reason = f"labels.{rest[0]}", "expected a number, or a list of numbers for a region"
     return ValueError(
         f"{place}: '{key}': found {first['input']!r}; {reason}; prepare the cohort again"
     )

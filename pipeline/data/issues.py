@@ -180,7 +180,7 @@ def _wrong_numbers(file: str, mask: MaskStatistics) -> Issue:
         f"the values {_format_values(list(wrong))} in {sum(wrong.values())} pixels"
         if wrong
         else "",
-        f"NaN or infinite values in {mask.not_finite} pixels" if mask.not_finite else "",
+        f"NaN or infinite values in {_pixels(mask.not_finite)}" if mask.not_finite else "",
     ]
     return Issue(
         ERROR, file, " and ".join(filter(None, observed)), "expected whole numbers, 0 for the "
@@ -200,6 +200,7 @@ def unnamed(cases: Sequence[CaseStatistics], classes: Sequence[int]) -> Iterator
     Masks of 0 and 255 may belong to a single label 1.
     """
     names = {0, *classes}
+    expected = ", ".join(map(str, sorted(names)))
     for case in cases:
         mask = case.mask
         if mask is None or mask.smeared or mask.colours or wrong_numbers(mask):
@@ -208,8 +209,8 @@ def unnamed(cases: Sequence[CaseStatistics], classes: Sequence[int]) -> Iterator
             continue
         for value in [value for value in mask.values if value not in names][:MAX_UNNAMED_VALUES]:
             yield Issue(
-                ERROR, str(case.label_path), f"the value {value:g} in {mask.pixels()[value]} "
-                "pixels, which no label has", f"expected {', '.join(map(str, sorted(names)))}; "
+                ERROR, str(case.label_path), f"the value {value:g} in "
+                f"{_pixels(mask.pixels()[value])}, which no label has", f"expected {expected}; "
                 "name it by --labels, or correct the mask", "unnamed",
             )  # fmt: skip
 
@@ -224,8 +225,8 @@ def strays(cases: Sequence[CaseStatistics]) -> Iterator[Issue]:
         for value, pixels in _few_pixels(case.mask):
             if times[value] == 1:
                 yield Issue(
-                    ERROR, str(case.label_path), f"the value {value:g} in {pixels} pixels, and in "
-                    "no other mask", f"correct it if it is a slip, or name it: --labels NAME="
+                    ERROR, str(case.label_path), f"the value {value:g} in {_pixels(pixels)}, and "
+                    "in no other mask", f"correct it if it is a slip, or name it: --labels NAME="
                     f"{value:g} …", "stray",
                 )  # fmt: skip
 
@@ -377,6 +378,10 @@ def _is_swapped(case: CaseStatistics) -> bool:
 
 def _format_values(numbers: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in numbers[:6]) + (", …" if len(numbers) > 6 else "")
+
+
+def _pixels(count: int) -> str:
+    return f"{count} pixel" + ("" if count == 1 else "s")
 
 
 def _format_colours(colours: Sequence[tuple[float, ...]]) -> str:

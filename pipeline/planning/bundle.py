@@ -55,6 +55,8 @@ def write_bundle(
         keep_trailing_newline=True,
     )
     environment.filters["because"] = because
+    # the order of the labels is that of the network's maps
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     for name, template in TEMPLATES.items():
         text = environment.get_template(template).render(content)
         config = Path(name).stem

@@ -379,7 +379,9 @@ def test_a_cohort_in_which_all_is_wrong(cohort, capsys):
         Image.fromarray(np.zeros((5, 5), np.uint8)).save(cohort / "labels" / f"c{i}.png")
     rehash(cohort)
     assert check(cohort) == 1
-    assert "8 errors" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "labels/c0.png: an empty mask, as all 8; give the masks of these images" in printed.out
+    assert "9 errors" in printed.err
 
 
 def test_free_text_does_not_become_a_group(cohort):
