@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.data.fingerprint import CaseStatistics
 from pipeline.data.image_statistics import MAX_MASK_VALUES, MaskStatistics
-from pipeline.data.label_numbers import LabelNumbers, numbers_of
+from pipeline.data.label_numbers import LabelNumbers, all_numbers, numbers_of
 from pipeline.planning.label_names import NamedLabels
 
 MASK, CLASSES, INSTANCES = "mask", "classes", "instances"
@@ -144,13 +144,15 @@ def absent_numbers(cases: Sequence[CaseStatistics], named: NamedLabels) -> list[
     """Return a remark for each named number that no mask has.
 
     Raises:
-        ValueError: there is one, and the names are not those of a ``dataset.json``.
+        ValueError: there is one, and the names are not those of a ``dataset.json``; or no mask has
+            the number of any label.
     """
     values = {value for case in cases if case.mask for value in case.mask.values}
     if any(case.mask and case.mask.smeared for case in cases):
         values = {0, 255}  # what they are mended to
     absent = [number for number in named.mask_numbers() if number not in values]
-    if absent and not named.partial:
+    none_there = not values & set(all_numbers(named.numbers))
+    if none_there or (absent and not named.partial):
         raise ValueError(
             f"{named.source}: {_names_of(absent[0], named)}={absent[0]}: no mask has this number; "
             f"the masks have {', '.join(f'{value:g}' for value in sorted(values))}; leave it out, "

@@ -105,6 +105,8 @@ def test_a_named_number_that_no_mask_has():
         "dataset.json: no mask has ignore, 9",
     ]
     assert absent_numbers([case(0, 1, 2), case(0, 9)], named) == []
+    with pytest.raises(ValueError, match=r"dataset.json: whole=1: no mask has this number"):
+        absent_numbers([case(0, 9)], named._replace(partial=True, source="dataset.json"))
 
 
 def test_the_table_counts_cases_and_voxels():
