@@ -49,8 +49,8 @@ class CTWindow(Transform):
             return tensor
         if maximum is not None:
             raise ValueError(
-                f"unsigned values of 0 to {maximum:g}, whose zero is not known; expected Hounsfield "
-                "units (DICOM, NIfTI, signed numbers) or 8 bits of a window; convert it"
+                f"unsigned values of 0 to {maximum:g}, whose zero is not known; expected "
+                "Hounsfield units (DICOM, NIfTI, signed numbers) or 8 bits of a window; convert it"
             )
         low = self.level - self.width / 2
         return (EIGHT_BITS * (tensor - low) / self.width).clamp(0, EIGHT_BITS)

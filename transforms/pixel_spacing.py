@@ -31,7 +31,8 @@ class PixelSpacingd(MapTransform, InvertibleTransform):
             a side after resampling.
 
     Example:
-        >>> image = MetaTensor(torch.rand(1, 8, 6), affine=torch.diag(torch.tensor([2., 2., 1., 1.])))
+        >>> affine = torch.diag(torch.tensor([2.0, 2.0, 1.0, 1.0]))
+        >>> image = MetaTensor(torch.rand(1, 8, 6), affine=affine)
         >>> image.meta["in_mm"] = True
         >>> PixelSpacingd("image", (1.0, 1.0))({"image": image})["image"].shape
         torch.Size([1, 16, 12])

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.data.label_numbers import all_numbers
 from pipeline.files import sha256, write_json
 
 SPLITS = ("training", "validation", "test")
@@ -87,7 +88,9 @@ class Datalist(BaseModel):
         path: path of the file.
         sha256: hash of the file, which identifies the cohort and its splits in tracking.
         name: name of the cohort; empty if the file has none.
-        labels: number of each class in the masks, by name; empty if the file has none.
+        labels: number of each class in the masks, or the numbers of a region, by name; empty if the
+            file has none.
+        ignore: number of the voxels that count neither in the loss nor in a metric; None: none.
         description: all keys of the file besides the splits, with name and labels.
         splits: entries of each split in the file, with paths as written there.
     """
@@ -97,7 +100,8 @@ class Datalist(BaseModel):
     path: Path
     sha256: str
     name: str = ""
-    labels: dict[str, int] = {}
+    labels: dict[str, int | list[int]] = {}
+    ignore: int | None = None
     description: dict[str, Any] = {}
     splits: dict[str, tuple[Entry, ...]] = {}
 
@@ -120,6 +124,11 @@ class Datalist(BaseModel):
             )
         self._check_leak(split)
         return [self._verified(entry) for entry in self.listed(split)]
+
+    def mask_numbers(self) -> list[int]:
+        """Return every number that a mask may hold besides 0; empty if the file names no label."""
+        ignored = [] if self.ignore is None else [self.ignore]
+        return [*all_numbers(self.labels), *ignored] if self.labels else []
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""
@@ -190,6 +199,7 @@ def read_datalist(folder: Path | str) -> Datalist:
             sha256=sha256(path),
             name=content.get("name") or "",
             labels=content.get("labels") or {},
+            ignore=content.get("ignore"),
             description=description,
             splits=splits,
         )
@@ -219,6 +229,8 @@ def _one_line(place: str, error: ValidationError) -> ValueError:
     hash_key = "".join([*rest, HASH_SUFFIX])
     key = hash_key if field == "hashes" else ".".join([field, *rest])
     reason = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    if field == "labels":
+        key, reason = f"labels.{rest[0]}", "expected a number, or a list of numbers for a region"
     return ValueError(
         f"{place}: '{key}': found {first['input']!r}; {reason}; prepare the cohort again"
     )

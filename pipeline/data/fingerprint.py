@@ -24,6 +24,7 @@ from pipeline.data.readers import read_pixels
 from pipeline.files import sha256
 from pipeline.metrics.instances import touching
 from transforms.places import Grid, offset
+from transforms.whole_numbers import whole_numbers
 
 MAX_GROUPS = 12
 """Largest number of different values in a column of groups."""
@@ -122,11 +123,15 @@ def inspect_cases(
         return list(pool.map(inspect, cases))
 
 
-def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
+def fingerprint(statistics: Sequence[CaseStatistics], ignore: int | None = None) -> dict[str, Any]:
     """Summarise the statistics of all cases, ready for JSON.
 
     Ranges are the lowest, the median and the highest value over cases. ``extent_mm`` is a case's
     number of voxels along each axis times their spacing.
+
+    Args:
+        statistics: statistics of each case.
+        ignore: number in the masks that is neither foreground nor background.
     """
     images = [case.image for case in statistics if case.image]
     masks = [case.mask for case in statistics if case.mask]
@@ -153,7 +158,7 @@ def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
         "intensity_mean": _range([image.mean for image in images]),
         "intensity_deviation": _range([image.deviation for image in images]),
         "mask_values": sorted({value for mask in masks for value in mask.values}),
-        "foreground": _range([mask.foreground for mask in masks]),
+        "foreground": _range([_foreground(mask, ignore) for mask in masks]),
         "likeness": likeness(statistics),
         "empty_masks": sum(mask.foreground == 0 for mask in masks),
         "groups": group_table(statistics),
@@ -211,14 +216,10 @@ def _inspect_case(case: Listed) -> CaseStatistics:
     try:
         image = read_pixels(case.image)
         label = read_pixels(case.label, label=True)
-        instances = read_pixels(case.instances, label=True) if case.instances else None
+        counts = _count_instances(case.instances) if case.instances else None
     except (ValueError, OSError) as error:
         return blank._replace(unreadable=str(error))
     changed = tuple(path for path, digest in case.hashes.items() if sha256(path) != digest)
-    counts = None
-    if instances is not None:
-        numbers = np.unique(instances.array)
-        counts = InstanceStatistics(int((numbers > 0).sum()), touching(instances.array))
     return blank._replace(
         image=image_statistics(image),
         mask=mask_statistics(label),
@@ -229,11 +230,30 @@ def _inspect_case(case: Listed) -> CaseStatistics:
     )
 
 
+def _count_instances(path: Path) -> InstanceStatistics:
+    numbers = whole_numbers(read_pixels(path, label=True).array)
+    wrong = np.count_nonzero(~((numbers >= 0) & (numbers % 1 == 0)))
+    if wrong:
+        raise ValueError(
+            f"{path}: {wrong} pixels with fractions, negative values or NaN; expected whole "
+            "numbers of instances, 0 for the background"
+        )
+    return InstanceStatistics(int((np.unique(numbers) > 0).sum()), touching(numbers))
+
+
 def _offset(image: Pixels, label: Pixels) -> float:
     if image.affine is None or label.affine is None:
         return 0.0
     grids = [Grid.turned(pixels.size, pixels.affine) for pixels in (image, label)]
     return offset(*grids) if grids[0].shape == grids[1].shape else 0.0
+
+
+def _foreground(mask: MaskStatistics, ignore: int | None) -> float:
+    if ignore is None or ignore not in mask.values:
+        return mask.foreground
+    pixels = sum(mask.counts) + mask.not_finite
+    ignored = mask.pixels()[ignore]
+    return (mask.foreground * pixels - ignored) / max(1, pixels - ignored)
 
 
 def _common(values: Any, max_values: int = 5) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The evaluation run: selection on validation, scores on test, a report, all in MLflow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from pipeline.data.datalist import image_hashes
+from pipeline.data.label_numbers import LabelNumbers, labels_overlap
 from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, table
 from pipeline.evaluation.overlays import overlay
 from pipeline.evaluation.predictions import SplitPredictions
@@ -42,7 +43,7 @@ def evaluate(
     model: TrainedModel,
     predictions: SplitPredictions,
     search: OperatingPointSearch,
-    labels: Mapping[str, int] | None = None,
+    labels: LabelNumbers | None = None,
     groups: Groups | None = None,
     isbi: bool = False,
     reference: ReferenceEvaluation | None = None,
@@ -58,7 +59,7 @@ def evaluate(
         model: that is evaluated.
         predictions: of the model, for every split.
         search: what is selected on validation, and by which metric.
-        labels: names of the network's labels, with their numbers.
+        labels: names of the network's labels, with their numbers; those that share one may overlap.
         groups: by what the cases are grouped, if at all.
         isbi: whether the metrics of the ISBI 2012 challenge are wanted.
         reference: of a received bundle, whose scores are put beside these.
@@ -73,7 +74,7 @@ def evaluate(
         selection = select(predictions, search, model)
         cases = predictions.cases("test")
         names = list(labels or ()) if len(labels or ()) > 1 else []
-        scoring = Scoring(selection.operating_point, names, isbi)
+        scoring = Scoring(selection.operating_point, names, isbi, labels_overlap(labels or {}))
         rows = table(cases, scoring)
         summary = EvaluationSummary(
             **_selected(search, selection, model),

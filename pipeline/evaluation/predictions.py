@@ -17,6 +17,7 @@ from pipeline.evaluation.cases import Case
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.file_voxels import SCALE
 from transforms.match_image import match_grid
+from transforms.whole_numbers import whole_numbers
 
 INSTANCES = "instances"
 """The key under which an entry holds the numbers of its true instances, where they have any."""
@@ -103,7 +104,7 @@ def collect_cases(
 
     with evaluator.add_event_handler(Events.ITERATION_COMPLETED, add):
         evaluator.run()
-    if not any(bool(case.truth.any()) for case in cases):
+    if not any(bool((case.truth > 0).any()) for case in cases):
         raise ValueError(
             f"{cases[0].name} and {len(cases) - 1} more: no foreground in any mask, so there is "
             "nothing to score; are these the right masks?"
@@ -117,7 +118,8 @@ def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
     truth = _plain(match_grid(output["label"], in_file))
     instances = entry.get(INSTANCES)  # a path still, where the config does not load them
     if isinstance(instances, torch.Tensor):
-        instances = _plain(match_grid(instances, in_file, numbers=True))[0].long()
+        numbers = _plain(match_grid(instances, in_file, numbers=True))[0]
+        instances = whole_numbers(numbers).long()
     else:
         instances = None
     return Case(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from pipeline.evaluation.cases import Case
 from pipeline.evaluation.predictions import SplitPredictions
@@ -16,7 +17,7 @@ from pipeline.inference.trained_model import TrainedModel
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.metrics.contingency import contingency_table
 from pipeline.metrics.instances import INSTANCE_METRICS, match
-from pipeline.metrics.overlap import METRICS, count_arrays
+from pipeline.metrics.overlap import METRICS, count
 
 TTA_VERSIONS = (1, 2, 8)  # alone, mirrored too, all symmetries of the square
 """Numbers of symmetries that are tried in test-time augmentation."""
@@ -164,7 +165,7 @@ def _select_tta(
 def _select_postprocessing(
     cases: Sequence[Case], metric: str, threshold: float, trials: Trials
 ) -> Postprocessing:
-    truths = [label.numpy() != 0 for case in cases for label in case.truth]
+    truths = [label.numpy() > 0 for case in cases for label in case.truth]
     scales = [case.scale for case in cases for _ in case.truth]
     options = list(candidates(truths, remove_small=cases[0].truth.ndim == 3, scales=scales))
     values = {i: _mean_of(cases, metric, threshold, option) for i, option in enumerate(options)}
@@ -217,7 +218,7 @@ def _mean_of(
 ) -> float:
     scores = [
         METRICS[metric](
-            count_arrays(postprocessing.at(case.scale)(p.numpy(), threshold), y.numpy() != 0)
+            count(torch.from_numpy(postprocessing.at(case.scale)(p.numpy(), threshold)), y)
         )
         for case in cases
         for p, y in zip(case.probability, case.truth, strict=True)

@@ -67,10 +67,15 @@ class OperatingPoint(BaseModel):
             update={"postprocessing": self.postprocessing.at(scale), "instances": instances}
         )
 
-    def masks(self, probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], Label | None]:
+    def masks(
+        self, probability: NDArray[np.floating], overlapping: bool = False
+    ) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the mask of each label, ``(K, *spatial)``, and the instances of the first.
 
         Args:
             probability: of each label, ``(K, *spatial)``.
+            overlapping: whether a pixel may belong to several labels.
         """
-        return masks_and_instances(probability, self.threshold, self.postprocessing, self.instances)
+        return masks_and_instances(
+            probability, self.threshold, self.postprocessing, self.instances, overlapping
+        )

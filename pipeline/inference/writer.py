@@ -1,7 +1,7 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ import torch
 from ignite.engine import Engine, Events
 from monai.utils import convert_to_tensor
 
+from pipeline.data.label_numbers import LabelNumbers, labels_overlap, painted_numbers
 from pipeline.data.readers import count_pages, split_page
 from pipeline.files import atomic
 from pipeline.inference.file_voxels import SCALE
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import in_16_bits, save_pages, save_volume
+from pipeline.inference.label_masks import painted
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.report import InferenceCase, InferenceReport
 from pipeline.inference.trained_model import TrainedModel
@@ -41,6 +43,8 @@ class WritePredictions:
     ======  ===================  =========  =========  ============================
 
     A volume is what a network of three dimensions infers; TIFF and NIfTI hold pages for a flat one.
+    A mask of several labels, or of one whose number is not 1, holds the labels' numbers, in 16 bits
+    if one is above 255.
 
     ``folder/run_report.json`` is an :class:`pipeline.inference.report.InferenceReport`: versions,
     device, operating point, the model's hash, and for each image what was written, the seconds it
@@ -51,10 +55,14 @@ class WritePredictions:
         model: that infers.
         operating_point: how probabilities become masks; None: the model's own.
         report: what else the report says.
-        labels: name of each label and its number in the mask. Of several, probabilities are
-            written to ``folder/probability/LABEL/NAME``, and where two are probable, the more
-            probable one is in the mask.
+        labels: name of each label and its number in the mask, or the numbers of a region, of which
+            the first is in the mask. Of several labels, probabilities are written to
+            ``folder/probability/LABEL/NAME``, and where two are probable, the more probable one is
+            in the mask; of regions that overlap, the later one.
         input_check: refuses an image, or says in what it differs from the training images.
+
+    Raises:
+        ValueError: two labels with the same number, or the same first number.
     """
 
     def __init__(
@@ -63,12 +71,14 @@ class WritePredictions:
         model: TrainedModel,
         operating_point: OperatingPoint | None = None,
         report: dict[str, Any] | None = None,
-        labels: Mapping[str, int] | None = None,
+        labels: LabelNumbers | None = None,
         input_check: Callable[[Any], list[str]] | None = None,
     ) -> None:
         self.folder, self.model = Path(folder), model
         self.operating_point = operating_point or model.operating_point
-        self.labels = labels if labels and len(labels) > 1 else {}
+        self.labels = labels or {}
+        self.overlapping = labels_overlap(self.labels)
+        painted_numbers(self.labels)
         self.input_check = input_check
         settings = {
             "model": str(model.path),
@@ -116,7 +126,7 @@ class WritePredictions:
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = np.stack(self.pages, axis=1), []
-        outputs = [point.masks(pages[:, i]) for i in range(pages.shape[1])]
+        outputs = [point.masks(pages[:, i], self.overlapping) for i in range(pages.shape[1])]
         arrays = self._arrays(pages, np.stack([masks for masks, _ in outputs], axis=1))
         counts = {"pages": pages.shape[1]}
         numbered = [instances for _, instances in outputs if instances is not None]
@@ -128,7 +138,7 @@ class WritePredictions:
     def _write_volume(
         self, path: Path, probability: np.ndarray, point: OperatingPoint, save: Save
     ) -> None:
-        masks, instances = point.masks(probability)
+        masks, instances = point.masks(probability, self.overlapping)
         arrays = self._arrays(probability, masks)
         counts: dict[str, Any] = {"voxels": list(probability.shape[1:])}
         if instances is not None:
@@ -143,12 +153,15 @@ class WritePredictions:
                 f"labels: found {len(self.labels)} names for {len(probability)} maps of the "
                 "network; give one for each of several"
             )
-        if not self.labels:
-            return {"probability": probability[0], "mask": masks[0]}
-        numbers = np.array(list(self.labels.values()), np.uint8)
-        mask = np.where(masks.any(axis=0), numbers[masks.argmax(0)], np.uint8(0))
+        mask = masks[0] if self._is_plain() else painted(masks, self.labels)
+        if len(probability) == 1:
+            return {"probability": probability[0], "mask": mask}
         maps = zip(self.labels, probability, strict=True)
         return {**{f"probability/{name}": label for name, label in maps}, "mask": mask}
+
+    def _is_plain(self) -> bool:
+        """Whether there is one label, which its format's own number of foreground means."""
+        return not self.labels or painted_numbers(self.labels) == [1]
 
     def _write(
         self,

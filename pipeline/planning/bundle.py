@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from pipeline.bundle.bundle import EXPERIMENTS
+from pipeline.data.label_numbers import all_numbers
 from pipeline.files import write_text
 from pipeline.planning.choice import Choice, Fingerprint
 from pipeline.planning.network import is_everywhere
@@ -63,6 +64,8 @@ def write_bundle(
     if by_axis(plan):
         for name, text in overlays_by_axis(plan.strides.value, plan.kernels.value).items():
             write_text(folder / "configs" / EXPERIMENTS / name, text)
+    # the order of the labels is that of the network's maps
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     for name, template in TEMPLATES.items():
         text = environment.get_template(template).render(content)
         config = Path(name).stem
@@ -152,8 +155,22 @@ def _content(
         "versions": versions(),
         "required": {package: version(package) for package in REQUIRED},
         "data_type": data_type,
-        "label_classes": ", ".join(
-            ["0 background", *(f"{number} {label}" for label, number in plan.labels.value.items())]
-        ),
+        "label_classes": _label_classes(plan),
+        "all_numbers": all_numbers(plan.labels.value),
         "channel_def": {str(i): f"logit of {label}" for i, label in enumerate(labels)},
     }
+
+
+def _label_classes(plan: Plan) -> str:
+    """Say what each number of the masks means, for the metadata.
+
+    A region is listed with all its numbers, as ``1|2|3 whole (region)``.
+    """
+    labels = [
+        f"{label} {name}"
+        if isinstance(label, int)
+        else f"{'|'.join(map(str, label))} {name} (region)"
+        for name, label in plan.labels.value.items()
+    ]
+    ignored = [] if plan.ignore is None else [f"{plan.ignore} ignored"]
+    return ", ".join(["0 background", *labels, *ignored])

@@ -6,9 +6,10 @@ comment.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from pipeline.data.label_numbers import LabelNumbers
 from pipeline.planning.choice import Choice, Fingerprint
 from pipeline.planning.machine import Machine
 from pipeline.planning.network import plan_network
@@ -60,9 +61,10 @@ class Plan(NamedTuple):
         loss: name of the loss: ``bce``, ``bce_dice`` or ``weighted_bce``.
         symmetric: whether mirrored and turned images are as likely as the originals.
         cache: share of the training cases that are kept in memory.
-        labels: name of each label, and its number in the masks.
+        labels: name of each label, and its number in the masks, or the numbers of a region.
         kind: kind of the labels: ``mask``, ``classes`` or ``instances``.
         colour: whether the channels are red, green and blue.
+        ignore: number in the masks that counts neither in the loss nor in a metric, if any.
     """
 
     spatial_dims: Choice
@@ -82,16 +84,24 @@ class Plan(NamedTuple):
     labels: Choice
     kind: str
     colour: bool = False
+    ignore: int | None = None
 
 
-def plan(fingerprint: Fingerprint, machine: Machine, kind: str, labels: Mapping[str, int]) -> Plan:
+def plan(
+    fingerprint: Fingerprint,
+    machine: Machine,
+    kind: str,
+    labels: LabelNumbers,
+    ignore: int | None = None,
+) -> Plan:
     """Plan a bundle.
 
     Args:
         fingerprint: fingerprint of the cohort.
         machine: machine that will train the bundle.
         kind: kind of the labels, see :func:`pipeline.planning.labels.label_kind`.
-        labels: name of each label, and its number in the masks.
+        labels: name of each label, and its number in the masks, or the numbers of a region.
+        ignore: number in the masks that counts neither in the loss nor in a metric, if any.
 
     Raises:
         ValueError: see :func:`check_can_be_planned`.
@@ -123,6 +133,7 @@ def plan(fingerprint: Fingerprint, machine: Machine, kind: str, labels: Mapping[
         _labels(labels, kind),
         kind,
         bool(fingerprint["colour"]),
+        ignore,
     )
 
 
@@ -320,12 +331,14 @@ def _cache(fingerprint: Fingerprint, machine: Machine, sides: Sequence[float]) -
     return Choice(share, f"the training cases take about {bytes_needed / 1e9:.1f} GB in memory")
 
 
-def _labels(labels: Mapping[str, int], kind: str) -> Choice:
+def _labels(labels: LabelNumbers, kind: str) -> Choice:
     reason = {
         "mask": "the masks are of one structure",
         "classes": "the numbers of the masks are classes, not instances",
         "instances": "the numbers of the masks are instances of one kind",
     }[kind]
+    if not all(isinstance(label, int) for label in labels.values()):
+        reason = "the numbers of the masks are classes; a list is a region, their union"
     return Choice(dict(labels), reason)
 
 

@@ -16,6 +16,7 @@ from pipeline.data.cohorts.tables import read_table
 from pipeline.data.readers import read_pixels
 from pipeline.data.suffixes import DICOM, stem_of, suffix_of
 from pipeline.data.volumes import read_volume
+from transforms.whole_numbers import whole_numbers
 
 
 def folder(
@@ -131,7 +132,7 @@ def _convert(image: Path, mask: Path, mask_key: str) -> tuple[dict[str, Any], Co
     }
     if mask_key == "instances":
         pixels = read_pixels(mask, label=True)
-        inside = np.uint8(255) * (pixels.array > 0)
+        inside = np.uint8(255) * (whole_numbers(pixels.array) > 0)
         arrays["label"] = (
             inside if pixels.affine is None else partial(_save_mask, inside // 255, pixels.affine)
         )

@@ -121,3 +121,17 @@ def test_the_same_image_in_two_splits(cohort):
     edit(cohort, lambda content: content["training"].append(content["test"][0]))
     with pytest.raises(ValueError, match="stands in training too"):
         read_datalist(cohort).entries("test")
+
+
+def test_regions_and_what_is_ignored(cohort):
+    labels = {"whole": [1, 2], "core": 2}
+    edit(cohort, lambda content: content.update(labels=labels, ignore=255))
+    datalist = read_datalist(cohort)
+    assert (datalist.labels, datalist.ignore) == (labels, 255)
+    assert datalist.mask_numbers() == [1, 2, 255]
+
+
+def test_an_older_datalist_ignores_nothing(cohort):
+    datalist = read_datalist(cohort)
+    assert datalist.ignore is None
+    assert datalist.mask_numbers() == []

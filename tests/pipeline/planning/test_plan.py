@@ -223,6 +223,14 @@ def test_several_classes_count_alike():
     assert value("loss", kind="classes", labels={"a": 1, "b": 2}) == "bce_dice"
 
 
+def test_regions_and_what_is_ignored_are_kept_in_their_order():
+    labels = {"whole": [1, 2, 3], "core": [2, 3], "b": 9, "a": 8}
+    bundle_plan = plan(dict(GREY), CPU, "classes", labels, ignore=255)
+    assert list(bundle_plan.labels.value.items()) == list(labels.items())
+    assert "a list is a region, their union" in bundle_plan.labels.reason
+    assert (bundle_plan.ignore, planned().ignore) == (255, None)
+
+
 def test_micrographs_may_be_turned():
     assert value("symmetric", likeness=0.02) is True
     oblong = [[520] * 3, [150] * 3]
