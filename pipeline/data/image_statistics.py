@@ -1,6 +1,5 @@
 """Statistics of one case: sizes, values and mask, as the checks and the planner need them."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.data.pixel_hashes import values_sha256
 from pipeline.data.readers import DICOM, TIFF, count_pages, read_page, suffix_of
 from pipeline.data.volumes import VOLUMES, read_volume
 
@@ -64,7 +64,7 @@ class ImageStatistics(NamedTuple):
         not_finite: number of values that are NaN or infinite.
         values: number of different values, counted up to :data:`MAX_MASK_VALUES` + 1.
         all_equal_channels: whether several channels hold one grey image (alpha aside).
-        content: hash of the pixels, which does not depend on the file format.
+        content: hash of the values, see :func:`pipeline.data.pixel_hashes.values_sha256`.
     """
 
     size: tuple[int, ...]
@@ -147,7 +147,7 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
         int(array.size - finite.size) if floating else 0,
         len(_values(finite)),
         _all_equal_channels(pixels),
-        hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),
+        values_sha256(array),
     )
 
 
