@@ -11,6 +11,8 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from pipeline.data import image_hashes, images_among, read_datalist
+from pipeline.data.cohort import write_cohort
+from pipeline.data.cohorts.isbi2012 import isbi2012
 from pipeline.data.datalist import SPLITS, write_datalist
 from pipeline.data.identity import cohort_sha256, hash_pixels, pixel_sha256
 from pipeline.data.pixel_hashes import label_sha256, pixels_sha256, values_sha256
@@ -355,3 +357,25 @@ def test_an_older_record_finds_its_images_by_bytes(cohort):
     entry = read_datalist(cohort).listed("test")[0]
     assert images_among(str(cohort), "test", [entry.hashes["image"]]) == [Path(entry.image).name]
     assert images_among(str(cohort), "test", [entry.hashes["label"]]) == []
+
+
+def test_a_cohort_prepared_with_another_compression_is_the_same(tmp_path, monkeypatch):
+    slices = RNG.integers(0, 256, (5, 64, 64), np.uint8)
+    tifffile.imwrite(tmp_path / "train-volume.tif", slices, photometric="minisblack")
+    labels = np.uint8(255) * (slices > 99)
+    tifffile.imwrite(tmp_path / "train-labels.tif", labels, photometric="minisblack")
+    save = Image.Image.save
+    cohorts = []
+    for level in (1, 9):
+
+        def save_at(image, path, level=level, **_):
+            save(image, path, compress_level=level)
+
+        monkeypatch.setattr(Image.Image, "save", save_at)
+        folder = tmp_path / f"level_{level}"
+        split = {"training": [0, 2, 3], "validation": [1], "test": [4]}
+        write_cohort(isbi2012(tmp_path), folder, lambda _, split=split: split, {})
+        cohorts.append(read_datalist(folder))
+    first, second = cohorts
+    assert first.listed("test")[0].hashes["image"] != second.listed("test")[0].hashes["image"]
+    assert first.sha256 == second.sha256
