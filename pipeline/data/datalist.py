@@ -17,6 +17,7 @@ memory.
 """
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -356,7 +357,7 @@ def write_datalist(
     Raises:
         ValueError: an image, or a patient, is in two splits, or a file cannot be read.
     """
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         hashed = {
             name: list(pool.map(partial(_hashed, folder), entries))
             for name, entries in splits.items()

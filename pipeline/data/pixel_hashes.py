@@ -13,6 +13,8 @@ SIGNIFICANT_DIGITS = 4
 """Decimals of a voxel's size and direction, relative to its size."""
 EDGE_SHIFT = 0.01
 """Share of a step by which rounding is shifted: many sizes lie exactly between two steps."""
+MAX_WHOLE_FLOAT = 2.0**53
+"""Above it float64 does not hold every whole number."""
 
 
 def pixels_sha256(array: NDArray[Any], affine: NDArray[np.float64] | None = None) -> str:
@@ -76,8 +78,7 @@ def values_sha256(array: NDArray[Any]) -> str:
 
 def _sha256(array: NDArray[Any], heading: str) -> str:
     digest = hashlib.sha256(f"{heading}\n".encode())
-    little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    digest.update(little_endian.tobytes() if array.dtype.hasobject else little_endian.data)
+    digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
 
 
@@ -111,21 +112,17 @@ def _one_channel(array: NDArray[Any]) -> NDArray[Any]:
 
 def _in_smallest_format(array: NDArray[Any]) -> NDArray[Any]:
     """Return the values in the smallest whole-number format that holds them, else in float64."""
-    if array.dtype.kind == "b":
-        return array.astype(np.uint8)
-    if array.dtype.kind == "f":
-        if not _is_whole(array):
-            return _one_zero_one_nan(array)
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "iu" or not array.size:
+    if array.dtype.kind not in "biuf" or not array.size:
         return array
+    if array.dtype.kind == "f" and not _is_whole(array):
+        return _one_zero_one_nan(array)
     low, high = int(array.min()), int(array.max())
     extreme = min(low, -high - 1) if low < 0 else high
     return array.astype(np.min_scalar_type(extreme))
 
 
 def _is_whole(array: NDArray[Any]) -> bool:
-    within = np.isfinite(array).all() and (np.abs(array) < 2.0**53).all()
+    within = array.min() > -MAX_WHOLE_FLOAT and array.max() < MAX_WHOLE_FLOAT  # no NaN is
     return bool(within and (array == np.trunc(array)).all())
 
 
