@@ -43,14 +43,14 @@ def _check_pair(image: Any, label: Any) -> None:
         sizes = [_file_size(array) for array in (image, label)]
     if sizes[0] != sizes[1]:
         raise ValueError(
-            f"{file_of(label)}: size {sizes[1]}; expected {sizes[0]} as {file_of(image)}; image and "
-            "mask must match pixel for pixel"
+            f"{file_of(label)}: size {sizes[1]}; expected {sizes[0]} as {file_of(image)}; image "
+            "and mask must match pixel for pixel"
         )
     distance = offset(*[grid for grid in grids if grid]) if None not in grids else 0.0
     if distance > MAX_NEAR_OFFSET:
         raise ValueError(
-            f"{file_of(label)}: lies {distance:.2f} voxels away from {file_of(image)}; expected the "
-            "same place; resample the mask to the image"
+            f"{file_of(label)}: lies {distance:.2f} voxels away from {file_of(image)}; expected "
+            "the same place; resample the mask to the image"
         )
 
 

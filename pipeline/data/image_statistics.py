@@ -1,6 +1,5 @@
 """Statistics of one case: sizes, values and mask, as the checks and the planner need them."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.data.pixel_hashes import values_sha256
 from pipeline.data.pixels import Pixels
 from transforms.whole_numbers import whole_numbers
 
@@ -45,7 +45,7 @@ class ImageStatistics(NamedTuple):
         all_equal_channels: whether the channels of a colour image hold one grey image (alpha
             aside).
         colour: whether the channels are red, green and blue, and not separate images.
-        content: hash of the pixels, which does not depend on the file format.
+        content: hash of the values, see :func:`pipeline.data.pixel_hashes.values_sha256`.
     """
 
     size: tuple[int, ...]
@@ -127,7 +127,7 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
         int(not_finite),
         len(_values(finite)),
         _all_equal_channels(pixels),
-        hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),
+        values_sha256(array),
         pixels.colour,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from pipeline.data.datalist import image_hashes
+from pipeline.data.datalist import images_among
 from pipeline.data.label_numbers import LabelNumbers, labels_overlap
 from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, table
 from pipeline.evaluation.overlays import overlay
@@ -36,6 +36,9 @@ from pipeline.metrics.overlap import METRICS
 from pipeline.provenance import versions
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES, REPORT
+
+IMAGE_FIELDS = {"trained_on", "chosen_on", "hashes"}
+"""Fields of a model's record that list images."""
 
 
 def evaluate(
@@ -71,6 +74,11 @@ def evaluate(
     run.parent = model.record.mlflow_run_id
     with run.recorded():
         refuse_trained_on(model.path, model.record, run.dataset_dir)
+        if "bytes" in model.record.hashes:
+            print(
+                f"{model.path}: its record has hashes of files, not of pixels; a training image "
+                "that was saved anew is not recognised; train again for a full check"
+            )
         selection = select(predictions, search, model)
         cases = predictions.cases("test")
         names = list(labels or ()) if len(labels or ()) > 1 else []
@@ -102,7 +110,7 @@ def evaluate(
 
 
 def refuse_trained_on(model: Path, record: ModelRecord, dataset_dir: str) -> None:
-    """Refuse test images that the model was trained or chosen by, whatever their name.
+    """Refuse test images that the model was trained or chosen by, whatever their name and format.
 
     Raises:
         ValueError: there is one, or the model's record does not say what it was trained on.
@@ -110,13 +118,11 @@ def refuse_trained_on(model: Path, record: ModelRecord, dataset_dir: str) -> Non
     if not record.trained_on:
         raise ValueError(f"{model}: its record does not say what it was trained on; train it again")
     for seen, how in ((record.trained_on, "trained on it"), (record.chosen_on, "chosen by it")):
-        images = set(seen)
-        for digest, name in image_hashes(dataset_dir, "test").items():
-            if digest in images:
-                raise ValueError(
-                    f"{name}: of the test split, and the model was {how}; evaluate on images "
-                    "that it never saw, or train on this split"
-                )
+        for name in images_among(dataset_dir, "test", seen):
+            raise ValueError(
+                f"{name}: of the test split, and the model was {how}; evaluate on images "
+                "that it never saw, or train on this split"
+            )
 
 
 def _to_store(
@@ -150,7 +156,7 @@ def _selected(
 def _evaluated(model: TrainedModel) -> EvaluatedModel:
     record = model.record
     fields = record.model_dump(
-        exclude={"trained_on", "chosen_on", "device", "operating_point", "members_sha256"}
+        exclude={*IMAGE_FIELDS, "device", "operating_point", "members_sha256"}
     )
     return EvaluatedModel(
         path=str(model.path),

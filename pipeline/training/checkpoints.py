@@ -11,7 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.data.datalist import image_hashes
+from pipeline.data.datalist import image_hashes, read_datalist
 from pipeline.data.drift import describe_cohort
 from pipeline.data.fingerprint import cohort_cases, inspect_cases
 from pipeline.files import atomic, write_json
@@ -95,6 +95,7 @@ class KeepBest:
         chosen = set(before.chosen_on if before else ())
         self.trained_on = sorted(trained | set(image_hashes(run.dataset_dir, "training")))
         self.chosen_on = sorted(chosen | set(image_hashes(run.dataset_dir, "validation")))
+        self.hashes = sorted({"values", *(before.hashes if before else ())})
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after its validation handler."""
@@ -147,6 +148,7 @@ class KeepBest:
             key_metric_value=value,
             trained_on=self.trained_on,
             chosen_on=self.chosen_on,
+            hashes=self.hashes,
             tags={key: str(tag) for key, tag in run.own_tags.items()},
         )
 
@@ -177,6 +179,7 @@ class KeepLast:
         self.path = run.folder / RESUME_FILE
         self.state = {name: bare(part) for name, part in state.items()}
         self.seed, self.datalist, self.resume = run.seed, run.datalist_sha256, resume
+        self.dataset_dir = run.dataset_dir
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after every handler whose state it saves."""
@@ -212,7 +215,7 @@ class KeepLast:
                 f"{path}: was trained with --seed {content['run']['seed']}, not {self.seed}; "
                 "resume with the same seed"
             )
-        if content["run"]["datalist"] != self.datalist:
+        if not read_datalist(self.dataset_dir).is_identified_by(content["run"]["datalist"]):
             raise ValueError(
                 f"{path}: was trained on another cohort or split; resume with the same "
                 "--dataset_dir, as it was then"

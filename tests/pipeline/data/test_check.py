@@ -270,6 +270,12 @@ BROKEN = {
         copy("c1", "c6"),
         "error: {}/images/c6.png: the same pixels as c1.png of training",
     ),
+    "a duplicate in another number format": (
+        lambda f: Image.fromarray(
+            np.asarray(Image.open(f / "images" / "c1.png")).astype(np.uint16)
+        ).save(f / "images" / "c6.png"),
+        "error: {}/images/c6.png: the same pixels as c1.png of training",
+    ),
     "a near-duplicate": (
         almost_a_copy,
         "in test, looks almost like c1.png of training (correlation 1.000)",

@@ -131,3 +131,15 @@ def test_errors_in_a_folder(source, failing, save):
     assert "no row for p0_1.png" in failing("folder", *arguments(source, **table))
     shutil.copy(source / "pics" / "p0_0.png", source / "pics" / "p0_0.jpg")
     assert "would be written as p0_0 like" in failing("folder", *arguments(source))
+
+
+@pytest.mark.parametrize("file", ["pics/p1_3.png", "marks/p0_1_mask.png"])
+def test_a_corrupt_original_is_named_and_restoring_it_mends_the_cohort(
+    source, prepare, failing, file
+):
+    whole = (source / file).read_bytes()
+    (source / file).write_bytes(whole[:40])
+    assert f"{source / file}: cannot be read as an image" in failing("folder", *arguments(source))
+    (source / file).write_bytes(whole)
+    out, _, _ = prepare("folder", *arguments(source))
+    assert sha256(out / "images" / "p1_3.png") == sha256(source / "pics" / "p1_3.png")
