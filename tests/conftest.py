@@ -41,6 +41,14 @@ def migrated_database(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def write_slice():
+    """Return a function that writes one DICOM file."""
+    from tests.dicom_files import write_slice
+
+    return write_slice
+
+
+@pytest.fixture(scope="session")
 def bundle() -> Path:
     return ROOT / "bundles" / "membranes" / "configs"
 

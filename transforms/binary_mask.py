@@ -9,13 +9,15 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_tensor
 
 from transforms.naming import apply_named
+from transforms.whole_numbers import whole_numbers
 
 
 class BinaryMask(Transform):
     """Turn a mask with the values 0 and 1, or 0 and 255, into float32 {0, 1}.
 
     A mask smeared by JPEG, or one with several labels, has other values and is refused: a guessed
-    threshold would change the annotation.
+    threshold would change the annotation. Values that are almost whole are rounded, see
+    :func:`transforms.whole_numbers.whole_numbers`.
 
     Shapes: any; the output has the shape of the input.
 
@@ -29,7 +31,7 @@ class BinaryMask(Transform):
 
     def __call__(self, mask: NdarrayOrTensor) -> torch.Tensor:
         """Return the mask in {0, 1}."""
-        tensor: torch.Tensor = convert_to_tensor(mask, track_meta=True)
+        tensor: torch.Tensor = whole_numbers(convert_to_tensor(mask, track_meta=True))
         on = tensor != 0
         high = tensor[on]
         if high.numel() and not bool(((high == high[0]) & ((high == 1) | (high == 255))).all()):

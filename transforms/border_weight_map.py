@@ -14,6 +14,7 @@ from scipy.ndimage import label as connected_components
 
 from transforms.naming import apply_named
 from transforms.nearest_instances import two_nearest_instances
+from transforms.whole_numbers import whole_numbers
 
 NEGLIGIBLE_WEIGHT = 5e-6
 """Border terms below this are left out, which limits the distance at which instances count."""
@@ -165,7 +166,7 @@ def number_instances(label: NDArray[Any]) -> NDArray[np.integer]:
             f"label: found shape {label.shape}, expected (1, height, width) or (1, depth, height, "
             "width); add the channel axis"
         )
-    instances = label[0]
+    instances = whole_numbers(label[0])
     if instances.dtype == bool:
         instances = instances.astype(np.uint8)
     if not np.issubdtype(instances.dtype, np.integer):

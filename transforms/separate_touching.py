@@ -12,6 +12,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from transforms.border_weight_map import number_instances
 from transforms.naming import apply_named
+from transforms.whole_numbers import whole_numbers
 
 
 class SeparateTouching(Transform):
@@ -52,7 +53,7 @@ class SeparateTouching(Transform):
 
     def __call__(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
         """Return the label with a border of background between instances."""
-        array = convert_to_numpy(label)
+        array = whole_numbers(convert_to_numpy(label))
         ranks = _rank_by_size(number_instances(array))
         for gap in range(1, self.width + 1):
             steps = (_near_smaller, _near_larger)

@@ -223,9 +223,11 @@ def shared_overlays() -> Path:
 def overlay_names(*folders: Path) -> list[str]:
     """Return the names of the overlays that fit every bundle, and of those in further folders."""
     return sorted(
-        path.relative_to(folder).with_suffix("").as_posix()
-        for folder in (shared_overlays(), *folders)
-        for path in folder.glob("**/*.yaml")
+        {
+            path.relative_to(folder).with_suffix("").as_posix()
+            for folder in (shared_overlays(), *folders)
+            for path in folder.glob("**/*.yaml")
+        }
     )
 
 

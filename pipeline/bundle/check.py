@@ -7,7 +7,8 @@ value. The check looks at the config as its files and overrides have it, macros 
   ``%`` somewhere, is a run's name, or is an id that MONAI looks up. A knob of ``train.yaml`` that
   an overlay left without use may stay, but not be set to another value;
 - a key of a component (a dict with ``_target_``) is an argument of that target;
-- a knob of :mod:`pipeline.bundle.knobs` has a value of its type and range.
+- a knob of :mod:`pipeline.bundle.knobs` has a value of its type and range;
+- an overlay's network keeps the strides and kernels by axis of ``train.yaml``'s, or sets others.
 
 Values that are handed to a component (a mapping of labels, say) are data and may hold any key.
 """
@@ -33,6 +34,8 @@ RUN_IDS = (*RUN_NAMES, "initialize", "finalize")
 MONAI_IDS = {p["id"] for p in (*TrainProperties.values(), *InferProperties.values())}
 TRACKING_IDS = ("tracking_uri", "experiment_name", "save_execute_config", "is_not_rank0")
 """What MONAI's ``--tracking`` adds to the top level and looks up by name."""
+BY_AXIS = ("strides", "kernels")
+"""Arguments of a network that an overlay, which replaces the network as a whole, could lose."""
 TEXT_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
@@ -48,7 +51,9 @@ def config_errors(config: dict[str, Any], base: Mapping[str, Any] | None = None)
         >>> next(config_errors(config))
         "lerning_rate: nothing uses this key; did you mean 'learning_rate'?"
     """
-    return _Check(config, ConfigParser(dict(base or {}))).section("", config)
+    check = _Check(config, ConfigParser(dict(base or {})))
+    yield from check.section("", config)
+    yield from check.network()
 
 
 def check_config(run: str, config: dict[str, Any], base: Mapping[str, Any] | None = None) -> None:
@@ -102,6 +107,20 @@ class _Check:
                 yield f"{_shown(path)}: nothing uses this key{self.nearest(key, section)}"
             if not prefix and (error := knob_error(key, value)):
                 yield error
+
+    def network(self) -> Iterator[str]:
+        """Check that a network for thick slices stays one where an overlay replaces it."""
+        for key in BY_AXIS:
+            path = f"network_def::{key}"
+            if path not in self.base or self.base[path] is None or path in self.parser:
+                continue
+            component = ConfigComponent(self.parser["network_def"], "", self.parser.locator)
+            if key in (_arguments(str(component.resolve_module_name())) or ()):
+                yield (
+                    f"{_shown(path)}: left out by an overlay, train.yaml has {self.base[path]}; "
+                    f"copy it to the overlay, one list more for each further level, or write "
+                    f"{key}: null"
+                )
 
     def nearest(self, key: str, section: Collection[str]) -> str:
         """Name the nearest key of a section that something uses."""

@@ -9,6 +9,8 @@ METRICS = ("iou", "dice", "accuracy")
 INSTANCE_METRICS = ("f1", "pq")
 MAX_SEED = 2**32 - 1
 MAX_THREADS = 1024
+MAX_LABEL_NUMBER = 65535
+"""Largest number of a label: masks are written in 16 bits at most."""
 TEXT, PATH = "text", "path"
 
 
@@ -52,6 +54,18 @@ def sides() -> Knob:
             isinstance(value, list)
             and len(value) in (2, 3)
             and all(_is_whole(side) and side >= 1 for side in value)
+        ),
+    )
+
+
+def lengths() -> Knob:
+    """The distances of the pixels along each axis."""
+    return Knob(
+        "a list of 2 or 3 lengths in mm, as [0.8, 0.8]",
+        lambda value: (
+            isinstance(value, list)
+            and len(value) in (2, 3)
+            and all(_is_number(length) and 0 < length < math.inf for length in value)
         ),
     )
 
@@ -110,15 +124,22 @@ def words() -> Knob:
 
 
 def label_numbers() -> Knob:
-    """Names of labels, each with its number in the masks."""
+    """Names of labels, each with its number in the masks, or the numbers of a region."""
     return Knob(
-        "the name of each label and its number in the masks, as {tumour: 1}",
+        f"the name of each label and its number in the masks, 1 to {MAX_LABEL_NUMBER}, or the "
+        "numbers of a region, as {tumour: 1, whole: [1, 2]}",
         lambda value: (
             isinstance(value, dict)
             and len(value) > 0
-            and all(isinstance(k, str) and _is_whole(v) and v >= 1 for k, v in value.items())
+            and all(isinstance(name, str) for name in value)
+            and all(map(_are_label_numbers, value.values()))
         ),
     )
+
+
+def _are_label_numbers(value: Any) -> bool:
+    numbers = value if isinstance(value, list) else [value]
+    return bool(numbers) and all(_is_whole(n) and 1 <= n <= MAX_LABEL_NUMBER for n in numbers)
 
 
 def _is_whole(value: Any) -> bool:
@@ -149,6 +170,7 @@ KNOBS = {
     "spatial_dims": choice(2, 3),
     "in_channels": whole(1),
     "labels": label_numbers(),
+    "ignore": optional(whole(1, MAX_LABEL_NUMBER)),
     "symmetries": whole(1, 8),
     "max_epochs": whole(1),
     "steps_per_epoch": whole(1),
@@ -156,7 +178,10 @@ KNOBS = {
     "patch": sides(),
     "window": sides(),
     "cache_rate": number(0, 1),
-    "intensity_max": number(1e-6),
+    "size": sides(),
+    "pixel_size": lengths(),
+    "ct_width": number(1e-6),
+    "ct_level": number(-math.inf),
     "learning_rate": number(0),
     "val_interval": whole(1),
     "key_metric": choice("loss", *METRICS),

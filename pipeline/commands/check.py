@@ -19,7 +19,8 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mend",
         action="store_true",
-        help="threshold masks that JPEG smeared, and store grey images in one channel",
+        help="threshold masks that JPEG smeared, and store grey images and masks of one colour in "
+        "one channel",
     )
     parser.set_defaults(command=_check)
 
@@ -29,7 +30,7 @@ def _check(options: argparse.Namespace) -> None:
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import mend
 
-    classes = list(read_datalist(options.folder).labels.values())
+    classes = read_datalist(options.folder).mask_numbers()
     cases, issues = inspect(cohort_cases(options.folder), classes)
     if options.mend:
         count = mend(options.folder, issues)
@@ -52,7 +53,7 @@ def inspect(
 
     Args:
         cases: cases to inspect.
-        classes: numbers that a mask may have besides 0.
+        classes: numbers that a mask may have besides 0, and no other; empty: not known.
 
     Returns:
         The statistics of each case, and the issues of the cohort, errors first.

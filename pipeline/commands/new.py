@@ -1,12 +1,11 @@
 """``unet-school new``: from a folder of images and masks to a bundle that trains."""
 
 import argparse
-import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.commands.check import MAX_PRINTED_ISSUES, inspect, write_check
 from pipeline.commands.data import add_folder, add_shares, folder_arguments
@@ -28,10 +27,11 @@ def add_new(parser: argparse.ArgumentParser) -> None:
         help="meaning of the masks' numbers (default: inferred from the masks)",
     )
     parser.add_argument(
-        "--names",
+        "--labels",
         nargs="+",
-        metavar="NAME",
-        help="names of the labels, in the order of their numbers",
+        metavar="NAME=NUMBER",
+        help="name of each number in the masks (anterior=1), of a region (whole=1,2,3), and what "
+        "to ignore (ignore=255); or a dataset.json of nnU-Net or the Decathlon",
     )
     add_shares(parser)
     parser.set_defaults(command=_new)
@@ -39,37 +39,72 @@ def add_new(parser: argparse.ArgumentParser) -> None:
 
 def _new(options: argparse.Namespace) -> None:
     from pipeline.data.cohorts.folder import folder
-    from pipeline.data.fingerprint import fingerprint
-    from pipeline.planning.labels import check_kind, label_kind
-    from pipeline.planning.plan import check_can_be_planned
 
     _check_is_new(options.bundle)
     arguments = folder_arguments(options)
     cohort = folder(options.images, options.masks, **arguments)
     for remark in cohort.remarks:
         print(remark)
-    cases, issues = inspect([_list_case(case) for case in cohort.cases])
-    kind = options.kind or label_kind(cases)
-    _refuse_errors(issues, kind)
-    check_kind(cases, kind)
-    check_can_be_planned(fingerprint(cases))
-    labels = _labels(cases, kind, options.names)
-    if kind == "instances":
+    meaning = _meaning(cohort, options)
+    if meaning.kind == "instances":
         cohort = folder(options.images, options.masks, instances=True, **arguments)
     # written next to the bundle's folder, which appears only when it is complete
     partial = options.bundle.with_name(f".{options.bundle.name}.partial")
     shutil.rmtree(partial / "data", ignore_errors=True)
-    _write_data(cohort, partial / "data", options, labels)
-    cases, issues, mended = _inspect_and_mend(partial / "data", list(labels.values()))
-    _refuse_errors(issues, kind)
+    _write_data(cohort, partial / "data", options, meaning)
+    cases, issues, mended = _inspect_and_mend(partial / "data")
+    _refuse_errors(issues)
     final_issues = [
         issue._replace(file=issue.file.replace(str(partial), str(options.bundle)))
         for issue in issues
     ]
     write_check(cases, final_issues, partial / "data" / "check")
-    planned = _write_bundle(partial, options.bundle, cases, kind, labels, mended, cohort.modality)
+    planned = _write_bundle(partial, options.bundle, cases, meaning, mended, cohort.modality)
     partial.rename(options.bundle)
     _print_plan(planned, options.bundle)
+
+
+class _Meaning(NamedTuple):
+    """What the numbers of the masks mean.
+
+    Attributes:
+        kind: ``mask``, ``classes`` or ``instances``.
+        labels: number of each label, or the numbers of a region, by name.
+        ignore: number of the voxels that are ignored; None: there are none.
+    """
+
+    kind: str
+    labels: dict[str, int | list[int]]
+    ignore: int | None
+
+
+def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
+    """Inspect the masks, print the table of their values, and refuse what cannot be trained."""
+    from pipeline.data.fingerprint import fingerprint
+    from pipeline.data.mend import MENDABLE
+    from pipeline.planning.label_names import named_labels
+    from pipeline.planning.labels import (
+        absent_numbers,
+        check_kind,
+        label_kind,
+        planned_labels,
+        value_table,
+    )
+    from pipeline.planning.plan import check_can_be_planned
+
+    named = named_labels(options.labels) if options.labels else None
+    numbers = named.mask_numbers() if named and options.kind != "instances" else []
+    cases, issues = inspect([_list_case(case) for case in cohort.cases], numbers)
+    kind = options.kind or label_kind(cases, named)
+    ignore = named.ignore if named else None
+    print("\n".join(value_table(cases, named.numbers if named else {}, ignore)))
+    accepted = {"mask": (), "classes": ("values",), "instances": ("values", "stray")}[kind]
+    _refuse_errors(issues, (*MENDABLE, *accepted))
+    check_kind(cases, kind, named)
+    for remark in absent_numbers(cases, named) if named and kind != "instances" else ():
+        print(remark)
+    check_can_be_planned(fingerprint(cases))
+    return _Meaning(kind, planned_labels(cases, kind, named), ignore)
 
 
 def _check_is_new(bundle: Path) -> None:
@@ -86,14 +121,11 @@ def _list_case(case: "SourceCase") -> "Listed":
     return Listed(image, mask, columns=case.columns)
 
 
-def _refuse_errors(issues: Sequence["Issue"], kind: str) -> None:
-    """Raise an error unless all errors can be mended in the copies, or are numbers of labels.
+def _refuse_errors(issues: Sequence["Issue"], accepted: Sequence[str] = ()) -> None:
+    """Raise an error unless all errors are of accepted kinds.
 
     Equal images count as an error, not as a warning: the split, which follows, could separate them.
     """
-    from pipeline.data.mend import MENDABLE
-
-    accepted = {*MENDABLE, *(["values"] if kind != "mask" else [])}
     errors = [
         issue
         for issue in issues
@@ -108,28 +140,8 @@ def _refuse_errors(issues: Sequence["Issue"], kind: str) -> None:
         )
 
 
-def _labels(
-    cases: Sequence["CaseStatistics"], kind: str, names: Sequence[str] | None
-) -> dict[str, int]:
-    from pipeline.planning.labels import class_numbers
-
-    numbers = class_numbers(cases) if kind == "classes" else [1]
-    default = [f"label_{number}" for number in numbers] if kind == "classes" else ["foreground"]
-    if names is not None and len(names) != len(numbers):
-        raise ValueError(
-            f"--names: found {len(names)}, expected {len(numbers)}, for the numbers "
-            f"{', '.join(map(str, numbers))} of the masks"
-        )
-    for name in names or ():
-        if not re.fullmatch(r"[\w -]+", name) or list(names or ()).count(name) > 1:
-            raise ValueError(
-                f"--names {name}: expected names of letters, digits, - and _, each once"
-            )
-    return dict(zip(names or default, numbers, strict=True))
-
-
 def _write_data(
-    cohort: "Cohort", data: Path, options: argparse.Namespace, labels: Mapping[str, int]
+    cohort: "Cohort", data: Path, options: argparse.Namespace, meaning: _Meaning
 ) -> None:
     from tqdm import tqdm
 
@@ -138,32 +150,32 @@ def _write_data(
 
     settings = {"strata": cohort.strata, "sizes": options.sizes, "seed": options.seed}
     split = partial(split_columns, group=cohort.group, **settings)
-    description = {"seed": options.seed, "split": "random", "labels": dict(labels)}
+    description = {"seed": options.seed, "split": "random", "labels": meaning.labels}
+    description |= {} if meaning.ignore is None else {"ignore": meaning.ignore}
     with tqdm(total=len(cohort.cases), unit="image", disable=None) as bar:
         write_cohort(cohort, data, split, description, tick=bar.update)
 
 
-def _inspect_and_mend(
-    data: Path, classes: Sequence[int]
-) -> tuple[list["CaseStatistics"], list["Issue"], int]:
+def _inspect_and_mend(data: Path) -> tuple[list["CaseStatistics"], list["Issue"], int]:
     """Inspect the cohort, mend the files that can be mended, and count them."""
+    from pipeline.data.datalist import read_datalist
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import MENDABLE, mend
 
-    cases, issues = inspect(cohort_cases(data), classes)
+    numbers = read_datalist(data).mask_numbers()
+    cases, issues = inspect(cohort_cases(data), numbers)
     if not any(issue.kind in MENDABLE for issue in issues):
         return cases, issues, 0
     mended = mend(data, issues)
     print(f"{mended} files mended in {data}; the originals are as they were")
-    return *inspect(cohort_cases(data), classes), mended
+    return *inspect(cohort_cases(data), numbers), mended
 
 
 def _write_bundle(
     folder: Path,
     bundle: Path,
     cases: Sequence["CaseStatistics"],
-    kind: str,
-    labels: dict[str, int],
+    meaning: _Meaning,
     mended: int,
     modality: str,
 ) -> "Plan":
@@ -173,9 +185,9 @@ def _write_bundle(
     from pipeline.planning.machine import machine_at_hand
     from pipeline.planning.plan import plan
 
-    summary = {**fingerprint(cases), "modality": modality}
+    summary = {**fingerprint(cases, meaning.ignore), "modality": modality}
     data_type = suffix_of(cases[0].image_path).lstrip(".")
-    planned = plan(summary, machine_at_hand(), kind, labels)
+    planned = plan(summary, machine_at_hand(), meaning.kind, meaning.labels, meaning.ignore)
     write_bundle(folder, bundle, planned, summary, data_type, mended)
     return planned
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.datalist import write_datalist
+from pipeline.data.identity import hash_pixels
 from pipeline.data.series import headers_of, is_series
 from pipeline.data.splits import Splits
 from pipeline.files import atomic, write_json, write_text
@@ -173,8 +174,19 @@ def _write(case: SourceCase, folder: Path, settings: Sequence[Any]) -> Columns:
                 array(temporary)
         else:
             save_image(path, array)
+    _check_readable(case, folder)
     write_json(mark, {"made_from": made_from, "columns": read_columns})
     return {**case.columns, **read_columns}
+
+
+def _check_readable(case: SourceCase, folder: Path) -> None:
+    """Refuse an original that was copied and cannot be read; the datalist takes the hashes."""
+    for i, (key, file) in enumerate(case.files.items()):
+        try:
+            hash_pixels(folder / file, label=key != "image")
+        except ValueError as error:
+            source = case.sources[min(i, len(case.sources) - 1)]
+            raise ValueError(str(error).replace(str(folder / file), str(source))) from None
 
 
 def _stamps(sources: Sequence[Path]) -> list[list[Any]]:

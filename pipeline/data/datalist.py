@@ -1,28 +1,42 @@
-"""The datalist: the files of a cohort, their splits, and the hash of each file.
+"""The datalist: the files of a cohort, their splits, and their hashes.
 
 A ``datalist.json`` has the Decathlon's layout::
 
     {"name": "isbi2012", "seed": 0, "split": "random",
-     "training": [{"image": "images/slice_00.png", "image_sha256": "…",
-                   "label": "labels/slice_00.png", "label_sha256": "…"}, …],
+     "training": [{"image": "images/slice_00.png", "label": "labels/slice_00.png",
+                   "image_sha256": "…", "image_pixels_sha256": "…", "image_values_sha256": "…",
+                   "label_sha256": "…", "label_pixels_sha256": "…"}, …],
      "validation": […], "test": […]}
 
-Paths are relative to the file. Any further key of an entry (patient, sex, …) is a group column.
+Paths are relative to the file. ``image_sha256`` is the hash of the file's bytes, which shows a
+damaged or changed file. ``image_pixels_sha256`` is that of its decoded pixels, by which the cohort
+is identified. ``image_values_sha256`` is that of its values in any format, by which a copy of an
+image is recognised. Any further key of an entry (patient, sex, …) is a group column. In an older
+datalist, which has hashes of bytes alone, the others are computed when they are needed, and kept in
+memory.
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.data.identity import cohort_sha256, hash_pixels
+from pipeline.data.label_numbers import all_numbers
 from pipeline.files import sha256, write_json
 
 SPLITS = ("training", "validation", "test")
 FILE_KEYS = ("image", "label", "instances")
 """The keys of an entry that name files."""
 HASH_SUFFIX = "_sha256"
+PIXELS, VALUES = "_pixels", "_values"
+"""Kinds of hashes beside that of a file's bytes."""
+IMAGE_VALUES = f"image{VALUES}{HASH_SUFFIX}"
 
 
 class Entry(BaseModel):
@@ -32,7 +46,8 @@ class Entry(BaseModel):
         image: path of the image.
         label: path of the mask.
         instances: path of the instance label; None: the cohort has none.
-        hashes: SHA-256 of each file, by its key.
+        hashes: SHA-256 of each file by its key (``image``), of its decoded pixels
+            (``image_pixels``), and of the image's values (``image_values``).
         columns: group columns: patient, sex, ….
     """
 
@@ -85,9 +100,10 @@ class Datalist(BaseModel):
 
     Attributes:
         path: path of the file.
-        sha256: hash of the file, which identifies the cohort and its splits in tracking.
         name: name of the cohort; empty if the file has none.
-        labels: number of each class in the masks, by name; empty if the file has none.
+        labels: number of each class in the masks, or the numbers of a region, by name; empty if the
+            file has none.
+        ignore: number of the voxels that count neither in the loss nor in a metric; None: none.
         description: all keys of the file besides the splits, with name and labels.
         splits: entries of each split in the file, with paths as written there.
     """
@@ -95,11 +111,50 @@ class Datalist(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path
-    sha256: str
     name: str = ""
-    labels: dict[str, int] = {}
+    labels: dict[str, int | list[int]] = {}
+    ignore: int | None = None
     description: dict[str, Any] = {}
     splits: dict[str, tuple[Entry, ...]] = {}
+
+    @property
+    def sha256(self) -> str:
+        """Hash that identifies the cohort and its splits: of pixels, not of files.
+
+        See :func:`pipeline.data.identity.cohort_sha256`. For a datalist without hashes of pixels
+        every file is read.
+
+        Raises:
+            FileNotFoundError: such a datalist lists a missing file.
+            ValueError: such a datalist lists a file that changed or cannot be read.
+        """
+        return cohort_sha256(
+            {
+                split: [
+                    {key: self._pixel_hash(entry, key, PIXELS) for key in entry.files()}
+                    for entry in entries
+                ]
+                for split, entries in self.splits.items()
+            }
+        )
+
+    def is_identified_by(self, digest: str) -> bool:
+        """Return whether a hash is the cohort's own, or, as older runs have it, its file's.
+
+        Raises:
+            FileNotFoundError: as :attr:`sha256`.
+            ValueError: as :attr:`sha256`.
+        """
+        return digest in {self.sha256, sha256(self.path)}
+
+    def values_of(self, entry: Entry) -> str:
+        """Return the hash of an image's values, which its copies in other formats share.
+
+        Raises:
+            FileNotFoundError: the datalist has no such hash, and the file is missing.
+            ValueError: the datalist has no such hash, and the file changed or cannot be read.
+        """
+        return self._pixel_hash(entry, "image", VALUES)
 
     def listed(self, split: str) -> tuple[Entry, ...]:
         """Return the entries of a split as written in the file; empty if it has none."""
@@ -121,6 +176,11 @@ class Datalist(BaseModel):
         self._check_leak(split)
         return [self._verified(entry) for entry in self.listed(split)]
 
+    def mask_numbers(self) -> list[int]:
+        """Return every number that a mask may hold besides 0; empty if the file names no label."""
+        ignored = [] if self.ignore is None else [self.ignore]
+        return [*all_numbers(self.labels), *ignored] if self.labels else []
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""
         splits = {
@@ -129,14 +189,21 @@ class Datalist(BaseModel):
         return {**self.description, **splits}
 
     def _check_leak(self, split: str) -> None:
-        hashes = {entry.hashes.get("image") for entry in self.listed(split)}
+        images = {self.values_of(entry): entry.image for entry in self.listed(split)}
         for other in set(SPLITS) - {split}:
             for entry in self.listed(other):
-                if entry.hashes.get("image") in hashes:
+                image = images.get(self.values_of(entry))
+                if image is not None:
                     raise ValueError(
-                        f"{self.path}: {entry.image} of {split} stands in {other} too; "
+                        f"{self.path}: {image} of {split} stands in {other} too, as {entry.image}; "
                         "an image may be in one split only"
                     )
+
+    def _pixel_hash(self, entry: Entry, key: str, kind: str) -> str:
+        if f"{key}{kind}" in entry.hashes:
+            return entry.hashes[f"{key}{kind}"]
+        computed = hash_pixels(self._verified_file(entry, key), label=key != "image")
+        return computed.pixels if kind == PIXELS else computed.values
 
     def _verified(self, entry: Entry) -> Entry:
         paths = {key: str(self._verified_file(entry, key)) for key in entry.files()}
@@ -187,9 +254,9 @@ def read_datalist(folder: Path | str) -> Datalist:
     try:
         return Datalist(
             path=path,
-            sha256=sha256(path),
             name=content.get("name") or "",
             labels=content.get("labels") or {},
+            ignore=content.get("ignore"),
             description=description,
             splits=splits,
         )
@@ -219,6 +286,8 @@ def _one_line(place: str, error: ValidationError) -> ValueError:
     hash_key = "".join([*rest, HASH_SUFFIX])
     key = hash_key if field == "hashes" else ".".join([field, *rest])
     reason = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    if field == "labels":
+        key, reason = f"labels.{rest[0]}", "expected a number, or a list of numbers for a region"
     return ValueError(
         f"{place}: '{key}': found {first['input']!r}; {reason}; prepare the cohort again"
     )
@@ -254,40 +323,63 @@ def columns_of(dataset_dir: str, split: str) -> dict[str, dict[str, Any]]:
 
 
 def image_hashes(dataset_dir: str, split: str) -> dict[str, str]:
-    """Return the file name of each image of a split, by its hash.
+    """Return the file name of each image of a split, by the hash of its values.
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
+        ValueError: a datalist without these hashes lists a file that changed or cannot be read.
     """
-    entries = read_datalist(dataset_dir).listed(split)
-    return {entry.hashes["image"]: Path(entry.image).name for entry in entries}
+    datalist = read_datalist(dataset_dir)
+    return {datalist.values_of(entry): Path(entry.image).name for entry in datalist.listed(split)}
+
+
+def images_among(dataset_dir: str, split: str, hashes: Collection[str]) -> list[str]:
+    """Return the file names of a split's images whose hash, of values or of bytes, is in a set.
+
+    Hashes of bytes are those of the records of older models.
+
+    Raises:
+        FileNotFoundError: no such folder, or no datalist in it.
+        ValueError: a datalist without hashes of values lists a file that changed or cannot be read.
+    """
+    datalist, wanted = read_datalist(dataset_dir), set(hashes)
+    return [
+        Path(entry.image).name
+        for entry in datalist.listed(split)
+        if wanted & {entry.hashes.get("image"), datalist.values_of(entry)}
+    ]
 
 
 def datalist_sha256(dataset_dir: str) -> str:
-    """Return the hash of a cohort's datalist, which identifies the cohort and its splits."""
+    """Return the hash that identifies a cohort and its splits, see :attr:`Datalist.sha256`."""
     return read_datalist(dataset_dir).sha256
 
 
 def write_datalist(
     folder: Path, splits: dict[str, list[dict[str, Any]]], **description: Any
 ) -> None:
-    """Hash every file in ``splits`` and write ``folder/datalist.json``.
+    """Hash every file in ``splits``, and its pixels, and write ``folder/datalist.json``.
 
     Args:
         folder: folder of the files; paths in ``splits`` are relative to it.
-        splits: entries of ``training``, ``validation`` and ``test``, as :meth:`Entry.unhashed`.
+        splits: entries of ``training``, ``validation`` and ``test``, as :meth:`Entry.unhashed`. An
+            entry with hashes keeps those of its pixels, unless the bytes of the file changed.
         description: keys at the top of the file: name, seed, kind of split, ….
 
     Raises:
-        ValueError: an image, or a patient, is in two splits.
+        ValueError: an image, or a patient, is in two splits, or a file cannot be read.
     """
-    hashed = {name: [_hashed(folder, e) for e in entries] for name, entries in splits.items()}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        hashed = {
+            name: list(pool.map(partial(_hashed, folder), entries))
+            for name, entries in splits.items()
+        }
     _check_leaks(folder, hashed)
     write_json(folder / "datalist.json", {**description, **hashed})
 
 
 def _check_leaks(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> None:
-    for key, remedy in (("image_sha256", "remove one of them"), ("patient", "split by patient")):
+    for key, remedy in ((IMAGE_VALUES, "remove one of them"), ("patient", "split by patient")):
         seen: dict[str, tuple[str, str]] = {}
         for split, entries in splits.items():
             for entry in entries:
@@ -295,7 +387,7 @@ def _check_leaks(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> None:
                     continue
                 other, name = seen.setdefault(entry[key], (split, entry["image"]))
                 if other != split:
-                    relation = "the same image" if key == "image_sha256" else "of the same patient"
+                    relation = "the same image" if key == IMAGE_VALUES else "of the same patient"
                     raise ValueError(
                         f"{entry['image']}: {relation} as {name}, but in {split} and not in "
                         f"{other}; {remedy}"
@@ -303,5 +395,18 @@ def _check_leaks(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def _hashed(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
-    hashes = {f"{k}{HASH_SUFFIX}": sha256(folder / entry[k]) for k in FILE_KEYS if k in entry}
-    return {**entry, **hashes}
+    hashed = dict(entry)
+    for key in FILE_KEYS:
+        if key in entry:
+            hashed |= _file_hashes(folder / entry[key], entry, key)
+    return hashed
+
+
+def _file_hashes(path: Path, entry: dict[str, Any], key: str) -> dict[str, str]:
+    of_bytes, digest = f"{key}{HASH_SUFFIX}", sha256(path)
+    kinds = (PIXELS, VALUES) if key == "image" else (PIXELS,)
+    of_pixels = [f"{key}{kind}{HASH_SUFFIX}" for kind in kinds]
+    if entry.get(of_bytes) == digest and all(name in entry for name in of_pixels):
+        return {name: entry[name] for name in (of_bytes, *of_pixels)}
+    computed = hash_pixels(path, label=key != "image")
+    return {of_bytes: digest, **dict(zip(of_pixels, computed, strict=False))}

@@ -25,6 +25,7 @@ from pipeline.data.readers import read_pixels
 from pipeline.files import sha256
 from pipeline.metrics.instances import touching
 from transforms.places import Grid, offset
+from transforms.whole_numbers import whole_numbers
 
 MAX_GROUPS = 12
 """Largest number of different values in a column of groups."""
@@ -126,14 +127,20 @@ def inspect_cases(
         return list(pool.map(inspect, cases))
 
 
-def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
+def fingerprint(statistics: Sequence[CaseStatistics], ignore: int | None = None) -> dict[str, Any]:
     """Summarise the statistics of all cases, ready for JSON.
 
-    Ranges are the lowest, the median and the highest value over cases.
+    Ranges are the lowest, the median and the highest value over cases. ``extent_mm`` is a case's
+    number of voxels along each axis times their spacing.
+
+    Args:
+        statistics: statistics of each case.
+        ignore: number in the masks that is neither foreground nor background.
     """
     images = [case.image for case in statistics if case.image]
     masks = [case.mask for case in statistics if case.mask]
     instances = [case.instances for case in statistics if case.instances]
+    spacings = [image.spacing for image in images if image.spacing]
     summary: dict[str, Any] = {
         "cases": len(statistics),
         "splits": dict(Counter(case.split for case in statistics if case.split)),
@@ -141,9 +148,12 @@ def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
         "sizes": _common(image.size for image in images),
         "size_range": _ranges([image.size for image in images]),
         "channels": dict(Counter(image.channels for image in images)),
+        "colour": sum(image.colour for image in images),
         "grey_in_colour": sum(image.all_equal_channels for image in images),
         "dtypes": dict(Counter(image.dtype for image in images)),
-        "spacing_mm": _ranges([image.spacing for image in images if image.spacing]),
+        "spacing_mm": _ranges(spacings),
+        "spacing_percentiles_mm": {"10": _percentiles(spacings, 10)},
+        "extent_mm": _ranges([_extent(image) for image in images if image.spacing]),
         "intensity_percentiles": {
             "0.5": _range([image.percentiles[0] for image in images]),
             "50": _range([image.percentiles[1] for image in images]),
@@ -153,7 +163,7 @@ def fingerprint(statistics: Sequence[CaseStatistics]) -> dict[str, Any]:
         "intensity_deviation": _range([image.deviation for image in images]),
         "foreground_intensities": foreground_intensities(_training_foreground(statistics)),
         "mask_values": sorted({value for mask in masks for value in mask.values}),
-        "foreground": _range([mask.foreground for mask in masks]),
+        "foreground": _range([_foreground(mask, ignore) for mask in masks]),
         "likeness": likeness(statistics),
         "empty_masks": sum(mask.foreground == 0 for mask in masks),
         "groups": group_table(statistics),
@@ -220,14 +230,10 @@ def _inspect_case(case: Listed) -> CaseStatistics:
     try:
         image = read_pixels(case.image)
         label = read_pixels(case.label, label=True)
-        instances = read_pixels(case.instances, label=True) if case.instances else None
+        counts = _count_instances(case.instances) if case.instances else None
     except (ValueError, OSError) as error:
         return blank._replace(unreadable=str(error))
     changed = tuple(path for path, digest in case.hashes.items() if sha256(path) != digest)
-    counts = None
-    if instances is not None:
-        numbers = np.unique(instances.array)
-        counts = InstanceStatistics(int((numbers > 0).sum()), touching(instances.array))
     return blank._replace(
         image=image_statistics(image),
         mask=mask_statistics(label),
@@ -239,11 +245,30 @@ def _inspect_case(case: Listed) -> CaseStatistics:
     )
 
 
+def _count_instances(path: Path) -> InstanceStatistics:
+    numbers = whole_numbers(read_pixels(path, label=True).array)
+    wrong = np.count_nonzero(~((numbers >= 0) & (numbers % 1 == 0)))
+    if wrong:
+        raise ValueError(
+            f"{path}: {wrong} pixels with fractions, negative values or NaN; expected whole "
+            "numbers of instances, 0 for the background"
+        )
+    return InstanceStatistics(int((np.unique(numbers) > 0).sum()), touching(numbers))
+
+
 def _offset(image: Pixels, label: Pixels) -> float:
     if image.affine is None or label.affine is None:
         return 0.0
     grids = [Grid.turned(pixels.size, pixels.affine) for pixels in (image, label)]
     return offset(*grids) if grids[0].shape == grids[1].shape else 0.0
+
+
+def _foreground(mask: MaskStatistics, ignore: int | None) -> float:
+    if ignore is None or ignore not in mask.values:
+        return mask.foreground
+    pixels = sum(mask.counts) + mask.not_finite
+    ignored = mask.pixels()[ignore]
+    return (mask.foreground * pixels - ignored) / max(1, pixels - ignored)
 
 
 def _common(values: Any, max_values: int = 5) -> dict[str, int]:
@@ -261,3 +286,14 @@ def _ranges(rows: Sequence[Sequence[float]]) -> list[list[float]]:
     if not rows or len({len(row) for row in rows}) > 1:
         return []
     return [_range(column) for column in zip(*rows, strict=True)]
+
+
+def _percentiles(rows: Sequence[Sequence[float]], percent: float) -> list[float]:
+    """Return a percentile of each column, in the cases where :func:`_ranges` has ranges."""
+    if not _ranges(rows):
+        return []
+    return [round(float(np.percentile(column, percent)), 4) for column in zip(*rows, strict=True)]
+
+
+def _extent(image: ImageStatistics) -> list[float]:
+    return [side * mm for side, mm in zip(image.size, image.spacing, strict=True)]

@@ -1,6 +1,5 @@
 """Statistics of one case: sizes, values and mask, as the checks and the planner need them."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,11 +9,17 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.data.pixel_hashes import values_sha256
 from pipeline.data.pixels import Pixels
+from transforms.whole_numbers import whole_numbers
 
 PERCENTILES = (0.5, 50.0, 99.5)
 MAX_MASK_VALUES = 32
-"""Largest number of different values that a mask may have; they are listed up to here."""
+"""Largest number of different values that a mask of unnamed classes may have."""
+MAX_COUNTED_VALUES = 65536
+"""Largest number of different values whose pixels are counted in a mask."""
+MAX_COLOURS = 6
+"""Largest number of colours that are listed of a mask."""
 MIN_SMEARED_SHARE = 0.9
 """Smallest share of a mask's pixels near 0 or 255 at which the other values are JPEG's."""
 MIN_SMEARED_VALUES = 4
@@ -40,7 +45,7 @@ class ImageStatistics(NamedTuple):
         all_equal_channels: whether the channels of a colour image hold one grey image (alpha
             aside).
         colour: whether the channels are red, green and blue, and not separate images.
-        content: hash of the pixels, which does not depend on the file format.
+        content: hash of the values, see :func:`pipeline.data.pixel_hashes.values_sha256`.
     """
 
     size: tuple[int, ...]
@@ -62,12 +67,17 @@ class MaskStatistics(NamedTuple):
 
     Attributes:
         size: pixels along each axis.
-        values: the different values, at most :data:`MAX_MASK_VALUES` + 1 of them.
+        values: the different finite values in ascending order, those that are almost whole rounded;
+            at most :data:`MAX_COUNTED_VALUES` + 1 of them.
         foreground: share of the pixels that are not 0.
         smeared: whether an 8-bit mask has further values close to 0 and 255, as JPEG compression
             leaves them.
         channels: number of values per pixel.
         all_equal_channels: whether several channels hold one mask (alpha aside).
+        counts: pixels of each value.
+        not_finite: pixels that are NaN or infinite.
+        edge: share of the pixels along the border that are not 0.
+        colours: the colours besides black of channels that differ, at most :data:`MAX_COLOURS` + 1.
     """
 
     size: tuple[int, ...]
@@ -76,6 +86,14 @@ class MaskStatistics(NamedTuple):
     smeared: bool
     channels: int
     all_equal_channels: bool
+    counts: tuple[int, ...] = ()
+    not_finite: int = 0
+    edge: float = 0.0
+    colours: tuple[tuple[float, ...], ...] = ()
+
+    def pixels(self) -> dict[float, int]:
+        """Return the number of pixels of each value."""
+        return dict(zip(self.values, self.counts, strict=True))
 
 
 class InstanceStatistics(NamedTuple):
@@ -95,6 +113,7 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
     array = pixels.array
     floating = np.issubdtype(array.dtype, np.floating)
     finite = array[np.isfinite(array)] if floating else array.ravel()
+    not_finite = array.size - finite.size
     if not finite.size:
         finite = np.zeros(1, array.dtype)
     return ImageStatistics(
@@ -105,32 +124,94 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
         tuple(float(value) for value in np.percentile(finite, PERCENTILES)),
         float(finite.mean(dtype=np.float64)),
         float(finite.std(dtype=np.float64)),
-        int(array.size - finite.size) if floating else 0,
+        int(not_finite),
         len(_values(finite)),
         _all_equal_channels(pixels),
-        hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),
+        values_sha256(array),
         pixels.colour,
     )
 
 
 def mask_statistics(pixels: Pixels) -> MaskStatistics:
     """Compute the statistics of a mask."""
-    array = pixels.array
-    plane = array[..., 0] if pixels.channels > 1 else array
+    plane = single_plane(pixels.array) if pixels.channels > 1 else pixels.array
+    values, counts = count_values(plane)
+    equal = _all_equal_channels(pixels)
+    inside = np.isfinite(plane) & (whole_numbers(plane) != 0)
     return MaskStatistics(
         _to_anatomical_order(pixels, pixels.size),
-        tuple(float(value) for value in _values(plane.ravel())),
-        float(np.count_nonzero(plane) / max(1, plane.size)),
+        tuple(values.tolist()),
+        float(np.count_nonzero(inside) / max(1, plane.size)),
         _is_smeared(plane),
         pixels.channels,
-        _all_equal_channels(pixels),
+        equal,
+        tuple(counts.tolist()),
+        int(plane.size - np.count_nonzero(np.isfinite(plane))),
+        _edge_share(inside),
+        _colours(pixels.array) if pixels.channels > 1 and not equal else (),
     )
+
+
+def single_plane(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the highest of the colour channels of each pixel, ``(rows, columns)``, without alpha.
+
+    Example:
+        >>> single_plane(np.array([[[255, 0, 0], [0, 0, 0]]])).tolist()
+        [[255, 0]]
+    """
+    plane: NDArray[Any] = _colour_channels(array).max(-1)
+    return plane
+
+
+def count_values(array: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the different finite values of a mask and the pixels of each, in ascending order.
+
+    Values that are almost whole are rounded, see
+    :func:`transforms.whole_numbers.whole_numbers`.
+
+    Example:
+        >>> values, counts = count_values(np.array([0.0, 0.99999, 1.0, np.nan]))
+        >>> values.tolist(), counts.tolist()
+        ([0.0, 1.0], [1, 2])
+    """
+    flat = array.ravel()
+    if np.issubdtype(flat.dtype, np.floating):
+        values, counts = np.unique(flat[np.isfinite(flat)], return_counts=True)
+        # + 0.0: a rounded value just below 0 becomes -0
+        values, places = np.unique(whole_numbers(values) + 0.0, return_inverse=True)
+        counts = np.bincount(places, counts, len(values)).astype(np.int64)
+    elif flat.size and flat.min() >= 0 and flat.max() <= MAX_COUNTED_VALUES:
+        every = np.bincount(flat.astype(np.int64))  # counting is faster than sorting
+        values = np.flatnonzero(every)
+        counts = every[values]
+    else:
+        values, counts = np.unique(flat, return_counts=True)
+    kept = slice(MAX_COUNTED_VALUES + 1)
+    return values[kept].astype(np.float64), counts[kept].astype(np.int64)
+
+
+def _edge_share(inside: NDArray[np.bool_]) -> float:
+    interior = inside[tuple(slice(1, -1) for _ in inside.shape)]
+    edge_pixels = inside.size - interior.size
+    on = np.count_nonzero(inside) - np.count_nonzero(interior)
+    return float(on / edge_pixels) if edge_pixels else 0.0
+
+
+def _colour_channels(array: NDArray[Any]) -> NDArray[Any]:
+    return array[..., : 1 if array.shape[-1] == 2 else 3]  # without alpha
+
+
+def _colours(array: NDArray[Any]) -> tuple[tuple[float, ...], ...]:
+    channels = _colour_channels(array)
+    colours = np.unique(channels.reshape(-1, channels.shape[-1]), axis=0)
+    colours = colours[colours.any(axis=1)][: MAX_COLOURS + 1]
+    return tuple(tuple(colour) for colour in colours.tolist())
 
 
 def _all_equal_channels(pixels: Pixels) -> bool:
     if not (pixels.colour or pixels.alpha):
         return False
-    colours = pixels.array[..., : 1 if pixels.channels == 2 else 3]  # without alpha
+    colours = _colour_channels(pixels.array)
     return bool((colours == colours[..., :1]).all())
 
 

@@ -1,19 +1,29 @@
 """Quality control of a cohort: each issue names the file, the value and the remedy."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.data.fingerprint import CaseStatistics
-from pipeline.data.image_statistics import MAX_MASK_VALUES
+from pipeline.data.image_statistics import MAX_COLOURS, MAX_MASK_VALUES, MaskStatistics
 from transforms.places import MAX_FINE_OFFSET, MAX_NEAR_OFFSET
 
 ERROR, WARNING = "error", "warning"
 
 MIN_DUPLICATE_CORRELATION = 0.995
 """Correlation of two small pictures above which they count as near-duplicates."""
+
+
+MAX_STRAY_SHARE = 1e-3
+"""Share of a mask's labelled pixels up to which a value that no other mask has is a slip."""
+MAX_UNNAMED_VALUES = 3
+"""Largest number of values without a name that are listed of one mask."""
+MIN_INVERTED_EDGE = 0.95
+"""Share of the pixels along the border from which a mask may be inverted."""
+MIN_INVERTED_SHARE = 0.9
+"""Share of such masks from which all may be inverted."""
 
 
 class Issue(NamedTuple):
@@ -46,17 +56,17 @@ def find_issues(cases: Sequence[CaseStatistics], classes: Sequence[int] = ()) ->
 
     Args:
         cases: statistics of each case.
-        classes: numbers that a mask may have besides 0, whatever they are.
+        classes: numbers that a mask may have besides 0, whatever they are, and no other; empty:
+            not known.
     """
     issues = [issue for check in CASE_CHECKS for case in cases for issue in check(case)]
-    of_classes = {
-        str(case.label_path)
-        for case in cases
-        if case.mask and set(case.mask.values) <= {0, *classes}
-    }
-    issues = [issue for issue in issues if issue.kind != "values" or issue.file not in of_classes]
+    if classes:
+        issues = [issue for issue in issues if issue.kind != "values"]
+    issues += unnamed(cases, classes) if classes else strays(cases)
+    issues += [*all_empty(cases), *inverted(cases)]
     issues += [*leaking_patients(cases), *duplicates(cases), *near_duplicates(cases)]
     issues += missing(cases)
+    issues = one_colour_alone(cases, issues)
     return sorted(issues, key=lambda issue: issue.level != ERROR)
 
 
@@ -70,11 +80,7 @@ def unreadable(case: CaseStatistics) -> Iterator[Issue]:
 
 def swapped(case: CaseStatistics) -> Iterator[Issue]:
     """Yield an error for an image of two values whose mask has many."""
-    if (
-        case.image
-        and case.mask
-        and case.image.values <= 2 < MAX_MASK_VALUES < len(case.mask.values)
-    ):
+    if _is_swapped(case):
         yield Issue(
             ERROR, str(case.image_path), "has two values, and its mask more than "
             f"{MAX_MASK_VALUES}", "image and mask are swapped; exchange them", "swapped",
@@ -124,34 +130,154 @@ def values(case: CaseStatistics) -> Iterator[Issue]:
 
 def masks(case: CaseStatistics) -> Iterator[Issue]:
     """Yield issues of masks: values that are no class, several channels, empty, or full."""
-    if not case.mask or (case.image and case.image.values <= 2 and len(case.mask.values) > 2):
+    if not case.mask or _is_swapped(case):
         return
-    file, numbers = str(case.label_path), [f"{value:g}" for value in case.mask.values[:6]]
-    listed = ", ".join(numbers) + (", …" if len(case.mask.values) > 6 else "")
-    if case.mask.channels > 1 and not case.mask.all_equal_channels:
-        yield Issue(
-            ERROR, file, f"a mask of {case.mask.channels} channels",
-            "write one number for each class into one channel", "coloured",
-        )  # fmt: skip
-    elif case.mask.smeared:
+    file, listed = str(case.label_path), _format_values(case.mask.values)
+    if case.mask.smeared and (case.mask.channels == 1 or case.mask.all_equal_channels):
         yield Issue(
             ERROR, file, f"the values {listed} of a mask smeared by JPEG",
             "export it as PNG, or let --mend threshold it at the middle", "smeared",
         )  # fmt: skip
     elif case.mask.channels > 1:
-        yield Issue(
-            ERROR, file, f"a mask in {case.mask.channels} equal channels",
-            "convert it to one channel, or let --mend do it", "colour",
-        )  # fmt: skip
+        yield _channels(file, case.mask)
+    elif case.mask.not_finite or wrong_numbers(case.mask):
+        yield _wrong_numbers(file, case.mask)
     elif not _are_classes(case.mask.values):
         yield Issue(
             ERROR, file, f"the values {listed}", "expected 0 and 1, 0 and 255, or 0, 1, 2, … for "
             "classes; is this a mask, or are these instances?", "values",
         )  # fmt: skip
-    elif case.mask.foreground == 0:
-        yield Issue(WARNING, file, "an empty mask", "keep it if nothing is there", "empty")
-    elif case.mask.foreground == 1:
-        yield Issue(WARNING, file, "a mask without background", "is it inverted?", "full")
+    elif case.mask.foreground in (0, 1):
+        yield _empty_or_full(file, case.mask)
+
+
+def _channels(file: str, mask: MaskStatistics) -> Issue:
+    if mask.all_equal_channels:
+        return Issue(
+            ERROR, file, f"a mask in {mask.channels} equal channels",
+            "convert it to one channel, or let --mend do it", "colour",
+        )  # fmt: skip
+    if len(mask.colours) == 1:
+        return Issue(
+            ERROR, file, f"a mask of {mask.channels} channels and one colour, "
+            f"{_format_colours(mask.colours)}", "convert it to one channel, or let --mend do it",
+            "colour",
+        )  # fmt: skip
+    return Issue(
+        ERROR, file, f"a mask of {mask.channels} channels with the colours "
+        f"{_format_colours(mask.colours)}", "write one number for each class into one channel",
+        "coloured",
+    )  # fmt: skip
+
+
+def wrong_numbers(mask: MaskStatistics) -> dict[float, int]:
+    """Return the values of a mask that are fractions or negative, and the pixels of each."""
+    return {value: n for value, n in mask.pixels().items() if value < 0 or value % 1}
+
+
+def _wrong_numbers(file: str, mask: MaskStatistics) -> Issue:
+    wrong = wrong_numbers(mask)
+    observed = [
+        f"the values {_format_values(list(wrong))} in {sum(wrong.values())} pixels"
+        if wrong
+        else "",
+        f"NaN or infinite values in {_pixels(mask.not_finite)}" if mask.not_finite else "",
+    ]
+    return Issue(
+        ERROR, file, " and ".join(filter(None, observed)), "expected whole numbers, 0 for the "
+        "background; correct them, or give what is to be ignored a number of its own", "number",
+    )  # fmt: skip
+
+
+def _empty_or_full(file: str, mask: MaskStatistics) -> Issue:
+    if mask.foreground == 0:
+        return Issue(WARNING, file, "an empty mask", "keep it if nothing is there", "empty")
+    return Issue(WARNING, file, "a mask without background", "is it inverted?", "full")
+
+
+def unnamed(cases: Sequence[CaseStatistics], classes: Sequence[int]) -> Iterator[Issue]:
+    """Yield an error for each value of a mask that no label has.
+
+    Masks of 0 and 255 may belong to a single label 1.
+    """
+    names = {0, *classes}
+    expected = ", ".join(map(str, sorted(names)))
+    for case in cases:
+        mask = case.mask
+        if mask is None or mask.smeared or mask.colours or wrong_numbers(mask):
+            continue
+        if list(classes) == [1] and set(mask.values) <= {0, 255}:
+            continue
+        for value in [value for value in mask.values if value not in names][:MAX_UNNAMED_VALUES]:
+            yield Issue(
+                ERROR, str(case.label_path), f"the value {value:g} in "
+                f"{_pixels(mask.pixels()[value])}, which no label has", f"expected {expected}; "
+                "name it by --labels, or correct the mask", "unnamed",
+            )  # fmt: skip
+
+
+def strays(cases: Sequence[CaseStatistics]) -> Iterator[Issue]:
+    """Yield an error for each value that a few pixels of a single mask have."""
+    masks = [case for case in cases if case.mask and not case.mask.smeared]
+    times = Counter(value for case in masks if case.mask for value in case.mask.values)
+    for case in masks:
+        if case.mask is None or len(case.mask.values) > MAX_MASK_VALUES:
+            continue
+        for value, pixels in _few_pixels(case.mask):
+            if times[value] == 1:
+                yield Issue(
+                    ERROR, str(case.label_path), f"the value {value:g} in {_pixels(pixels)}, and "
+                    "in no other mask", f"correct it if it is a slip, or name it: --labels NAME="
+                    f"{value:g} …", "stray",
+                )  # fmt: skip
+
+
+def _few_pixels(mask: MaskStatistics) -> list[tuple[float, int]]:
+    """Return the values of almost none of a mask's labelled pixels; one value alone is none."""
+    labelled = {value: n for value, n in mask.pixels().items() if value > 0 and not value % 1}
+    limit = max(1.0, MAX_STRAY_SHARE * sum(labelled.values()))
+    return [(value, n) for value, n in labelled.items() if len(labelled) > 1 and n <= limit]
+
+
+def all_empty(cases: Sequence[CaseStatistics]) -> Iterator[Issue]:
+    """Yield an error for masks of which none has any foreground."""
+    masks = [case for case in cases if case.mask]
+    if masks and not any(
+        case.mask and (case.mask.foreground or case.mask.not_finite) for case in masks
+    ):
+        yield Issue(
+            ERROR, str(masks[0].label_path), f"an empty mask, as all {len(masks)}",
+            "give the masks of these images", "all empty",
+        )  # fmt: skip
+
+
+def inverted(cases: Sequence[CaseStatistics]) -> Iterator[Issue]:
+    """Yield a warning where nearly all masks have foreground along the border of the image."""
+    masks = [case for case in cases if case.mask and 0 < case.mask.foreground < 1]
+    around = [case for case in masks if case.mask and case.mask.edge >= MIN_INVERTED_EDGE]
+    if masks and len(around) >= MIN_INVERTED_SHARE * len(masks):
+        yield Issue(
+            WARNING, str(around[0].label_path), "foreground all along the border, as "
+            f"{len(around)} of {len(masks)} masks", "are they inverted?", "inverted",
+        )  # fmt: skip
+
+
+def one_colour_alone(cases: Sequence[CaseStatistics], issues: Sequence[Issue]) -> list[Issue]:
+    """Return the issues; masks of one colour each, not all of the same, cannot be mended."""
+    files = {str(case.label_path): case.mask.colours for case in cases if case.mask}
+    colours = sorted({c for of_mask in files.values() if len(of_mask) == 1 for c in of_mask})
+    if len(colours) < 2:
+        return list(issues)
+    return [
+        issue._replace(
+            observed=f"{issue.observed}, while the masks have {_format_colours(colours)}",
+            remedy="write one number for each class into one channel",
+            kind="coloured",
+        )
+        if issue.kind == "colour" and files.get(issue.file)
+        else issue
+        for issue in issues
+    ]
 
 
 def colours(case: CaseStatistics) -> Iterator[Issue]:
@@ -240,6 +366,28 @@ def _are_classes(numbers: Sequence[float]) -> bool:
         and all(value >= 0 and value % 1 == 0 for value in numbers)
         and max(numbers) <= MAX_MASK_VALUES
     )
+
+
+def _is_swapped(case: CaseStatistics) -> bool:
+    """Return whether an image has two values and its mask many."""
+    return bool(
+        case.image
+        and case.mask
+        and case.image.values <= 2 < MAX_MASK_VALUES < len(case.mask.values)
+    )
+
+
+def _format_values(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in numbers[:6]) + (", …" if len(numbers) > 6 else "")
+
+
+def _pixels(count: int) -> str:
+    return f"{count} pixel" + ("" if count == 1 else "s")
+
+
+def _format_colours(colours: Sequence[tuple[float, ...]]) -> str:
+    listed = [f"({', '.join(f'{v:g}' for v in colour)})" for colour in colours[:MAX_COLOURS]]
+    return ", ".join(listed) + (", …" if len(colours) > MAX_COLOURS else "")
 
 
 def _format_size(size: tuple[int, ...]) -> str:

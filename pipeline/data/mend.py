@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.data.cohort import save_image
 from pipeline.data.datalist import Entry, read_datalist, write_datalist
+from pipeline.data.image_statistics import single_plane
 from pipeline.data.issues import Issue
 from pipeline.data.readers import read_page
 
@@ -15,9 +16,9 @@ MENDABLE = ("smeared", "colour")
 
 
 def mend(folder: Path, issues: Sequence[Issue]) -> int:
-    """Threshold smeared masks at the middle, and store grey images in one channel, as PNG.
+    """Threshold smeared masks at the middle; give grey images and masks of one colour one channel.
 
-    The mended file is written next to the old one, as ``NAME_mended.png``. The old one is removed
+    The mended PNG is written next to the old one, as ``NAME_mended.png``. The old one is removed
     once the datalist names the new one, so an interruption leaves the cohort as it was.
 
     Args:
@@ -59,7 +60,7 @@ def _mend_entry(
         if kind is None:
             continue
         pixels = read_page(path, label=key != "image").array
-        flat = pixels if pixels.ndim == 2 else pixels[..., 0]
+        flat = pixels if pixels.ndim == 2 else single_plane(pixels)
         target = Path(file).with_name(f"{Path(file).stem}_mended.png")
         save_image(folder / target, np.uint8(255) * (flat > 127) if kind == "smeared" else flat)
         replaced.append(path)

@@ -66,8 +66,10 @@ class PageReader(ImageReader):
         """
         pixels = stack_channels([(name, read_page(*split_page(name), self.label)) for name in img])
         rows, columns = pixels.spacing or (pixels.aspect, 1.0)
+        affine = np.diag([rows, columns, 1.0, 1.0])
         return pixels.array, {
-            "affine": np.diag([rows, columns, 1.0, 1.0]),
+            "affine": affine,
+            "original_affine": affine.copy(),
             "original_channel_dim": -1 if pixels.array.ndim == 3 else "no_channel",
             "spatial_shape": np.array(pixels.size),
             "in_mm": pixels.spacing is not None,
@@ -181,6 +183,33 @@ def read_pixels(path: Path, label: bool = False) -> Pixels:
             raise unknown_format(path)
     volume = _volume(path, label)
     return read_page(path, label=label) if 1 in volume.array.shape[:3] else volume.pixels()
+
+
+def read_case(image: str | Sequence[str], label: bool = False) -> Pixels:
+    """Read the file of a case, or its files as channels, as :func:`read_pixels`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: see :func:`read_pixels`; or the files differ in size.
+    """
+    names = [image] if isinstance(image, str) else list(image)
+    return stack_channels([(name, read_pixels(split_page(name)[0], label)) for name in names])
+
+
+def files_of(image: str | Sequence[str]) -> list[Path]:
+    """Return the files that a case is read from; of a DICOM series, those of its slices.
+
+    Example:
+        >>> [path.name for path in files_of(["a_0000.png", "a_0001.png"])]
+        ['a_0000.png', 'a_0001.png']
+    """
+    names = [image] if isinstance(image, str) else image
+    paths = [split_page(name)[0] for name in names]
+    return [
+        file
+        for path in paths
+        for file in ([header.path for header in headers_of(path)] if is_series(path) else [path])
+    ]
 
 
 def slice_view(path: Path) -> SliceView:

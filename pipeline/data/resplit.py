@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.datalist import FILE_KEYS, SPLITS, read_datalist, write_datalist
+from pipeline.data.datalist import FILE_KEYS, SPLITS, Entry, read_datalist, write_datalist
 from pipeline.data.splits import grouped_split, groups_and_strata, split_columns
 
 EntryDict = dict[str, Any]
-"""Files and columns of a case, as :meth:`pipeline.data.datalist.Entry.unhashed` returns them."""
+"""A case as :meth:`pipeline.data.datalist.Entry.to_json` returns it."""
 
 
 def resplit(
@@ -34,9 +34,12 @@ def resplit(
             splits.
     """
     description, entries = _all_entries(folder)
-    group = _group(entries, group)
-    splits = split_columns(entries, group, strata, sizes, seed)
-    split_entries = {name: [entries[i] for i in indices] for name, indices in splits.items()}
+    columns = [entry.unhashed() for entry in entries]
+    group = _group(columns, group)
+    splits = split_columns(columns, group, strata, sizes, seed)
+    split_entries = {
+        name: [entries[i].to_json() for i in indices] for name, indices in splits.items()
+    }
     settings = {"seed": seed, "split": "random", "group": group, "strata": list(strata)}
     write_datalist(folder, split_entries, **{**description, **settings})
 
@@ -72,8 +75,9 @@ def write_folds(
     if folds < 3:
         raise ValueError(f"--folds {folds}: expected 3 or more: training, validation and test")
     description, entries = _all_entries(folder)
-    group = _group(entries, group)
-    parts = grouped_split(*groups_and_strata(entries, group, strata), [1] * folds, seed)
+    columns = [entry.unhashed() for entry in entries]
+    group = _group(columns, group)
+    parts = grouped_split(*groups_and_strata(columns, group, strata), [1] * folds, seed)
     settings = {**description, "seed": seed, "split": "folds", "folds": folds, "group": group}
     settings["strata"] = list(strata)
     root = into or folder / "folds"
@@ -90,7 +94,7 @@ def write_folds(
             "test": parts[fold],
         }
         split_entries = {
-            name: [_relative_entry(entries[i], folder, target) for i in indices]
+            name: [_relative_entry(entries[i].to_json(), folder, target) for i in indices]
             for name, indices in splits.items()
         }
         write_datalist(target, split_entries, **settings, fold=fold)
@@ -98,15 +102,15 @@ def write_folds(
     return targets
 
 
-def _all_entries(folder: Path) -> tuple[dict[str, Any], list[EntryDict]]:
+def _all_entries(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
     datalist = read_datalist(folder)
     if "fold" in datalist.description:
         raise ValueError(f"{folder}: is a fold; split the cohort that it was made of")
     for split in SPLITS:
         if datalist.listed(split):
             datalist.entries(split)  # refuses files that changed since they were hashed
-    entries = [entry.unhashed() for split in SPLITS for entry in datalist.listed(split)]
-    return dict(datalist.description), sorted(entries, key=lambda entry: str(entry["image"]))
+    entries = [entry for split in SPLITS for entry in datalist.listed(split)]
+    return dict(datalist.description), sorted(entries, key=lambda entry: entry.image)
 
 
 def _group(entries: Sequence[EntryDict], group: str | None) -> str | None:

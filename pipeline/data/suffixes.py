@@ -16,8 +16,8 @@ def suffix_of(path: Path) -> str:
     """Return the suffix in lower case; ``.nii.gz`` and ``.ome.tif`` count as one.
 
     Example:
-        >>> suffix_of(Path("scan.NII.GZ")), suffix_of(Path("a.ome.tif")), suffix_of(Path("a.b.png"))
-        ('.nii.gz', '.ome.tif', '.png')
+        >>> suffix_of(Path("liver.NII.GZ")), suffix_of(Path("a.ome.tif")), suffix_of(Path("a.b"))
+        ('.nii.gz', '.ome.tif', '.b')
     """
     name = path.name.lower()
     compound = next((suffix for suffix in COMPOUND if name.endswith(suffix)), None)

@@ -22,6 +22,7 @@ from pipeline.metrics.overlap import (
     SOFT,
     Counts,
     count,
+    counted_pixels,
     dice,
     iou,
     of_background,
@@ -45,12 +46,13 @@ class Case(NamedTuple):
 
     Attributes:
         name: of the image file, without its folder.
-        image: ``(*spatial)``, the first channel as the network saw it.
+        image: ``(*spatial)``, the first channel of what the network saw, in the file's pixels.
         probability: of each label, ``(K, *spatial)`` in [0, 1].
-        truth: ``(K, *spatial)``, non-zero is foreground.
+        truth: ``(K, *spatial)``, above 0 is foreground; what is below 0 is ignored.
         instances: ``(*spatial)``, a number for each true instance, where they have any.
         spacing: size of a pixel along each axis, mm, where the format tells it.
         path: of the image file.
+        scale: pixels of the file that a pixel of the network's grid covers.
         columns: of the datalist: patient, sex, age, ….
     """
 
@@ -61,6 +63,7 @@ class Case(NamedTuple):
     instances: torch.Tensor | None = None
     spacing: tuple[float, ...] | None = None
     path: str = ""
+    scale: float = 1.0
     columns: Mapping[str, Any] = {}
 
     def true_instances(self) -> torch.Tensor:
@@ -85,15 +88,18 @@ class Scoring(NamedTuple):
             instances, the cases must have their true ones.
         labels: their names, where there are several.
         isbi: whether the metrics of the ISBI 2012 challenge are wanted.
+        overlapping: whether a pixel may belong to several labels, as to regions.
     """
 
     operating_point: OperatingPoint
     labels: Sequence[str] = ()
     isbi: bool = False
+    overlapping: bool = False
 
     def masks_of(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the predicted mask of each label, and the instances, where they are separated."""
-        return self.operating_point.masks(case.probability.numpy())
+        point = self.operating_point.at(case.scale)
+        return point.masks(case.probability.numpy(), self.overlapping)
 
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:
@@ -126,7 +132,8 @@ def scores(case: Case, scoring: Scoring) -> Row:
         for label, own in zip(scoring.labels, of_labels, strict=True):
             values |= {f"{name}_{label}": value for name, value in own.items()}
     if scoring.isbi:
-        values |= isbi_scores(masks[0], case.truth[0].numpy() != 0)
+        truth = case.truth[0].numpy()
+        values |= isbi_scores(masks[0] & (truth >= 0), truth > 0)
     if instances is not None:
         values |= instance_scores(case.true_instances().numpy(), instances)
     return values
@@ -140,7 +147,9 @@ def _label_scores(
 ) -> Row:
     counts = count(torch.from_numpy(mask), truth)
     unit = "px" if spacing is None else "mm"
-    apart = surface_distance(mask, truth.numpy() != 0, spacing)
+    # what is ignored is background of both: it adds no surface to one alone
+    apart = surface_distance(mask & (truth.numpy() >= 0), truth.numpy() > 0, spacing)
+    p, y = counted_pixels(probability, truth)
     return {
         **{name: metric(counts) for name, metric in {**METRICS, **FURTHER}.items()},
         **{name: metric(probability, truth) for name, metric in SOFT.items()},
@@ -148,7 +157,7 @@ def _label_scores(
         "dice_background": dice(of_background(counts)),
         f"hd95_{unit}": apart.hd95,
         f"asd_{unit}": apart.asd,
-        "brier": float(((probability.double() - (truth != 0).double()) ** 2).mean()),
+        "brier": float(((p - y) ** 2).mean()) if len(p) else 0.0,
         OUTCOME: apart.outcome,
     }
 

@@ -146,6 +146,7 @@ def write_ensemble(folds: Folds) -> Path:
         members_sha256=[record.sha256 for record in records],
         trained_on=sorted({digest for record in records for digest in record.trained_on}),
         chosen_on=[],  # by nothing but what the folds trained on
+        hashes=sorted({kind for record in records for kind in record.hashes}),
         operating_point=_joint_operating_point([model.operating_point for model in models]),
     )
     return _write_overlay(folds, folder)

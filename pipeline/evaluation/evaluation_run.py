@@ -1,13 +1,14 @@
 """The evaluation run: selection on validation, scores on test, a report, all in MLflow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
-from pipeline.data.datalist import image_hashes
+from pipeline.data.datalist import images_among
+from pipeline.data.label_numbers import LabelNumbers, labels_overlap
 from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, table
 from pipeline.evaluation.overlays import overlay
 from pipeline.evaluation.predictions import SplitPredictions
@@ -36,13 +37,16 @@ from pipeline.provenance import versions
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES, REPORT
 
+IMAGE_FIELDS = {"trained_on", "chosen_on", "hashes"}
+"""Fields of a model's record that list images."""
+
 
 def evaluate(
     run: Run,
     model: TrainedModel,
     predictions: SplitPredictions,
     search: OperatingPointSearch,
-    labels: Mapping[str, int] | None = None,
+    labels: LabelNumbers | None = None,
     groups: Groups | None = None,
     isbi: bool = False,
     reference: ReferenceEvaluation | None = None,
@@ -58,7 +62,7 @@ def evaluate(
         model: that is evaluated.
         predictions: of the model, for every split.
         search: what is selected on validation, and by which metric.
-        labels: names of the network's labels, with their numbers.
+        labels: names of the network's labels, with their numbers; those that share one may overlap.
         groups: by what the cases are grouped, if at all.
         isbi: whether the metrics of the ISBI 2012 challenge are wanted.
         reference: of a received bundle, whose scores are put beside these.
@@ -70,10 +74,15 @@ def evaluate(
     run.parent = model.record.mlflow_run_id
     with run.recorded():
         refuse_trained_on(model.path, model.record, run.dataset_dir)
+        if "bytes" in model.record.hashes:
+            print(
+                f"{model.path}: its record has hashes of files, not of pixels; a training image "
+                "that was saved anew is not recognised; train again for a full check"
+            )
         selection = select(predictions, search, model)
         cases = predictions.cases("test")
         names = list(labels or ()) if len(labels or ()) > 1 else []
-        scoring = Scoring(selection.operating_point, names, isbi)
+        scoring = Scoring(selection.operating_point, names, isbi, labels_overlap(labels or {}))
         rows = table(cases, scoring)
         summary = EvaluationSummary(
             **_selected(search, selection, model),
@@ -101,7 +110,7 @@ def evaluate(
 
 
 def refuse_trained_on(model: Path, record: ModelRecord, dataset_dir: str) -> None:
-    """Refuse test images that the model was trained or chosen by, whatever their name.
+    """Refuse test images that the model was trained or chosen by, whatever their name and format.
 
     Raises:
         ValueError: there is one, or the model's record does not say what it was trained on.
@@ -109,13 +118,11 @@ def refuse_trained_on(model: Path, record: ModelRecord, dataset_dir: str) -> Non
     if not record.trained_on:
         raise ValueError(f"{model}: its record does not say what it was trained on; train it again")
     for seen, how in ((record.trained_on, "trained on it"), (record.chosen_on, "chosen by it")):
-        images = set(seen)
-        for digest, name in image_hashes(dataset_dir, "test").items():
-            if digest in images:
-                raise ValueError(
-                    f"{name}: of the test split, and the model was {how}; evaluate on images "
-                    "that it never saw, or train on this split"
-                )
+        for name in images_among(dataset_dir, "test", seen):
+            raise ValueError(
+                f"{name}: of the test split, and the model was {how}; evaluate on images "
+                "that it never saw, or train on this split"
+            )
 
 
 def _to_store(
@@ -149,7 +156,7 @@ def _selected(
 def _evaluated(model: TrainedModel) -> EvaluatedModel:
     record = model.record
     fields = record.model_dump(
-        exclude={"trained_on", "chosen_on", "device", "operating_point", "members_sha256"}
+        exclude={*IMAGE_FIELDS, "device", "operating_point", "members_sha256"}
     )
     return EvaluatedModel(
         path=str(model.path),

@@ -20,7 +20,8 @@ def overlay(
         image: ``(H, W)`` or ``(X, Y, Z)``, any range; its extremes become black and white.
         probability: of each label, ``(K, H, W)`` or ``(K, X, Y, Z)``, in [0, 1]; the highest of a
             pixel is drawn.
-        truth: of the same shape, non-zero is foreground; a pixel is wrong where any label is.
+        truth: of the same shape, above 0 is foreground; a pixel is wrong where any label is, and
+            never where the truth is below 0.
         masks: of the prediction, of the same shape.
 
     Returns:
@@ -28,8 +29,8 @@ def overlay(
     """
     image, probability, truth, masks = _fullest_slice(image, probability, truth, masks)
     grey = _bytes(stretched(image))
-    predicted = masks.bool().numpy(force=True)
-    true = truth.bool().numpy(force=True)
+    predicted = (masks.bool() & (truth >= 0)).numpy(force=True)
+    true = (truth > 0).numpy(force=True)
     errors = grey // 2 + 64
     errors[(true & ~predicted).any(0)] = MISSED
     errors[(predicted & ~true).any(0)] = INVENTED
@@ -52,7 +53,7 @@ def contours(image: torch.Tensor, truth: torch.Tensor, masks: torch.Tensor) -> n
     """
     image, _, truth, masks = _fullest_slice(image, truth, truth, masks)
     picture = _bytes(stretched(image))
-    true, predicted = (_outlines(m.bool().numpy(force=True)) for m in (truth, masks))
+    true, predicted = (_outlines((m > 0).numpy(force=True)) for m in (truth, masks))
     picture[true], picture[predicted] = MISSED, INVENTED
     picture[true & predicted] = 255
     return picture
@@ -68,7 +69,7 @@ def _fullest_slice(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The slice that holds most of truth and prediction, the last two."""
     if image.ndim == 3:
-        inside = sum(labels.bool().sum((0, 1, 2)) for labels in of_labels[1:])
+        inside = sum((labels > 0).sum((0, 1, 2)) for labels in of_labels[1:])
         z = int(torch.as_tensor(inside).argmax())
         image, of_labels = image[..., z].mT, tuple(labels[..., z].mT for labels in of_labels)
     probability, truth, masks = of_labels

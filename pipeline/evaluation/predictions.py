@@ -15,6 +15,9 @@ from monai.utils import convert_to_tensor
 from pipeline.data.datalist import columns_of, load_split
 from pipeline.evaluation.cases import Case
 from pipeline.inference.dihedral import DihedralInferer
+from pipeline.inference.file_voxels import SCALE
+from transforms.match_image import match_grid
+from transforms.whole_numbers import whole_numbers
 
 INSTANCES = "instances"
 """The key under which an entry holds the numbers of its true instances, where they have any."""
@@ -26,7 +29,10 @@ class SplitPredictions:
     Args:
         network: with its weights.
         inferer: how one version of an image passes the network.
-        preprocessing: of an entry: loads image and label.
+        preprocessing: of an entry: loads the image as the network takes it, and the label in the
+            pixels of its file.
+        postprocessing: of what the network returns: probabilities in the pixels of the image's
+            file, by :func:`pipeline.inference.to_file_voxels`.
         dataset_dir: of the cohort.
         device: where the network is.
 
@@ -39,11 +45,13 @@ class SplitPredictions:
         network: torch.nn.Module,
         inferer: Inferer,
         preprocessing: Compose,
+        postprocessing: Compose,
         dataset_dir: str,
         device: torch.device | str,
     ) -> None:
         self.network, self.inferer = network, DihedralInferer(inferer, versions=1)
-        self.preprocessing, self.dataset_dir, self.device = preprocessing, dataset_dir, device
+        self.preprocessing, self.postprocessing = preprocessing, postprocessing
+        self.dataset_dir, self.device = dataset_dir, device
         self._engines: dict[str, Evaluator] = {}
 
     def cases(self, split: str) -> list[Case]:
@@ -70,6 +78,7 @@ class SplitPredictions:
                 val_data_loader=DataLoader(dataset, batch_size=1, num_workers=0),
                 network=self.network,
                 inferer=self.inferer,
+                postprocessing=self.postprocessing,
             )
         return self._engines[split]
 
@@ -80,7 +89,7 @@ def collect_cases(
     """Run an evaluator over its data and return one case for each image.
 
     Args:
-        evaluator: its output holds image, logits and label.
+        evaluator: its output holds image, probability, scale and label.
         columns: further columns of each case, by the path of its image.
 
     Raises:
@@ -95,7 +104,7 @@ def collect_cases(
 
     with evaluator.add_event_handler(Events.ITERATION_COMPLETED, add):
         evaluator.run()
-    if not any(bool(case.truth.any()) for case in cases):
+    if not any(bool((case.truth > 0).any()) for case in cases):
         raise ValueError(
             f"{cases[0].name} and {len(cases) - 1} more: no foreground in any mask, so there is "
             "nothing to score; are these the right masks?"
@@ -105,13 +114,25 @@ def collect_cases(
 
 def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
     path = output["image"].meta["filename_or_obj"]
-    image, logits, truth = (_plain(output[key]) for key in ("image", "pred", "label"))
+    in_file, probability = output["image"], _plain(output["pred"])
+    truth = _plain(match_grid(output["label"], in_file))
     instances = entry.get(INSTANCES)  # a path still, where the config does not load them
-    instances = _plain(instances)[0].long() if isinstance(instances, torch.Tensor) else None
-    pixels = output["image"].pixdim.tolist() if image.ndim == 4 else None
-    spacing = tuple(map(float, pixels)) if pixels else None  # a flat image's format has none
-    probability = logits.float().sigmoid()
-    return Case(Path(path).name, image[0], probability, truth, instances, spacing, path)
+    if isinstance(instances, torch.Tensor):
+        numbers = _plain(match_grid(instances, in_file, numbers=True))[0]
+        instances = whole_numbers(numbers).long()
+    else:
+        instances = None
+    return Case(
+        Path(path).name, _plain(in_file)[0], probability, truth, instances, _spacing(in_file), path,
+        output[SCALE],
+    )  # fmt: skip
+
+
+def _spacing(image: Any) -> tuple[float, ...] | None:
+    """Return the size of a pixel, mm; None: a flat image whose file tells none."""
+    if image.ndim == 3 and not image.meta.get("in_mm", False):
+        return None
+    return tuple(float(size) for size in image.pixdim.tolist()[: image.ndim - 1])
 
 
 def _plain(image: Any) -> torch.Tensor:

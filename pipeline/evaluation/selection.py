@@ -5,18 +5,19 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from pipeline.evaluation.cases import Case
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.threshold import Curve, InstanceCurve, ThresholdCurve
-from pipeline.inference.label_masks import InstanceFunction, MaskFunction
+from pipeline.inference.label_masks import InstanceFunction
 from pipeline.inference.operating_point import OperatingPoint, SelectedBy
 from pipeline.inference.postprocessing import Postprocessing, candidates
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.metrics.contingency import contingency_table
 from pipeline.metrics.instances import INSTANCE_METRICS, match
-from pipeline.metrics.overlap import METRICS, count_arrays
+from pipeline.metrics.overlap import METRICS, count
 
 TTA_VERSIONS = (1, 2, 8)  # alone, mirrored too, all symmetries of the square
 """Numbers of symmetries that are tried in test-time augmentation."""
@@ -164,9 +165,9 @@ def _select_tta(
 def _select_postprocessing(
     cases: Sequence[Case], metric: str, threshold: float, trials: Trials
 ) -> Postprocessing:
-    truths = [label.numpy() != 0 for case in cases for label in case.truth]
-    # volumes may be resampled: a number of voxels here is another in the file's own
-    options = list(candidates(truths, remove_small=cases[0].spacing is None))
+    truths = [label.numpy() > 0 for case in cases for label in case.truth]
+    scales = [case.scale for case in cases for _ in case.truth]
+    options = list(candidates(truths, remove_small=cases[0].truth.ndim == 3, scales=scales))
     values = {i: _mean_of(cases, metric, threshold, option) for i, option in enumerate(options)}
     trials["post-processing"] = {
         str(option): round(values[i], 6) for i, option in enumerate(options)
@@ -213,10 +214,12 @@ def _worth_its_cost(values: dict[Any, float]) -> Any:
 
 
 def _mean_of(
-    cases: Sequence[Case], metric: str, threshold: float, postprocessing: MaskFunction
+    cases: Sequence[Case], metric: str, threshold: float, postprocessing: Postprocessing
 ) -> float:
     scores = [
-        METRICS[metric](count_arrays(postprocessing(p.numpy(), threshold), y.numpy() != 0))
+        METRICS[metric](
+            count(torch.from_numpy(postprocessing.at(case.scale)(p.numpy(), threshold)), y)
+        )
         for case in cases
         for p, y in zip(case.probability, case.truth, strict=True)
     ]

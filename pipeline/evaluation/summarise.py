@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from pipeline.data.columns import check_columns, check_list
-from pipeline.data.datalist import load_split
+from pipeline.data.datalist import load_split, read_datalist
 from pipeline.data.readers import read_pixels
 from pipeline.evaluation.baselines import (
     average_mask,
@@ -30,6 +30,7 @@ from pipeline.evaluation.summary import GapScore, GroupComparison, GroupScore
 from pipeline.metrics.calibration import Calibration
 from pipeline.metrics.instances import per_hundred_touching
 from pipeline.metrics.isbi import IsbiCurve
+from transforms.whole_numbers import whole_numbers
 
 AGE_WINDOW_YEARS = 10.0
 """Over which the curve over age is averaged, and the width of its bins."""
@@ -71,7 +72,7 @@ def summarise_cases(cases: Sequence[Case], rows: Sequence[Row], scoring: Scoring
     if scoring.isbi:
         curve = IsbiCurve()
         for case in cases:
-            curve.add(case.probability[0].numpy(), case.truth[0].numpy() != 0)
+            curve.add(case.probability[0].numpy(), case.truth[0].numpy() > 0)
         fields["isbi_best_threshold_on_test"] = curve.best()
     return fields
 
@@ -99,10 +100,12 @@ def mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor 
     shapes = {tuple(case.truth.shape) for case in cases}
     if len(shapes) > 1 or len(cases[0].truth) > 1 or cases[0].truth.ndim > 3:
         return None  # volumes may be stored in other axes than they are scored in
-    masks = [
-        torch.from_numpy(read_pixels(Path(entry["label"]), label=True).array != 0)
+    ignore = read_datalist(dataset_dir).ignore
+    labels = (
+        whole_numbers(read_pixels(Path(entry["label"]), label=True).array)
         for entry in load_split(dataset_dir, "training")
-    ]
+    )
+    masks = [torch.from_numpy((label != 0) & (label != ignore)) for label in labels]
     if {tuple(mask.shape) for mask in masks} != {tuple(cases[0].truth.shape[1:])}:
         return None
     return average_mask(masks)

@@ -25,6 +25,7 @@ from pipeline.explanation.occlusion import (
 )
 from pipeline.explanation.pictures import Panel, as_grey, channels, panels
 from pipeline.explanation.uncertainty import error_auc, uncertainty
+from pipeline.losses import IgnoringLoss
 from pipeline.networks import (
     bottleneck_of,
     check_feature_names,
@@ -159,7 +160,7 @@ class CaseExplainer:
             "agreement_grad_cam": map_agreement(harm, cam, occlusion.size),
         }
         grey = as_grey(pixels)
-        first, last = Panel("image", grey), Panel("truth", truth.amax(0))
+        first, last = Panel("image", grey), Panel("truth", truth.amax(0).clamp(min=0))
         overlays = [
             first,
             last,
@@ -177,8 +178,9 @@ class CaseExplainer:
                 occlusion.seed,
             ).deviation.cpu()
             row["uncertainty_mean"] = float(deviation.mean())
-            wrong = (inside != (truth != 0)).any(0).cpu()
-            row["uncertainty_finds_errors"] = error_auc(deviation, wrong)
+            wrong = (inside != (truth > 0)).any(0).cpu()
+            counted = (truth >= 0).all(0).cpu()  # the others are ignored
+            row["uncertainty_finds_errors"] = error_auc(deviation[counted], wrong[counted])
             overlays.append(Panel("uncertainty", grey, deviation))
         steps = [Panel(name, m, colours="viridis") for name, m in self._steps(pixels).items()]
         return row, overlays, [first, *steps, Panel("prediction", inside.any(0).float()), last]
@@ -202,9 +204,10 @@ class CaseExplainer:
     def _harm(self, logits: Tensor, image: Image) -> Harm:
         if self.settings.against == "prediction":
             return change_from(logits)
+        loss = IgnoringLoss(self.settings.loss)
         weights = () if image.weight is None else (image.weight[None].to(self.device),)
         return loss_against(
-            lambda hidden, truth: self.settings.loss(hidden, truth, *weights),
+            lambda hidden, truth: loss(hidden, truth, *weights),
             image.truth.to(self.device),
         )
 

@@ -1,14 +1,16 @@
 """From a trained model and images to probability maps and masks."""
 
 from pipeline.inference.dihedral import DihedralInferer
+from pipeline.inference.file_voxels import to_file_voxels
 from pipeline.inference.folder import find_cases
+from pipeline.inference.infer import infer
 from pipeline.inference.input_check import InputCheck
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.postprocessing import Postprocessing
 from pipeline.inference.trained_model import TrainedModel, initial_network
 from pipeline.inference.watershed_instances import WatershedInstances
-from pipeline.inference.writer import WritePredictions, to_file_voxels
+from pipeline.inference.writer import WritePredictions
 
 __all__ = [
     "DihedralInferer",
@@ -20,6 +22,7 @@ __all__ = [
     "WatershedInstances",
     "WritePredictions",
     "find_cases",
+    "infer",
     "initial_network",
     "to_file_voxels",
 ]

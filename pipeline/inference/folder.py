@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.data.readers import count_pages
 from pipeline.data.sources import Source, list_sources, slices_of
-from pipeline.data.suffixes import NIFTI, SUFFIXES, TIFF, VOLUMES, suffix_of
+from pipeline.data.suffixes import ITK, NIFTI, SUFFIXES, TIFF, VOLUMES, stem_of, suffix_of
 
 
 def find_cases(
@@ -19,7 +19,8 @@ def find_cases(
         series: which DICOM series, as ``Modality=MR,SeriesDescription~T1``; ``None``: all.
 
     Returns:
-        For each image ``image``, its path, and ``written_as``, the name of what is written for it.
+        For each image ``image``, its path; ``name``, unique in the folder; and ``written_as``, the
+        name of what is written for it.
 
     Raises:
         FileNotFoundError: no such folder, or nothing to infer in it.
@@ -49,7 +50,7 @@ def find_images(folder: str, series: str | None = None) -> list[dict[str, str]]:
         )
     names = _written_names(flat, ".png")
     return [
-        {"image": page, "written_as": names[source.path]}
+        {"image": page, "name": source.file_name, "written_as": names[source.path]}
         for source in flat
         for page in _pages(source.path)
     ]
@@ -73,7 +74,10 @@ def find_volumes(folder: str, series: str | None = None) -> list[dict[str, str]]
             "of several slices in it or below it"
         )
     names = _written_names(volumes, ".nii.gz")
-    return [{"image": str(source.path), "written_as": names[source.path]} for source in volumes]
+    return [
+        {"image": str(one.path), "name": one.file_name, "written_as": names[one.path]}
+        for one in volumes
+    ]
 
 
 def _sources(folder: str, suffixes: Collection[str], series: str | None) -> list[Source]:
@@ -119,18 +123,21 @@ def written_volume(path: Path) -> str:
         >>> written_volume(Path("scan.nii.gz")), written_volume(Path("scan.mha"))
         ('scan.nii.gz', 'scan.nii.gz')
     """
-    suffix = "" if path.is_dir() else suffix_of(path)
-    return f"{path.name.removesuffix(suffix)}.nii.gz"
+    return f"{stem_of(path)}.nii.gz"
 
 
 def written_name(path: Path) -> str:
     """Return the name of what is written for an image: its own, but PNG for JPEG and BMP.
 
+    The slices of a volume of another format are written as NIfTI.
+
     Example:
-        >>> written_name(Path("a.jpg")), written_name(Path("b.nii.gz"))
-        ('a.png', 'b.nii.gz')
+        >>> written_name(Path("a.jpg")), written_name(Path("b.nii.gz")), written_name(Path("c.mha"))
+        ('a.png', 'b.nii.gz', 'c.nii.gz')
     """
-    return path.name if suffix_of(path) in (*TIFF, *NIFTI) else f"{path.stem}.png"
+    if suffix_of(path) in (*TIFF, *NIFTI):
+        return path.name
+    return f"{stem_of(path)}.{'nii.gz' if path.is_dir() or suffix_of(path) in ITK else 'png'}"
 
 
 def _pages(path: Path) -> list[str]:

@@ -4,6 +4,7 @@ Boolean arrays are masks, whole numbers are instances, fractions are probabiliti
 """
 
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -11,7 +12,11 @@ import tifffile
 from PIL import Image
 from scipy.ndimage import affine_transform
 
-from pipeline.data.suffixes import NIFTI, TIFF, suffix_of
+from pipeline.data.dicom_header import is_dicom
+from pipeline.data.readers import slice_view
+from pipeline.data.suffixes import NIFTI, PNG_LIKE, TIFF, suffix_of
+from pipeline.data.tiff import read_tiff
+from pipeline.data.volumes import read_volume
 
 MAX_SHEAR = 1e-4
 """Largest cosine of the angle of two axes that count as orthogonal."""
@@ -30,25 +35,53 @@ def in_16_bits(instances: np.ndarray, source: Path) -> np.ndarray:
 
 
 def save_pages(path: Path, pages: np.ndarray, source: Path) -> None:
-    """Save ``(pages, rows, columns)`` of one file in the manner of ``source``."""
-    if suffix_of(source) in NIFTI:
+    """Save ``(pages, rows, columns)`` of one file in the manner of ``source``.
+
+    The slices of a volume are saved in the order of its voxels, at its place.
+    """
+    suffix = "" if source.is_dir() else suffix_of(source)
+    if suffix in TIFF:
+        if pages.dtype == bool:
+            pages = pages * np.uint8(255)
+        content = pages if len(pages) > 1 else pages[0]
+        sizes = _pixel_size(source, "ZYX" if len(pages) > 1 else "YX")
+        tifffile.imwrite(path, content, photometric="minisblack", **sizes)
+        return
+    if suffix in PNG_LIKE or is_dicom(source):
+        _save_png(path, pages[0])
+        return
+    voxels, volume = slice_view(source).voxels(pages), read_volume(source)
+    if suffix in NIFTI:
         like = nib.load(source)
-        _save_nifti(path, np.moveaxis(pages, 0, 2).reshape(like.shape), like.affine, like.header)
-        return
-    if pages.dtype == bool:
-        pages = pages * np.uint8(255)
-    if suffix_of(source) in TIFF:
-        tifffile.imwrite(path, pages if len(pages) > 1 else pages[0], photometric="minisblack")
-        return
-    if np.issubdtype(pages.dtype, np.floating):
-        pages = (pages * 65535 + 0.5).astype(np.uint16)
-    Image.fromarray(pages[0]).save(path)
+        _save_nifti(path, voxels.reshape(like.shape[:3]), like.affine, like.header)
+    else:
+        save_volume(path, voxels, volume.affine, volume.in_mm)
 
 
-def save_volume(path: Path, volume: np.ndarray, affine: np.ndarray) -> None:
-    """Save ``(X, Y, Z)`` as NIfTI, in millimetres."""
+def _save_png(path: Path, page: np.ndarray) -> None:
+    if page.dtype == bool:
+        page = page * np.uint8(255)
+    if np.issubdtype(page.dtype, np.floating):
+        page = (page * 65535 + 0.5).astype(np.uint16)
+    Image.fromarray(page).save(path)
+
+
+def _pixel_size(source: Path, axes: str) -> dict[str, Any]:
+    """Return the pixel size of a TIFF, as OME or plain TIFF tells it."""
+    spacing = dict(zip("ZYX", read_tiff(source).spacing, strict=True))
+    sizes = {axis: spacing[axis] for axis in axes if not np.isnan(spacing[axis])}
+    if ".ome" in suffix_of(source):
+        micrometres = {f"PhysicalSize{axis}": 1e3 * length for axis, length in sizes.items()}
+        return {"metadata": {"axes": axes, **micrometres}}
+    if not {"X", "Y"} <= sizes.keys():
+        return {}
+    return {"resolution": (10 / sizes["X"], 10 / sizes["Y"]), "resolutionunit": "CENTIMETER"}
+
+
+def save_volume(path: Path, volume: np.ndarray, affine: np.ndarray, in_mm: bool = True) -> None:
+    """Save ``(X, Y, Z)`` as NIfTI; of no unit where nobody sizes millimetres."""
     header = nib.Nifti1Header()
-    header.set_xyzt_units("mm")
+    header.set_xyzt_units("mm" if in_mm else "unknown")
     _save_nifti(path, volume, affine, header)
 
 

@@ -1,31 +1,68 @@
-"""Whether an image that is to be inferred is like those that the model was trained on."""
+"""Whether an image can be inferred, and whether it is like those that the model was trained on."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.drift import differences
-from pipeline.data.image_statistics import image_statistics
-from pipeline.data.readers import read_pixels
+from pipeline.data.image_statistics import ImageStatistics, image_statistics
+from pipeline.data.readers import read_case
+
+FINGERPRINT = "fingerprint.json"
+NOT_CHECKED = "not checked: no description of the training images beside the model"
 
 
 class InputCheck:
-    """Says in what an image's file differs from the training images.
+    """Refuses what cannot be inferred, and says in what an image differs from the training images.
 
     Args:
         fingerprint: of the training cohort, a file by
-            :func:`pipeline.data.drift.describe_cohort`.
-
-    Raises:
-        FileNotFoundError: no such file.
+            :func:`pipeline.data.drift.describe_cohort`; None: beside the model, where training
+            writes it.
+        model: the weights.
+        spatial_dims: dimensions of the network.
+        in_channels: channels of its input.
     """
 
-    def __init__(self, fingerprint: str) -> None:
-        path = Path(fingerprint)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; a packed bundle has it")
-        self.cohort: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    def __init__(
+        self,
+        fingerprint: str | None = None,
+        model: str = "",
+        spatial_dims: int = 2,
+        in_channels: int = 1,
+    ) -> None:
+        path = Path(model).with_name(FINGERPRINT) if fingerprint is None else Path(fingerprint)
+        self.cohort: dict[str, Any] | None = None
+        if path.is_file():
+            self.cohort = json.loads(path.read_text("utf-8"))
+        self.spatial_dims, self.in_channels = spatial_dims, in_channels
 
-    def __call__(self, image: Path) -> list[str]:
-        """Return a line for each difference; none: it is like them."""
-        return differences(image_statistics(read_pixels(image)), self.cohort)
+    def __call__(self, image: str | list[str]) -> list[str]:
+        """Return a line for each difference; none: it is like the training images.
+
+        Raises:
+            ValueError: values that are NaN or infinite, one value everywhere, one slice where a
+                volume is expected, or another number of channels.
+        """
+        pixels = read_case(image)
+        statistics = image_statistics(pixels)
+        name = image if isinstance(image, str) else image[0]
+        separate = pixels.channels > 1 and not (pixels.colour or pixels.alpha)
+        if separate and pixels.channels != self.in_channels:
+            raise ValueError(
+                f"{name}: {pixels.channels} values a pixel; the network takes {self.in_channels}; "
+                "give the images that it was trained on"
+            )
+        if self.spatial_dims == 3 and len(statistics.size) == 2:
+            raise ValueError(f"{name}: one slice; the network takes volumes; give the whole series")
+        _refuse_unusable(name, statistics)
+        return [NOT_CHECKED] if self.cohort is None else differences(statistics, self.cohort)
+
+
+def _refuse_unusable(name: str, statistics: ImageStatistics) -> None:
+    if statistics.not_finite:
+        raise ValueError(
+            f"{name}: {statistics.not_finite} values that are NaN or infinite; export it again"
+        )
+    if statistics.values == 1:
+        raise ValueError(f"{name}: all pixels are {statistics.mean:g}; restore it")

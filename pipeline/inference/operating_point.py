@@ -47,10 +47,35 @@ class OperatingPoint(BaseModel):
     instances: WatershedInstances | None = None
     selected_by: SelectedBy | None = None
 
-    def masks(self, probability: NDArray[np.floating]) -> tuple[NDArray[np.bool_], Label | None]:
+    def at(self, scale: float) -> "OperatingPoint":
+        """Return the operating point of a grid of other pixels.
+
+        It was selected on the network's grid; sizes in pixels become those of the file.
+
+        Args:
+            scale: pixels of the file that a pixel of the network's grid covers.
+
+        Example:
+            >>> point = OperatingPoint(postprocessing=Postprocessing(min_pixels=10))
+            >>> point.at(4.0).postprocessing.min_pixels
+            40
+        """
+        if scale == 1:
+            return self
+        instances = None if self.instances is None else self.instances.at(scale)
+        return self.model_copy(
+            update={"postprocessing": self.postprocessing.at(scale), "instances": instances}
+        )
+
+    def masks(
+        self, probability: NDArray[np.floating], overlapping: bool = False
+    ) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the mask of each label, ``(K, *spatial)``, and the instances of the first.
 
         Args:
             probability: of each label, ``(K, *spatial)``.
+            overlapping: whether a pixel may belong to several labels.
         """
-        return masks_and_instances(probability, self.threshold, self.postprocessing, self.instances)
+        return masks_and_instances(
+            probability, self.threshold, self.postprocessing, self.instances, overlapping
+        )

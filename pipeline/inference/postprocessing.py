@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ class Postprocessing:
     removed; holes are filled. Components touch by faces.
 
     Args:
-        min_pixels: pixels that a component needs to stay; 0 keeps all.
+        min_pixels: pixels of the network's grid that a component needs to stay; 0 keeps all.
         largest_only: whether the largest component alone stays.
         fill_holes: whether enclosed background becomes foreground.
 
@@ -41,6 +41,10 @@ class Postprocessing:
     def __post_init__(self) -> None:
         if self.min_pixels < 0:
             raise ValueError(f"min_pixels: found {self.min_pixels}, expected 0 or more pixels")
+
+    def at(self, scale: float) -> "Postprocessing":
+        """Return the same for a grid where ``scale`` pixels stand for one of the network's."""
+        return replace(self, min_pixels=round(self.min_pixels * scale))
 
     def __call__(self, probability: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
         """Return the mask, ``(*spatial)`` as the map."""
@@ -76,7 +80,9 @@ class Postprocessing:
 
 
 def candidates(
-    truths: Sequence[NDArray[np.bool_]], remove_small: bool = True
+    truths: Sequence[NDArray[np.bool_]],
+    remove_small: bool = True,
+    scales: Sequence[float] | None = None,
 ) -> Iterator[Postprocessing]:
     """Yield the post-processing worth trying on a data set, the one that does nothing first.
 
@@ -86,9 +92,12 @@ def candidates(
     Args:
         truths: masks of validation images, ``(*spatial)`` each.
         remove_small: whether to try the removal of small components.
+        scales: pixels of each mask that a pixel of the network's grid covers; None: one.
     """
     sizes = [
-        size for truth in truths for size in np.bincount(connected_components(truth)[0].ravel())[1:]
+        size / scale
+        for truth, scale in zip(truths, scales or [1.0] * len(truths), strict=True)
+        for size in np.bincount(connected_components(truth)[0].ravel())[1:]
     ]
     small = int(np.percentile(sizes, 2) / 2) if sizes else 0
     kinds: list[Mapping[str, Any]] = [{}]

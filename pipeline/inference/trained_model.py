@@ -4,7 +4,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,13 +24,15 @@ class ModelRecord(BaseModel):
         run_name: name of the run that trained it.
         mlflow_run_id: id of that run; None for weights that none trained.
         sha256: hash of the weights' file.
-        datalist_sha256: hash of the datalist of its cohort.
+        datalist_sha256: hash that identifies its cohort and split.
         device: that it was trained on.
         epoch: whose weights these are.
         key_metric: by which that epoch is the best.
         key_metric_value: its value on validation.
         trained_on: hashes of the images that it was trained on.
         chosen_on: hashes of the images that chose it.
+        hashes: kinds of these hashes. ``values``: of decoded pixels, which find an image in any
+            file; ``bytes``: of the file, the only kind of older records.
         tags: further tags of the run: paper, experiment, ….
         operating_point: how its probabilities become masks; None before it is evaluated.
         members_sha256: hashes of the members of an ensemble.
@@ -48,6 +50,7 @@ class ModelRecord(BaseModel):
     key_metric_value: float | None = None
     trained_on: list[str] = []
     chosen_on: list[str] = []
+    hashes: list[Literal["bytes", "values"]] = ["bytes"]
     tags: dict[str, str] = {}
     operating_point: OperatingPoint | None = None
     members_sha256: list[str] = []

@@ -1,6 +1,6 @@
 """From a probability map to instances, each with a number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class WatershedInstances:
     Args:
         floor: probability below which a pixel belongs to no instance, or the threshold if that is
             less.
-        min_seed_pixels: pixels that a seed needs.
+        min_seed_pixels: pixels of the network's grid that a seed needs.
 
     Raises:
         ValueError: a floor that is no probability, or a negative size.
@@ -42,6 +42,10 @@ class WatershedInstances:
             raise ValueError(
                 f"min_seed_pixels: found {self.min_seed_pixels}, expected 0 or more pixels"
             )
+
+    def at(self, scale: float) -> "WatershedInstances":
+        """Return the same for a grid where ``scale`` pixels stand for one of the network's."""
+        return replace(self, min_seed_pixels=round(self.min_seed_pixels * scale))
 
     def __call__(self, probability: NDArray[np.floating], threshold: float) -> NDArray[np.int32]:
         """Return the number of each pixel's instance, from 1, and 0 outside.

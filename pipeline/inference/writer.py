@@ -1,7 +1,7 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor
-from monai.transforms import Compose, Invertd
 from monai.utils import convert_to_tensor
 
+from pipeline.data.label_numbers import LabelNumbers, labels_overlap, painted_numbers
 from pipeline.data.readers import count_pages, split_page
-from pipeline.files import atomic, write_json
+from pipeline.files import atomic
+from pipeline.inference.file_voxels import SCALE
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import (
     in_16_bits,
@@ -24,9 +24,14 @@ from pipeline.inference.formats import (
     save_pages,
     save_volume,
 )
+from pipeline.inference.label_masks import painted
 from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.report import InferenceCase, InferenceReport
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.provenance import versions
+
+Save = Callable[[Path, np.ndarray], None]
+"""Saves an array to a path."""
 
 
 class WritePredictions:
@@ -48,21 +53,26 @@ class WritePredictions:
     mask on an orthogonal grid, ``NAME_orthogonal.nii.gz``: ITK refuses a sheared one.
 
     A volume is what a network of three dimensions infers; TIFF and NIfTI hold pages for a flat one.
+    A mask of several labels, or of one whose number is not 1, holds the labels' numbers, in 16 bits
+    if one is above 255.
 
-    ``folder/run_report.json`` holds versions, device, operating point, the model's hash and the
-    seconds that each image took.
+    ``folder/run_report.json`` is an :class:`pipeline.inference.report.InferenceReport`: versions,
+    device, operating point, the model's hash, and for each image what was written, the seconds it
+    took, and in what it differs from the training images.
 
     Args:
         folder: where to write.
         model: that infers.
         operating_point: how probabilities become masks; None: the model's own.
         report: what else the report says.
-        labels: name of each label and its number in the mask. Of several, probabilities are
-            written to ``folder/probability/LABEL/NAME``, and where two are probable, the more
-            probable one is in the mask.
-        input_check: says in what an image differs from the training images; the report flags it.
-        cases: the images with the names of what is written for them, by
-            :func:`pipeline.inference.find_cases`; None: the names of their files.
+        labels: name of each label and its number in the mask, or the numbers of a region, of which
+            the first is in the mask. Of several labels, probabilities are written to
+            ``folder/probability/LABEL/NAME``, and where two are probable, the more probable one is
+            in the mask; of regions that overlap, the later one.
+        input_check: refuses an image, or says in what it differs from the training images.
+
+    Raises:
+        ValueError: two labels with the same number, or the same first number.
     """
 
     def __init__(
@@ -71,68 +81,92 @@ class WritePredictions:
         model: TrainedModel,
         operating_point: OperatingPoint | None = None,
         report: dict[str, Any] | None = None,
-        labels: Mapping[str, int] | None = None,
-        input_check: Callable[[Path], list[str]] | None = None,
-        cases: Sequence[Mapping[str, str]] | None = None,
+        labels: LabelNumbers | None = None,
+        input_check: Callable[[Any], list[str]] | None = None,
     ) -> None:
-        self.folder, self.model, self.report = Path(folder), model, report or {}
+        self.folder, self.model = Path(folder), model
         self.operating_point = operating_point or model.operating_point
-        self.labels = labels if labels and len(labels) > 1 else {}
+        self.labels = labels or {}
+        self.overlapping = labels_overlap(self.labels)
+        painted_numbers(self.labels)
         self.input_check = input_check
-        self.names = {case["image"]: case["written_as"] for case in cases or ()}
+        settings = {
+            "model": str(model.path),
+            "model_sha256": model.record.sha256,
+            **self.operating_point.model_dump(),
+            **(report or {}),
+        }
+        self.report = InferenceReport(self.folder, settings, {"versions": versions()})
+        self.case: InferenceCase | None = None
         self.pages: list[np.ndarray] = []
-        self.written: list[dict[str, Any]] = []
+        self.differences: list[str] = []
+        self.clock = time.perf_counter()
+
+    def start(self, case: InferenceCase) -> None:
+        """Begin an image: check it.
+
+        Raises:
+            ValueError: it cannot be inferred.
+        """
+        self.case, self.pages, self.clock = case, [], time.perf_counter()
+        self.differences = self._check([entry["image"] for entry in case.entries])
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose output is a list of items with ``image`` and ``pred``."""
-        engine.add_event_handler(Events.STARTED, self._start)
+        self.report.further["device"] = str(engine.state.device)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self) -> None:
-        self.clock = time.perf_counter()
+        engine.add_event_handler(Events.COMPLETED, self.report.write)
 
     def _add(self, engine: Engine) -> None:
         for item in engine.state.output:
             name = item["image"].meta["filename_or_obj"]
-            logits = convert_to_tensor(item["pred"], track_meta=False, dtype=torch.float32)
-            probability = logits.sigmoid().numpy(force=True)
+            pred = convert_to_tensor(item["pred"], track_meta=False, dtype=torch.float32)
+            probability, point = pred.numpy(force=True), self.operating_point.at(item[SCALE])
             if probability.ndim == 4:
-                placed = item["pred"] if isinstance(item["pred"], MetaTensor) else item["image"]
-                self._write_volume(Path(name), probability, placed.affine.numpy(force=True))
+                affine = item["image"].affine.numpy(force=True)
+                in_mm = bool(item["image"].meta.get("in_mm", True))
+                save = partial(save_volume, affine=affine, in_mm=in_mm)
+                self._write_volume(Path(name), probability, point, affine, save)
             else:
-                self._add_page(name, probability)
+                self._add_page(name, probability, point)
 
-    def _add_page(self, name: str, probability: np.ndarray) -> None:
+    def _add_page(self, name: str, probability: np.ndarray, point: OperatingPoint) -> None:
         path, page = split_page(name)
         self.pages.append(probability)
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = np.stack(self.pages, axis=1), []
-        outputs = [self.operating_point.masks(pages[:, i]) for i in range(pages.shape[1])]
+        outputs = [point.masks(pages[:, i], self.overlapping) for i in range(pages.shape[1])]
         arrays = self._arrays(pages, np.stack([masks for masks, _ in outputs], axis=1))
         counts = {"pages": pages.shape[1]}
         numbered = [instances for _, instances in outputs if instances is not None]
         if numbered:
             arrays["instances"] = in_16_bits(np.stack(numbered), path)
             counts["instances"] = sum(int(page.max()) for page in numbered)
-        name = self.names.get(str(path)) or written_name(path)
+        name = self._written_as() or written_name(path)
         self._write(path, name, arrays, partial(save_pages, source=path), counts)
 
-    def _write_volume(self, path: Path, probability: np.ndarray, affine: np.ndarray) -> None:
-        masks, instances = self.operating_point.masks(probability)
+    def _write_volume(
+        self,
+        path: Path,
+        probability: np.ndarray,
+        point: OperatingPoint,
+        affine: np.ndarray,
+        save: Save,
+    ) -> None:
+        masks, instances = point.masks(probability, self.overlapping)
         arrays = self._arrays(probability, masks)
         counts: dict[str, Any] = {"voxels": list(probability.shape[1:])}
         if instances is not None:
             arrays["instances"] = in_16_bits(instances, path)
             counts["instances"] = int(instances.max())
-        name = self.names.get(str(path)) or written_volume(path)
-        self._write(path, name, arrays, partial(save_volume, affine=affine), counts)
+        name = self._written_as() or written_volume(path)
         if is_sheared(affine):
             orthogonal = Path("mask") / orthogonal_name(name)
             with atomic(self.folder / orthogonal) as temporary:
                 save_orthogonal(temporary, arrays["mask"], affine)
-            self.written[-1]["orthogonal"] = orthogonal.as_posix()
+            counts["orthogonal"] = orthogonal.as_posix()
+        self._write(path, name, arrays, save, counts)
 
     def _arrays(self, probability: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
         """What is written of the probabilities and masks of each label, ``(K, ...)``."""
@@ -141,76 +175,52 @@ class WritePredictions:
                 f"labels: found {len(self.labels)} names for {len(probability)} maps of the "
                 "network; give one for each of several"
             )
-        if not self.labels:
-            return {"probability": probability[0], "mask": masks[0]}
-        numbers = np.array(list(self.labels.values()), np.uint8)
-        mask = np.where(masks.any(axis=0), numbers[masks.argmax(0)], np.uint8(0))
+        mask = masks[0] if self._is_plain() else painted(masks, self.labels)
+        if len(probability) == 1:
+            return {"probability": probability[0], "mask": mask}
         maps = zip(self.labels, probability, strict=True)
         return {**{f"probability/{name}": label for name, label in maps}, "mask": mask}
+
+    def _written_as(self) -> str | None:
+        """Name of what is written for the image; None: that of its file."""
+        return self.case.entries[0].get("written_as") if self.case else None
+
+    def _is_plain(self) -> bool:
+        """Whether there is one label, which its format's own number of foreground means."""
+        return not self.labels or painted_numbers(self.labels) == [1]
 
     def _write(
         self,
         path: Path,
         name: str,
         arrays: dict[str, np.ndarray],
-        save: Callable[[Path, np.ndarray], None],
+        save: Save,
         counts: dict[str, Any],
     ) -> None:
         for kind, array in arrays.items():
             with atomic(self.folder / kind / name) as temporary:
                 save(temporary, array)
+        orthogonal = [counts["orthogonal"]] if "orthogonal" in counts else []
         now = time.perf_counter()
-        self.written.append(
-            {
-                "image": path.name,
-                "written_as": name,
-                **counts,
-                "foreground": round(float((arrays["mask"] > 0).mean()), 4),
-                "seconds": round(now - self.clock, 3),
-                **self._quality(path),
-            }
-        )
+        flagged = "unlike" if self.differences else "like"
+        entry = {
+            "image": self.case.name if self.case else path.name,
+            "written_as": name,
+            "files": [*(f"{kind}/{name}" for kind in arrays), *orthogonal],
+            **counts,
+            "foreground": round(float((arrays["mask"] > 0).mean()), 4),
+            "seconds": round(now - self.clock, 3),
+            "quality": f"{flagged} the training images",
+            "differences": self.differences,
+        }
+        self.report.add(entry, self.case)
         self.clock = time.perf_counter()
 
-    def _quality(self, path: Path) -> dict[str, Any]:
+    def _check(self, images: Sequence[Any]) -> list[str]:
+        """Check the file of an image, whose pages are its entries."""
         if self.input_check is None:
-            return {}
-        differences = self.input_check(path)
-        quality = "unlike the training images" if differences else "like the training images"
-        return {"quality": quality, "differences": differences}
-
-    def _finish(self, engine: Engine) -> None:
-        seconds = sum(image["seconds"] for image in self.written)
-        write_json(
-            self.folder / "run_report.json",
-            {
-                "model": str(self.model.path),
-                "model_sha256": self.model.record.sha256,
-                **self.operating_point.model_dump(),
-                **self.report,
-                "device": str(engine.state.device),
-                "versions": versions(),
-                "images": len(self.written),
-                "seconds_per_image": round(seconds / len(self.written), 3),
-                "per_image": self.written,
-            },
-        )
-        print(
-            f"{len(self.written)} images, {seconds / len(self.written):.2f} s each, at threshold "
-            f"{self.operating_point.threshold:.3f}: {self.folder}/mask, /probability, "
-            "/run_report.json"
-        )
-        for image in self.written:
-            for difference in image.get("differences", ()):
-                print(f"quality     {image['image']}: {difference}")
-
-
-def to_file_voxels(preprocessing: Compose, spatial_dims: int) -> Compose:
-    """Return the transforms that bring a prediction back to the voxels of its file.
-
-    Flat images keep their pixels through preprocessing; volumes may be turned and resampled.
-    """
-    if spatial_dims == 2:
-        return Compose([])
-    back = {"keys": "pred", "transform": preprocessing, "orig_keys": "image"}
-    return Compose([Invertd(**back, nearest_interp=False, to_tensor=True)])
+            return []
+        first = images[0]
+        if isinstance(first, str):
+            return self.input_check(str(split_page(first)[0]))
+        return self.input_check(first)

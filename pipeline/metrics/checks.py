@@ -10,6 +10,8 @@ def flat_pair(
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
     """Return an image's probabilities and its foreground, both flattened.
 
+    Pixels whose truth is below 0 are left out.
+
     Raises:
         ValueError: different shapes, or a value outside [0, 1] or NaN.
     """
@@ -18,9 +20,10 @@ def flat_pair(
             f"probabilities of shape {tuple(probability.shape)}, truth of "
             f"{tuple(truth.shape)}; expected one shape"
         )
-    values = probability.numpy(force=True).ravel()
+    values, true = probability.numpy(force=True).ravel(), truth.numpy(force=True).ravel()
     check_probability(values)
-    return values, truth.numpy(force=True).ravel() != 0
+    counted = true >= 0
+    return values[counted], true[counted] > 0
 
 
 def check_probability(values: NDArray[np.floating]) -> None:

@@ -25,9 +25,10 @@ class Counts(NamedTuple):
 
 
 def count(prediction: torch.Tensor, truth: torch.Tensor) -> Counts:
-    """Count the pixels of two masks.
+    """Count the pixels of two masks; those whose truth is below 0 are left out.
 
-    Shapes: both the same, any number of axes; non-zero is foreground.
+    Shapes: both the same, any number of axes. Of the prediction non-zero is foreground, of the
+    truth what is above 0.
 
     Raises:
         ValueError: different shapes.
@@ -35,16 +36,19 @@ def count(prediction: torch.Tensor, truth: torch.Tensor) -> Counts:
     Example:
         >>> count(torch.tensor([1, 1, 0, 0]), torch.tensor([1, 0, 1, 0]))
         Counts(tp=1, fp=1, fn=1, tn=1)
+        >>> count(torch.tensor([1, 1, 0, 0]), torch.tensor([1, -1, -1, 0]))
+        Counts(tp=1, fp=0, fn=0, tn=1)
     """
     if prediction.shape != truth.shape:
         raise ValueError(
             f"prediction of shape {tuple(prediction.shape)}, truth of {tuple(truth.shape)}; "
             "expected one shape"
         )
-    predicted, true = prediction.bool(), truth.bool()
+    counted, true = truth >= 0, truth > 0
+    predicted = prediction.bool() & counted
     tp = int((predicted & true).sum())
     fp, fn = int(predicted.sum()) - tp, int(true.sum()) - tp
-    return Counts(tp, fp, fn, predicted.numel() - tp - fp - fn)
+    return Counts(tp, fp, fn, int(counted.sum()) - tp - fp - fn)
 
 
 def count_arrays(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
@@ -127,11 +131,13 @@ def precision(counts: Counts) -> float:
 def soft_dice(probability: torch.Tensor, truth: torch.Tensor) -> float:
     """Dice coefficient of probabilities, 2 sum p y / (sum p + sum y); 1 when both are 0.
 
+    Pixels whose truth is below 0 are left out.
+
     Example:
         >>> soft_dice(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]))
         0.5
     """
-    p, y = probability.double(), (truth != 0).double()
+    p, y = counted_pixels(probability, truth)
     return _ratio(2 * float((p * y).sum()), float(p.sum() + y.sum()))
 
 
@@ -141,13 +147,30 @@ def soft_iou(probability: torch.Tensor, truth: torch.Tensor) -> float:
     The paper of the ten experiments defines its "iou" so, in training and in its tables. A network
     that is right but unsure gets a lower score than its mask.
 
+    Pixels whose truth is below 0 are left out.
+
     Example:
         >>> soft_iou(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]))  # 0.5 / (1 + 1 - 0.5)
         0.3333333333333333
     """
-    p, y = probability.double(), (truth != 0).double()
+    p, y = counted_pixels(probability, truth)
     both = float((p * y).sum())
     return _ratio(both, float(p.sum() + y.sum()) - both)
+
+
+def counted_pixels(
+    probability: torch.Tensor, truth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return probability and truth (0 or 1) of the pixels that count, in double precision.
+
+    Pixels whose truth is below 0 are left out.
+
+    Example:
+        >>> counted_pixels(torch.tensor([0.5, 0.7]), torch.tensor([1, -1]))[1].tolist()
+        [1.0]
+    """
+    counted = truth >= 0
+    return probability[counted].double(), (truth[counted] > 0).double()
 
 
 METRICS: dict[str, Callable[[Counts], float]] = {"iou": iou, "dice": dice, "accuracy": accuracy}

@@ -1,6 +1,6 @@
 """Parts that the networks share: a convolution unit, a block of them, up-sampling, weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +9,11 @@ from torch import Tensor, nn
 
 from pipeline.networks.checks import check_choice
 
-CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED_CONVOLUTIONS = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+CONVOLUTIONS: dict[int, Callable[..., nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {
+    2: nn.ConvTranspose2d,
+    3: nn.ConvTranspose3d,
+}
 BATCH_NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 INSTANCE_NORMS = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 MAX_POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
@@ -59,12 +62,18 @@ def activation(style: Style) -> nn.Module:
     return ACTIVATIONS[style.act](inplace=True)
 
 
+def same_padding(kernel: Sequence[int]) -> tuple[int, ...]:
+    """Return the zeros on each side of each axis after which a convolution keeps the size."""
+    return tuple(side // 2 for side in kernel)
+
+
 class ConvolutionUnit(nn.Module):
     """A convolution with its normalisation and activation, in the style's order.
 
     Called with several maps, it returns the convolution of their concatenation along channels;
     ``in_channels`` holds the channels of each map. Each map is convolved with its slice of the
     weight and the results are added, so no concatenated copy is made or kept for the backward pass.
+    ``kernel`` holds the kernel's side along each axis, 3 by default.
     """
 
     def __init__(
@@ -72,16 +81,17 @@ class ConvolutionUnit(nn.Module):
         style: Style,
         in_channels: Sequence[int],
         out_channels: int,
-        kernel_size: int = 3,
+        kernel: Sequence[int] | None = None,
         normalised: bool = True,
     ) -> None:
         super().__init__()
+        sides = tuple(kernel or [3] * style.spatial_dims)
         self.in_channels = tuple(in_channels)
         self.convolution = CONVOLUTIONS[style.spatial_dims](
             sum(in_channels),
             out_channels,
-            kernel_size,
-            padding=kernel_size // 2 if style.padding == "same" else 0,
+            sides,
+            padding=same_padding(sides) if style.padding == "same" else 0,
         )
         self.norm = normalisation(style, out_channels) if normalised else nn.Identity()
         self.activation = activation(style)
@@ -107,15 +117,20 @@ class ConvolutionUnit(nn.Module):
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolution units one after another; the first may take several maps."""
+    """Convolution units one after another; the first may take several maps.
+
+    ``kernel`` and ``first_kernel`` hold the sides of all kernels and, where it differs, of the
+    first.
+    """
 
     def __init__(
         self,
         style: Style,
         in_channels: Sequence[int],
         out_channels: int,
+        kernel: Sequence[int] | None = None,
         convs: int = 2,
-        first_kernel_size: int = 3,
+        first_kernel: Sequence[int] | None = None,
         dropout: float = 0.0,
         last_normalised: bool = True,
     ) -> None:
@@ -125,7 +140,7 @@ class ConvolutionBlock(nn.Module):
                 style,
                 (out_channels,) if index else in_channels,
                 out_channels,
-                kernel_size=3 if index else first_kernel_size,
+                kernel=kernel if index else first_kernel or kernel,
                 normalised=last_normalised or index < convs - 1,
             )
             for index in range(convs)
@@ -141,17 +156,31 @@ class ConvolutionBlock(nn.Module):
         return self.dropout(features)
 
 
-def transposed_up(style: Style, in_channels: int, out_channels: int) -> nn.Module:
-    """Double the sides by a 2 x 2 transposed convolution of stride 2 (Ronneberger's up-conv)."""
-    return TRANSPOSED_CONVOLUTIONS[style.spatial_dims](in_channels, out_channels, 2, stride=2)
+def transposed_up(
+    style: Style, in_channels: int, out_channels: int, stride: Sequence[int]
+) -> nn.Module:
+    """Undo a pooling by a transposed convolution whose kernel and stride are the pooling's factors.
+
+    A pooling of 2 x 2 gives Ronneberger's up-conv.
+    """
+    sides = tuple(stride)
+    return TRANSPOSED_CONVOLUTIONS[style.spatial_dims](in_channels, out_channels, sides, sides)
 
 
-def linear_up(style: Style, in_channels: int, out_channels: int) -> nn.Module:
-    """Double the sides by a 1 x 1 convolution and linear interpolation."""
+def linear_up(
+    style: Style, in_channels: int, out_channels: int, stride: Sequence[int]
+) -> nn.Module:
+    """Undo a pooling by a 1 x 1 convolution and linear interpolation."""
+    factors = tuple(map(float, stride))
     return nn.Sequential(
         CONVOLUTIONS[style.spatial_dims](in_channels, out_channels, 1),
-        nn.Upsample(scale_factor=2, mode=LINEAR_MODES[style.spatial_dims]),
+        nn.Upsample(scale_factor=factors, mode=LINEAR_MODES[style.spatial_dims]),
     )
+
+
+def max_pools(style: Style, strides: Sequence[Sequence[int]]) -> nn.ModuleList:
+    """Return one pooling for each of the strides, which hold a factor for each axis."""
+    return nn.ModuleList(MAX_POOLS[style.spatial_dims](tuple(stride)) for stride in strides)
 
 
 @torch.no_grad()

@@ -8,12 +8,14 @@ from torch import Tensor, nn
 
 from pipeline.networks.blocks import (
     CONVOLUTIONS,
-    MAX_POOLS,
     ConvolutionUnit,
     Style,
     activation,
+    max_pools,
     normalisation,
+    same_padding,
 )
+from pipeline.networks.pyramid import Pyramid
 
 
 class FullScaleNode(nn.Module):
@@ -26,21 +28,28 @@ class FullScaleNode(nn.Module):
     """
 
     def __init__(
-        self, style: Style, scale: int, in_channels: Sequence[int], skip_channels: int
+        self,
+        style: Style,
+        pyramid: Pyramid,
+        scale: int,
+        in_channels: Sequence[int],
+        skip_channels: int,
     ) -> None:
         super().__init__()
         width = len(in_channels) * skip_channels
+        kernel = pyramid.kernels[scale]
         self.scale = scale
-        self.pools = nn.ModuleList(
-            MAX_POOLS[style.spatial_dims](2 ** (scale - finer)) for finer in range(scale)
-        )
+        self.pyramid = pyramid
+        self.pools = max_pools(style, [pyramid.factors(finer, scale) for finer in range(scale)])
         self.branches = nn.ModuleList(
-            CONVOLUTIONS[style.spatial_dims](channels, skip_channels, 3, padding=1)
+            CONVOLUTIONS[style.spatial_dims](
+                channels, skip_channels, kernel, padding=same_padding(kernel)
+            )
             for channels in in_channels
         )
         self.norm = normalisation(style, width)
         self.activation = activation(style)
-        self.fusion = ConvolutionUnit(style, (width,), width)
+        self.fusion = ConvolutionUnit(style, (width,), width, kernel)
 
     def forward(self, scales: Sequence[Tensor]) -> Tensor:
         """Five maps, finest first, to ``(B, 5 * skip_channels, *spatial)`` of this scale."""
@@ -50,55 +59,63 @@ class FullScaleNode(nn.Module):
     def _reduced(self, source: int, features: Tensor) -> Tensor:
         branch = self.branches[source]
         if source > self.scale:
-            factor = 2 ** (source - self.scale)
+            factors = self.pyramid.factors(self.scale, source)
             weight, bias = branch.get_parameter("weight"), branch.get_parameter("bias")
-            return convolve_upsampled(features, weight, bias, factor)
+            return convolve_upsampled(features, weight, bias, factors)
         return branch(self.pools[source](features) if source < self.scale else features)
 
 
-def convolve_upsampled(features: Tensor, weight: Tensor, bias: Tensor, factor: int) -> Tensor:
-    """Return the 3 x 3 convolution (zero padding 1) of linearly up-sampled features, to rounding.
+def convolve_upsampled(
+    features: Tensor, weight: Tensor, bias: Tensor, factors: Sequence[int]
+) -> Tensor:
+    """Return the zero-padded convolution of linearly up-sampled features, to rounding.
 
-    Mixing channels and interpolating commute. So each of the kernel's 3^n taps mixes channels on
-    the coarse grid, and one matrix for each dimension then interpolates, shifts by the tap and sums
+    Mixing channels and interpolating commute. So each of the kernel's taps mixes channels on the
+    coarse grid, and one matrix for each dimension then interpolates, shifts by the tap and sums
     the taps. For a factor f this is about f^n times less arithmetic, without an up-sampled copy of
     the features.
 
     Args:
         features: ``(B, C, *spatial)``.
-        weight: ``(K, C, 3, …)``.
+        weight: ``(K, C, *sides)``, with odd sides: 3, or 1 along an axis that is not convolved.
         bias: ``(K,)``.
-        factor: factor of the up-sampling in every dimension.
+        factors: factor of the up-sampling in each dimension.
 
     Returns:
-        ``(B, K, *(factor * spatial))``.
+        ``(B, K, *(factors * spatial))``.
 
     Example:
         >>> features, weight = torch.rand(1, 2, 4, 6), torch.rand(5, 2, 3, 3)
         >>> fine = F.interpolate(features, scale_factor=2, mode="bilinear")
         >>> expected = F.conv2d(fine, weight, torch.zeros(5), padding=1)
-        >>> torch.allclose(convolve_upsampled(features, weight, torch.zeros(5), 2), expected)
+        >>> torch.allclose(convolve_upsampled(features, weight, torch.zeros(5), (2, 2)), expected)
         True
     """
-    dims = weight.dim() - 2
+    sides = weight.shape[2:]
+    dims = len(sides)
     pointwise = F.conv2d if dims == 2 else F.conv3d
     kernels = weight.movedim(1, -1).reshape(-1, weight.shape[1], *[1] * dims)
-    taps = pointwise(features, kernels).unflatten(1, (weight.shape[0], *[3] * dims))
-    for remaining in range(dims, 0, -1):
-        matrix = shifted_interpolation(features.shape[2 + dims - remaining], factor, taps)
-        taps = torch.tensordot(taps, matrix, dims=([2, 2 + remaining], [0, 1]))
+    taps = pointwise(features, kernels).unflatten(1, (weight.shape[0], *sides))
+    for axis, (side, factor) in enumerate(zip(sides, factors, strict=True)):
+        matrix = shifted_interpolation(features.shape[2 + axis], factor, side, taps)
+        # the axes done so far stand last, so that this one is the first of those to come
+        taps = torch.tensordot(taps, matrix, dims=([2, 2 + dims - axis], [0, 1]))
     return taps + bias.reshape(-1, *[1] * dims)
 
 
-def shifted_interpolation(side: int, factor: int, like: Tensor) -> Tensor:
+def shifted_interpolation(side: int, factor: int, taps: int, like: Tensor) -> Tensor:
     """Return the matrices of linear interpolation from ``side`` to ``factor * side``, by tap.
 
     Returns:
-        ``(3, side, factor * side)``: for tap t, output p holds the interpolated value at
-        p + t - 1, or zero where that lies outside.
+        ``(taps, side, factor * side)``: for tap t, output p holds the interpolated value at
+        p + t - taps // 2, or zero where that lies outside.
+
+    Example:
+        >>> shifted_interpolation(2, 1, 3, torch.zeros(1)).tolist()  # the value before, at, after
+        [[[0.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [1.0, 0.0]]]
     """
     coarse = torch.arange(side, device=like.device)[:, None]
-    shift = torch.arange(-1, 2, device=like.device)[:, None]
+    shift = torch.arange(-(taps // 2), taps // 2 + 1, device=like.device)[:, None]
     seen = torch.arange(factor * side, device=like.device) + shift
     inside = seen.clamp(0, factor * side - 1)
     positions = ((inside + 0.5) / factor - 0.5).clamp(0, side - 1)

@@ -8,13 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+def pad_to_multiple(image: Tensor, multiples: Sequence[int]) -> Tensor:
     """Repeat the far edges of an image ``(B, C, *spatial)`` until each side is a multiple.
 
-    The origin stays where it is, and so does the pooling grid. A traced graph always pads, by as
-    many pixels as the image's size needs.
+    ``multiples`` holds a number for each spatial dimension. The origin stays where it is, and so
+    does the pooling grid. A traced graph always pads, by as many pixels as the image's size needs.
     """
-    far = [(-side) % multiple for side in image.shape[2:]]
+    sides = image.shape[2:]
+    far = [(-side) % multiple for side, multiple in zip(sides, multiples, strict=True)]
     if not torch.jit.is_tracing() and not any(far):
         return image
     pads = [pad for side in reversed(far) for pad in (0, side)]

@@ -10,16 +10,17 @@ from torch import Tensor, nn
 
 from pipeline.networks.blocks import (
     CONVOLUTIONS,
-    MAX_POOLS,
     ConvolutionBlock,
     ConvolutionUnit,
     Style,
     activation,
     initialise_he_normal,
     linear_up,
+    max_pools,
     transposed_up,
 )
 from pipeline.networks.checks import check_choice, check_features, check_image
+from pipeline.networks.pyramid import Pyramid, check_pyramid
 from pipeline.networks.sizes import (
     crop_centre,
     crop_far,
@@ -83,12 +84,18 @@ class UNet(nn.Module):
             2 x 2 pixels becomes 4 channels. All levels then have half the sides, so a step takes
             about 0.3 of the time, and every pixel still has its own logit. 1 (off), 2 or 4; more
             than 1 needs two dimensions and ``padding="same"``.
+        strides: for each pooling, the finest first, its factor along each axis, 1 or 2; None: 2
+            along every axis. ``[[2, 2, 1], [2, 2, 2]]`` leaves thick slices alone at first. Other
+            strides than 2 need ``padding="same"``.
+        kernels: for each level, the image's level first, the bottleneck last, the side of its
+            kernels along each axis, 1 or 3; None: 3 along every axis. ``first_kernel_size`` stands
+            for the 3 of the very first kernel. Other kernels than 3 need ``padding="same"``.
 
     Shapes:
         Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``. A side that
-        is no multiple of ``pixel_unshuffle`` x 2^poolings is padded at its far end with its last
-        pixel, and the logits are cropped back. With ``"valid"`` the logits have the sides of
-        :meth:`output_side`.
+        is no multiple of ``pixel_unshuffle`` x 2^poolings (of the product of its axis' strides) is
+        padded at its far end with its last pixel, and the logits are cropped back. With ``"valid"``
+        the logits have the sides of :meth:`output_side`.
 
     Raises:
         ValueError: an argument outside its choices, features of fewer than two levels, an image
@@ -120,6 +127,8 @@ class UNet(nn.Module):
         extra_head_convs: int = 0,
         last_norm: bool = True,
         pixel_unshuffle: int = 1,
+        strides: Sequence[Sequence[int]] | None = None,
+        kernels: Sequence[Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         check_features("UNet", features)
@@ -128,6 +137,8 @@ class UNet(nn.Module):
         check_choice("upsample", upsample, UPSAMPLINGS)
         check_choice("first_kernel_size", first_kernel_size, (1, 3, 5, 7, 9))
         style = Style(spatial_dims, norm, act, padding, block_order)
+        pyramid = check_pyramid("UNet", spatial_dims, len(features), strides, kernels)
+        _check_padding(padding, pyramid)
         block = partial(ConvolutionBlock, style, convs=convs_per_level)
         *levels, bottom = features
         self.spatial_dims = spatial_dims
@@ -135,7 +146,9 @@ class UNet(nn.Module):
         self.padding = padding
         self.poolings = len(levels)
         self.pixel_unshuffle = pixel_unshuffle
+        self.multiples = tuple(pixel_unshuffle * factor for factor in pyramid.multiples)
         square = pixel_unshuffle**2  # pixels that become channels
+        first_kernel = [first_kernel_size if side == 3 else 1 for side in pyramid.kernels[0]]
         trim = 2 * convs_per_level
         self._encoder_trims = [trim + first_kernel_size - 3] + [trim] * len(levels)
         self._decoder_trims = [trim] * (len(levels) - 1) + [trim + 2 * extra_head_convs]
@@ -144,26 +157,28 @@ class UNet(nn.Module):
             block(
                 (above,),
                 channels,
-                first_kernel_size=first_kernel_size if level == 1 else 3,
+                pyramid.kernels[level - 1],
+                first_kernel=first_kernel if level == 1 else None,
                 dropout=dropout if level == len(levels) else 0.0,
             )
             for level, (above, channels) in enumerate(
                 pairwise([in_channels * square, *levels]), start=1
             )
         )
-        self.pool = MAX_POOLS[spatial_dims](2)
-        self.bottleneck = block((levels[-1],), bottom, dropout=dropout)
+        self.pools = max_pools(style, pyramid.strides)
+        self.bottleneck = block((levels[-1],), bottom, pyramid.kernels[-1], dropout=dropout)
         self.upsample = nn.ModuleList(
             nn.Sequential(
-                UPSAMPLINGS[upsample](style, below, channels),
+                UPSAMPLINGS[upsample](style, below, channels, stride),
                 *([activation(style)] if upsample_act else []),
             )
-            for channels, below in pairwise(features)
+            for (channels, below), stride in zip(pairwise(features), pyramid.strides, strict=True)
         )
         self.decoder = nn.ModuleList(
             block(
                 (channels, channels),
                 channels,
+                pyramid.kernels[level - 1],
                 last_normalised=last_norm or level > 1 or extra_head_convs > 0,
             )
             for level, channels in enumerate(levels, start=1)
@@ -171,7 +186,11 @@ class UNet(nn.Module):
         self.head = nn.Sequential(
             *(
                 ConvolutionUnit(
-                    style, levels[:1], levels[0], normalised=last_norm or index < extra_head_convs
+                    style,
+                    levels[:1],
+                    levels[0],
+                    pyramid.kernels[0],
+                    normalised=last_norm or index < extra_head_convs,
                 )
                 for index in range(1, extra_head_convs + 1)
             ),
@@ -184,7 +203,7 @@ class UNet(nn.Module):
         check_image("UNet", image, self.spatial_dims, self.in_channels)
         if self.padding == "same":
             factor = self.pixel_unshuffle
-            padded = pad_to_multiple(image, factor * 2**self.poolings)
+            padded = pad_to_multiple(image, self.multiples)
             if factor == 1:
                 return crop_far(self._logits(padded), image.shape[2:])
             logits = F.pixel_shuffle(self._logits(F.pixel_unshuffle(padded, factor)), factor)
@@ -226,9 +245,9 @@ class UNet(nn.Module):
     def _logits(self, image: Tensor) -> Tensor:
         skips = []
         features = image
-        for block in self.encoder:
+        for block, pool in zip(self.encoder, self.pools, strict=True):
             skips.append(block(features))
-            features = self.pool(skips[-1])
+            features = pool(skips[-1])
         features = self.bottleneck(features)
         for up, block in zip(reversed(self.upsample), reversed(self.decoder), strict=True):
             features = up(features)
@@ -237,3 +256,13 @@ class UNet(nn.Module):
                 skip = crop_centre(skip, features.shape[2:])
             features = block(skip, features)
         return self.head(features)
+
+
+def _check_padding(padding: str, pyramid: Pyramid) -> None:
+    """Refuse unpadded convolutions whose output sides differ from axis to axis."""
+    if padding == "valid" and not pyramid.is_isotropic:
+        raise ValueError(
+            f"UNet padding: found 'valid' with strides {pyramid.strides} and kernels "
+            f"{pyramid.kernels}, expected strides of 2 and kernels of 3 along every axis; set "
+            "padding: same, or leave strides and kernels out"
+        )

@@ -9,14 +9,16 @@ from torch import Tensor, nn
 from pipeline.networks.blocks import (
     CONVOLUTIONS,
     LINEAR_MODES,
-    MAX_POOLS,
     ConvolutionBlock,
     Style,
     initialise_he_normal,
+    max_pools,
+    same_padding,
 )
 from pipeline.networks.checks import check_features, check_image
 from pipeline.networks.full_scale import FullScaleNode
 from pipeline.networks.heads import GuidedOutput
+from pipeline.networks.pyramid import check_pyramid
 from pipeline.networks.sizes import crop_far, pad_to_multiple
 
 SCALES = 5
@@ -54,10 +56,15 @@ class UNet3Plus(nn.Module):
         act: ``"relu"``, ``"leaky_relu"`` or ``"elu"``.
         deep_supervision: whether all five scales have a head.
         classification_guided: whether the presence of each class is predicted and gates it.
+        strides: for each of the four poolings, the finest first, its factor along each axis, 1 or
+            2; None: 2 along every axis. All changes of scale follow them.
+        kernels: for each of the five scales, the finest first, the side of its kernels along each
+            axis, 1 or 3; None: 3 along every axis.
 
     Shapes:
         Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``; a side that
-        is no multiple of 16 is padded at its far end and the logits are cropped back.
+        is no multiple of 16 (of the product of its axis' strides) is padded at its far end and the
+        logits are cropped back.
 
     Raises:
         ValueError: an argument outside its choices, features of another number than five, or an
@@ -82,10 +89,13 @@ class UNet3Plus(nn.Module):
         act: str = "relu",
         deep_supervision: bool = False,
         classification_guided: bool = False,
+        strides: Sequence[Sequence[int]] | None = None,
+        kernels: Sequence[Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         check_features("UNet3Plus", features, SCALES)
         style = Style(spatial_dims, norm, act)
+        pyramid = check_pyramid("UNet3Plus", spatial_dims, SCALES, strides, kernels)
         convolution = CONVOLUTIONS[spatial_dims]
         wide = SCALES * skip_channels
         self.spatial_dims = spatial_dims
@@ -93,14 +103,19 @@ class UNet3Plus(nn.Module):
         self.out_channels = out_channels
         self.deep_supervision = deep_supervision
         self.classification_guided = classification_guided
-        self.pool = MAX_POOLS[spatial_dims](2)
+        self.pyramid = pyramid
+        self.multiples = pyramid.multiples
+        self.pools = max_pools(style, pyramid.strides)
         self.encoder = nn.ModuleList(
-            ConvolutionBlock(style, (above,), channels)
-            for above, channels in zip([in_channels, *features], features, strict=False)
+            ConvolutionBlock(style, (above,), channels, kernel)
+            for above, channels, kernel in zip(
+                [in_channels, *features[:-1]], features, pyramid.kernels, strict=True
+            )
         )
         self.decoder = nn.ModuleList(
             FullScaleNode(
                 style,
+                pyramid,
                 scale,
                 (*features[: scale + 1], *[wide] * (SCALES - 2 - scale), features[-1]),
                 skip_channels,
@@ -109,7 +124,8 @@ class UNet3Plus(nn.Module):
         )
         head_inputs = [*[wide] * (SCALES - 1), features[-1]] if deep_supervision else [wide]
         self.heads = nn.ModuleList(
-            convolution(channels, out_channels, 3, padding=1) for channels in head_inputs
+            convolution(channels, out_channels, kernel, padding=same_padding(kernel))
+            for channels, kernel in zip(head_inputs, pyramid.kernels, strict=False)
         )
         if classification_guided:
             self.classifier = nn.Sequential(
@@ -120,7 +136,7 @@ class UNet3Plus(nn.Module):
     def forward(self, image: Tensor) -> Tensor | list[Tensor] | GuidedOutput:
         """One tensor of logits; in training a list with deep supervision, or a guided output."""
         check_image("UNet3Plus", image, self.spatial_dims, self.in_channels)
-        scales = self._scales(pad_to_multiple(image, 2 ** (SCALES - 1)))
+        scales = self._scales(pad_to_multiple(image, self.multiples))
         if self.training:
             heads = [self._head(scale, scales, image) for scale in range(len(self.heads))]
             if self.classification_guided:
@@ -147,8 +163,8 @@ class UNet3Plus(nn.Module):
     def _scales(self, image: Tensor) -> list[Tensor]:
         """Return the decoder maps, the finest scale first, and the bottleneck."""
         scales = [self.encoder[0](image)]
-        for block in self.encoder[1:]:
-            scales.append(block(self.pool(scales[-1])))
+        for pool, block in zip(self.pools, self.encoder[1:], strict=True):
+            scales.append(block(pool(scales[-1])))
         for scale in reversed(range(SCALES - 1)):
             scales[scale] = self.decoder[scale](scales)
         return scales
@@ -156,8 +172,9 @@ class UNet3Plus(nn.Module):
     def _head(self, scale: int, scales: Sequence[Tensor], image: Tensor) -> Tensor:
         logits = self.heads[scale](scales[scale])
         if scale:
+            factors = tuple(map(float, self.pyramid.factors(0, scale)))
             mode = LINEAR_MODES[self.spatial_dims]
-            logits = F.interpolate(logits, scale_factor=float(2**scale), mode=mode)
+            logits = F.interpolate(logits, scale_factor=factors, mode=mode)
         return crop_far(logits, image.shape[2:])
 
     def _presence(self, bottleneck: Tensor) -> Tensor:

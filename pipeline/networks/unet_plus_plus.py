@@ -6,14 +6,15 @@ from torch import Tensor, nn
 
 from pipeline.networks.blocks import (
     CONVOLUTIONS,
-    MAX_POOLS,
     ConvolutionBlock,
     Style,
     initialise_he_normal,
+    max_pools,
     transposed_up,
 )
 from pipeline.networks.checks import check_choice, check_features, check_image
 from pipeline.networks.heads import logit_of_mean
+from pipeline.networks.pyramid import check_pyramid
 from pipeline.networks.sizes import crop_far, pad_to_multiple
 
 
@@ -41,10 +42,15 @@ class UNetPlusPlus(nn.Module):
             None for the mean.
         multi_label: whether several channels are independent labels, each with its sigmoid, and
             not classes of one softmax. The mean of the heads is taken of these probabilities.
+        strides: for each pooling, the finest first, its factor along each axis, 1 or 2; None: 2
+            along every axis.
+        kernels: for each level, the image's level first, the side of its kernels along each axis,
+            1 or 3; None: 3 along every axis.
 
     Shapes:
         Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``; a side that
-        is no multiple of 2^L is padded at its far end and the logits are cropped back.
+        is no multiple of 2^L (of the product of its axis' strides) is padded at its far end and the
+        logits are cropped back.
 
     Raises:
         ValueError: an argument outside its choices, features of fewer than two levels, an image
@@ -73,6 +79,8 @@ class UNetPlusPlus(nn.Module):
         deep_supervision: bool = False,
         evaluation_head: int | None = None,
         multi_label: bool = False,
+        strides: Sequence[Sequence[int]] | None = None,
+        kernels: Sequence[Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         check_features("UNetPlusPlus", features)
@@ -80,6 +88,7 @@ class UNetPlusPlus(nn.Module):
         heads = range(1, self.depth + 1) if deep_supervision else (self.depth,)
         check_choice("evaluation_head", evaluation_head, (None, *heads))
         style = Style(spatial_dims, norm, act)
+        pyramid = check_pyramid("UNetPlusPlus", spatial_dims, len(features), strides, kernels)
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -89,8 +98,9 @@ class UNetPlusPlus(nn.Module):
         self.deep_supervision = deep_supervision
         self.evaluation_head = evaluation_head
         self.multi_label = multi_label
-        self.multiple = 2**self.depth
-        self.pool = MAX_POOLS[spatial_dims](2)
+        self.pyramid = pyramid
+        self.multiples = pyramid.multiples
+        self.pools = max_pools(style, pyramid.strides)
         self.nodes = nn.ModuleDict()
         self.upsample = nn.ModuleDict()
         for level, column in self._order():
@@ -100,10 +110,10 @@ class UNetPlusPlus(nn.Module):
                 inputs = [features[level - 1] if level else in_channels]
             else:
                 self.upsample[f"x{level}_{column}"] = transposed_up(
-                    style, features[level + 1], channels
+                    style, features[level + 1], channels, pyramid.strides[level]
                 )
             self.nodes[f"x{level}_{column}"] = ConvolutionBlock(
-                style, inputs, channels, dropout=dropout
+                style, inputs, channels, pyramid.kernels[level], dropout=dropout
             )
         self.heads = nn.ModuleDict(
             {
@@ -116,7 +126,7 @@ class UNetPlusPlus(nn.Module):
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """One tensor of logits; in training with deep supervision the list of all heads."""
         check_image("UNetPlusPlus", image, self.spatial_dims, self.in_channels)
-        maps = self._full_resolution_nodes(pad_to_multiple(image, self.multiple))
+        maps = self._full_resolution_nodes(pad_to_multiple(image, self.multiples))
         logits = {
             name: crop_far(head(maps[name]), image.shape[2:]) for name, head in self.heads.items()
         }
@@ -152,10 +162,12 @@ class UNetPlusPlus(nn.Module):
             act=self.style.act,
             dropout=self.dropout,
             multi_label=self.multi_label,
+            strides=self.pyramid.strides[:level],
+            kernels=self.pyramid.kernels[: level + 1],
         )
         weights = self.state_dict()
         smaller.load_state_dict({name: weights[name] for name in smaller.state_dict()})
-        smaller.multiple = self.multiple
+        smaller.multiples = self.multiples
         first = next(self.parameters())
         return smaller.to(first.device, first.dtype).train(self.training)
 
@@ -184,7 +196,7 @@ class UNetPlusPlus(nn.Module):
                 below = self.upsample[f"x{level}_{column}"](rows[level + 1][column - 1])
                 maps = node(*rows[level], below)
             else:
-                maps = node(self.pool(rows[level - 1][0]) if level else image)
+                maps = node(self.pools[level - 1](rows[level - 1][0]) if level else image)
             rows[level].append(maps)
         return {f"x0_{column}": maps for column, maps in enumerate(rows[0])}
 

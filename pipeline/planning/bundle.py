@@ -1,5 +1,6 @@
 """Writing a planned bundle: configs, metadata and documents, with the reason of each value."""
 
+import math
 import textwrap
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -9,9 +10,15 @@ from typing import Any
 
 import jinja2
 
+from pipeline.bundle.bundle import EXPERIMENTS
+from pipeline.data.label_numbers import all_numbers
 from pipeline.files import write_text
+from pipeline.planning.choice import Choice, Fingerprint
 from pipeline.planning.ct import ct_window
-from pipeline.planning.plan import Choice, Fingerprint, Plan
+from pipeline.planning.network import is_everywhere
+from pipeline.planning.overlays import overlays_by_axis
+from pipeline.planning.plan import Plan
+from pipeline.planning.spacing import planned_sizes
 from pipeline.planning.wiring import CONFIGS, wiring_text
 from pipeline.provenance import versions
 
@@ -55,6 +62,11 @@ def write_bundle(
         keep_trailing_newline=True,
     )
     environment.filters["because"] = because
+    if by_axis(plan):
+        for name, text in overlays_by_axis(plan.strides.value, plan.kernels.value).items():
+            write_text(folder / "configs" / EXPERIMENTS / name, text)
+    # the order of the labels is that of the network's maps
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     for name, template in TEMPLATES.items():
         text = environment.get_template(template).render(content)
         config = Path(name).stem
@@ -66,6 +78,29 @@ def choices(plan: Plan) -> dict[str, Choice]:
     return {name: value for name, value in plan._asdict().items() if isinstance(value, Choice)}
 
 
+def by_axis(plan: Plan) -> dict[str, Choice]:
+    """Return the network's strides and kernels by name, those that are not its defaults."""
+    values = {"strides": (plan.strides, 2), "kernels": (plan.kernels, 3)}
+    return {
+        name: choice
+        for name, (choice, default) in values.items()
+        if not is_everywhere(default, choice.value)
+    }
+
+
+def occlusion_size(plan: Plan, fingerprint: Fingerprint) -> int:
+    """Return the side of the cubes that are hidden from a network of volumes, voxels.
+
+    Some hundred of them fill a window, since each costs a pass over it. Where slices are thick, the
+    side follows from the window's volume: a fifth of the few slices would make thousands.
+    """
+    window = plan.window.value
+    if not by_axis(plan):
+        return max(1, min(window) // 5)
+    smallest = min(low for low, _, _ in planned_sizes(fingerprint, plan.spacing.value))
+    return max(1, min(int(smallest), int(math.prod(window) ** (1 / 3)) // 5))
+
+
 def because(choice: Choice, indent: int = 0) -> str:
     """Return a choice's reason as lines of a YAML comment.
 
@@ -75,6 +110,15 @@ def because(choice: Choice, indent: int = 0) -> str:
     """
     lines = textwrap.wrap(choice.reason, COMMENT_WIDTH - 2 - indent)
     return f"\n{' ' * indent}".join(f"# {line}" for line in lines)
+
+
+def _channel_names(plan: Plan) -> dict[str, str]:
+    names = [f"image {i + 1}" for i in range(plan.channels.value)]
+    if len(names) == 1:
+        names = ["image"]
+    if plan.colour:
+        names = ["red", "green", "blue"]
+    return {str(i): name for i, name in enumerate(names)}
 
 
 def _template(name: str) -> str:
@@ -93,15 +137,17 @@ def _content(
         "configs": f"{bundle}/configs",
         "plan": plan,
         "choices": choices(plan).items(),
+        "by_axis": by_axis(plan).items(),
         "cases": fingerprint["cases"],
         "splits": ", ".join(f"{count} {split}" for split, count in fingerprint["splits"].items()),
         "mended": f" {mended} files were mended in the cohort; the originals are as they were."
         if mended
         else "",
         "volumes": volumes,
-        # some hundred regions of a volume's window, since each costs a pass over the window
-        "occlusion_size": max(1, min(plan.window.value) // 5) if volumes else 16,
+        "occlusion_size": occlusion_size(plan, fingerprint) if volumes else 16,
         "weighted": plan.loss.value == "weighted_bce",
+        "channel_names": _channel_names(plan),
+        "label_keys": "[label, instances]" if plan.loss.value == "weighted_bce" else "label",
         "drawn_around_classes": plan.kind == "classes" and plan.crop.value == "foreground",
         # the symmetries of the square are those of flat images
         "symmetries": 8 if plan.symmetric.value and not volumes else 1,
@@ -111,8 +157,22 @@ def _content(
         "versions": versions(),
         "required": {package: version(package) for package in REQUIRED},
         "data_type": data_type,
-        "label_classes": ", ".join(
-            ["0 background", *(f"{number} {label}" for label, number in plan.labels.value.items())]
-        ),
+        "label_classes": _label_classes(plan),
+        "all_numbers": all_numbers(plan.labels.value),
         "channel_def": {str(i): f"logit of {label}" for i, label in enumerate(labels)},
     }
+
+
+def _label_classes(plan: Plan) -> str:
+    """Say what each number of the masks means, for the metadata.
+
+    A region is listed with all its numbers, as ``1|2|3 whole (region)``.
+    """
+    labels = [
+        f"{label} {name}"
+        if isinstance(label, int)
+        else f"{'|'.join(map(str, label))} {name} (region)"
+        for name, label in plan.labels.value.items()
+    ]
+    ignored = [] if plan.ignore is None else [f"{plan.ignore} ignored"]
+    return ", ".join(["0 background", *labels, *ignored])

@@ -6,22 +6,18 @@ comment.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from pipeline.data.label_numbers import LabelNumbers
+from pipeline.planning.choice import Choice, Fingerprint
 from pipeline.planning.ct import ct_window, is_ct
 from pipeline.planning.machine import Machine
+from pipeline.planning.network import plan_network
+from pipeline.planning.spacing import planned_sizes, target_spacing
 
-Fingerprint = Mapping[str, Any]
-"""Fingerprint of a cohort by :func:`pipeline.data.fingerprint.fingerprint`."""
-
-MAX_POOLINGS = 4
-MIN_BOTTLENECK_PIXELS = 4
-"""Smallest side of the bottleneck, so that its convolutions have something to see."""
 MAX_WINDOW_PIXELS = 512
 """Largest side of a flat window."""
-FIRST_FEATURES = {"cpu": 16, "cuda": 32}
-"""Filters of the first level."""
 BYTES_PER_PIXEL = 100
 """Training memory for each pixel of a batch and each filter of the first level, measured."""
 MAX_BATCH_PIXELS = {
@@ -44,20 +40,6 @@ MIN_ALIGNED_CORRELATION = 0.15
 """Mean correlation of the cases' pictures from which they count as arranged alike."""
 MAX_TOUCHING_SHARE = 0.01
 """Share of touching instances above which the gaps between them get weight."""
-MAX_SPACING_RATIO = 1.1
-"""Ratio of the largest to the smallest spacing of an axis above which volumes are resampled."""
-
-
-class Choice(NamedTuple):
-    """One planned value.
-
-    Attributes:
-        value: value in the config.
-        reason: reason for the value, in a few words.
-    """
-
-    value: Any
-    reason: str
 
 
 class Plan(NamedTuple):
@@ -65,10 +47,12 @@ class Plan(NamedTuple):
 
     Attributes:
         spatial_dims: number of spatial dimensions, 2 or 3.
-        channels: channels of the network's input: 1, or 3 for colour.
+        channels: channels of the network's input: 1, 3 for colour, or one for each image of a case.
         intensities: normalisation: ``each`` image by itself, or the ``window`` of CT.
-        spacing: spacing that volumes are resampled to, mm; ``None``: not resampled.
+        spacing: spacing that volumes are resampled to, mm; ``None`` for flat images.
         features: filters of each level.
+        strides: factor along each axis of each pooling.
+        kernels: sides along each axis of each level's kernels.
         patch: sides of a training patch, pixels.
         window: sides of the sliding window of inference, pixels.
         batch_size: patches per step.
@@ -76,8 +60,10 @@ class Plan(NamedTuple):
         loss: name of the loss: ``bce``, ``bce_dice`` or ``weighted_bce``.
         symmetric: whether mirrored and turned images are as likely as the originals.
         cache: share of the training cases that are kept in memory.
-        labels: name of each label, and its number in the masks.
+        labels: name of each label, and its number in the masks, or the numbers of a region.
         kind: kind of the labels: ``mask``, ``classes`` or ``instances``.
+        colour: whether the channels are red, green and blue.
+        ignore: number in the masks that counts neither in the loss nor in a metric, if any.
     """
 
     spatial_dims: Choice
@@ -85,6 +71,8 @@ class Plan(NamedTuple):
     intensities: Choice
     spacing: Choice
     features: Choice
+    strides: Choice
+    kernels: Choice
     patch: Choice
     window: Choice
     batch_size: Choice
@@ -94,41 +82,57 @@ class Plan(NamedTuple):
     cache: Choice
     labels: Choice
     kind: str
+    colour: bool = False
+    ignore: int | None = None
 
 
-def plan(fingerprint: Fingerprint, machine: Machine, kind: str, labels: Mapping[str, int]) -> Plan:
+def plan(
+    fingerprint: Fingerprint,
+    machine: Machine,
+    kind: str,
+    labels: LabelNumbers,
+    ignore: int | None = None,
+) -> Plan:
     """Plan a bundle.
 
     Args:
         fingerprint: fingerprint of the cohort.
         machine: machine that will train the bundle.
         kind: kind of the labels, see :func:`pipeline.planning.labels.label_kind`.
-        labels: name of each label, and its number in the masks.
+        labels: name of each label, and its number in the masks, or the numbers of a region.
+        ignore: number in the masks that counts neither in the loss nor in a metric, if any.
 
     Raises:
         ValueError: see :func:`check_can_be_planned`.
     """
     check_can_be_planned(fingerprint)
     dims = _dimensions(fingerprint)
-    features = _features(fingerprint, machine)
-    multiple = 2 ** (len(features.value) - 1)
-    max_pixels = _max_batch_pixels(machine, dims.value, features.value[0])
-    patch = _patch(fingerprint, machine, multiple, max_pixels)
+    spacing = target_spacing(fingerprint)
+    sizes = planned_sizes(fingerprint, spacing.value)
+    medians = [middle for _, middle, _ in sizes]
+    network = plan_network(medians, spacing.value, machine)
+    first = network.features.value[0]
+    max_pixels = _max_batch_pixels(machine, dims.value, first)
+    square = dims.value == 2 and fingerprint["likeness"] < MIN_ALIGNED_CORRELATION
+    grid = _Grid(network.multiples, spacing.value or [1.0] * dims.value)
+    patch = _patch(medians, machine, grid, max_pixels, square)
     return Plan(
         dims,
         _channels(fingerprint),
         _intensities(fingerprint),
-        _spacing(fingerprint),
-        features,
+        spacing,
+        *network,
         patch,
-        _window(fingerprint, patch.value, multiple, max_pixels),
-        _batch(patch.value, machine, features.value[0]),
-        _crop(fingerprint, patch.value),
+        _window([high for _, _, high in sizes], patch.value, grid, max_pixels),
+        _batch(patch.value, machine, first),
+        _crop(fingerprint, patch.value, medians),
         _loss(fingerprint, kind, len(labels)),
         _symmetric(fingerprint),
-        _cache(fingerprint, machine),
+        _cache(fingerprint, machine, medians),
         _labels(labels, kind),
         kind,
+        bool(fingerprint["colour"]),
+        ignore,
     )
 
 
@@ -136,8 +140,8 @@ def check_can_be_planned(fingerprint: Fingerprint) -> None:
     """Check that one network fits all images of a cohort.
 
     Raises:
-        ValueError: the cohort mixes flat images and volumes, has images of more than 4 channels, or
-            colour of more than 8 bits.
+        ValueError: the cohort mixes flat images and volumes, images of different numbers of
+            channels, or has colour in fractions or signed numbers.
     """
     (dims, count), *others = fingerprint["dimensions"].items()
     if others:
@@ -145,12 +149,22 @@ def check_can_be_planned(fingerprint: Fingerprint) -> None:
             f"{count} images of {dims} dimensions and {others[0][1]} of {others[0][0]}; expected "
             "one kind; make a bundle of each"
         )
-    channels = set(map(int, fingerprint["channels"]))
-    if not channels <= {1, 2, 3, 4}:
-        raise ValueError(f"images of {max(channels)} channels; expected grey, RGB or RGBA")
-    if max(channels) > 2 and set(fingerprint["dtypes"]) != {"uint8"}:
-        dtypes = ", ".join(sorted(fingerprint["dtypes"]))
-        raise ValueError(f"colour images of {dtypes}; expected 8 bits; convert them")
+    if fingerprint["colour"]:
+        formats = sorted(set(fingerprint["dtypes"]) - {"uint8", "uint16"})
+        if formats:
+            raise ValueError(f"colour images of {', '.join(formats)}; expected 8 or 16 bits")
+        if fingerprint["channels"].keys() - {1, 2, 3, 4}:
+            most = max(fingerprint["channels"])
+            raise ValueError(f"images in colour and images of {most} channels; expected one kind")
+    elif len(fingerprint["channels"]) > 1 and not _are_grey(fingerprint):
+        counts = ", ".join(f"{n} of {count}" for count, n in fingerprint["channels"].items())
+        raise ValueError(f"images of different numbers of channels ({counts}); expected one number")
+
+
+def _are_grey(fingerprint: Fingerprint) -> bool:
+    """Whether all images that have more than one channel are grey ones with opacity."""
+    several = sum(count for channels, count in fingerprint["channels"].items() if int(channels) > 1)
+    return bool(several <= fingerprint["grey_in_colour"])
 
 
 def _dimensions(fingerprint: Fingerprint) -> Choice:
@@ -160,13 +174,15 @@ def _dimensions(fingerprint: Fingerprint) -> Choice:
 
 
 def _channels(fingerprint: Fingerprint) -> Choice:
-    channels = set(map(int, fingerprint["channels"]))
-    if channels == {1}:
-        return Choice(1, "all images are grey")
     grey = fingerprint["grey_in_colour"]
+    if not fingerprint["colour"]:
+        channels = max(map(int, fingerprint["channels"]))
+        if channels == 1 or _are_grey(fingerprint):
+            return Choice(1, "all images are grey")
+        return Choice(channels, f"{channels} images of each case, normalised each by itself")
     if grey == fingerprint["cases"]:
         return Choice(3, "stored in colour, though all are grey; kept as they are stored")
-    several = len(channels) > 1
+    several = fingerprint["colour"] < fingerprint["cases"]
     return Choice(3, f"{'some' if several else 'all'} images are in colour, {grey} of them grey")
 
 
@@ -189,62 +205,66 @@ def _intensities(fingerprint: Fingerprint) -> Choice:
     )
 
 
-def _spacing(fingerprint: Fingerprint) -> Choice:
-    rows = fingerprint["spacing_mm"]
-    ranges = " x ".join(
-        f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, _, high in rows
-    )
-    if not rows:
-        return Choice(None, "the format has no spacing")
-    if all(high <= MAX_SPACING_RATIO * low for low, _, high in rows):
-        return Choice(None, f"all volumes have {ranges} mm: nothing to resample")
-    median = [middle for _, middle, _ in rows]
-    return Choice(median, f"spacing varies, {ranges} mm: resampled to the median")
+class _Grid(NamedTuple):
+    """What sides must be multiples of, and the distance of the pixels, along each axis."""
+
+    multiples: Sequence[int]
+    spacing: Sequence[float]
+
+    def shrunk(self, sides: Sequence[int], max_pixels: int) -> list[int]:
+        """Shorten the longest side in mm, down to its multiple, until the pixels are few."""
+        sides = list(sides)
+        while math.prod(sides) > max_pixels:
+            longer = [axis for axis, side in enumerate(sides) if side > self.multiples[axis]]
+            if not longer:
+                break
+            longest = max(longer, key=lambda axis: sides[axis] * self.spacing[axis])
+            sides[longest] -= self.multiples[longest]
+        return sides
 
 
-def _features(fingerprint: Fingerprint, machine: Machine) -> Choice:
-    sides = [middle for _, middle, _ in fingerprint["size_range"]]
-    poolings = int(math.log2(max(1.0, min(sides) / MIN_BOTTLENECK_PIXELS)))
-    poolings = max(1, min(MAX_POOLINGS, poolings))
-    first = FIRST_FEATURES[machine.device]
-    bottleneck = " x ".join(f"{int(side) // 2**poolings}" for side in sides)
-    return Choice(
-        [first * 2**level for level in range(poolings + 1)],
-        f"{poolings} poolings leave {bottleneck} pixels of a median image; {first} filters in the "
-        "first level suit " + ("a CPU" if machine.device == "cpu" else "a graphics card"),
-    )
-
-
-def _patch(fingerprint: Fingerprint, machine: Machine, multiple: int, max_pixels: int) -> Choice:
-    sides = [middle for _, middle, _ in fingerprint["size_range"]]
+def _patch(
+    sides: Sequence[float], machine: Machine, grid: _Grid, max_pixels: int, square: bool
+) -> Choice:
     max_side = MAX_PATCH_PIXELS[machine.device, len(sides)]
-    patch = [min(max_side, _round_to_multiple(side, multiple)) for side in sides]
-    # a turned patch must fit a batch
-    square = len(sides) == 2 and fingerprint["likeness"] < MIN_ALIGNED_CORRELATION
-    if square:
+    patch = [
+        min(max_side, _round_to_multiple(side, multiple))
+        for side, multiple in zip(sides, grid.multiples, strict=True)
+    ]
+    if square:  # a turned patch must fit a batch
         patch = [min(patch)] * 2
     min_batch = MIN_BATCH_SIZE[len(sides)]
-    while min_batch * math.prod(patch) > max_pixels and max(patch) > multiple:
-        axis = patch.index(max(patch))
-        patch = [side - multiple * (square or i == axis) for i, side in enumerate(patch)]
-    median_size = " x ".join(f"{side:g}" for side in sides)
+    patch = grid.shrunk(patch, max_pixels // min_batch)
+    if square:
+        patch = [min(patch)] * 2
     return Choice(
-        patch, f"of a median {median_size} image, in multiples of {multiple} (the poolings), at "
-        f"most {max_side} a side and {max_pixels} pixels for a batch of {min_batch}",
+        patch, f"of a median {_text(sides)} image, in multiples of "
+        f"{_multiples_text(grid.multiples)} (the poolings), at most {max_side} a side and "
+        f"{max_pixels} pixels for a batch of {min_batch}",
     )  # fmt: skip
 
 
 def _window(
-    fingerprint: Fingerprint, patch: Sequence[int], multiple: int, max_pixels: int
+    max_sides: Sequence[float], patch: Sequence[int], grid: _Grid, max_pixels: int
 ) -> Choice:
-    max_sides = [high for _, _, high in fingerprint["size_range"]]
     max_side = MAX_WINDOW_PIXELS if len(patch) == 2 else 2 * max(patch)
-    window = [min(max_side, math.ceil(side / multiple) * multiple) for side in max_sides]
+    window = [
+        min(max_side // multiple, math.ceil(side / multiple)) * multiple
+        for side, multiple in zip(max_sides, grid.multiples, strict=True)
+    ]
     # without gradients a pixel takes about a quarter of what it takes in training
-    while math.prod(window) > 4 * max_pixels and max(window) > multiple:
-        window[window.index(max(window))] -= multiple
-    max_size = " x ".join(f"{side:g}" for side in max_sides)
-    return Choice(window, f"the largest image is {max_size}; a larger window has fewer seams")
+    window = grid.shrunk(window, 4 * max_pixels)
+    return Choice(
+        window, f"the largest image is {_text(max_sides)}; a larger window has fewer seams"
+    )
+
+
+def _text(sides: Sequence[float]) -> str:
+    return " x ".join(f"{side:g}" for side in sides)
+
+
+def _multiples_text(multiples: Sequence[int]) -> str:
+    return str(multiples[0]) if len(set(multiples)) == 1 else _text(multiples)
 
 
 def _batch(patch: Sequence[int], machine: Machine, first: int) -> Choice:
@@ -263,9 +283,8 @@ def _max_batch_pixels(machine: Machine, dims: int, first: int) -> int:
     return int(min(fitting, MAX_BATCH_PIXELS[machine.device, dims]))
 
 
-def _crop(fingerprint: Fingerprint, patch: Sequence[int]) -> Choice:
+def _crop(fingerprint: Fingerprint, patch: Sequence[int], sides: Sequence[float]) -> Choice:
     share = fingerprint["foreground"][1]
-    sides = [middle for _, middle, _ in fingerprint["size_range"]]
     if share >= MIN_ANYWHERE_SHARE:
         return Choice("anywhere", f"a median mask covers {share:.1%}: any patch will show some")
     if math.prod(patch) >= 0.5 * math.prod(sides):
@@ -307,20 +326,21 @@ def _symmetric(fingerprint: Fingerprint) -> Choice:
     )  # fmt: skip
 
 
-def _cache(fingerprint: Fingerprint, machine: Machine) -> Choice:
-    pixels = math.prod(middle for _, middle, _ in fingerprint["size_range"])
-    bytes_needed = 4 * 4 * pixels * fingerprint["splits"]["training"]
+def _cache(fingerprint: Fingerprint, machine: Machine, sides: Sequence[float]) -> Choice:
+    bytes_needed = 4 * 4 * math.prod(sides) * fingerprint["splits"]["training"]
     free = machine.memory if machine.device == "cpu" else 8e9
     share = min(1.0, round(free / 2 / bytes_needed, 2))
     return Choice(share, f"the training cases take about {bytes_needed / 1e9:.1f} GB in memory")
 
 
-def _labels(labels: Mapping[str, int], kind: str) -> Choice:
+def _labels(labels: LabelNumbers, kind: str) -> Choice:
     reason = {
         "mask": "the masks are of one structure",
         "classes": "the numbers of the masks are classes, not instances",
         "instances": "the numbers of the masks are instances of one kind",
     }[kind]
+    if not all(isinstance(label, int) for label in labels.values()):
+        reason = "the numbers of the masks are classes; a list is a region, their union"
     return Choice(dict(labels), reason)
 
 

@@ -32,7 +32,7 @@ from pipeline.tracking.store import evaluations
 EXECUTED_CONFIG = "config.json"
 RECORD_FIELDS = {
     "bundle", "sha256", "datalist_sha256", "mlflow_run_id", "operating_point", "trained_on",
-    "chosen_on",
+    "chosen_on", "hashes",
 }  # fmt: skip
 """Fields of a model's record that are packed; the record lists images only by their hashes."""
 METADATA_SCORES = ("iou", "dice", "accuracy")
@@ -95,8 +95,8 @@ def find_trained(client: MlflowClient, run: str, dataset_dir: Path | None = None
         _artifact(client, stored, EXECUTED_CONFIG) for stored in (training, evaluation)
     )
     cohort = dataset_dir or Path(evaluation.data.tags["dataset_dir"])
-    hashes = {evaluation.data.tags["datalist_sha256"], read_datalist(cohort).sha256}
-    if hashes != {summary.model.datalist_sha256}:
+    hashes = evaluation.data.tags["datalist_sha256"], summary.model.datalist_sha256
+    if not all(map(read_datalist(cohort).is_identified_by, hashes)):
         raise ValueError(
             f"{cohort}: not the cohort or split of the training; evaluate the model on its own "
             "test split, and give --dataset-dir if the cohort has moved"

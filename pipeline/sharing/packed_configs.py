@@ -67,6 +67,8 @@ _INPUT_CHECK = {
     "input_check": {
         "_target_": "pipeline.inference.InputCheck",
         "fingerprint": _in_bundle(FINGERPRINT),
+        "spatial_dims": "@spatial_dims",
+        "in_channels": "@in_channels",
     }
 }
 

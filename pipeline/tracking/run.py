@@ -70,7 +70,7 @@ class Run:
 
     Attributes:
         id: of the MLflow run; None before :meth:`start`.
-        datalist_sha256: hash of the cohort's datalist, which names the cohort and its split.
+        datalist_sha256: hash that identifies the cohort and its split.
 
     From :meth:`start` to :meth:`end` the folder is locked.
 

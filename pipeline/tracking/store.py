@@ -10,6 +10,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
 
+from pipeline.data.datalist import read_datalist
 from pipeline.tracking.run import DATABASE, Run, store_uri
 
 CASES = "cases.json"
@@ -120,7 +121,8 @@ def find_evaluation(
         runs = evaluations(run.client, str(trained_by))
     except ValueError:
         runs = []
-    runs = [one for one in runs if one.data.tags.get("datalist_sha256") == run.datalist_sha256]
+    is_of_cohort = read_datalist(run.dataset_dir).is_identified_by
+    runs = [one for one in runs if is_of_cohort(one.data.tags.get("datalist_sha256", ""))]
     if not runs:
         raise ValueError(
             f"{model}: no finished evaluation of it on this cohort in the tracking store; evaluate "

@@ -11,8 +11,11 @@ import torch
 from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.data.datalist import image_hashes
-from pipeline.files import atomic
+from pipeline.data.datalist import image_hashes, read_datalist
+from pipeline.data.drift import describe_cohort
+from pipeline.data.fingerprint import cohort_cases, inspect_cases
+from pipeline.files import atomic, write_json
+from pipeline.inference.input_check import FINGERPRINT
 from pipeline.inference.trained_model import (
     read_checkpoint,
     read_record,
@@ -24,6 +27,7 @@ from pipeline.networks.weights import load_weights
 from pipeline.tracking import Run
 from pipeline.tracking.store import MODEL, RESUME_FILE
 
+TRAINING = "training"
 TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch")
 
 
@@ -58,8 +62,9 @@ class KeepBest:
     The trainer's state shows it to the other handlers: ``best_epoch``, and ``best_score``, which
     is higher for a better validation.
 
-    Writes ``model.pt``, a plain state dict, and ``model.json``, its record, to the run's folder
-    after each better validation; copies both to ``publish_to`` when training ends, so that
+    Writes ``fingerprint.json``, a description of the training images, to the run's folder at the
+    beginning; ``model.pt``, a plain state dict, and ``model.json``, its record, after each better
+    validation; copies them to ``publish_to`` when training ends, so that
     evaluation and inference find the newest finished model there.
 
     Args:
@@ -90,12 +95,23 @@ class KeepBest:
         chosen = set(before.chosen_on if before else ())
         self.trained_on = sorted(trained | set(image_hashes(run.dataset_dir, "training")))
         self.chosen_on = sorted(chosen | set(image_hashes(run.dataset_dir, "validation")))
+        self.hashes = sorted({"values", *(before.hashes if before else ())})
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after its validation handler."""
         engine.state.best_score, engine.state.best_epoch = -math.inf, 0
+        engine.add_event_handler(Events.STARTED, self._describe_cohort)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._compare)
         engine.add_event_handler(Events.COMPLETED, self._publish)
+
+    @idist.one_rank_only()
+    def _describe_cohort(self) -> None:
+        """Describe the training images, which inference compares its images with."""
+        cases = [
+            case for case in cohort_cases(Path(self.run.dataset_dir)) if case.split == TRAINING
+        ]
+        description = describe_cohort(inspect_cases(cases), min_patients=1)
+        write_json(self.run.folder / FINGERPRINT, description)
 
     def _compare(self, engine: Engine) -> None:
         state = engine.state
@@ -132,6 +148,7 @@ class KeepBest:
             key_metric_value=value,
             trained_on=self.trained_on,
             chosen_on=self.chosen_on,
+            hashes=self.hashes,
             tags={key: str(tag) for key, tag in run.own_tags.items()},
         )
 
@@ -162,6 +179,7 @@ class KeepLast:
         self.path = run.folder / RESUME_FILE
         self.state = {name: bare(part) for name, part in state.items()}
         self.seed, self.datalist, self.resume = run.seed, run.datalist_sha256, resume
+        self.dataset_dir = run.dataset_dir
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after every handler whose state it saves."""
@@ -197,7 +215,7 @@ class KeepLast:
                 f"{path}: was trained with --seed {content['run']['seed']}, not {self.seed}; "
                 "resume with the same seed"
             )
-        if content["run"]["datalist"] != self.datalist:
+        if not read_datalist(self.dataset_dir).is_identified_by(content["run"]["datalist"]):
             raise ValueError(
                 f"{path}: was trained on another cohort or split; resume with the same "
                 "--dataset_dir, as it was then"
@@ -236,8 +254,8 @@ class KeepEpochs:
 
 @idist.one_rank_only()
 def _copy_model(source: Path, target: Path) -> None:
-    """Copy a model and its record to another folder, where there is one."""
-    for path in (source / MODEL, record_path(source / MODEL)):
+    """Copy a model, its record and the description of its cohort, where there is one."""
+    for path in (source / MODEL, record_path(source / MODEL), source / FINGERPRINT):
         if path.is_file():
             with atomic(target / path.name) as temporary:
                 shutil.copyfile(path, temporary)

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
+from pipeline.losses import IgnoringLoss
 from pipeline.tracking import Run
 from pipeline.training.checkpoints import KeepBest, KeepLast
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
@@ -52,7 +53,8 @@ def training_engine(
     Args:
         run: the training.
         network: on the run's device.
-        loss: takes logits, truth and, where it can and the batch holds one, the weight map.
+        loss: takes logits, truth and, where it can and the batch holds one, the weight map; what
+            is ignored (a truth below 0) is left out.
         optimizer: of the network's parameters.
         lr_scheduler: steps after each epoch; one that waits for a plateau is handed ``key_metric``.
         train_data_loader: its dataset's random transforms are seeded at each epoch.
@@ -93,7 +95,7 @@ def training_engine(
         train_data_loader=train_data_loader,
         network=network,
         optimizer=optimizer,
-        loss_function=loss,
+        loss_function=IgnoringLoss(loss),
         inferer=inferer,
         iteration_update=weighted_iteration if takes_weights(loss) else None,
         key_train_metric={"loss": TrainingLoss()},

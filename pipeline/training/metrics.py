@@ -12,6 +12,7 @@ from monai.engines.utils import IterationEvents
 from monai.handlers import from_engine
 from monai.utils import CommonKeys
 
+from pipeline.losses import IgnoringLoss
 from pipeline.metrics.overlap import METRICS, Counts, count
 from pipeline.networks import most_refined
 from pipeline.training.weight_map import takes_weights, weights_of
@@ -77,7 +78,8 @@ class EvaluationLoss:
     """
 
     def __init__(self, loss_function: Callable[..., torch.Tensor]) -> None:
-        self.loss_function, self.weighted = loss_function, takes_weights(loss_function)
+        self.loss_function = IgnoringLoss(loss_function)
+        self.weighted = takes_weights(loss_function)
         self.losses: list[float] = []
 
     def attach(self, engine: Engine) -> None:

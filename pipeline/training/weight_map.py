@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from monai.engines import SupervisedTrainer
 
-from pipeline.losses import DeepSupervisionLoss
+from pipeline.losses import DeepSupervisionLoss, IgnoringLoss
 
 WEIGHT = "weight"
 """The key under which a batch holds its map of pixel weights."""
@@ -15,7 +15,7 @@ WEIGHT = "weight"
 
 def takes_weights(loss: Callable[..., torch.Tensor]) -> bool:
     """Whether a loss takes a weight map after prediction and truth; others train without one."""
-    if isinstance(loss, DeepSupervisionLoss):
+    if isinstance(loss, DeepSupervisionLoss | IgnoringLoss):
         return takes_weights(loss.loss)
     call = loss.forward if isinstance(loss, torch.nn.Module) else loss
     parameters = list(inspect.signature(call).parameters.values())

@@ -117,6 +117,45 @@ def test_a_test_image_that_was_trained_on_is_refused_under_any_name(
     assert not (site / "eval").exists()
 
 
+def test_a_training_image_that_was_saved_anew_is_no_test_image(failing, phantom, tmp_path):
+    cohort = tmp_path / "saved_anew"
+    shutil.copytree(phantom, cohort)
+    content = json.loads((cohort / "datalist.json").read_text())
+    entry = content["training"].pop()
+    with Image.open(cohort / entry["image"]) as image:
+        pixels = np.asarray(image)
+    Image.fromarray(pixels.astype(np.uint16)).save(cohort / "images" / "again.png")
+    content["test"] = [{**entry, "image": "images/again.png"}]
+    write_datalist(cohort, {split: content.pop(split) for split in SPLITS}, **content)
+    line = failing(dataset_dir=str(cohort))
+    assert line.startswith("again.png: of the test split, and the model was trained on it")
+
+
+def test_an_older_model_refuses_its_images_by_their_bytes(failing, site, phantom, tmp_path):
+    cohort = tmp_path / "swapped"
+    shutil.copytree(phantom, cohort)
+    content = json.loads((cohort / "datalist.json").read_text())
+    path = site / "models" / "model.json"
+    record = json.loads(path.read_text())
+    record["trained_on"] = [entry["image_sha256"] for entry in content["training"]]
+    del record["hashes"]
+    path.write_text(json.dumps(record))
+    content["training"], content["test"] = content["test"], content["training"]
+    (cohort / "datalist.json").write_text(json.dumps(content))
+    assert "of the test split, and the model was trained on it" in failing(dataset_dir=str(cohort))
+
+
+def test_what_an_older_record_cannot_show_is_said(evaluate, site, capsys):
+    path = site / "models" / "model.json"
+    assert json.loads(path.read_text())["hashes"] == ["values"]
+    remark = "its record has hashes of files, not of pixels"
+    evaluate()
+    assert remark not in capsys.readouterr().out
+    path.write_text(path.read_text().replace('"values"', '"bytes"'))
+    evaluate()
+    assert f"{path.with_suffix('.pt')}: {remark}" in capsys.readouterr().out
+
+
 def test_an_image_that_chose_the_model_is_no_test_image(failing, phantom, tmp_path):
     cohort = tmp_path / "swapped"
     shutil.copytree(phantom, cohort)

@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 import yaml
 from monai.bundle import ConfigWorkflow, verify_net_in_out
 from PIL import Image
@@ -17,8 +18,11 @@ from pipeline.bundle import Bundle
 
 SHORT = {"max_epochs": 1, "val_interval": 1, "steps_per_epoch": 2, "threads": 1}
 DATA_SETS = {
-    "hippocampus": (("imagesTr", "labelsTr"), ["--names", "anterior", "posterior"]),
-    "dsb2018": (("images", "labels"), ["--names", "nucleus"]),
+    "hippocampus": (
+        ("imagesTr", "labelsTr"),
+        ["--labels", "background=0", "anterior=1", "posterior=2"],
+    ),
+    "dsb2018": (("images", "labels"), ["--kind", "instances", "--labels", "nucleus=1"]),
     "pancreas_ct": (("images", "masks"), ["--patient", r"^PANCREAS_(\d+)"]),
 }
 
@@ -137,7 +141,7 @@ def test_volumes_stored_in_other_axes_are_planned_as_they_lie(tmp_path):
     assert workflow.parser["patch"][0] < workflow.parser["patch"][1]
     for item in workflow.parser.get_parsed_content("validate#dataset"):
         assert item["image"].shape[2:] == (40, 36)
-        assert item["image"].pixdim.tolist() == pytest.approx([3.5, 0.5, 0.5])
+        assert item["image"].pixdim.tolist() == pytest.approx([3.0, 0.5, 0.5])
 
 
 def test_volumes_that_lie_in_other_ways_come_back_as_they_lay(tmp_path):
@@ -174,8 +178,9 @@ def test_numbers_of_classes_are_named_or_counted(squares, tmp_path, capsys):
     assert new(tmp_path / "two", squares) == 0
     config = yaml.safe_load((tmp_path / "two" / "configs" / "train.yaml").read_text())
     assert config["labels"] == {"label_1": 1, "label_4": 4}
-    assert new(tmp_path / "three", squares, "--names", "liver") == 1
-    assert "--names: found 1, expected 2, for the numbers 1, 4" in capsys.readouterr().err
+    assert new(tmp_path / "three", squares, "--labels", "liver=1") == 1
+    printed = capsys.readouterr().out
+    assert f"{squares}/masks/c0.png: the value 4 in 50 pixels, which no label has" in printed
     assert not (tmp_path / "three").exists()
 
 
@@ -217,8 +222,9 @@ def test_classes_of_0_128_and_255_are_not_smeared(squares, tmp_path):
         return mask
 
     change_masks(squares, change)
-    assert new(tmp_path / "mine", squares, "--names", "cup", "disc") == 0
-    assert labels_of(tmp_path / "mine") == {"cup": 128, "disc": 255}
+    assert new(tmp_path / "mine", squares, "--labels", "disc=255", "cup=128") == 0
+    assert labels_of(tmp_path / "mine") == {"disc": 255, "cup": 128}
+    assert list(labels_of(tmp_path / "mine")) == ["disc", "cup"]
     assert cli.main(["data", "check", str(tmp_path / "mine" / "data")]) == 0
 
 
@@ -239,7 +245,7 @@ def test_issues_name_the_files_where_they_are(squares, tmp_path):
 
 def test_masks_of_another_number_are_a_class_and_can_be_trained(squares, tmp_path):
     change_masks(squares, lambda i, mask: mask // 255 * np.uint8(2))
-    assert new(tmp_path / "mine", squares, "--names", "liver") == 0
+    assert new(tmp_path / "mine", squares, "--labels", "liver=2") == 0
     assert labels_of(tmp_path / "mine") == {"liver": 2}
     run(tmp_path / "mine", "training")
 
@@ -248,8 +254,10 @@ def test_masks_of_another_number_are_a_class_and_can_be_trained(squares, tmp_pat
     ("more", "message"),
     [
         (["--kind", "mask"], "c0.png: the values 0, 1, 2; expected 0 and 1, or 0 and 255"),
-        (["--names", "lung", "lung"], "--names lung: expected names of letters"),
-        (["--names", "HER2+", "lung"], "--names HER2+: expected names of letters"),
+        (["--labels", "lung=1", "Lung=2"], "the names 'lung' and 'Lung'; expected each once"),
+        (["--labels", "HER2+=1", "lung=2"], "the name 'HER2+'; expected letters, digits"),
+        (["--labels", "a=1", "b=2", "c=3"], "--labels: c=3: no mask has this number; the masks"),
+        (["--kind", "mask", "--labels", "a=1", "b=2"], "expected one label of --kind mask"),
     ],
 )
 def test_what_is_said_of_labels_must_fit(squares, tmp_path, capsys, more, message):
@@ -309,3 +317,174 @@ def test_flat_images_and_volumes_together(squares, tmp_path, capsys):
     assert new(tmp_path / "mine", squares) == 1
     assert "of 2 dimensions and 1 of 3; expected one kind" in capsys.readouterr().err
     assert not (tmp_path / "mine").exists()
+
+
+def table_of(printed):
+    """The rows of the printed table: value, cases, voxels."""
+    lines = printed.partition("voxels\n")[2].splitlines()
+    rows = (line.split()[:3] for line in lines)
+    return [row for row in rows if len(row) == 3 and all(part.isdigit() for part in row)]
+
+
+def test_the_values_of_all_masks_are_a_table(squares, tmp_path, capsys):
+    assert new(tmp_path / "mine", squares) == 0
+    foreground = sum((50 - 10 - i) * (40 + i - 12) for i in range(6))
+    rows = table_of(capsys.readouterr().out)[:2]
+    assert rows == [["0", "6", str(6 * 64 * 64 - foreground)], ["255", "6", str(foreground)]]
+
+
+def test_masks_that_are_almost_0_and_1_are_masks(squares, tmp_path):
+    for path in sorted((squares / "masks").iterdir()):
+        mask = np.asarray(Image.open(path)) / np.float32(255) * np.float32(0.99999)
+        tifffile.imwrite(path.with_suffix(".tif"), mask)
+        path.unlink()
+    bundle = tmp_path / "mine"
+    assert new(bundle, squares) == 0
+    assert labels_of(bundle) == {"foreground": 1}
+    assert cli.main(["data", "check", str(bundle / "data")]) == 0
+    run(bundle, "training")
+
+
+def stray(i, mask):
+    mask = mask.copy() // 255
+    mask[0, 0] = 7 * (i == 3)
+    return mask
+
+
+def test_a_stray_value_is_refused_unless_it_is_named(squares, tmp_path, capsys):
+    change_masks(squares, stray)
+    assert new(tmp_path / "mine", squares) == 1
+    printed = capsys.readouterr()
+    line = f"error: {squares}/masks/c3.png: the value 7 in 1 pixel, and in no other mask; "
+    assert line in printed.out
+    assert "1 errors in the images and masks" in printed.err
+    assert not (tmp_path / "mine").exists()
+    assert new(tmp_path / "mine", squares, "--labels", "lung=1", "clip=7") == 0
+    assert labels_of(tmp_path / "mine") == {"lung": 1, "clip": 7}
+
+
+@pytest.mark.parametrize("kind", ["mask", "classes", "instances"])
+@pytest.mark.parametrize("value", [0.5, -1.0, np.nan, np.inf])
+def test_what_is_no_number_is_refused_whatever_the_kind(squares, tmp_path, capsys, kind, value):
+    path = squares / "masks" / "c2.png"
+    mask = np.asarray(Image.open(path)).astype(np.float32) / 255
+    mask[:2, :3] = value
+    tifffile.imwrite(path.with_suffix(".tif"), mask)
+    path.unlink()
+    change = ["--kind", kind]
+    assert new(tmp_path / "mine", squares, *change) == 1
+    printed = capsys.readouterr().out
+    assert "masks/c2.tif: " in printed
+    assert "in 6 pixels; expected whole numbers, 0 for the background" in printed
+    assert not (tmp_path / "mine").exists()
+
+
+def test_masks_that_are_all_empty_are_refused(squares, tmp_path, capsys):
+    change_masks(squares, lambda i, mask: mask * np.uint8(0))
+    assert new(tmp_path / "mine", squares) == 1
+    assert "c0.png: an empty mask, as all 6; give the masks" in capsys.readouterr().out
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_dataset_json_may_name_more_than_the_masks_have(squares, tmp_path, capsys):
+    change_masks(squares, lambda i, mask: mask // 255)
+    names = {"0": "background", "1": "lung", "2": "heart"}
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps({"labels": names}))
+    assert new(tmp_path / "mine", squares, "--labels", str(path)) == 0
+    assert labels_of(tmp_path / "mine") == {"lung": 1, "heart": 2}
+    assert f"{path}: no mask has heart, 2\n" in capsys.readouterr().out
+
+
+def colour_masks(source, colours):
+    """Store every mask in the colour of its number, on black."""
+    for i, path in enumerate(sorted((source / "masks").iterdir())):
+        inside = np.asarray(Image.open(path)) > 0
+        pixels = np.zeros((*inside.shape, 3), np.uint8)
+        pixels[inside] = colours[i % len(colours)]
+        Image.fromarray(pixels).save(path)
+
+
+def test_masks_of_one_colour_are_mended(squares, tmp_path, capsys):
+    originals = [np.asarray(Image.open(p)) for p in sorted((squares / "masks").iterdir())]
+    colour_masks(squares, [(255, 0, 0)])
+    assert new(tmp_path / "mine", squares) == 0
+    assert "6 files mended" in capsys.readouterr().out
+    assert labels_of(tmp_path / "mine") == {"foreground": 1}
+    mended = sorted((tmp_path / "mine" / "data" / "labels").iterdir())
+    for original, path in zip(originals, mended, strict=True):
+        assert np.array_equal(np.asarray(Image.open(path)), original)
+
+
+def test_masks_of_several_colours_are_refused_with_their_list(squares, tmp_path, capsys):
+    colour_masks(squares, [(255, 0, 0), (0, 255, 0)])
+    assert new(tmp_path / "mine", squares) == 1
+    printed = capsys.readouterr().out
+    assert "while the masks have (0, 255, 0), (255, 0, 0); write one number" in printed
+    assert not (tmp_path / "mine").exists()
+
+
+def test_numbers_of_instances_may_be_stored_as_fractions(squares, tmp_path):
+    for path in sorted((squares / "masks").iterdir()):
+        numbers = np.asarray(Image.open(path)) // 255
+        numbers[20:30, 20:30] = 2
+        tifffile.imwrite(path.with_suffix(".tif"), (numbers * 0.99995).astype(np.float32))
+        path.unlink()
+    bundle = tmp_path / "mine"
+    assert new(bundle, squares, "--kind", "instances") == 0
+    summary = json.loads((bundle / "data" / "check" / "fingerprint.json").read_text())
+    assert (summary["instances"], summary["touching_instances"]) == (12, 12)
+    assert summary["mask_values"] == [0, 255]
+
+
+def test_inverted_masks_get_a_warning(squares, tmp_path, capsys):
+    change_masks(squares, lambda i, mask: 255 - mask)
+    assert new(tmp_path / "mine", squares) == 0
+    line = "foreground all along the border, as 6 of 6 masks; are they inverted?"
+    assert line in capsys.readouterr().out
+
+
+CLINICAL = {
+    "scaled": ({"label_1": 1, "label_2": 2}, ""),
+    "rare": ({"label_1": 1, "label_2": 2}, ""),
+    "several": ({f"label_{i}": i for i in range(1, 6)}, ""),
+    "stray": (None, "hippocampus_102.nii.gz: the value 7 in 1 pixel, and in no other mask"),
+    "negative": (None, "hippocampus_098.nii.gz: the values -1 in 1 pixel"),
+    "all_empty": (None, "an empty mask, as all 6"),
+}
+"""Volumes with awkward labels: what is planned for them, or the line that refuses them."""
+
+
+def change_volume(name, i, label):
+    changes = {
+        "scaled": lambda: label * np.float32(0.999 if i == 1 else 1),
+        "rare": lambda: np.where((label == 2) & (i != 0), 0, label),
+        "several": lambda: np.where(label == 2, 2 + i % 4, label),
+        "all_empty": lambda: label * 0,
+    }
+    if name in changes:
+        return changes[name]()
+    label = label.astype(np.int16)
+    label[0, 0, 0] = {"negative": -1, "stray": 7 * (i == 3)}[name]
+    return label
+
+
+@pytest.mark.parametrize("name", CLINICAL)
+def test_awkward_labels_of_volumes(real_data, tmp_path, capsys, name):
+    labels, line = CLINICAL[name]
+    source = real_data / "hippocampus"
+    for i, path in enumerate(sorted((source / "imagesTr").glob("[!.]*"))[60:66]):
+        image, label = (nib.load(source / kind / path.name) for kind in ("imagesTr", "labelsTr"))
+        changed = change_volume(name, i, np.asanyarray(label.dataobj).astype(np.uint8))
+        for kind, volume in (("images", np.asanyarray(image.dataobj)), ("masks", changed)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            dtype = volume.dtype if volume.dtype != np.int64 else np.uint8
+            nib.save(
+                nib.Nifti1Image(volume.astype(dtype), image.affine), tmp_path / kind / path.name
+            )
+    assert new(tmp_path / "mine", tmp_path) == (0 if labels else 1)
+    assert line in capsys.readouterr().out
+    if labels:
+        assert labels_of(tmp_path / "mine") == labels
+        assert list(labels_of(tmp_path / "mine")) == list(labels)
+        assert cli.main(["data", "check", str(tmp_path / "mine" / "data")]) == 0

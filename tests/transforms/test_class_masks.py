@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import AsDiscrete
+from monai.transforms import AsDiscrete, RandAffined
 
-from transforms import ClassMasks, ClassMasksd
+from transforms import ClassMasks, ClassMasksd, RandElasticGridd
 
 
 def test_agrees_with_monai_one_hot_without_its_background():
@@ -42,3 +42,44 @@ def test_a_wrong_label_is_named_with_its_file(label, message):
 def test_wrong_numbers(numbers):
     with pytest.raises(ValueError, match="numbers: found"):
         ClassMasks(numbers)
+
+
+def test_regions_are_unions_that_may_overlap():
+    masks = ClassMasks([[1, 2, 3], [2, 3], 3])(torch.tensor([[[0, 1, 2, 3]]]))
+    assert masks.tolist() == [[[0, 1, 1, 1]], [[0, 0, 1, 1]], [[0, 0, 0, 1]]]
+
+
+def test_ignored_pixels_are_minus_one_in_every_mask():
+    masks = ClassMasks([1, [1, 2]], ignore=255)(np.array([[[0, 255, 1, 2]]], np.uint8))
+    assert masks.tolist() == [[[0, -1, 1, 0]], [[0, -1, 1, 1]]]
+
+
+def test_a_number_that_is_neither_class_nor_ignored_is_named():
+    with pytest.raises(ValueError, match="the value 7; expected 0, 1, 2, 3, 255; correct it"):
+        ClassMasks([[1, 2], 3], ignore=255)(torch.tensor([[[0, 7]]]))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "ignore", "message"),
+    [
+        ([[1, 2], [2, 1]], None, "numbers: found"),
+        ([[]], None, "numbers: found"),
+        ([[0, 1]], None, "numbers: found"),
+        ([1, [2, 3]], 3, "ignore: found 3, expected a number above 0 that is no class; the"),
+        ([1], 0, "ignore: found 0"),
+    ],
+)
+def test_wrong_regions(numbers, ignore, message):
+    with pytest.raises(ValueError, match=message):
+        ClassMasks(numbers, ignore)
+
+
+def test_nearest_interpolation_keeps_what_is_ignored():
+    label = torch.zeros(1, 32, 32)
+    label[:, 8:20, 8:20], label[:, 20:30] = 1, 9
+    target = ClassMasks([1], ignore=9)(label)
+    affine = RandAffined("label", prob=1.0, rotate_range=0.3, mode="nearest", padding_mode="border")
+    elastic = RandElasticGridd("label", prob=1.0, mode="nearest")
+    for transform in (affine.set_random_state(0), elastic.set_random_state(0)):
+        values = set(torch.unique(torch.as_tensor(transform({"label": target})["label"])).tolist())
+        assert values == {-1.0, 0.0, 1.0}

@@ -15,9 +15,9 @@ def test_grey_is_repeated_and_an_opaque_alpha_dropped():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (torch.zeros(2, 3, 3), "an image with 2 channels"),
+        (torch.zeros(5, 3, 3), "an image with 5 channels"),
         (torch.full((3, 3, 3), 4000), "intensities from 4000 to 4000"),
-        (torch.full((1, 3, 3), float("nan")), "intensities from nan"),
+        (torch.full((1, 3, 3), float("nan")), "9 values that are NaN"),
         (torch.zeros(4, 3, 3), "transparent pixels"),
     ],
 )

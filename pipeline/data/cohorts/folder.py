@@ -28,6 +28,7 @@ from pipeline.data.series import is_series
 from pipeline.data.sources import Source
 from pipeline.data.suffixes import stem_of, suffix_of
 from pipeline.data.volumes import read_volume
+from transforms.whole_numbers import whole_numbers
 
 
 def folder(
@@ -168,7 +169,7 @@ def _convert(image: Path, mask: Path, mask_key: str) -> tuple[dict[str, Any], Co
     arrays: dict[str, Any] = {"image": _writer(image, False), mask_key: _writer(mask, True)}
     if mask_key == "instances":
         pixels = read_pixels(mask, label=True)
-        inside = np.uint8(255) * (pixels.array > 0)
+        inside = np.uint8(255) * (whole_numbers(pixels.array) > 0)
         arrays["label"] = (
             inside if pixels.affine is None else partial(_save_mask, inside // 255, pixels.affine)
         )

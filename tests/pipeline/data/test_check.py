@@ -200,7 +200,15 @@ BROKEN = {
     ),
     "a coloured mask": (
         save("labels", np.dstack([np.uint8(255) * disc(i) for i in range(3)])),
-        "labels/c1.png: a mask of 3 channels",
+        "labels/c1.png: a mask of 3 channels with the colours (0, 0, 255), (0, 255, 255), ",
+    ),
+    "a mask of one colour": (
+        save("labels", np.dstack([np.uint8(255) * disc(1)] + [np.zeros((40, 40), np.uint8)] * 2)),
+        "labels/c1.png: a mask of 3 channels and one colour, (255, 0, 0); convert it to one",
+    ),
+    "a stray value": (
+        save("labels", np.uint8(255) * disc(1) - np.pad([[np.uint8(1)]], ((11, 28), (15, 24)))),
+        "labels/c1.png: the value 254 in 1 pixel, and in no other mask; correct it if it is",
     ),
     "a mask stored in colour": (
         save("labels", np.dstack([np.uint8(255) * disc(1)] * 3)),
@@ -262,6 +270,12 @@ BROKEN = {
         copy("c1", "c6"),
         "error: {}/images/c6.png: the same pixels as c1.png of training",
     ),
+    "a duplicate in another number format": (
+        lambda f: Image.fromarray(
+            np.asarray(Image.open(f / "images" / "c1.png")).astype(np.uint16)
+        ).save(f / "images" / "c6.png"),
+        "error: {}/images/c6.png: the same pixels as c1.png of training",
+    ),
     "a near-duplicate": (
         almost_a_copy,
         "in test, looks almost like c1.png of training (correlation 1.000)",
@@ -286,11 +300,15 @@ BROKEN = {
     ),
     "a label of fractions": (
         volume_label(np.full((8, 9, 5), 0.5)),
-        "labels/v.nii.gz: the values 0.5",
+        "labels/v.nii.gz: the values 0.5 in 360 pixels; expected whole numbers",
     ),
     "negative labels": (
         volume_label(np.full((8, 9, 5), -1, np.int16)),
-        "labels/v.nii.gz: the values -1",
+        "labels/v.nii.gz: the values -1 in 360 pixels; expected whole numbers",
+    ),
+    "labels that are no number": (
+        volume_label(np.where(np.arange(360).reshape(8, 9, 5) < 4, np.nan, 1.0)),
+        "labels/v.nii.gz: NaN or infinite values in 4 pixels; expected whole numbers",
     ),
     "a truncated volume": (truncated_volume, "v.nii.gz: cannot be read as a volume"),
     "a volume of several volumes": (
@@ -379,7 +397,9 @@ def test_a_cohort_in_which_all_is_wrong(cohort, capsys):
         Image.fromarray(np.zeros((5, 5), np.uint8)).save(cohort / "labels" / f"c{i}.png")
     rehash(cohort)
     assert check(cohort) == 1
-    assert "8 errors" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "labels/c0.png: an empty mask, as all 8; give the masks of these images" in printed.out
+    assert "9 errors" in printed.err
 
 
 def test_free_text_does_not_become_a_group(cohort):
@@ -427,3 +447,74 @@ def test_real_volumes_have_no_errors(real_data, tmp_path, capsys):
     assert summary["mask_values"] == [0, 1, 2]
     assert [x[0] for x in summary["spacing_mm"]] == [1, 1, 1]
     assert set(SPLITS) == set(summary["splits"])
+
+
+def with_labels(cohort, **description):
+    edit(cohort, lambda content: content.update(description))
+
+
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        ({"labels": {"disc": 1}}, ""),
+        ({"labels": {"disc": 255}}, ""),
+        ({"labels": {"disc": [7, 255]}}, ""),
+        ({"labels": {"disc": 7}, "ignore": 255}, ""),
+        ({"labels": {"disc": 7}}, "c0.png: the value 255 in 249 pixels, which no label has; exp"),
+        ({"labels": {"disc": 1, "cup": 2}}, "c0.png: the value 255 in 249 pixels, which no label"),
+    ],
+)
+def test_masks_hold_the_numbers_of_the_labels_alone(cohort, capsys, labels, line):
+    with_labels(cohort, **labels)
+    assert check(cohort) == (1 if line else 0)
+    assert line in capsys.readouterr().out
+
+
+def test_a_value_without_a_name_is_an_error_in_its_mask_alone(cohort, capsys):
+    Image.fromarray(np.uint8(9) * disc(1)).save(cohort / "labels" / "c1.png")
+    rehash(cohort)
+    with_labels(cohort, labels={"disc": 255})
+    assert check(cohort) == 1
+    assert "1 errors" in (printed := capsys.readouterr()).err
+    assert "c1.png: the value 9 in 249 pixels, which no label has; expected 0, 255; " in printed.out
+
+
+def test_masks_of_several_single_colours_are_not_mended(cohort, capsys):
+    for i, channel in enumerate((0, 1)):
+        pixels = np.zeros((40, 40, 3), np.uint8)
+        pixels[disc(i), channel] = 255
+        Image.fromarray(pixels).save(cohort / "labels" / f"c{i}.png")
+    rehash(cohort)
+    assert check(cohort, "--mend") == 1
+    printed = capsys.readouterr().out
+    assert "0 files mended" in printed
+    assert "c0.png: a mask of 3 channels and one colour, (255, 0, 0), while the masks" in printed
+    assert "(0, 255, 0), (255, 0, 0); write one number for each class" in printed
+
+
+def test_a_mask_of_one_colour_is_mended(cohort, capsys):
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[disc(1)] = (0, 128, 255)
+    Image.fromarray(pixels).save(cohort / "labels" / "c1.png")
+    rehash(cohort)
+    assert check(cohort, "--mend") == 0
+    assert "1 files mended" in capsys.readouterr().out
+    mended = np.asarray(Image.open(read_datalist(cohort).entries("training")[1].label))
+    assert np.array_equal(mended, np.uint8(255) * disc(1))
+
+
+def test_inverted_masks(cohort, capsys):
+    for i in range(8):
+        Image.fromarray(np.uint8(255) * ~disc(i)).save(cohort / "labels" / f"c{i}.png")
+    rehash(cohort)
+    assert check(cohort) == 0
+    assert "c0.png: foreground all along the border, as 8 of 8 masks" in capsys.readouterr().out
+
+
+def test_instance_labels_that_are_no_numbers(cohort, capsys):
+    (cohort / "instances").mkdir()
+    tifffile.imwrite(cohort / "instances" / "c1.tif", np.float32(0.5) * disc(1))
+    setting("training", instances="instances/c1.tif")(cohort)
+    assert check(cohort) == 1
+    line = "c1.tif: 249 pixels with fractions, negative values or NaN; expected whole numbers of"
+    assert line in capsys.readouterr().out

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data import read_datalist
+from pipeline.data import read_datalist, write_datalist
+from pipeline.data.identity import hash_pixels, pixel_sha256
 from pipeline.files import sha256
 
 
@@ -35,7 +36,21 @@ def test_entries_have_absolute_paths_and_no_hashes_among_the_columns(cohort):
 def test_written_hashes_are_those_of_the_files(cohort):
     entry = json.loads((cohort / "datalist.json").read_text())["test"][0]
     for key in ("image", "label", "instances"):
-        assert entry[f"{key}_sha256"] == sha256(cohort / entry[key])
+        path = cohort / entry[key]
+        assert entry[f"{key}_sha256"] == sha256(path)
+        assert entry[f"{key}_pixels_sha256"] == pixel_sha256(path, label=key != "image")
+    assert entry["image_values_sha256"] == hash_pixels(cohort / entry["image"]).values
+
+
+def test_hashes_of_pixels_are_kept_unless_the_file_changed(cohort):
+    first = json.loads((cohort / "datalist.json").read_text())["test"][0]
+    marked = {**first, "image_pixels_sha256": "0f", "label_pixels_sha256": "0f"}
+    append_to(cohort / first["label"])  # other bytes after the end of the PNG, the same pixels
+    write_datalist(cohort, {"test": [marked]})
+    second = json.loads((cohort / "datalist.json").read_text())["test"][0]
+    assert second["image_pixels_sha256"] == "0f"
+    assert second["label_pixels_sha256"] == first["label_pixels_sha256"]
+    assert second["label_sha256"] != first["label_sha256"]
 
 
 def test_group_columns_survive(cohort):
@@ -119,5 +134,19 @@ def test_empty_split(cohort):
 
 def test_the_same_image_in_two_splits(cohort):
     edit(cohort, lambda content: content["training"].append(content["test"][0]))
-    with pytest.raises(ValueError, match="stands in training too"):
+    with pytest.raises(ValueError, match=r"stands in training too, as \S+\.png;"):
         read_datalist(cohort).entries("test")
+
+
+def test_regions_and_what_is_ignored(cohort):
+    labels = {"whole": [1, 2], "core": 2}
+    edit(cohort, lambda content: content.update(labels=labels, ignore=255))
+    datalist = read_datalist(cohort)
+    assert (datalist.labels, datalist.ignore) == (labels, 255)
+    assert datalist.mask_numbers() == [1, 2, 255]
+
+
+def test_an_older_datalist_ignores_nothing(cohort):
+    datalist = read_datalist(cohort)
+    assert datalist.ignore is None
+    assert datalist.mask_numbers() == []

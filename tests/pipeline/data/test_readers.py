@@ -288,7 +288,9 @@ def test_images_of_several_sizes_and_stacks_of_stacks_are_refused(tmp_path):
 def test_a_pixel_size_is_kept_where_the_file_tells_millimetres(tmp_path):
     tifffile.imwrite(
         tmp_path / "a.ome.tif", PIXELS,
-        metadata={"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 250, "PhysicalSizeYUnit": "nm"},
+        metadata={
+            "axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 250, "PhysicalSizeYUnit": "nm"
+        },
     )  # fmt: skip
     assert read_page(tmp_path / "a.ome.tif").spacing == pytest.approx((2.5e-4, 5e-4))
     resolution = {"resolution": (2, 4), "metadata": {"unit": "um"}}

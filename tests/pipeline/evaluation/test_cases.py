@@ -175,3 +175,54 @@ def test_where_instances_are_separated_the_mask_is_theirs(noisy):
 def test_a_column_with_the_name_of_a_score_is_refused(noisy, column):
     with pytest.raises(ValueError, match=f"column '{column}' of the datalist: a score has this"):
         table([noisy._replace(columns={column: 1})], at(0.5))
+
+
+def flat_case(probability, truth):
+    return Case("a.png", truth[0], probability, truth)
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_what_is_ignored_counts_in_no_score(labels):
+    generator = torch.Generator().manual_seed(labels)
+    truth = (torch.rand(labels, 12, 20, generator=generator) > 0.6).float()
+    probability = torch.rand(labels, 12, 20, generator=generator)
+    scoring = at(0.5, labels=["a", "b"][:labels], isbi=labels == 1)
+    ignored = truth.clone()
+    ignored[:, :, 14:] = -1
+    changed = probability.clone()
+    changed[:, :, 14:] = torch.rand(labels, 12, 6, generator=generator)
+    (row,), (same) = (table([flat_case(p, ignored)], scoring) for p in (probability, changed))
+    assert row == same[0]
+    (remaining,) = table([flat_case(probability[..., :14], truth[..., :14])], scoring)
+    by_pixel = [name for name in row if name.startswith(PIXEL_SCORES)]
+    assert len(by_pixel) >= 9 * labels
+    for name in by_pixel:
+        assert row[name] == pytest.approx(remaining[name]), name
+    cases = [[flat_case(probability, ignored)], [flat_case(probability[..., :14], truth[..., :14])]]
+    assert pooled(cases[0], scoring) == pytest.approx(pooled(cases[1], scoring))
+
+
+PIXEL_SCORES = (
+    "iou", "dice", "accuracy", "sensitivity", "specificity", "precision", "soft", "brier",
+)  # fmt: skip
+
+
+def test_distances_leave_out_what_is_ignored():
+    """Both have a box at the left; the truth says nothing of the right, where one is invented."""
+    truth = torch.zeros(1, 10, 20)
+    truth[:, 2:5, 2:5] = 1
+    probability = truth.clone()
+    probability[:, 2:5, 15:18] = 1
+    truth[:, :, 12:] = -1
+    (row,) = table([flat_case(probability, truth)], at(0.5))
+    assert (row["hd95_px"], row["asd_px"], row["outcome"]) == (0, 0, "found")
+
+
+def test_labels_that_overlap_keep_what_they_share():
+    truth = torch.tensor([[[1, 1, 0]], [[0, 1, 0]]])
+    probability = torch.tensor([[[0.9, 0.6, 0.1]], [[0.1, 0.8, 0.1]]])
+    scoring = at(0.5, labels=["whole", "core"])
+    (row,) = table([flat_case(probability, truth)], scoring._replace(overlapping=True))
+    assert (row["iou_whole"], row["iou_core"]) == (1, 1)
+    (exclusive,) = table([flat_case(probability, truth)], scoring)
+    assert exclusive["iou_whole"] == 0.5

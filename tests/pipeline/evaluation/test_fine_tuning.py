@@ -7,11 +7,16 @@ from pipeline.evaluation import check_fine_tuning
 
 
 def cohort(folder: Path, **splits: str) -> str:
-    """A cohort by the hashes of its images alone."""
+    """A cohort by the hashes of its images alone; those of bytes are capital letters."""
     folder.mkdir()
     content = {
         name: [
-            {"image": f"{digest}.png", "label": f"{digest}.png", "image_sha256": digest}
+            {
+                "image": f"{digest}.png",
+                "label": f"{digest}.png",
+                "image_sha256": digest.upper(),
+                "image_values_sha256": digest,
+            }
             for digest in digests
         ]
         for name, digests in {"training": "", "validation": "", "test": "", **splits}.items()
@@ -20,11 +25,14 @@ def cohort(folder: Path, **splits: str) -> str:
     return str(folder)
 
 
-@pytest.fixture
-def model(tmp_path) -> str:
-    """Weights that were trained on image a and chosen by image b."""
+@pytest.fixture(params=["values", "bytes"])
+def model(tmp_path, request) -> str:
+    """Weights that were trained on image a and chosen by image b, by one of both hashes."""
     path = tmp_path / "model.pt"
-    record = {"bundle": "x", "sha256": "", "trained_on": ["a"], "chosen_on": ["b"]}
+    a, b = "ab" if request.param == "values" else "AB"
+    record = {"bundle": "x", "sha256": "", "trained_on": [a], "chosen_on": [b]}
+    if request.param == "values":  # the record of an older model has no such key
+        record["hashes"] = ["values"]
     path.with_suffix(".json").write_text(json.dumps(record))
     return str(path)
 

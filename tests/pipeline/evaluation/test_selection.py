@@ -7,10 +7,16 @@ import torch
 from monai.data import DataLoader, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
+from monai.transforms import Compose
 
 from pipeline.evaluation.predictions import SplitPredictions, collect_cases
 from pipeline.evaluation.selection import OperatingPointSearch, select
-from pipeline.inference import OperatingPoint, Postprocessing, WatershedInstances
+from pipeline.inference import (
+    OperatingPoint,
+    Postprocessing,
+    WatershedInstances,
+    to_file_voxels,
+)
 from pipeline.metrics.overlap import count as counted
 from pipeline.metrics.overlap import dice
 
@@ -41,7 +47,7 @@ class Predictions(SplitPredictions):
     """Predictions for one image, of every split."""
 
     def __init__(self, item, network):
-        super().__init__(network, SimpleInferer(), None, "", "cpu")
+        super().__init__(network, SimpleInferer(), None, to_file_voxels(Compose([])), "", "cpu")
         self.item = item
 
     def cases(self, split):
@@ -50,6 +56,7 @@ class Predictions(SplitPredictions):
             val_data_loader=DataLoader([self.item], batch_size=1),
             network=self.network,
             inferer=self.inferer,
+            postprocessing=self.postprocessing,
         )
         return collect_cases(evaluator)
 

@@ -70,3 +70,13 @@ def test_no_image():
         ThresholdCurve().best("iou")
     with pytest.raises(ValueError, match="validation split is empty"):
         InstanceCurve(components).best("f1")
+
+
+def test_what_is_ignored_has_no_part_in_the_threshold():
+    probability = torch.linspace(0, 1, 101)
+    truth = (probability >= 0.3).int()
+    ignored, remaining = ThresholdCurve(), ThresholdCurve()
+    ignored.add(probability, truth.masked_fill(probability > 0.8, -1))
+    remaining.add(probability[probability <= 0.8], truth[probability <= 0.8])
+    for metric in METRICS:
+        assert ignored.values(metric).tolist() == remaining.values(metric).tolist()

@@ -13,8 +13,14 @@ from monai.inferers import SimpleInferer
 from monai.transforms import Compose, EnsureTyped, LoadImaged
 
 from pipeline.data.volumes import VolumeReader, read_volume
-from pipeline.inference import TrainedModel, WatershedInstances, WritePredictions
+from pipeline.inference import (
+    TrainedModel,
+    WatershedInstances,
+    WritePredictions,
+    to_file_voxels,
+)
 from pipeline.inference.folder import find_cases, find_images, find_volumes
+from pipeline.inference.infer import infer as infer_folder
 from pipeline.inference.trained_model import save_model
 
 
@@ -32,7 +38,7 @@ class Brightness(torch.nn.Module):
 
 @pytest.fixture
 def infer(tmp_path):
-    def infer(folder, levels=(50.0,), instances=None, **more):
+    def infer(folder, levels=(50.0,), instances=None, by_case=False, **more):
         network = Brightness(levels)
         path = tmp_path / "model.pt"
         save_model(path, network.state_dict(), bundle="made")
@@ -40,14 +46,19 @@ def infer(tmp_path):
         load = LoadImaged("image", reader=VolumeReader, ensure_channel_first=True)
         transform = Compose([load, EnsureTyped("image", dtype=torch.float32)])
         cases = find_volumes(str(folder))
-        writer = WritePredictions(str(tmp_path / "out"), model, cases=cases, **more)
-        SupervisedEvaluator(
+        writer = WritePredictions(str(tmp_path / "out"), model, **more)
+        evaluator = SupervisedEvaluator(
             device="cpu",
             val_data_loader=DataLoader(Dataset(cases, transform), batch_size=1),
             network=network,
             inferer=SimpleInferer(),
+            postprocessing=to_file_voxels(transform),
             val_handlers=[writer],
-        ).run()
+        )
+        if by_case:
+            infer_folder(evaluator, writer)
+        else:
+            evaluator.run()
         return tmp_path / "out"
 
     return infer
@@ -105,7 +116,7 @@ def test_a_tilted_series_below_folders_is_named_by_them_and_opens_in_itk(
         pixels = np.full((3, 5), 40 * i, np.int16)
         write_slice(folder / f"{i}", pixels, (0, 0.8 * i, 3.0 * i))
     write_slice(folder / "scout", np.zeros((3, 5), np.int16), (0, 0, 0), (1, 0, 0, 0, 0, -1))
-    out = infer(tmp_path / "scans")
+    out = infer(tmp_path / "scans", by_case=True)
     (row,) = json.loads((out / "run_report.json").read_text())["per_image"]
     assert row["written_as"] == "PAT1_CT.nii.gz"
     assert row["orthogonal"] == "mask/PAT1_CT_orthogonal.nii.gz"

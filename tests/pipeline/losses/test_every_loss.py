@@ -9,6 +9,7 @@ from pipeline.losses import (
     BCEDiceLoss,
     ClassificationGuidedLoss,
     DeepSupervisionLoss,
+    IgnoringLoss,
     MSSSIMLoss,
     PixelWeightedBCELoss,
     PixelWeightedCrossEntropyLoss,
@@ -117,3 +118,81 @@ def test_wrapped_losses_pass_the_refusal_on():
     logits, mask = torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 255.0)
     with pytest.raises(ValueError, match="255"):
         loss(([logits], torch.zeros(1, 2, 1)), mask)
+
+
+def ignored_half(target):
+    """The right half of the target."""
+    ignored = torch.zeros_like(target, dtype=torch.bool)
+    ignored[..., target.shape[-1] // 2 :] = True
+    return ignored
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES.values(), ids=LOSSES.keys())
+def test_what_is_ignored_has_no_gradient_and_no_part_in_the_value(loss, kind):
+    logits, target = pair(kind, (8, 12))
+    ignored = ignored_half(target)
+    value = IgnoringLoss(loss)(logits, target.masked_fill(ignored, -1))
+    value.backward()
+    assert (logits.grad[ignored.expand_as(logits)] == 0).all()
+    assert (logits.grad[~ignored.expand_as(logits)] != 0).any()
+    other = torch.where(ignored, 7.0, logits.detach())
+    assert IgnoringLoss(loss)(other, target.masked_fill(ignored, -1)) == value.detach()
+    assert value.isfinite()
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES.values(), ids=LOSSES.keys())
+def test_where_nothing_is_ignored_the_loss_is_its_own(loss, kind):
+    logits, target = pair(kind, (8, 8))
+    assert torch.equal(IgnoringLoss(loss)(logits, target), loss(logits, target))
+
+
+@pytest.mark.parametrize(("loss", "kind"), LOSSES.values(), ids=LOSSES.keys())
+def test_all_ignored_is_finite_and_has_no_gradient(loss, kind):
+    logits, target = pair(kind, (8, 8))
+    value = IgnoringLoss(loss)(logits, torch.full_like(target, -1))
+    value.backward()
+    assert value.isfinite()
+    assert not logits.grad.any()
+
+
+SUMS = {
+    "BCE, sum": (PixelWeightedBCELoss((0.5, 2.0), reduction="sum"), MASKS),
+    "cross-entropy, sum": (PixelWeightedCrossEntropyLoss(reduction="sum"), CLASS_NUMBERS),
+    "Dice": (DiceLoss(sigmoid=True), MASKS),
+}
+
+
+@pytest.mark.parametrize(("loss", "kind"), SUMS.values(), ids=SUMS.keys())
+def test_a_sum_is_that_of_the_remaining_pixels(loss, kind):
+    logits, target = pair(kind, (8, 12))
+    ignored = ignored_half(target)
+    remaining = loss(logits[..., :6], target[..., :6])
+    value = IgnoringLoss(loss)(logits, target.masked_fill(ignored, -1))
+    torch.testing.assert_close(value, remaining)
+
+
+def test_several_heads_presence_and_weights_are_ignored_alike():
+    _, target = pair(MASKS, (8, 12))
+    ignored = ignored_half(target)
+    heads = [pair(MASKS, (8, 12), seed)[0] for seed in (1, 2)]
+    presence = torch.zeros(2, 2, 1, dtype=torch.float64, requires_grad=True)
+    weight = torch.rand(2, 1, 8, 12, dtype=torch.float64)
+    inner = DeepSupervisionLoss(PixelWeightedBCELoss(reduction="weighted_mean"), [1.0, 1.0])
+    loss = IgnoringLoss(ClassificationGuidedLoss(inner))
+    value = loss((heads, presence), target.masked_fill(ignored, -1), weight)
+    value.backward()
+    assert all((head.grad[ignored] == 0).all() for head in heads)
+    assert presence.grad.any()
+    remaining = ClassificationGuidedLoss(inner)(
+        ([head[..., :6] for head in heads], presence), target[..., :6], weight[..., :6]
+    )
+    torch.testing.assert_close(value, remaining)
+
+
+def test_half_precision_logits_stay_finite_where_ignored():
+    logits = torch.zeros(1, 1, 8, 8, dtype=torch.float16, requires_grad=True)
+    target = torch.full((1, 1, 8, 8), -1.0)
+    value = IgnoringLoss(BCEDiceLoss())(logits, target)
+    value.backward()
+    assert value.isfinite()
+    assert not logits.grad.any()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from monai.metrics import DiceMetric, MeanIoU
 from sklearn.metrics import accuracy_score
 
-from pipeline.metrics.overlap import Counts, accuracy, count, dice, iou
+from pipeline.metrics.overlap import Counts, accuracy, count, dice, iou, soft_dice, soft_iou
 
 MASKS = st.lists(st.booleans(), min_size=12, max_size=12).map(
     lambda pixels: torch.tensor(pixels).reshape(1, 1, 3, 4)
@@ -57,3 +57,14 @@ def test_symmetric_and_bounded(prediction, truth):
 def test_shapes_must_match():
     with pytest.raises(ValueError, match=r"\(2,\), truth of \(3,\)"):
         count(torch.zeros(2), torch.zeros(3))
+
+
+@pytest.mark.parametrize("metric", [count, soft_dice, soft_iou])
+def test_pixels_with_a_truth_below_zero_are_left_out(metric):
+    generator = torch.Generator().manual_seed(0)
+    prediction = torch.rand(2, 30, generator=generator)
+    truth = (torch.rand(2, 30, generator=generator) > 0.5).float()
+    ignored = torch.rand(2, 30, generator=generator) > 0.7
+    prediction = prediction if metric is not count else prediction > 0.5
+    expected = metric(prediction[~ignored], truth[~ignored])
+    assert metric(prediction, truth.masked_fill(ignored, -1)) == pytest.approx(expected)

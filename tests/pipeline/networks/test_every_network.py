@@ -1,6 +1,7 @@
 """What every network must pass; a network joins by one line in NETWORKS."""
 
 import io
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -26,6 +27,15 @@ class Case:
     dynamic_sides: int = 2  # sides that the exported graph leaves open; each costs export time
 
     @property
+    def multiples(self) -> tuple[int, ...]:
+        """What the sides of a fitting image are multiples of, by axis."""
+        if "strides" not in self.arguments:
+            return (2**self.poolings,) * self.spatial_dims
+        unshuffled = self.arguments.get("pixel_unshuffle", 1)
+        by_axis = zip(*self.arguments["strides"], strict=True)
+        return tuple(unshuffled * math.prod(factors) for factors in by_axis)
+
+    @property
     def bias_before_norm(self) -> bool:
         return bool(self.arguments.get("norm")) or self.build is UNet3Plus
 
@@ -40,14 +50,24 @@ class Case:
         return self.arguments.get("spatial_dims", 2)
 
     def image(self, batch: int = 2, multiple: int = 2, odd: int = 0) -> Tensor:
-        """Unequal sides: a multiple of 2^poolings each, less ``odd`` pixels."""
-        sides = [2**self.poolings * (multiple + dim) - odd for dim in range(self.spatial_dims)]
+        """Unequal sides: a multiple of the poolings each, less ``odd`` pixels."""
+        sides = [
+            pooled * (multiple + dim) - min(odd, pooled - 1)
+            for dim, pooled in enumerate(self.multiples)
+        ]
         channels = self.arguments.get("in_channels", 1)
         return torch.randn(batch, channels, *sides, generator=torch.Generator().manual_seed(1))
 
 
 UNET_3D = {"spatial_dims": 3, "features": (2, 3, 4)}
 DEEP = {"deep_supervision": True}
+THICK = {"strides": [[2, 2, 1], [2, 2, 2]], "kernels": [[3, 3, 1], [3, 3, 3], [3, 3, 3]]}
+"""Slices that are pooled and convolved across from the second level on."""
+VERY_THICK = {
+    "strides": [[2, 2, 1], [2, 2, 1], [2, 2, 2], [2, 1, 2]],
+    "kernels": [[3, 3, 1], [3, 3, 1], [3, 3, 3], [3, 3, 3], [3, 3, 3]],
+}
+FLAT = {"strides": [[2, 1], [2, 2]], "kernels": [[3, 1], [3, 3], [3, 3]]}
 GUIDED = {"deep_supervision": True, "classification_guided": True}
 NETWORKS = {
     "unet": Case(UNet, {"features": NARROW}),
@@ -61,6 +81,11 @@ NETWORKS = {
         UNet, {"features": (2, 3, 4), "pixel_unshuffle": 2, "out_channels": 2}, 3
     ),
     "unet, 3D": Case(UNet, UNET_3D | {"upsample": "linear"}, 2),
+    "unet, thick slices": Case(UNet, UNET_3D | THICK | {"norm": "batch"}, 2),
+    "unet, thick slices, linear": Case(UNet, UNET_3D | THICK | {"upsample": "linear"}, 2),
+    "unet, by axis, pixel unshuffle": Case(
+        UNet, {"features": (2, 3, 4), "pixel_unshuffle": 2, "first_kernel_size": 5} | FLAT, 2
+    ),
     "andersen": Case(UNet, ANDERSEN),
     "erickson and cai": Case(UNet, ERICKSON_CAI, 5),
     "unet++": Case(UNetPlusPlus, {"features": NARROW}),
@@ -69,6 +94,8 @@ NETWORKS = {
         UNetPlusPlus, {"features": (2, 3, 4), "out_channels": 3, "norm": "batch"} | DEEP, 2, heads=2
     ),
     "unet++, 3D": Case(UNetPlusPlus, UNET_3D | DEEP, 2, heads=2),
+    "unet++, thick slices": Case(UNetPlusPlus, UNET_3D | THICK | DEEP, 2, heads=2),
+    "unet++, by axis": Case(UNetPlusPlus, {"features": (2, 3, 4)} | FLAT | DEEP, 2, heads=2),
     "unet 3+": Case(UNet3Plus, {"features": NARROW, "skip_channels": 2}, dynamic_sides=1),
     "unet 3+, guided": Case(
         UNet3Plus, {"features": NARROW, "skip_channels": 2} | GUIDED, heads=5, guided=True
@@ -76,8 +103,16 @@ NETWORKS = {
     "unet 3+, 3D": Case(
         UNet3Plus, {"spatial_dims": 3, "features": NARROW, "skip_channels": 1} | DEEP, heads=5
     ),
+    "unet 3+, thick slices": Case(
+        UNet3Plus,
+        {"spatial_dims": 3, "features": NARROW, "skip_channels": 1} | VERY_THICK | DEEP,
+        heads=5,
+    ),
 }
-EXPORTED = ("unet, batch norm, 3 classes", "unet, pixel unshuffle", "unet++, deep", "unet 3+")
+EXPORTED = (
+    "unet, batch norm, 3 classes", "unet, pixel unshuffle", "unet++, deep", "unet 3+",
+    "unet, thick slices", "unet++, by axis", "unet 3+, thick slices",
+)  # fmt: skip
 
 
 @pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys())
@@ -128,9 +163,12 @@ def test_any_size_works_and_a_fitting_one_is_untouched(case):
     with torch.no_grad():
         assert network(image).shape[2:] == image.shape[2:]
         fitting = case.image(batch=1)
-        far = [(0, 3)] * case.spatial_dims
-        cut = fitting[(..., *(slice(side - 3) for side in fitting.shape[2:]))]
-        padded = nn.functional.pad(cut, [p for pair in far for p in pair], mode="replicate")
+        sides = image.shape[2:]
+        far = [(0, whole - side) for whole, side in zip(fitting.shape[2:], sides, strict=True)]
+        cut = fitting[(..., *map(slice, sides))]
+        padded = nn.functional.pad(
+            cut, [p for pair in reversed(far) for p in pair], mode="replicate"
+        )
         expected = network(padded)[(..., *(slice(side) for side in cut.shape[2:]))]
         assert torch.equal(network(cut), expected)
 
@@ -190,7 +228,7 @@ def exported(request):
     network = case.network().eval()
     dims = {0: torch.export.Dim("batch")}
     for side in range(case.dynamic_sides):
-        dims[2 + side] = 2**case.poolings * torch.export.Dim(f"side{side}")
+        dims[2 + side] = case.multiples[side] * torch.export.Dim(f"side{side}")
     return case, network, torch.export.export(network, (case.image(),), dynamic_shapes=(dims,))
 
 

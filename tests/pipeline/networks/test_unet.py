@@ -132,7 +132,7 @@ def test_andersen_normalises_after_the_activation_and_activates_the_upsampled_ma
         assert network.encoder[0].units[0].order == "conv-act-norm"
         assert isinstance(network.upsample[0][1], nn.ReLU)
         image = torch.zeros(1, 1, 512, 512)
-        bottleneck_input = network.pool(feature_maps(network, image, ["encoder4"])["encoder4"])
+        bottleneck_input = network.pools[3](feature_maps(network, image, ["encoder4"])["encoder4"])
     assert bottleneck_input.shape == (1, 256, 32, 32)
     assert len(network.feature_names) == 9
 

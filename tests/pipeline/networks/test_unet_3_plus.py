@@ -25,7 +25,19 @@ def test_convolution_of_the_upsampled_map_without_the_map(sides, mode, factor):
     convolution = F.conv2d if len(sides) == 2 else F.conv3d
     upsampled = F.interpolate(features, scale_factor=factor, mode=mode)
     expected = convolution(upsampled, weight, bias, padding=1)
-    torch.testing.assert_close(convolve_upsampled(features, weight, bias, factor), expected)
+    factors = [factor] * len(sides)
+    torch.testing.assert_close(convolve_upsampled(features, weight, bias, factors), expected)
+
+
+@pytest.mark.parametrize("kernel", [(3, 1, 3), (1, 1, 1), (3, 3, 1)])
+def test_convolution_of_a_map_upsampled_by_axis(kernel):
+    torch.manual_seed(0)
+    features = torch.randn(2, 3, 2, 3, 4, dtype=torch.float64)
+    weight = torch.randn(4, 3, *kernel, dtype=torch.float64)
+    bias = torch.randn(4, dtype=torch.float64)
+    upsampled = F.interpolate(features, scale_factor=(4.0, 1.0, 2.0), mode="trilinear")
+    expected = F.conv3d(upsampled, weight, bias, padding=[side // 2 for side in kernel])
+    torch.testing.assert_close(convolve_upsampled(features, weight, bias, (4, 1, 2)), expected)
 
 
 def test_decoder_nodes_hold_five_times_the_skip_channels():

@@ -2,10 +2,11 @@
 
 import pytest
 
-from pipeline.planning.bundle import because, choices
+from pipeline.planning.bundle import because, by_axis, choices, occlusion_size
 from pipeline.planning.ct import ct_window
 from pipeline.planning.labels import label_kind
 from pipeline.planning.machine import Machine, machine_at_hand
+from pipeline.planning.network import strides_and_kernels
 from pipeline.planning.plan import Choice, plan
 
 CPU, CARD = Machine("cpu", 16_000_000_000), Machine("cuda", 80_000_000_000)
@@ -22,11 +23,25 @@ GREY = {
     "foreground": [0.2, 0.3, 0.4],
     "likeness": 0.7,
 }
-VOLUMES = GREY | {
-    "dimensions": {3: 100},
-    "size_range": [[30, 35, 43], [40, 50, 59], [24, 36, 47]],
-    "spacing_mm": [[1.0, 1.0, 1.0]] * 3,
-}
+
+
+def volumes(sizes, spacing=([1.0] * 3,) * 3):
+    """The fingerprint of volumes whose sizes do not depend on their spacing."""
+    return GREY | {
+        "dimensions": {3: 100},
+        "size_range": sizes,
+        "spacing_mm": spacing,
+        "spacing_percentiles_mm": {"10": [low for low, _, _ in spacing]},
+        "extent_mm": [
+            [voxels * mm for voxels, mm in zip(*pair, strict=True)]
+            for pair in zip(sizes, spacing, strict=True)
+        ],
+    }
+
+
+HIPPOCAMPUS = [[30, 35, 43], [40, 50, 59], [24, 36, 47]]
+VOLUMES = volumes(HIPPOCAMPUS)
+CT = [[512] * 3, [512] * 3, [30, 40, 90]]
 
 
 def planned(machine=CPU, kind="mask", labels=None, base=GREY, **changes):
@@ -41,8 +56,9 @@ def test_a_radiograph_on_a_cpu():
     values = {name: choice.value for name, choice in choices(planned()).items()}
     assert values == {
         "spatial_dims": 2, "channels": 1, "intensities": "each", "spacing": None,
-        "features": [16, 32, 64, 128, 256], "patch": [192, 192], "window": [512, 512],
-        "batch_size": 4, "crop": "anywhere", "loss": "bce", "symmetric": False, "cache": 1.0,
+        "features": [16, 32, 64, 128, 256], "strides": [[2, 2]] * 4, "kernels": [[3, 3]] * 5,
+        "patch": [192, 192], "window": [512, 512], "batch_size": 4,
+        "crop": "anywhere", "loss": "bce", "symmetric": False, "cache": 1.0,
         "labels": {"lung": 1},
     }  # fmt: skip
 
@@ -60,19 +76,67 @@ def test_small_memory_takes_less():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "features", "patch"),
+    ("sizes", "poolings", "patch"),
     [
-        ([[35] * 3, [50] * 3, [36] * 3], [16, 32, 64, 128], [32, 48, 32]),
-        ([[320] * 3, [280] * 3, [22] * 3], [16, 32, 64], [44, 44, 24]),
-        ([[64] * 3, [64] * 3, [5] * 3], [16, 32], [64, 64, 4]),
+        ([[35] * 3, [50] * 3, [36] * 3], (3, 3, 3), [32, 48, 32]),
+        # 22 slices halve twice, to 5.5; 320 x 280 voxels four times, to 20 x 17.5
+        ([[320] * 3, [280] * 3, [22] * 3], (4, 4, 2), [32, 48, 24]),
+        ([[64] * 3, [64] * 3, [5] * 3], (4, 4, 0), [64, 64, 5]),
+        ([[6] * 3, [7] * 3, [5] * 3], (1, 1, 1), [6, 8, 4]),
     ],
-    ids=["hippocampus", "thick slices", "five slices"],
+    ids=["hippocampus", "22 slices", "five slices", "tiny"],
 )
-def test_volumes_are_pooled_as_often_as_the_shortest_side_allows(sizes, features, patch):
-    bundle_plan = planned(base=VOLUMES, size_range=sizes)
-    assert bundle_plan.features.value == features
+def test_an_axis_is_pooled_as_often_as_its_side_allows(sizes, poolings, patch):
+    bundle_plan = planned(base=volumes(sizes))
+    strides = bundle_plan.strides.value
+    assert tuple(factors.count(2) for factors in zip(*strides, strict=True)) == poolings
+    assert bundle_plan.features.value == [16 * 2**level for level in range(max(poolings) + 1)]
+    assert bundle_plan.kernels.value == [[3, 3, 3]] * (max(poolings) + 1)
     assert bundle_plan.patch.value == patch
-    assert all(side % 2 ** (len(features) - 1) == 0 for side in bundle_plan.patch.value)
+    for sides in (bundle_plan.patch.value, bundle_plan.window.value):
+        assert all(side % 2**count == 0 for side, count in zip(sides, poolings, strict=True))
+
+
+def test_thick_slices_join_when_the_others_are_as_coarse():
+    """0.8 x 0.8 x 5 mm; then 1.6 and 5; then 3.2 and 5, less than twice: all axes are pooled."""
+    bundle_plan = planned(base=volumes(CT, [[0.8] * 3, [0.8] * 3, [5.0] * 3]))
+    assert bundle_plan.spacing.value == [0.8, 0.8, 5.0]
+    assert bundle_plan.strides.value == [[2, 2, 1], [2, 2, 1], [2, 2, 2], [2, 2, 2]]
+    assert bundle_plan.kernels.value == [[3, 3, 1], [3, 3, 1], [3, 3, 3], [3, 3, 3], [3, 3, 3]]
+    # 51 x 51 x 200 mm are too many voxels; the longest side in mm is shortened
+    assert bundle_plan.patch.value == [64, 64, 12]
+    assert bundle_plan.window.value == [128, 128, 24]
+
+
+def test_isotropic_volumes_are_pooled_and_convolved_alike():
+    bundle_plan = planned(base=VOLUMES)
+    assert bundle_plan.spacing.value == [1.0, 1.0, 1.0]
+    assert bundle_plan.strides.value == [[2, 2, 2]] * 3
+    assert bundle_plan.kernels.value == [[3, 3, 3]] * 4
+    assert not by_axis(bundle_plan)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "kernel"),
+    [(1.9, 3), (2.0, 1), (2.1, 1)],
+)
+def test_an_axis_twice_as_coarse_waits_one_level(spacing, kernel):
+    strides, kernels = strides_and_kernels([64, 64, 64], [1.0, 1.0, spacing])
+    assert kernels[0] == [3, 3, kernel]
+    assert strides[0] == [2, 2, 2 if kernel == 3 else 1]
+    assert kernels[1] == [3, 3, 3]
+    assert strides[1] == [2, 2, 2]
+
+
+def test_an_axis_that_is_too_short_holds_no_other_back():
+    """Five slices of 1 mm are never pooled; their spacing stays the finest."""
+    strides, kernels = strides_and_kernels([64, 64, 5], [1.0, 1.0, 1.0])
+    assert strides == [[2, 2, 1]] * 4
+    assert kernels == [[3, 3, 3]] * 5
+
+
+def test_flat_images_are_pooled_alike():
+    assert value("strides", size_range=[[512] * 3, [20] * 3]) == [[2, 2]] * 2
 
 
 def test_a_window_covers_the_largest_image_as_far_as_it_may():
@@ -101,10 +165,38 @@ def test_hounsfield_units_have_one_window():
 
 
 def test_spacing_that_varies_is_resampled_to_the_median():
-    spacing = [[0.7, 0.8, 0.9], [0.7, 0.8, 0.9], [1.0, 2.5, 5.0]]
-    assert value("spacing", base=VOLUMES, spacing_mm=spacing) == [0.8, 0.8, 2.5]
+    cubes = [[100] * 3] * 3
+    spacing = [[0.7, 0.8, 0.9], [0.7, 0.8, 0.9], [1.0, 1.5, 5.0]]
+    assert value("spacing", base=volumes(cubes, spacing)) == [0.8, 0.8, 1.5]
     nearly = [[0.7, 0.72, 0.75], [0.7, 0.7, 0.7], [2.5, 2.5, 2.5]]
-    assert value("spacing", base=VOLUMES, spacing_mm=nearly) is None
+    assert value("spacing", base=volumes(cubes, nearly)) == [0.72, 0.7, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("mm", "slices", "tenth", "target"),
+    [
+        ([2.5, 5.0, 5.0], 40, 2.5, 2.5),
+        ([0.5, 5.0, 5.0], 40, 0.5, 0.8),  # no finer than the other axes
+        ([1.0, 2.3, 5.0], 40, 1.0, 2.3),  # less than three times as coarse
+        ([2.5, 5.0, 5.0], 200, 2.5, 5.0),  # as many slices as columns
+    ],
+)
+def test_thick_slices_are_resampled_to_the_tenth_percentile(mm, slices, tenth, target):
+    cohort = volumes([[512] * 3, [512] * 3, [slices] * 3], [[0.8] * 3, [0.8] * 3, mm])
+    cohort["spacing_percentiles_mm"] = {"10": [0.8, 0.8, tenth]}
+    assert value("spacing", base=cohort) == [0.8, 0.8, target]
+
+
+def test_sizes_are_those_after_resampling():
+    """100 mm are 40 voxels of 2.5 mm, whichever slices the files have."""
+    cohort = volumes([[512] * 3, [512] * 3, [20, 20, 40]], [[0.8] * 3, [0.8] * 3, [2.5, 5.0, 5.0]])
+    cohort["extent_mm"] = [[409.6] * 3, [409.6] * 3, [90.0, 100.0, 120.0]]
+    bundle_plan = planned(base=cohort)
+    assert bundle_plan.spacing.value == [0.8, 0.8, 2.5]
+    assert "512 x 512 x 40 image" in bundle_plan.patch.reason
+    assert "512 x 512 x 48" in bundle_plan.window.reason
+    assert bundle_plan.strides.value == [[2, 2, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2]]
+    assert bundle_plan.patch.value == [48, 64, 16]  # in multiples of 16 x 16 x 8
 
 
 def test_a_small_structure():
@@ -123,13 +215,21 @@ def test_the_gaps_between_instances_that_touch(touching, loss):
 def test_a_window_fits_the_memory():
     card = Machine("cuda", 8_000_000_000)
     sides = [[400] * 3, [400] * 3, [200] * 3]
-    bundle_plan = planned(card, base=VOLUMES, size_range=sides)
+    bundle_plan = planned(card, base=volumes(sides))
     voxels = bundle_plan.window.value[0] * bundle_plan.window.value[1] * bundle_plan.window.value[2]
     assert voxels * 32 * 100 / 4 <= 8e9 / 2
 
 
 def test_several_classes_count_alike():
     assert value("loss", kind="classes", labels={"a": 1, "b": 2}) == "bce_dice"
+
+
+def test_regions_and_what_is_ignored_are_kept_in_their_order():
+    labels = {"whole": [1, 2, 3], "core": [2, 3], "b": 9, "a": 8}
+    bundle_plan = plan(dict(GREY), CPU, "classes", labels, ignore=255)
+    assert list(bundle_plan.labels.value.items()) == list(labels.items())
+    assert "a list is a region, their union" in bundle_plan.labels.reason
+    assert (bundle_plan.ignore, planned().ignore) == (255, None)
 
 
 def test_micrographs_may_be_turned():
@@ -141,7 +241,7 @@ def test_micrographs_may_be_turned():
 
 def test_what_memory_cannot_hold_is_not_cached():
     sizes = [[512] * 3, [512] * 3, [300] * 3]
-    assert value("cache", base=VOLUMES, size_range=sizes) == 0.11  # 8 GB of 75
+    assert value("cache", base=volumes(sizes)) == 0.11  # 8 GB of 75
 
 
 @pytest.mark.parametrize(
@@ -155,6 +255,16 @@ def test_what_memory_cannot_hold_is_not_cached():
 def test_errors(changes, message):
     with pytest.raises(ValueError, match=message):
         planned(**changes)
+
+
+@pytest.mark.parametrize(("fewest_slices", "size"), [(30, 14), (3, 3)])
+def test_some_hundred_cubes_fill_a_window_of_thick_slices(fewest_slices, size):
+    """128 x 128 x 24 voxels are a cube of 73; a fifth of it is 14, and 10 x 10 x 2 regions."""
+    sizes = [*CT[:2], [fewest_slices, 40, 90]]
+    cohort = volumes(sizes, [[0.8] * 3, [0.8] * 3, [5.0] * 3])
+    bundle_plan = planned(base=cohort)
+    assert bundle_plan.window.value == [128, 128, 24]
+    assert occlusion_size(bundle_plan, cohort) == size
 
 
 def test_every_choice_has_a_reason():

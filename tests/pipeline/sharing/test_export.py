@@ -16,7 +16,15 @@ from tests.conftest import ROOT
 CONFIGS = ROOT / "bundles" / "membranes" / "configs"
 KINDS = {
     "UNet": (UNet, {"features": [4, 8, 8], "pixel_unshuffle": 2, "norm": "batch"}),
-    "UNetPlusPlus": (UNetPlusPlus, {"features": [4, 4, 8], "deep_supervision": True}),
+    "UNetPlusPlus": (
+        UNetPlusPlus,
+        {
+            "features": [4, 4, 8],
+            "deep_supervision": True,
+            "strides": [[2, 1], [2, 2]],
+            "kernels": [[3, 1], [3, 3], [3, 3]],
+        },
+    ),
 }
 
 

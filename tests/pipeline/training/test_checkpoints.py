@@ -1,12 +1,15 @@
+import json
 import signal
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
 from ignite.engine import Engine, Events
 
+from pipeline.data import image_hashes
 from pipeline.inference.trained_model import read_checkpoint
-from pipeline.training.checkpoints import KeepEpochs, write_tensors
+from pipeline.training.checkpoints import KeepBest, KeepEpochs, write_tensors
 
 OLD, NEW = {"w": torch.zeros(1)}, {"w": torch.ones(10_000)}
 
@@ -40,6 +43,16 @@ def test_no_room_for_a_checkpoint_leaves_the_old_one(tmp_path):
 def test_tensors_come_back(tmp_path):
     write_tensors(tmp_path / "model.pt", NEW)
     assert torch.equal(read_checkpoint(tmp_path / "model.pt")["w"], NEW["w"])
+
+
+def test_the_images_of_older_initial_weights_stay_on_record_by_their_bytes(phantom, tmp_path):
+    older = {"bundle": "x", "sha256": "", "trained_on": ["0f"], "chosen_on": ["1f"]}
+    (tmp_path / "model.json").write_text(json.dumps(older))
+    run, network = SimpleNamespace(dataset_dir=str(phantom)), torch.nn.Linear(1, 1)
+    best = KeepBest(run, network, None, "loss", 0, str(tmp_path), str(tmp_path / "model.pt"))
+    assert best.trained_on == sorted(["0f", *image_hashes(str(phantom), "training")])
+    assert best.chosen_on == sorted(["1f", *image_hashes(str(phantom), "validation")])
+    assert best.hashes == ["bytes", "values"]
 
 
 def test_every_epoch_is_kept_and_one_that_was_lost_at_an_interruption_too(tmp_path):

@@ -46,3 +46,9 @@ def test_a_second_run_forgets_the_first():
 def test_each_label_counts_as_an_image_does():
     pair = {"pred": LOGITS.transpose(0, 1), "label": TRUTH.transpose(0, 1)}
     assert metrics_of(pair) == pytest.approx(EXPECTED)
+
+
+def test_what_is_ignored_is_left_out():
+    truth = TRUTH.clone()
+    truth[0, 0, 0, 1:3] = -1  # the first image's two errors
+    assert metrics_of({"pred": LOGITS, "label": truth}) == pytest.approx(dict.fromkeys(EXPECTED, 1))

@@ -1,10 +1,13 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from ignite.engine import Events
+from PIL import Image
 
+from pipeline.data import image_hashes, read_datalist, write_datalist
 from pipeline.data.phantom import write_cells
 from pipeline.errors import error_line
 from pipeline.inference.trained_model import read_checkpoint
@@ -130,6 +133,28 @@ def test_resuming_with_another_seed_network_or_file(start, tmp_path):
     model = str(tmp_path / "models" / "model.pt")
     assert "not a last.pt of this bundle" in failing(start, resume=model, max_epochs=3)
     assert "no such checkpoint" in failing(start, resume=str(tmp_path / "gone.pt"))
+
+
+def test_a_training_resumes_on_the_same_pixels_in_other_files(start, phantom, tmp_path):
+    last = str(train(start(max_epochs=1)) / "last.pt")
+    cohort = shutil.copytree(phantom, tmp_path / "again")
+    for path in cohort.rglob("*.png"):
+        with Image.open(path) as image:
+            image.load()
+        image.save(path, compress_level=9)
+    datalist = read_datalist(cohort)
+    splits = {name: [e.unhashed() for e in entries] for name, entries in datalist.splits.items()}
+    write_datalist(cohort, splits, **datalist.description)
+    again = train(start(resume=last, dataset_dir=str(cohort)))
+    assert equal(weights(again), weights(train(start(resume=last))))
+
+
+def test_a_record_names_the_images_by_their_values(start, phantom, tmp_path):
+    train(start())
+    record = json.loads((tmp_path / "models" / "model.json").read_text())
+    assert record["hashes"] == ["values"]
+    assert record["trained_on"] == sorted(image_hashes(str(phantom), "training"))
+    assert record["chosen_on"] == sorted(image_hashes(str(phantom), "validation"))
 
 
 def test_no_such_folder(start, tmp_path):

@@ -240,3 +240,15 @@ def test_a_radiograph_becomes_png_without_its_tags(tmp_path, write_slice, prepar
         label = read_page(out / entry["label"], label=True).array
         np.testing.assert_array_equal(label, [[0, 1], [0, 1]])
     assert all(b"Invented" not in path.read_bytes() for path in out.rglob("*.*"))
+
+
+@pytest.mark.parametrize("file", ["pics/p1_3.png", "marks/p0_1_mask.png"])
+def test_a_corrupt_original_is_named_and_restoring_it_mends_the_cohort(
+    source, prepare, failing, file
+):
+    whole = (source / file).read_bytes()
+    (source / file).write_bytes(whole[:40])
+    assert f"{source / file}: cannot be read as an image" in failing("folder", *arguments(source))
+    (source / file).write_bytes(whole)
+    out, _, _ = prepare("folder", *arguments(source))
+    assert sha256(out / "images" / "p1_3.png") == sha256(source / "pics" / "p1_3.png")

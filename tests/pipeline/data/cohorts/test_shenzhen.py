@@ -38,7 +38,8 @@ def test_reduced_images_stay_as_they_are(source, prepare, entries):
     assert "background for each foreground pixel of training: " in output
     for entry in entries(content):
         assert set(entry) == {
-            "image", "image_sha256", "label", "label_sha256", "patient", "sex", "age", "finding",
+            "image", "image_sha256", "image_pixels_sha256", "image_values_sha256",
+            "label", "label_sha256", "label_pixels_sha256", "patient", "sex", "age", "finding",
         }  # fmt: skip
         original = source / "CXR_png" / f"{entry['patient']}.png"
         assert np.array_equal(Image.open(out / entry["image"]), Image.open(original))

@@ -1,0 +1,95 @@
+"""Inferring a folder of images, each on its own: a bad one does not stop the others."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from monai.data import DataLoader, Dataset
+from monai.engines import Evaluator
+from tqdm import tqdm
+
+from pipeline.data.readers import files_of, split_page
+from pipeline.errors import error_line
+from pipeline.inference.report import InferenceCase
+from pipeline.inference.writer import WritePredictions
+
+EXIT_FAILED = 3
+"""Exit code of an inference of which some images failed."""
+
+
+def infer(evaluator: Evaluator, writer: WritePredictions) -> None:
+    """Infer every image of an evaluator's data set, write what is predicted, and a report.
+
+    An image that cannot be read or inferred is named, and the others are done. Images that were
+    made before, by the same model and settings, are left as they are.
+
+    Args:
+        evaluator: MONAI's evaluator; its handlers include the writer.
+        writer: of predictions and report.
+
+    Raises:
+        SystemExit: with code 3, an image failed; the report and the last lines name it.
+    """
+    dataset = evaluator.data_loader.dataset
+    todo = writer.report.begin(group_pages(dataset.data))
+    try:
+        for case in tqdm(todo, unit="image", disable=None):
+            _infer_case(evaluator, writer, case, dataset.transform)
+    finally:
+        writer.report.write()
+    print("\n".join(writer.report.lines()))
+    if writer.report.failed:
+        print(
+            f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"
+        )
+        raise SystemExit(EXIT_FAILED)
+
+
+def group_pages(entries: Sequence[Mapping[str, Any]]) -> list[InferenceCase]:
+    """Group the entries of a data set by their file.
+
+    Example:
+        >>> cases = group_pages([{"image": "a.tif#0"}, {"image": "a.tif#1"}, {"image": "b.png"}])
+        >>> [(case.path.name, len(case.entries)) for case in cases]
+        [('a.tif', 2), ('b.png', 1)]
+    """
+    return [
+        InferenceCase(path, pages, tuple(files_of(pages[0]["image"])))
+        for path, pages in ((path, list(pages)) for path, pages in groupby(entries, _path_of))
+    ]
+
+
+def _path_of(entry: Mapping[str, Any]) -> Path:
+    image = entry["image"]
+    return split_page(image if isinstance(image, str) else image[0])[0]
+
+
+def _infer_case(
+    evaluator: Evaluator, writer: WritePredictions, case: InferenceCase, transform: Any
+) -> None:
+    try:
+        writer.start(case)
+        evaluator.data_loader = DataLoader(Dataset(case.entries, transform), batch_size=1)
+        evaluator.state.epoch_length = len(case.entries)
+        with _without_error_log(evaluator):
+            evaluator.run()
+    except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise  # the disk, which fails for every image
+        reason = error_line(error) or f"{type(error).__name__}: {error}".splitlines()[0]
+        named = reason if case.path.name in reason else f"{case.path}: {reason}"
+        writer.report.fail(case.name, named)
+
+
+@contextmanager
+def _without_error_log(evaluator: Evaluator) -> Iterator[None]:
+    """Ignite logs an exception that it passes on; the report names it."""
+    level = evaluator.logger.level
+    evaluator.logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        evaluator.logger.setLevel(level)

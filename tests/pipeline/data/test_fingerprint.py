@@ -1,0 +1,28 @@
+"""Spacing and extent of a cohort of volumes."""
+
+from pathlib import Path
+
+from pipeline.data.fingerprint import CaseStatistics, fingerprint
+from pipeline.data.image_statistics import ImageStatistics
+
+
+def case(size, spacing):
+    image = ImageStatistics(
+        size, 1, spacing, "float32", (0.0, 1.0, 2.0), 1.0, 0.5, 0, 9, False, str(size)
+    )
+    return CaseStatistics(Path("image"), Path("mask"), "training", {}, image=image)
+
+
+def test_percentiles_and_extents_are_of_the_cases():
+    """Slices of 1, 2, …, 11 mm: the tenth percentile of eleven values is the second."""
+    summary = fingerprint([case((100, 50, 12 - mm), (0.5, 2.0, float(mm))) for mm in range(1, 12)])
+    assert summary["spacing_mm"] == [[0.5] * 3, [2.0] * 3, [1.0, 6.0, 11.0]]
+    assert summary["spacing_percentiles_mm"] == {"10": [0.5, 2.0, 2.0]}
+    # 11 x 1, 10 x 2, 9 x 3, … 6 x 6, … 1 x 11 mm: the median of the products, not of the factors
+    assert summary["extent_mm"] == [[50.0] * 3, [100.0] * 3, [11.0, 27.0, 36.0]]
+
+
+def test_flat_images_have_no_spacing():
+    summary = fingerprint([case((64, 48), ())])
+    assert summary["spacing_mm"] == summary["extent_mm"] == []
+    assert summary["spacing_percentiles_mm"] == {"10": []}

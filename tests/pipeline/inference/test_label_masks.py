@@ -1,0 +1,90 @@
+"""Masks of several labels, and how they are painted into one."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+from monai.data import MetaTensor
+from PIL import Image
+
+from pipeline.inference import OperatingPoint, WritePredictions
+from pipeline.inference.label_masks import label_masks, painted
+
+PROBABILITY = np.array([[[0.9, 0.9, 0.9, 0.1]], [[0.1, 0.8, 0.8, 0.1]], [[0.2, 0.1, 0.7, 0.3]]])
+BRATS = {"whole": [1, 2, 3], "core": [2, 3], "enhancing": 3}
+
+
+def test_regions_are_painted_in_their_order():
+    masks = label_masks(PROBABILITY, 0.5, overlapping=True)
+    assert masks.sum((1, 2)).tolist() == [3, 2, 1]
+    assert painted(masks, BRATS).tolist() == [[1, 2, 3, 0]]
+
+
+def test_classes_exclude_each_other():
+    masks = label_masks(PROBABILITY, 0.5)
+    assert painted(masks, {"a": 1, "b": 2, "c": 3}).tolist() == [[1, 1, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(255, np.uint8), (256, np.uint16), (1035, np.uint16), (65535, np.uint16)]
+)
+def test_large_numbers_are_16_bits(number, dtype):
+    mask = painted(np.ones((2, 1, 1), bool), {"a": 17, "b": number})
+    assert (mask.dtype, mask.item()) == (dtype, number)
+
+
+def test_two_labels_of_one_first_number_are_refused(model):
+    with pytest.raises(ValueError, match="labels b: found 2 as its first number, as of a"):
+        WritePredictions("out", model, OperatingPoint(), labels={"a": [2, 3], "b": 2})
+
+
+@pytest.fixture
+def model():
+    class Model:
+        operating_point = OperatingPoint()
+        path = "model.pt"
+
+        class record:  # noqa: N801 - stands for a TrainedModel
+            sha256 = ""
+
+    return Model()
+
+
+def written(tmp_path, model, image, labels, logits):
+    """Write the prediction of one image, and return its mask's file."""
+    writer = WritePredictions(str(tmp_path / "out"), model, labels=labels)
+    pixels = MetaTensor(torch.zeros(1, *logits.shape[1:]), affine=torch.eye(4))
+    pixels.meta["filename_or_obj"] = str(image)
+    engine = Engine(lambda engine, batch: [{"image": pixels, "pred": logits}])
+    writer.attach(engine)
+    engine.state.device = "cpu"
+    engine.run([0])
+    return tmp_path / "out" / "mask" / image.name
+
+
+FREESURFER = {"caudate": 17, "insula": 1035}
+
+
+def test_a_picture_holds_17_and_1035(tmp_path, model):
+    Image.fromarray(np.zeros((1, 3), np.uint8)).save(tmp_path / "a.png")
+    logits = torch.tensor([[[9.0, -9, -9]], [[-9.0, 9, -9]]])
+    path = written(tmp_path, model, tmp_path / "a.png", FREESURFER, logits)
+    assert np.asarray(Image.open(path)).tolist() == [[17, 1035, 0]]
+
+
+def test_a_volume_holds_17_and_1035(tmp_path, model):
+    image = tmp_path / "a.nii.gz"
+    nib.save(nib.Nifti1Image(np.zeros((3, 1, 1), np.float32), np.eye(4)), image)
+    logits = torch.tensor([[[[9.0]], [[-9.0]], [[-9.0]]], [[[-9.0]], [[9.0]], [[-9.0]]]])
+    mask = nib.load(written(tmp_path, model, image, FREESURFER, logits))
+    assert mask.get_data_dtype() == np.uint16
+    assert np.asarray(mask.dataobj).ravel().tolist() == [17, 1035, 0]
+
+
+@pytest.mark.parametrize(("labels", "value"), [({"a": 1}, 255), ({"a": 2}, 2), ({"a": 300}, 300)])
+def test_one_label_is_written_with_its_number(tmp_path, model, labels, value):
+    Image.fromarray(np.zeros((1, 2), np.uint8)).save(tmp_path / "a.png")
+    path = written(tmp_path, model, tmp_path / "a.png", labels, torch.tensor([[[9.0, -9]]]))
+    assert np.asarray(Image.open(path)).tolist() == [[value, 0]]
+    assert (tmp_path / "out" / "probability" / "a.png").is_file()
