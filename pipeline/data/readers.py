@@ -151,8 +151,10 @@ def count_pages(path: Path) -> int:
         return len(_slices(path, False))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    if is_flat_dicom(path):
+        return 1
     if is_dicom(path):
-        return read_header(path).frames
+        return len(_slices(path, False))
     suffix = suffix_of(path)
     if suffix not in SUFFIXES:
         raise unknown_format(path)
@@ -175,12 +177,13 @@ def read_pixels(path: Path, label: bool = False) -> Pixels:
         FileNotFoundError: no such file.
         ValueError: the format is unknown, or the file is corrupt.
     """
-    if not is_series(path):
-        pages = suffix_of(path) in (*PNG_LIKE, *TIFF) or is_dicom(path)
-        if pages and count_pages(path) == 1:
-            return read_page(path, label=label)
-        if not pages and suffix_of(path) not in SUFFIXES:
+    if is_flat_dicom(path):
+        return read_page(path, label=label)
+    if not is_series(path) and not is_dicom(path):
+        if suffix_of(path) not in SUFFIXES:
             raise unknown_format(path)
+        if suffix_of(path) in (*PNG_LIKE, *TIFF) and count_pages(path) == 1:
+            return read_page(path, label=label)
     volume = _volume(path, label)
     return read_page(path, label=label) if 1 in volume.array.shape[:3] else volume.pixels()
 
@@ -196,8 +199,18 @@ def read_case(image: str | Sequence[str], label: bool = False) -> Pixels:
     return stack_channels([(name, read_pixels(split_page(name)[0], label)) for name in names])
 
 
+def first_path(image: str | Sequence[str]) -> Path:
+    """Return the path of a case's image, of several channels that of the first, without page.
+
+    Example:
+        >>> first_path("stack.tif#3").name, first_path(["a_0000.png", "a_0001.png"]).name
+        ('stack.tif', 'a_0000.png')
+    """
+    return split_page(image if isinstance(image, str) else image[0])[0]
+
+
 def files_of(image: str | Sequence[str]) -> list[Path]:
-    """Return the files that a case is read from; of a DICOM series, those of its slices.
+    """Return the files that a case is read from; of a DICOM series, all of them.
 
     Example:
         >>> [path.name for path in files_of(["a_0000.png", "a_0001.png"])]
@@ -205,11 +218,7 @@ def files_of(image: str | Sequence[str]) -> list[Path]:
     """
     names = [image] if isinstance(image, str) else image
     paths = [split_page(name)[0] for name in names]
-    return [
-        file
-        for path in paths
-        for file in ([header.path for header in headers_of(path)] if is_series(path) else [path])
-    ]
+    return [file for path in paths for file in _files(path)]
 
 
 def slice_view(path: Path) -> SliceView:
@@ -224,12 +233,17 @@ def _decode(path: Path, page: int, label: bool) -> Pixels:
         return read_pillow(path, label)
     if suffix in TIFF:
         return read_tiff_page(path, page, label)
-    if not is_series(path) and is_dicom(path):
+    if is_flat_dicom(path):
         return read_dicom_page(path, page, label)
     volume = _volume(path, label)
     view = view_of(volume.array.shape, volume.affine)
     slices = view.slices(volume.array)
     return Pixels(slices[page], spacing=view.spacing() if volume.in_mm else None)
+
+
+def is_flat_dicom(path: Path) -> bool:
+    """Return whether a path is a DICOM file of one frame."""
+    return not is_series(path) and is_dicom(path) and read_header(path).frames == 1
 
 
 def _slices(path: Path, label: bool) -> np.ndarray:
@@ -238,9 +252,12 @@ def _slices(path: Path, label: bool) -> np.ndarray:
 
 
 def _volume(path: Path, label: bool) -> Volume:
-    files = [header.path for header in headers_of(path)] if is_series(path) else [path]
-    stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in _files(path))
     return _read_volume(path, label, stamps)
+
+
+def _files(path: Path) -> list[Path]:
+    return [header.path for header in headers_of(path)] if is_series(path) else [path]
 
 
 @lru_cache(maxsize=2)  # the slices of a volume and of its mask are read one after the other

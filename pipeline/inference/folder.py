@@ -1,10 +1,10 @@
 """Which images of a folder are to be inferred."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pipeline.data.readers import count_pages
-from pipeline.data.sources import Source, list_sources, slices_of
+from pipeline.data.sources import Source, list_sources
 from pipeline.data.suffixes import ITK, NIFTI, SUFFIXES, TIFF, VOLUMES, stem_of, suffix_of
 
 
@@ -31,27 +31,24 @@ def find_cases(
 
 
 def find_images(folder: str, series: str | None = None) -> list[dict[str, str]]:
-    """List the images of a folder, sorted; a stack gives an entry for each page.
+    """List the images of a folder, sorted; a stack or a volume gives an entry for each page.
 
-    DICOM is searched at any depth, and each slice of a series is an image. A file of several frames
-    is left out, with a remark. For a network of two dimensions; :func:`find_volumes` lists for one
-    of three.
+    DICOM is searched at any depth. For a network of two dimensions; :func:`find_volumes` lists for
+    one of three.
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
-        ValueError: an image is corrupt, two would be written alike, or no series is selected.
+        ValueError: two would be written alike, or no series is selected.
     """
-    sources = [one for source in _sources(folder, SUFFIXES, series) for one in slices_of(source)]
-    flat = [one for one in sources if one.series is None or one.series.is_flat]
-    _print_left_out(sources, flat, "a volume; a network of two dimensions takes flat images")
-    if not flat:
+    sources = _sources(folder, SUFFIXES, series)
+    if not sources:
         raise FileNotFoundError(
             f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}, or DICOM below it"
         )
-    names = _written_names(flat, ".png")
+    names = _written_names(sources, written_name)
     return [
         {"image": page, "name": source.file_name, "written_as": names[source.path]}
-        for source in flat
+        for source in sources
         for page in _pages(source.path)
     ]
 
@@ -73,7 +70,7 @@ def find_volumes(folder: str, series: str | None = None) -> list[dict[str, str]]
             f"{folder}: no volume in this folder; expected {' '.join(VOLUMES)}, or DICOM series "
             "of several slices in it or below it"
         )
-    names = _written_names(volumes, ".nii.gz")
+    names = _written_names(volumes, written_volume)
     return [
         {"image": str(one.path), "name": one.file_name, "written_as": names[one.path]}
         for one in volumes
@@ -97,16 +94,15 @@ def _print_left_out(all_sources: list[Source], kept: list[Source], reason: str) 
             print(f"{source.path}: left out, {reason}")
 
 
-def _written_names(sources: list[Source], dicom_suffix: str) -> dict[Path, str]:
+def _written_names(sources: list[Source], written: Callable[[Path], str]) -> dict[Path, str]:
     """Return the name of what is written for each image, by its path."""
     names: dict[Path, str] = {}
     seen: dict[str, Source] = {}
     for source in sources:
+        name = written(source.path)
         if source.series is not None:
-            name = f"{source.name}{dicom_suffix}"
-        else:
-            written = written_name if dicom_suffix == ".png" else written_volume
-            name = written(source.path)
+            suffix = ".png" if source.series.is_flat and written is written_name else ".nii.gz"
+            name = f"{source.name}{suffix}"
         other = seen.setdefault(name, source)
         if other is not source:
             raise ValueError(
@@ -137,9 +133,12 @@ def written_name(path: Path) -> str:
     """
     if suffix_of(path) in (*TIFF, *NIFTI):
         return path.name
-    return f"{stem_of(path)}.{'nii.gz' if path.is_dir() or suffix_of(path) in ITK else 'png'}"
+    return f"{stem_of(path)}.{'nii.gz' if suffix_of(path) in ITK else 'png'}"
 
 
 def _pages(path: Path) -> list[str]:
-    count = count_pages(path)
+    try:
+        count = count_pages(path)
+    except (ValueError, FileNotFoundError):  # it fails again, by its name, when it is its turn
+        count = 1
     return [str(path)] if count == 1 else [f"{path}#{page}" for page in range(count)]

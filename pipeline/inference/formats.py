@@ -12,8 +12,7 @@ import tifffile
 from PIL import Image
 from scipy.ndimage import affine_transform
 
-from pipeline.data.dicom_header import is_dicom
-from pipeline.data.readers import slice_view
+from pipeline.data.readers import is_flat_dicom, slice_view
 from pipeline.data.suffixes import NIFTI, PNG_LIKE, TIFF, suffix_of
 from pipeline.data.tiff import read_tiff
 from pipeline.data.volumes import read_volume
@@ -47,7 +46,7 @@ def save_pages(path: Path, pages: np.ndarray, source: Path) -> None:
         sizes = _pixel_size(source, "ZYX" if len(pages) > 1 else "YX")
         tifffile.imwrite(path, content, photometric="minisblack", **sizes)
         return
-    if suffix in PNG_LIKE or is_dicom(source):
+    if suffix in PNG_LIKE or is_flat_dicom(source):
         _save_png(path, pages[0])
         return
     voxels, volume = slice_view(source).voxels(pages), read_volume(source)

@@ -11,7 +11,7 @@ from monai.data import DataLoader, Dataset
 from monai.engines import Evaluator
 from tqdm import tqdm
 
-from pipeline.data.readers import files_of, split_page
+from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.inference.report import InferenceCase
 from pipeline.inference.writer import WritePredictions
@@ -58,13 +58,12 @@ def group_pages(entries: Sequence[Mapping[str, Any]]) -> list[InferenceCase]:
     """
     return [
         InferenceCase(path, pages, tuple(files_of(pages[0]["image"])))
-        for path, pages in ((path, list(pages)) for path, pages in groupby(entries, _path_of))
+        for path, pages in ((p, list(pages)) for p, pages in groupby(entries, _path_of))
     ]
 
 
 def _path_of(entry: Mapping[str, Any]) -> Path:
-    image = entry["image"]
-    return split_page(image if isinstance(image, str) else image[0])[0]
+    return first_path(entry["image"])
 
 
 def _infer_case(

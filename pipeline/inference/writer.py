@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from monai.utils import convert_to_tensor
 
 from pipeline.data.label_numbers import LabelNumbers, labels_overlap, painted_numbers
-from pipeline.data.readers import count_pages, split_page
+from pipeline.data.readers import count_pages, first_path, split_page
 from pipeline.files import atomic
 from pipeline.inference.file_voxels import SCALE
 from pipeline.inference.folder import written_name, written_volume
@@ -113,7 +113,7 @@ class WritePredictions:
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose output is a list of items with ``image`` and ``pred``."""
-        self.report.further["device"] = str(engine.state.device)
+        self.report.further["device"] = str(getattr(engine.state, "device", "cpu"))
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.COMPLETED, self.report.write)
 
@@ -222,5 +222,5 @@ class WritePredictions:
             return []
         first = images[0]
         if isinstance(first, str):
-            return self.input_check(str(split_page(first)[0]))
+            return self.input_check(str(first_path(first)))
         return self.input_check(first)

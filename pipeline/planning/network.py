@@ -12,8 +12,8 @@ from pipeline.planning.choice import Choice
 from pipeline.planning.machine import Machine
 
 MAX_POOLINGS = 4
-MIN_BOTTLENECK_PIXELS = 4
-"""Smallest side of the bottleneck, so that its convolutions have something to see."""
+MIN_BOTTLENECK_PIXELS = {2: 3, 3: 4}
+"""Smallest side of the bottleneck by dimensions, so that its convolutions have something to see."""
 MAX_COARSENESS = 2
 """Ratio to the finest spacing from which an axis is neither pooled nor convolved."""
 FIRST_FEATURES = {"cpu": 16, "cuda": 32}
@@ -93,7 +93,7 @@ def strides_and_kernels(
 
 def _stride(sides: Sequence[float], spacing: Sequence[float]) -> list[int]:
     """Return the factor of each axis of the next pooling; nothing where no axis can be pooled."""
-    long_enough = [side >= 2 * MIN_BOTTLENECK_PIXELS for side in sides]
+    long_enough = [side >= 2 * MIN_BOTTLENECK_PIXELS[len(sides)] for side in sides]
     if not any(long_enough):
         return []
     axes = list(zip(long_enough, spacing, strict=True))
@@ -117,10 +117,12 @@ def _features(sides: Sequence[float], strides: list[list[int]], machine: Machine
 def _strides(strides: list[list[int]]) -> Choice:
     if is_everywhere(2, strides):
         return Choice(strides, "every pooling halves every axis")
-    counts = ", ".join(f"{factors.count(2)}" for factors in zip(*strides, strict=True))
+    counts_of_axes = [factors.count(2) for factors in zip(*strides, strict=True)]
+    counts = ", ".join(map(str, counts_of_axes))
     return Choice(
         strides, f"the axes are pooled {counts} times: an axis is while it is less than "
-        f"{MAX_COARSENESS} times coarser than the finest, and keeps {MIN_BOTTLENECK_PIXELS} pixels",
+        f"{MAX_COARSENESS} times coarser than the finest, and keeps "
+        f"{MIN_BOTTLENECK_PIXELS[len(counts_of_axes)]} pixels",
     )  # fmt: skip
 
 

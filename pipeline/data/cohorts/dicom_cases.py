@@ -7,9 +7,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from pipeline.data.dicom_header import is_dicom, read_header
+from pipeline.data.dicom_header import read_header
 from pipeline.data.readers import read_page
-from pipeline.data.series import is_series
 from pipeline.data.sources import Source
 
 SAME_MODALITY = {"CR": "DX"}
@@ -61,11 +60,6 @@ def check_modality(sources: Sequence[Source], given: str | None) -> str:
                 f"modality; choose the images with --series Modality={modality}"
             )
     return first[0] if first else ""
-
-
-def is_flat_dicom(path: Path) -> bool:
-    """Return whether a file is a DICOM image of one frame."""
-    return not is_series(path) and is_dicom(path) and read_header(path).frames == 1
 
 
 def flat_suffix(path: Path, label: bool) -> str:

@@ -16,14 +16,13 @@ from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.dicom_cases import (
     check_modality,
     flat_suffix,
-    is_flat_dicom,
     patient_columns,
     write_flat,
 )
 from pipeline.data.cohorts.pairs import image_sources, pair_sources
 from pipeline.data.cohorts.tables import read_table
 from pipeline.data.dicom_header import is_dicom
-from pipeline.data.readers import read_pixels
+from pipeline.data.readers import is_flat_dicom, read_pixels
 from pipeline.data.series import is_series
 from pipeline.data.sources import Source
 from pipeline.data.suffixes import stem_of, suffix_of

@@ -307,7 +307,7 @@ def save_as(suffix, change=lambda pixels: pixels):
         if suffix == ".tif":
             tifffile.imwrite(target, pixels, description="exported again")
         elif suffix == ".nii.gz":
-            nifti(target, pixels[..., None], np.eye(4))
+            nifti(target, pixels.T[..., None], np.diag([-1, -1, 1, 1]))  # as a viewer shows it
         else:
             png(target, pixels, compress_level=9)
         return target

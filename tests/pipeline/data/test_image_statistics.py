@@ -51,7 +51,9 @@ def test_colours_are_listed_without_black_and_alpha():
     mask = statistics(pixels)
     assert mask.colours == ((0, 128, 0), (255, 0, 0))
     assert mask.values == (0, 128, 255)
-    grey = statistics(np.repeat(np.array([[[0], [255]]], np.uint8), 3, axis=-1))
+    grey = mask_statistics(
+        Pixels(np.repeat(np.array([[[0], [255]]], np.uint8), 3, axis=-1), colour=True)
+    )
     assert (grey.colours, grey.values) == ((), (0, 255))
 
 

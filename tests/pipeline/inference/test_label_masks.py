@@ -56,7 +56,9 @@ def written(tmp_path, model, image, labels, logits):
     writer = WritePredictions(str(tmp_path / "out"), model, labels=labels)
     pixels = MetaTensor(torch.zeros(1, *logits.shape[1:]), affine=torch.eye(4))
     pixels.meta["filename_or_obj"] = str(image)
-    engine = Engine(lambda engine, batch: [{"image": pixels, "pred": logits}])
+    engine = Engine(
+        lambda engine, batch: [{"image": pixels, "pred": logits.sigmoid(), "scale": 1.0}]
+    )
     writer.attach(engine)
     engine.state.device = "cpu"
     engine.run([0])

@@ -1,6 +1,7 @@
 """A network of three dimensions writes what lies as its volumes do, whatever their format."""
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -124,7 +125,7 @@ def test_a_tilted_series_below_folders_is_named_by_them_and_opens_in_itk(
     assert [bool(plane.any()) for plane in image] == [False, False, True, True]
 
 
-def test_a_network_of_two_dimensions_takes_slices_and_leaves_volumes_out(
+def test_a_network_of_two_dimensions_takes_the_slices_of_a_series_as_pages(
     tmp_path, write_slice, capsys
 ):
     for i in range(2):
@@ -135,8 +136,10 @@ def test_a_network_of_two_dimensions_takes_slices_and_leaves_volumes_out(
     )
     write_slice(tmp_path / "x.dcm", np.zeros((3, 5), np.uint16), Modality="DX")
     cases = find_images(str(tmp_path))
-    assert [case["written_as"] for case in cases] == ["s_0.png", "s_1.png", "x.png"]
-    assert "cine.dcm: left out, a volume" in capsys.readouterr().out
+    assert [(Path(case["image"]).name, case["written_as"]) for case in cases] == [
+        ("cine.dcm#0", "cine.nii.gz"), ("cine.dcm#1", "cine.nii.gz"),
+        ("s#0", "s.nii.gz"), ("s#1", "s.nii.gz"), ("x.dcm", "x.png"),
+    ]  # fmt: skip
     (case,) = find_cases(str(tmp_path), 2, "Modality=DX")
     assert case["written_as"] == "x.png"
     cases = find_cases(str(tmp_path), 3)

@@ -17,6 +17,7 @@ GREY = {
     "size_range": [[512, 512, 512], [512, 512, 512]],
     "channels": {1: 100},
     "dtypes": {"uint8": 100},
+    "colour": 0,
     "grey_in_colour": 0,
     "spacing_mm": [],
     "intensity_percentiles": {"0.5": [0, 2, 9], "50": [40, 90, 120], "99.5": [180, 220, 255]},
@@ -148,9 +149,11 @@ def test_a_window_covers_the_largest_image_as_far_as_it_may():
 @pytest.mark.parametrize(
     ("changes", "channels"),
     [
-        ({"channels": {3: 100}, "grey_in_colour": 30}, 3),
-        ({"channels": {1: 40, 3: 60}, "grey_in_colour": 0}, 3),
-        ({"channels": {4: 100}, "grey_in_colour": 100}, 3),
+        ({"channels": {3: 100}, "colour": 100, "grey_in_colour": 30}, 3),
+        ({"channels": {1: 40, 3: 60}, "colour": 60, "grey_in_colour": 0}, 3),
+        ({"channels": {4: 100}, "colour": 100, "grey_in_colour": 100}, 3),
+        ({"channels": {1: 60, 2: 40}, "grey_in_colour": 40}, 1),  # with opacity
+        ({"channels": {2: 100}}, 2),
     ],
 )
 def test_colour(changes, channels):
@@ -248,8 +251,14 @@ def test_what_memory_cannot_hold_is_not_cached():
     ("changes", "message"),
     [
         ({"dimensions": {2: 90, 3: 10}}, "90 images of 2 dimensions and 10 of 3; expected one"),
-        ({"channels": {5: 100}}, "images of 5 channels; expected grey, RGB or RGBA"),
-        ({"channels": {3: 100}, "dtypes": {"uint16": 100}}, "colour images of uint16; expected 8"),
+        (
+            {"channels": {1: 40, 2: 60}},
+            r"different numbers of channels \(40 of 1, 60 of 2\); expected one number",
+        ),
+        (
+            {"channels": {3: 100}, "colour": 100, "dtypes": {"float32": 100}},
+            "colour images of float32; expected 8 or 16 bits",
+        ),
     ],
 )
 def test_errors(changes, message):

@@ -66,7 +66,7 @@ def test_dicom_becomes_nifti(tmp_path, prepare, write_slice, save, entries):
     volume = nib.load(out / entry["image"])
     assert volume.shape == (5, 4, 3)
     assert volume.header.get_zooms() == pytest.approx((0.5, 2.0, 3.0))
-    assert b"471" not in (out / "datalist.json").read_bytes()
+    assert b"ID-471" not in (out / "datalist.json").read_bytes()
     assert content["modality"] == "CT"
 
 
