@@ -19,8 +19,8 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mend",
         action="store_true",
-        help="threshold masks that JPEG smeared, and store grey images and masks of one colour in "
-        "one channel",
+        help="threshold masks that JPEG smeared, store grey images and masks of one colour in one "
+        "channel, and resample labels to their volumes",
     )
     parser.set_defaults(command=_check)
 
@@ -28,12 +28,12 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 def _check(options: argparse.Namespace) -> None:
     from pipeline.data.datalist import read_datalist
     from pipeline.data.fingerprint import cohort_cases
-    from pipeline.data.mend import mend
+    from pipeline.data.mend import MENDABLE, RESAMPLED, mend
 
     classes = read_datalist(options.folder).mask_numbers()
     cases, issues = inspect(cohort_cases(options.folder), classes)
     if options.mend:
-        count = mend(options.folder, issues)
+        count = mend(options.folder, issues, (*MENDABLE, *RESAMPLED))
         print(f"{count} files mended")
         cases, issues = inspect(cohort_cases(options.folder), classes)
     write_check(cases, issues, options.folder / "check")

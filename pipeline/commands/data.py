@@ -63,7 +63,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         help="contiguous: each split is a run of neighbouring slices (random)",
     )
     sets.choices["shenzhen"].add_argument(
-        "--size", type=int, default=512, help="side of the written images in pixels (512)"
+        "--size", type=int, help="side of smaller, square copies in pixels (the files as they are)"
     )
     add_folder(sets.choices["folder"])
 
@@ -147,7 +147,8 @@ def _list_cohort(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]
     from importlib import import_module
 
     module = import_module(f"pipeline.data.cohorts.{options.data_set}")
-    settings = {"size": options.size} if options.data_set == "shenzhen" else {}
+    size = getattr(options, "size", None)
+    settings = {} if size is None else {"size": size}
     return getattr(module, options.data_set)(options.source, **settings), settings
 
 

@@ -8,11 +8,10 @@ import tifffile
 from PIL import Image
 
 from pipeline.data.dicom_header import read_header
+from pipeline.data.modality import technique
 from pipeline.data.readers import read_page
 from pipeline.data.sources import Source
 
-SAME_MODALITY = {"CR": "DX"}
-"""Modalities that name one technique: radiographs of a plate and of a flat detector."""
 MIN_PATIENTS = 3
 """A split needs as many."""
 
@@ -54,7 +53,7 @@ def check_modality(sources: Sequence[Source], given: str | None) -> str:
         if not modality:
             continue
         first = first or (modality, source.path)
-        if _technique(modality) != _technique(first[0]):
+        if technique(modality) != technique(first[0]):
             raise ValueError(
                 f"{source.path}: modality {modality}, but {first[1]} is {first[0]}; expected one "
                 f"modality; choose the images with --series Modality={modality}"
@@ -81,7 +80,3 @@ def write_flat(source: Path, target: Path, label: bool) -> None:
     else:
         photometric = "rgb" if pixels.ndim == 3 else "minisblack"
         tifffile.imwrite(target, pixels, photometric=photometric)
-
-
-def _technique(modality: str) -> str:
-    return SAME_MODALITY.get(modality, modality)

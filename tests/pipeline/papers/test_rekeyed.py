@@ -27,8 +27,8 @@ from tests.conftest import ROOT
 
 BEFORE = json.loads(Path(__file__).with_name("before.json").read_text())
 KNOBS = (
-    "max_epochs", "steps_per_epoch", "batch_size", "patch", "window", "learning_rate", "val_interval", "key_metric", "patience", "seed", "border", "w0", "sigma",
-    "margin", "deformed",
+    "max_epochs", "steps_per_epoch", "batch_size", "patch", "window", "learning_rate",
+    "val_interval", "key_metric", "patience", "seed", "border", "w0", "sigma", "margin", "deformed",
 )  # fmt: skip
 PARTS = ("loss", "optimizer", "lr_scheduler", "window_inferer", "label_preprocessing")
 SELECTED = ("threshold", "threshold_metric", "tta_versions", "choose_postprocessing")
