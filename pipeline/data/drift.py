@@ -44,11 +44,11 @@ def describe_cohort(
 
     Returns:
         ``images``, ``patients``: their numbers. ``modality``: as given. ``sizes``: images of each
-        size. ``channels``, ``dtypes``: values that occur. ``intensities``: for each of :data:`FEATURES` the 5th, 50th
-        and 95th percentile over images; ``extents`` (sides in pixels, spacing in mm where the files
-        have one) and ``foreground``: the same percentiles. ``intensities``, ``extents`` and
-        ``foreground`` are empty for fewer than ``min_patients`` patients. ``groups``: number of
-        images of each value of each column.
+        size. ``channels``, ``dtypes``: values that occur. ``intensities``: for each of
+        :data:`FEATURES` the 5th, 50th and 95th percentile over images; ``extents`` (sides in
+        pixels, spacing in mm where the files have one) and ``foreground``: the same percentiles.
+        ``intensities``, ``extents`` and ``foreground`` are empty for fewer than ``min_patients``
+        patients. ``groups``: number of images of each value of each column.
     """
     images = [case.image for case in cases if case.image]
     extents = [_extents(image) for image in images]

@@ -14,7 +14,7 @@ from pipeline.data.decoding import one_line_errors, unknown_format
 from pipeline.data.dicom_header import is_dicom, read_header
 from pipeline.data.dicom_pixels import read_dicom_page
 from pipeline.data.pillow_images import read_pillow
-from pipeline.data.pixels import Pixels
+from pipeline.data.pixels import Pixels, format_maximum
 from pipeline.data.series import headers_of, is_series
 from pipeline.data.slices import SliceView, view_of
 from pipeline.data.suffixes import PNG_LIKE, SUFFIXES, TIFF, suffix_of
@@ -237,8 +237,9 @@ def _decode(path: Path, page: int, label: bool) -> Pixels:
         return read_dicom_page(path, page, label)
     volume = _volume(path, label)
     view = view_of(volume.array.shape, volume.affine)
-    slices = view.slices(volume.array)
-    return Pixels(slices[page], spacing=view.spacing() if volume.in_mm else None)
+    plane = view.slices(volume.array)[page]
+    spacing = view.spacing() if volume.in_mm else None
+    return Pixels(plane, spacing=spacing, maximum=format_maximum(plane.dtype))
 
 
 def is_flat_dicom(path: Path) -> bool:
