@@ -39,7 +39,8 @@ def describe_cohort(
         min_patients: smallest number of patients to describe; 1 if the description stays with you.
 
     Returns:
-        ``images``, ``patients``: their numbers. ``sizes``: images of each size. ``channels``,
+        ``images``, ``patients``: their numbers, where an image of an unknown patient counts as one;
+        equal numbers say nothing of patients. ``sizes``: images of each size. ``channels``,
         ``dtypes``: values that occur. ``intensities``: for each of :data:`FEATURES` the 5th, 50th
         and 95th percentile over images; ``extents`` (sides in pixels, spacing in mm where the files
         have one) and ``foreground``: the same percentiles. ``intensities``, ``extents`` and
