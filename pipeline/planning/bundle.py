@@ -23,6 +23,7 @@ from pipeline.planning.wiring import CONFIGS, wiring_text
 from pipeline.provenance import versions
 
 TEMPLATES = {
+    ".gitignore": "gitignore",
     "LICENSE": "LICENSE",
     "docs/data_license.txt": "data_license.txt",
     "docs/README.md": "README.md.jinja",
