@@ -117,8 +117,8 @@ def _check_is_new(bundle: Path) -> None:
 def _list_case(case: "SourceCase") -> "Listed":
     from pipeline.data.fingerprint import Listed
 
-    image, mask = case.sources
-    return Listed(image, mask, columns=case.columns)
+    image, *channels, mask = case.sources
+    return Listed(image, mask, columns=case.columns, channels=tuple(channels))
 
 
 def _refuse_errors(issues: Sequence["Issue"], accepted: Sequence[str] = ()) -> None:
@@ -126,13 +126,15 @@ def _refuse_errors(issues: Sequence["Issue"], accepted: Sequence[str] = ()) -> N
 
     Equal images count as an error, not as a warning: the split, which follows, could separate them.
     """
+    from pipeline.data.issues import issue_lines
+
     errors = [
         issue
         for issue in issues
         if (issue.level == "error" or issue.kind == "duplicate") and issue.kind not in accepted
     ]
-    for issue in errors[:MAX_PRINTED_ISSUES]:
-        print(issue.line())
+    for line in issue_lines(errors)[:MAX_PRINTED_ISSUES]:
+        print(line)
     if errors:
         raise ValueError(
             f"{len(errors)} errors in the images and masks, so no bundle was made; mend the files "
