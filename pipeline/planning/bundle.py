@@ -114,7 +114,7 @@ def because(choice: Choice, indent: int = 0) -> str:
 
 
 def _channel_names(plan: Plan) -> dict[str, str]:
-    names = [f"image {i + 1}" for i in range(plan.channels.value)]
+    names = list(plan.endings or [f"image {i + 1}" for i in range(plan.channels.value)])
     if len(names) == 1:
         names = ["image"]
     if plan.colour:
