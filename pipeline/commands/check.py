@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pipeline.data.issues import Issue
 
 MAX_PRINTED_ISSUES = 20
-"""Largest number of printed issues; the file holds all of them."""
+"""Largest number of printed lines; the file holds every issue."""
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +78,7 @@ def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], ou
     """
     from pipeline.data.contact_sheet import contact_sheet
     from pipeline.data.fingerprint import fingerprint
+    from pipeline.data.issues import issue_lines
     from pipeline.files import atomic, write_json
 
     content = fingerprint(cases)
@@ -87,10 +88,11 @@ def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], ou
         temporary.write_text("".join(f"{issue.line()}\n" for issue in issues), "utf-8")
     for name, value in content.items():
         print(f"{name.replace('_', ' '):22} {_format_value(value)}")
-    for issue in issues[:MAX_PRINTED_ISSUES]:
-        print(issue.line())
-    if len(issues) > MAX_PRINTED_ISSUES:
-        print(f"… and {len(issues) - MAX_PRINTED_ISSUES} more in {out / 'issues.txt'}")
+    lines = issue_lines(issues)
+    for line in lines[:MAX_PRINTED_ISSUES]:
+        print(line)
+    if len(lines) > MAX_PRINTED_ISSUES:
+        print(f"… and {len(lines) - MAX_PRINTED_ISSUES} more in {out / 'issues.txt'}")
     if not issues:
         print("no issues")
     contact_sheet(cases, out / "contact_sheet.png")

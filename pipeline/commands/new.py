@@ -2,10 +2,10 @@
 
 import argparse
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.commands.check import MAX_PRINTED_ISSUES, inspect, write_check
 from pipeline.commands.data import add_folder, add_shares, folder_arguments
@@ -62,7 +62,8 @@ def _new(options: argparse.Namespace) -> None:
         for issue in issues
     ]
     write_check(cases, final_issues, partial / "data" / "check")
-    planned = _write_bundle(partial, options.bundle, cases, meaning, mended, cohort.modality)
+    known = {"modality": cohort.modality, "channels": arguments["channels"]}
+    planned = _write_bundle(partial, options.bundle, cases, meaning, mended, known)
     partial.rename(options.bundle)
     _print_plan(planned, options.bundle)
 
@@ -126,8 +127,8 @@ def _check_is_new(bundle: Path) -> None:
 def _list_case(case: "SourceCase") -> "Listed":
     from pipeline.data.fingerprint import Listed
 
-    image, mask = case.sources
-    return Listed(image, mask, columns=case.columns)
+    image, *channels, mask = case.sources
+    return Listed(image, mask, columns=case.columns, channels=tuple(channels))
 
 
 def _refuse_errors(issues: Sequence["Issue"], accepted: Sequence[str] = ()) -> None:
@@ -135,13 +136,15 @@ def _refuse_errors(issues: Sequence["Issue"], accepted: Sequence[str] = ()) -> N
 
     Equal images count as an error, not as a warning: the split, which follows, could separate them.
     """
+    from pipeline.data.issues import issue_lines
+
     errors = [
         issue
         for issue in issues
         if (issue.level == "error" or issue.kind == "duplicate") and issue.kind not in accepted
     ]
-    for issue in errors[:MAX_PRINTED_ISSUES]:
-        print(issue.line())
+    for line in issue_lines(errors)[:MAX_PRINTED_ISSUES]:
+        print(line)
     if errors:
         raise ValueError(
             f"{len(errors)} errors in the images and masks, so no bundle was made; mend the files "
@@ -188,7 +191,7 @@ def _write_bundle(
     cases: Sequence["CaseStatistics"],
     meaning: _Meaning,
     mended: int,
-    modality: str,
+    known: Mapping[str, Any],
 ) -> "Plan":
     from pipeline.data.fingerprint import fingerprint
     from pipeline.data.suffixes import suffix_of
@@ -196,9 +199,16 @@ def _write_bundle(
     from pipeline.planning.machine import machine_at_hand
     from pipeline.planning.plan import plan
 
-    summary = {**fingerprint(cases, meaning.ignore), "modality": modality}
+    summary = {**fingerprint(cases, meaning.ignore), "modality": known["modality"]}
     data_type = suffix_of(cases[0].image_path).lstrip(".")
-    planned = plan(summary, machine_at_hand(), meaning.kind, meaning.labels, meaning.ignore)
+    planned = plan(
+        summary,
+        machine_at_hand(),
+        meaning.kind,
+        meaning.labels,
+        meaning.ignore,
+        known["channels"],
+    )
     write_bundle(folder, bundle, planned, summary, data_type, mended)
     return planned
 

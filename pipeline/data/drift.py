@@ -43,7 +43,8 @@ def describe_cohort(
         modality: of the images, where it is known.
 
     Returns:
-        ``images``, ``patients``: their numbers. ``modality``: as given. ``sizes``: images of each
+        ``images``, ``patients``: their numbers, where an image of an unknown patient counts as one;
+        equal numbers say nothing of patients. ``modality``: as given. ``sizes``: images of each
         size. ``channels``, ``dtypes``: values that occur. ``intensities``: for each of
         :data:`FEATURES` the 5th, 50th and 95th percentile over images; ``extents`` (sides in
         pixels, spacing in mm where the files have one) and ``foreground``: the same percentiles.
