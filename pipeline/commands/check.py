@@ -36,8 +36,11 @@ def _check(options: argparse.Namespace) -> None:
         count = mend(options.folder, issues, (*MENDABLE, *RESAMPLED))
         print(f"{count} files mended")
         cases, issues = inspect(cohort_cases(options.folder), classes)
-    write_check(cases, issues, options.folder / "check")
-    print(f"written to {options.folder / 'check'}")
+    try:
+        write_check(cases, issues, options.folder / "check")
+        print(f"written to {options.folder / 'check'}")
+    except OSError as error:  # a cohort that may only be read
+        print(f"not written to {options.folder / 'check'} ({error.strerror or error})")
     errors = sum(issue.level == "error" for issue in issues)
     if errors:
         raise ValueError(
@@ -69,7 +72,10 @@ def inspect(
 
 
 def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], out: Path) -> None:
-    """Write ``fingerprint.json``, ``issues.txt`` and ``contact_sheet.png``; print the first two.
+    """Print the fingerprint and the issues; write them, and a contact sheet, to files.
+
+    What is printed comes first: a folder that cannot be written hides nothing. The files are
+    ``fingerprint.json``, ``issues.txt`` and ``contact_sheet.png``.
 
     Args:
         cases: statistics of each case.
@@ -82,10 +88,6 @@ def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], ou
     from pipeline.files import atomic, write_json
 
     content = fingerprint(cases)
-    rows = [issue._asdict() for issue in issues]
-    write_json(out / "fingerprint.json", {**content, "issues": rows})
-    with atomic(out / "issues.txt") as temporary:
-        temporary.write_text("".join(f"{issue.line()}\n" for issue in issues), "utf-8")
     for name, value in content.items():
         print(f"{name.replace('_', ' '):22} {_format_value(value)}")
     lines = issue_lines(issues)
@@ -95,6 +97,10 @@ def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], ou
         print(f"… and {len(lines) - MAX_PRINTED_ISSUES} more in {out / 'issues.txt'}")
     if not issues:
         print("no issues")
+    rows = [issue._asdict() for issue in issues]
+    write_json(out / "fingerprint.json", {**content, "issues": rows})
+    with atomic(out / "issues.txt") as temporary:
+        temporary.write_text("".join(f"{issue.line()}\n" for issue in issues), "utf-8")
     contact_sheet(cases, out / "contact_sheet.png")
 
 
