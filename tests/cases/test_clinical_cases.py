@@ -367,9 +367,9 @@ def test_a_wrong_label_is_refused_by_name_and_value(plan, name, files, words):
     assert outcome.code == 1
     assert not outcome.folder.exists()
     lines = [line for line in outcome.out.splitlines() if line.startswith("error: ")]
-    assert len(lines) == len(files)
-    for line, file in zip(lines, files, strict=True):
-        assert f"{name}/labels/{file}: {words}" in line
+    (line,) = lines  # equal issues of several files are one line
+    assert f"{name}/labels/{files[0]}: {words}" in line
+    assert all(file in line for file in files[:5])
     assert outcome.err.count("\n") == 1
 
 
