@@ -152,3 +152,35 @@ def test_membranes_of_another_pixel_size_where_the_file_tells_it(infer, folder, 
     written = read_pixels(out / "mask" / "a.ome.tif")
     assert isinstance(written, Pixels)
     assert written.spacing == pytest.approx((micrometres * 1e-3,) * 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["lungs_ct", "pancreas_ct"])
+def test_a_ct_series_of_dicom(infer, folder, write_slice, name):
+    voxels, truth = ct(256, 256, 3)
+    (folder / "PAT1" / "SER1").mkdir(parents=True)
+    for z, page in enumerate(voxels):
+        tags = {"RescaleSlope": 1.0, "RescaleIntercept": -1024.0, "PixelSpacing": [0.8, 0.8]}
+        stored = (page + 1024).astype(np.uint16)
+        path = folder / "PAT1" / "SER1" / f"IM{9 - z}"
+        write_slice(path, stored, position=(0, 0, 5.0 * z), Modality="CT", **tags)
+    out = infer(name, folder, ct_width=400, ct_level=40)
+    (mask,) = (out / "mask").iterdir()
+    assert mask.name == "PAT1_SER1.nii.gz"
+    image = nib.load(mask)
+    assert image.shape == (256, 256, 3)
+    assert all(dice(np.asarray(image.dataobj)[..., z].T, truth) >= 0.98 for z in range(3))
+    np.testing.assert_allclose(np.abs(np.diag(image.affine))[:3], (0.8, 0.8, 5.0))
+    assert sitk.ReadImage(str(mask)).GetSize() == (256, 256, 3)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.4, 2])
+def test_without_a_pixel_size_another_size_is_flagged(infer, folder, tmp_path, scale):
+    sizes = {"shortest side": [256.0] * 3, "longest side": [256.0] * 3}
+    likes = {"intensities": {}, "extents": sizes, "channels": ["1"], "dtypes": ["uint8"]}
+    (tmp_path / "models" / "fingerprint.json").write_text(json.dumps(likes))
+    side = int(256 * scale)
+    Image.fromarray(np.uint8(disc(side, side)[0] * 255)).save(folder / "a.png")
+    (entry,) = json.loads((infer("membranes", folder) / "run_report.json").read_text())["per_image"]
+    flagged = [f"shortest side {side}, where 90 % of them have 256 to 256",
+               f"longest side {side}, where 90 % of them have 256 to 256"]  # fmt: skip
+    assert entry["differences"] == ([] if scale == 1.4 else flagged)
