@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -67,10 +68,14 @@ def flat_suffix(path: Path, label: bool) -> str:
 
 
 def write_flat(source: Path, target: Path, label: bool) -> None:
-    """Write the pixels of a flat DICOM image as PNG or TIFF, without anything else."""
-    pixels = read_page(source, label=label).array
+    """Write the pixels of a flat DICOM image as PNG or TIFF; TIFF keeps their size."""
+    pixels = read_page(source, label=label)
     if target.suffix == ".png":
-        Image.fromarray(np.ascontiguousarray(pixels)).save(target)
-    else:
-        photometric = "rgb" if pixels.ndim == 3 else "minisblack"
-        tifffile.imwrite(target, pixels, photometric=photometric)
+        Image.fromarray(np.ascontiguousarray(pixels.array)).save(target)
+        return
+    photometric = "rgb" if pixels.colour else "minisblack"
+    size: dict[str, Any] = {}
+    if pixels.spacing is not None:
+        rows, columns = pixels.spacing
+        size = {"resolution": (10 / columns, 10 / rows), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(target, pixels.array, photometric=photometric, **size)
