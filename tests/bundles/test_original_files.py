@@ -184,3 +184,18 @@ def test_without_a_pixel_size_another_size_is_flagged(infer, folder, tmp_path, s
     flagged = [f"shortest side {side}, where 90 % of them have 256 to 256",
                f"longest side {side}, where 90 % of them have 256 to 256"]  # fmt: skip
     assert entry["differences"] == ([] if scale == 1.4 else flagged)
+
+
+def test_one_exam_as_dicom_and_as_png_of_8_and_16_bits_gives_one_mask(infer, folder, write_slice):
+    image, _ = disc(500, 420)
+    stored = 4095 - (800 + 2400 * image).astype(np.uint16)  # low values are bright
+    tags = {"Modality": "DX", "BitsStored": 12, "HighBit": 11, "WindowCenter": 2100.0}
+    tags |= {"WindowWidth": 3000.0, "PhotometricInterpretation": "MONOCHROME1"}
+    write_slice(folder / "a.dcm", stored, **tags)
+    displayed = read_pixels(folder / "a.dcm").array / 4095.0
+    Image.fromarray((displayed * 255).round().astype(np.uint8)).save(folder / "b.png")
+    Image.fromarray((displayed * 65535).round().astype(np.uint16)).save(folder / "c.png")
+    out = infer("lungs_xray", folder)
+    first, *others = (np.asarray(Image.open(out / "mask" / f"{name}.png")) for name in "abc")
+    assert 0.1 < (first > 0).mean() < 0.2
+    assert all(dice(other, first > 0) >= 0.99 for other in others)
