@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from pipeline.files import write_json
 
 REPORT = "run_report.json"
+EMPTY, FULL = "empty", "full"
+"""Coverage of a mask without foreground, and of one without background."""
 SECONDS_BETWEEN_WRITES = 2.0
 """Time between two writes of a growing report; the last one is always written."""
 
@@ -102,8 +104,8 @@ class InferenceReport:
             **self.further,
             "images": len(self.entries),
             "seconds_per_image": round(seconds / len(made), 3) if made else None,
-            "empty_masks": sum(entry["foreground"] == 0 for entry in self.entries),
-            "full_masks": sum(entry["foreground"] == 1 for entry in self.entries),
+            "empty_masks": len(self._covered(EMPTY)),
+            "full_masks": len(self._covered(FULL)),
             "failed": self.failed,
             "masks_of_images_that_are_gone": self.gone,
             "per_image": self.entries,
@@ -121,10 +123,10 @@ class InferenceReport:
         ]
         if self.kept:
             lines.append(f"{self.kept} images were made before by the same model and settings")
-        for what, share in (("empty", 0), ("full", 1)):
-            named = [entry["image"] for entry in self.entries if entry["foreground"] == share]
+        for coverage in (EMPTY, FULL):
+            named = self._covered(coverage)
             if named:
-                lines.append(f"{len(named)} masks are {what}: {_few(named)}")
+                lines.append(f"{len(named)} masks are {coverage}: {_few(named)}")
         if self.gone:
             lines.append(
                 f"{len(self.gone)} files of images that are no longer there: {_few(self.gone)}; "
@@ -136,6 +138,9 @@ class InferenceReport:
             for difference in entry.get("differences", ())
         ]
         return lines + [f"failed      {entry['reason']}" for entry in self.failed]
+
+    def _covered(self, coverage: str) -> list[str]:
+        return [entry["image"] for entry in self.entries if entry["coverage"] == coverage]
 
     def _entries_before(self) -> list[Entry]:
         try:

@@ -26,7 +26,7 @@ from pipeline.inference.formats import (
 )
 from pipeline.inference.label_masks import painted
 from pipeline.inference.operating_point import OperatingPoint
-from pipeline.inference.report import InferenceCase, InferenceReport
+from pipeline.inference.report import EMPTY, FULL, InferenceCase, InferenceReport
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.provenance import versions
 
@@ -208,7 +208,8 @@ class WritePredictions:
             "written_as": name,
             "files": [*(f"{kind}/{name}" for kind in arrays), *orthogonal],
             **counts,
-            "foreground": round(float((arrays["mask"] > 0).mean()), 4),
+            "foreground": float(f"{(arrays['mask'] > 0).mean():.4g}"),
+            "coverage": _coverage(arrays["mask"] > 0),
             "seconds": round(now - self.clock, 3),
             "quality": f"{flagged} the training images",
             "differences": self.differences,
@@ -224,3 +225,9 @@ class WritePredictions:
         if isinstance(first, str):
             return self.input_check(str(first_path(first)))
         return self.input_check(first)
+
+
+def _coverage(mask: np.ndarray) -> str:
+    if not mask.any():
+        return EMPTY
+    return FULL if mask.all() else "partial"
