@@ -26,6 +26,8 @@ COMPONENT = re.compile(r"Failed to instantiate component '([\w.]+)'")
 TRACEBACK = "UNET_SCHOOL_TRACEBACK"
 """Environment variable: set to 1, every error shows its stack trace."""
 
+MAX_NAMES = 5
+"""Largest number of names that a message lists."""
 
 Explain = Callable[[BaseException], str | None]
 
@@ -94,6 +96,16 @@ def _component_line(causes: Sequence[BaseException]) -> str | None:
             message = " ".join(str(innermost).split()) or type(innermost).__name__
             return f"{match[1]}: {message}; {TRACEBACK}=1 shows the stack trace"
     return None
+
+
+def few(names: Sequence[str], most: int = MAX_NAMES) -> str:
+    """Return the first of many names, for a message.
+
+    Example:
+        >>> few(["a", "b", "c"], most=2)
+        'a, b, …'
+    """
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def wants_traceback() -> bool:

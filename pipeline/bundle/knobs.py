@@ -137,6 +137,20 @@ def label_numbers() -> Knob:
     )
 
 
+def channel_endings() -> Knob:
+    """The images of a case, and on what the name of each ends."""
+    return Knob(
+        "the name of each image of a case and the ending of its file's name, as {T1: _0000, T2: "
+        "_0001}",
+        lambda value: (
+            isinstance(value, dict)
+            and len(value) > 1
+            and all(isinstance(text, str) and text for pair in value.items() for text in pair)
+            and len(set(value.values())) == len(value)
+        ),
+    )
+
+
 def _are_label_numbers(value: Any) -> bool:
     numbers = value if isinstance(value, list) else [value]
     return bool(numbers) and all(_is_whole(n) and 1 <= n <= MAX_LABEL_NUMBER for n in numbers)
@@ -170,6 +184,7 @@ KNOBS = {
     "spatial_dims": choice(2, 3),
     "in_channels": whole(1),
     "labels": label_numbers(),
+    "channels": optional(channel_endings()),
     "ignore": optional(whole(1, MAX_LABEL_NUMBER)),
     "symmetries": whole(1, 8),
     "max_epochs": whole(1),

@@ -1,7 +1,7 @@
 """Reading what was typed, and laying it over a config."""
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -61,6 +61,32 @@ def read_typed_texts(overrides: Mapping[str, Any]) -> dict[str, Any]:
     texts = {key: value for key, value in overrides.items() if isinstance(value, str)}
     values = {key: read_value(key, text) for key, text in texts.items() if text[:1] not in "$@%"}
     return {key: value for key, value in values.items() if not isinstance(value, str)}
+
+
+def typed_numbers(overrides: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, str]:
+    """Return the texts of names and paths that look like numbers, as they were typed.
+
+    The command line of MONAI hands the name ``1e5`` on as 100000.0.
+
+    Args:
+        overrides: as MONAI hands them on.
+        arguments: of the process.
+
+    Example:
+        >>> typed_numbers({"run_name": 1e5, "seed": 3}, ["--run_name", "1e5", "--seed=3"])
+        {'run_name': '1e5'}
+    """
+    names = {
+        key
+        for key, value in overrides.items()
+        if is_text_knob(key) and isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    texts = {}
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        name, equals, text = argument.partition("=")
+        if name.startswith("--") and name[2:] in names:
+            texts[name[2:]] = text if equals else following
+    return texts
 
 
 def apply_overrides(config: dict[str, Any], overrides: Mapping[str, Any]) -> None:

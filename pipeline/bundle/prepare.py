@@ -1,5 +1,6 @@
 """What every run does first: its errors get one line, its config is checked, its seeds are set."""
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from monai.utils import set_determinism
 
 from pipeline.bundle.bundle import TRAIN
 from pipeline.bundle.check import check_config
-from pipeline.bundle.overrides import apply_overrides, read_typed_texts
+from pipeline.bundle.overrides import apply_overrides, read_typed_texts, typed_numbers
 from pipeline.bundle.quiet import ignore_foreign_warnings
 from pipeline.bundle.workflow import running_workflow, typed_call
 from pipeline.errors import one_line_errors
@@ -20,7 +21,8 @@ def prepare(seed: Any = 0, threads: Any = None) -> None:
     """Check the running config, files, overlays and overrides alike; seed the generators.
 
     For the list ``initialize`` of a config. Texts that were typed and that YAML reads as
-    something else (``false``, ``null``) are replaced by what it reads.
+    something else (``false``, ``null``) are replaced by what it reads, names that MONAI read as
+    numbers (``1e5``) by what was typed.
 
     Args:
         seed: of every generator.
@@ -46,7 +48,7 @@ def check_running(workflow: ConfigWorkflow) -> None:
         ValueError: see :func:`prepare`.
     """
     files, overrides = typed_call()
-    values = read_typed_texts(overrides)
+    values = read_typed_texts(overrides) | typed_numbers(overrides, sys.orig_argv)
     for key, value in values.items():
         workflow.parser[key] = value
     config = workflow.parser.config

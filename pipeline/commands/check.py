@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pipeline.data.issues import Issue
 
 MAX_PRINTED_ISSUES = 20
-"""Largest number of printed issues; the file holds all of them."""
+"""Largest number of printed lines; the file holds every issue."""
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +19,8 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mend",
         action="store_true",
-        help="threshold masks that JPEG smeared, and store grey images and masks of one colour in "
-        "one channel",
+        help="threshold masks that JPEG smeared, store grey images and masks of one colour in one "
+        "channel, and resample labels to their volumes",
     )
     parser.set_defaults(command=_check)
 
@@ -28,16 +28,19 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 def _check(options: argparse.Namespace) -> None:
     from pipeline.data.datalist import read_datalist
     from pipeline.data.fingerprint import cohort_cases
-    from pipeline.data.mend import mend
+    from pipeline.data.mend import MENDABLE, RESAMPLED, mend
 
     classes = read_datalist(options.folder).mask_numbers()
     cases, issues = inspect(cohort_cases(options.folder), classes)
     if options.mend:
-        count = mend(options.folder, issues)
+        count = mend(options.folder, issues, (*MENDABLE, *RESAMPLED))
         print(f"{count} files mended")
         cases, issues = inspect(cohort_cases(options.folder), classes)
-    write_check(cases, issues, options.folder / "check")
-    print(f"written to {options.folder / 'check'}")
+    try:
+        write_check(cases, issues, options.folder / "check")
+        print(f"written to {options.folder / 'check'}")
+    except OSError as error:  # a cohort that may only be read
+        print(f"not written to {options.folder / 'check'} ({error.strerror or error})")
     errors = sum(issue.level == "error" for issue in issues)
     if errors:
         raise ValueError(
@@ -69,7 +72,10 @@ def inspect(
 
 
 def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], out: Path) -> None:
-    """Write ``fingerprint.json``, ``issues.txt`` and ``contact_sheet.png``; print the first two.
+    """Print the fingerprint and the issues; write them, and a contact sheet, to files.
+
+    What is printed comes first: a folder that cannot be written hides nothing. The files are
+    ``fingerprint.json``, ``issues.txt`` and ``contact_sheet.png``.
 
     Args:
         cases: statistics of each case.
@@ -78,21 +84,23 @@ def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], ou
     """
     from pipeline.data.contact_sheet import contact_sheet
     from pipeline.data.fingerprint import fingerprint
+    from pipeline.data.issues import issue_lines
     from pipeline.files import atomic, write_json
 
     content = fingerprint(cases)
+    for name, value in content.items():
+        print(f"{name.replace('_', ' '):22} {_format_value(value)}")
+    lines = issue_lines(issues)
+    for line in lines[:MAX_PRINTED_ISSUES]:
+        print(line)
+    if len(lines) > MAX_PRINTED_ISSUES:
+        print(f"… and {len(lines) - MAX_PRINTED_ISSUES} more in {out / 'issues.txt'}")
+    if not issues:
+        print("no issues")
     rows = [issue._asdict() for issue in issues]
     write_json(out / "fingerprint.json", {**content, "issues": rows})
     with atomic(out / "issues.txt") as temporary:
         temporary.write_text("".join(f"{issue.line()}\n" for issue in issues), "utf-8")
-    for name, value in content.items():
-        print(f"{name.replace('_', ' '):22} {_format_value(value)}")
-    for issue in issues[:MAX_PRINTED_ISSUES]:
-        print(issue.line())
-    if len(issues) > MAX_PRINTED_ISSUES:
-        print(f"… and {len(issues) - MAX_PRINTED_ISSUES} more in {out / 'issues.txt'}")
-    if not issues:
-        print("no issues")
     contact_sheet(cases, out / "contact_sheet.png")
 
 

@@ -60,12 +60,15 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _format_comparison(comparison: "Comparison", metric: str) -> str:
+    from pipeline.metrics.statistics import independent_unit
+
     difference = comparison.difference
     ends = "" if difference.low is None else f" ({difference.low:+.4f} to {difference.high:+.4f})"
     test = "too few to judge" if comparison.p is None else f"p = {comparison.p:.3g}"
+    unit = independent_unit(difference.n, difference.patients)
     return (
         f"{comparison.second} less {comparison.first}: {metric} {difference.mean:+.4f}{ends}, "
-        f"{test} over {difference.patients} patients, higher in {comparison.higher} and "
+        f"{test} over {difference.patients} {unit}, higher in {comparison.higher} and "
         f"lower in {comparison.lower} of {difference.n} cases"
     )
 

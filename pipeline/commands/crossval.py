@@ -58,6 +58,7 @@ def _crossval(options: argparse.Namespace) -> None:
     from pipeline.evaluation.crossval import run_folds, summarise_folds, write_ensemble
     from pipeline.evaluation.report import write_crossval_report
     from pipeline.evaluation.summarise import Groups
+    from pipeline.metrics.statistics import share_patients
     from pipeline.tracking.store import open_store
 
     bundle = bundle_of(options)
@@ -69,8 +70,8 @@ def _crossval(options: argparse.Namespace) -> None:
         rows = run_folds(folds)
         groups = Groups(options.groups, options.age, options.metric)
         summary = summarise_folds(folds, rows, groups)
-        has_patients = "patient" in rows[0]
-        write_crossval_report(folds.out / "report.html", summary, options.groups, has_patients)
+        page = folds.out / "report.html"
+        write_crossval_report(page, summary, options.groups, share_patients(rows))
         overlay = write_ensemble(folds)
     except BaseException as error:
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))

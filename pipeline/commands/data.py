@@ -63,7 +63,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         help="contiguous: each split is a run of neighbouring slices (random)",
     )
     sets.choices["shenzhen"].add_argument(
-        "--size", type=int, default=512, help="side of the written images in pixels (512)"
+        "--size", type=int, help="side of smaller, square copies in pixels (the files as they are)"
     )
     add_folder(sets.choices["folder"])
 
@@ -71,9 +71,27 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
 def add_folder(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name images and masks in folders."""
     parser.add_argument("--images", type=Path, required=True, help="folder of the images")
-    parser.add_argument("--masks", type=Path, required=True, help="folder of the masks")
-    parser.add_argument("--pattern", default="{name}", help="name of a mask, as {name}_mask")
-    parser.add_argument("--patient", help="regular expression whose group is the patient")
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        help="folder of the masks (masks or labels in that of the images, or that folder itself)",
+    )
+    parser.add_argument(
+        "--pattern",
+        help="name of a mask, as {name}_mask, or {name}_img:{name}_mask (guessed from the names)",
+    )
+    parser.add_argument(
+        "--patient",
+        metavar="EXPRESSION",
+        help="regular expression on names whose group is the patient; none: each image is a "
+        "patient of its own (of DICOM files theirs; else unknown)",
+    )
+    parser.add_argument(
+        "--channels",
+        nargs="+",
+        metavar="NAME=ENDING",
+        help="several images of each case and the endings of their names, as T1=_0000 T2=_0001",
+    )
     parser.add_argument("--groups", type=Path, help="CSV table: image and group columns")
     add_series(parser)
     parser.add_argument(
@@ -92,8 +110,11 @@ def add_series(parser: argparse.ArgumentParser) -> None:
 
 def folder_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options by which a folder's images and masks are listed."""
+    from pipeline.data.channels import parse_channels
+
     names = ("pattern", "patient", "groups", "series", "modality")
-    return {name: getattr(options, name) for name in names}
+    channels = parse_channels(options.channels) if options.channels else None
+    return {**{name: getattr(options, name) for name in names}, "channels": channels}
 
 
 def add_shares(parser: argparse.ArgumentParser) -> None:
@@ -147,7 +168,8 @@ def _list_cohort(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]
     from importlib import import_module
 
     module = import_module(f"pipeline.data.cohorts.{options.data_set}")
-    settings = {"size": options.size} if options.data_set == "shenzhen" else {}
+    size = getattr(options, "size", None)
+    settings = {} if size is None else {"size": size}
     return getattr(module, options.data_set)(options.source, **settings), settings
 
 

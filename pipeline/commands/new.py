@@ -2,10 +2,10 @@
 
 import argparse
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.commands.check import MAX_PRINTED_ISSUES, inspect, write_check
 from pipeline.commands.data import add_folder, add_shares, folder_arguments
@@ -33,6 +33,9 @@ def add_new(parser: argparse.ArgumentParser) -> None:
         help="name of each number in the masks (anterior=1), of a region (whole=1,2,3), and what "
         "to ignore (ignore=255); or a dataset.json of nnU-Net or the Decathlon",
     )
+    parser.add_argument(
+        "--mend", action="store_true", help="resample labels that lie on another grid than theirs"
+    )
     add_shares(parser)
     parser.set_defaults(command=_new)
 
@@ -52,14 +55,15 @@ def _new(options: argparse.Namespace) -> None:
     partial = options.bundle.with_name(f".{options.bundle.name}.partial")
     shutil.rmtree(partial / "data", ignore_errors=True)
     _write_data(cohort, partial / "data", options, meaning)
-    cases, issues, mended = _inspect_and_mend(partial / "data")
+    cases, issues, mended = _inspect_and_mend(partial / "data", _mendable(options))
     _refuse_errors(issues)
     final_issues = [
         issue._replace(file=issue.file.replace(str(partial), str(options.bundle)))
         for issue in issues
     ]
     write_check(cases, final_issues, partial / "data" / "check")
-    planned = _write_bundle(partial, options.bundle, cases, meaning, mended, cohort.modality)
+    description = {"modality": cohort.modality, "channels": arguments["channels"]}
+    planned = _write_bundle(partial, options.bundle, cases, meaning, mended, description)
     partial.rename(options.bundle)
     _print_plan(planned, options.bundle)
 
@@ -81,7 +85,6 @@ class _Meaning(NamedTuple):
 def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
     """Inspect the masks, print the table of their values, and refuse what cannot be trained."""
     from pipeline.data.fingerprint import fingerprint
-    from pipeline.data.mend import MENDABLE
     from pipeline.planning.label_names import named_labels
     from pipeline.planning.labels import (
         absent_numbers,
@@ -99,12 +102,19 @@ def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
     ignore = named.ignore if named else None
     print("\n".join(value_table(cases, named.numbers if named else {}, ignore)))
     accepted = {"mask": (), "classes": ("values",), "instances": ("values", "stray")}[kind]
-    _refuse_errors(issues, (*MENDABLE, *accepted))
+    _refuse_errors(issues, (*_mendable(options), *accepted))
     check_kind(cases, kind, named)
     for remark in absent_numbers(cases, named) if named and kind != "instances" else ():
         print(remark)
     check_can_be_planned(fingerprint(cases))
     return _Meaning(kind, planned_labels(cases, kind, named), ignore)
+
+
+def _mendable(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the kinds of issues that are mended in the copies."""
+    from pipeline.data.mend import MENDABLE, RESAMPLED
+
+    return (*MENDABLE, *(RESAMPLED if options.mend else ()))
 
 
 def _check_is_new(bundle: Path) -> None:
@@ -117,8 +127,8 @@ def _check_is_new(bundle: Path) -> None:
 def _list_case(case: "SourceCase") -> "Listed":
     from pipeline.data.fingerprint import Listed
 
-    image, mask = case.sources
-    return Listed(image, mask, columns=case.columns)
+    image, *channels, mask = case.sources
+    return Listed(image, mask, columns=case.columns, channels=tuple(channels))
 
 
 def _refuse_errors(issues: Sequence["Issue"], accepted: Sequence[str] = ()) -> None:
@@ -126,13 +136,15 @@ def _refuse_errors(issues: Sequence["Issue"], accepted: Sequence[str] = ()) -> N
 
     Equal images count as an error, not as a warning: the split, which follows, could separate them.
     """
+    from pipeline.data.issues import issue_lines
+
     errors = [
         issue
         for issue in issues
         if (issue.level == "error" or issue.kind == "duplicate") and issue.kind not in accepted
     ]
-    for issue in errors[:MAX_PRINTED_ISSUES]:
-        print(issue.line())
+    for line in issue_lines(errors)[:MAX_PRINTED_ISSUES]:
+        print(line)
     if errors:
         raise ValueError(
             f"{len(errors)} errors in the images and masks, so no bundle was made; mend the files "
@@ -156,17 +168,19 @@ def _write_data(
         write_cohort(cohort, data, split, description, tick=bar.update)
 
 
-def _inspect_and_mend(data: Path) -> tuple[list["CaseStatistics"], list["Issue"], int]:
+def _inspect_and_mend(
+    data: Path, mendable: Sequence[str]
+) -> tuple[list["CaseStatistics"], list["Issue"], int]:
     """Inspect the cohort, mend the files that can be mended, and count them."""
     from pipeline.data.datalist import read_datalist
     from pipeline.data.fingerprint import cohort_cases
-    from pipeline.data.mend import MENDABLE, mend
+    from pipeline.data.mend import mend
 
     numbers = read_datalist(data).mask_numbers()
     cases, issues = inspect(cohort_cases(data), numbers)
-    if not any(issue.kind in MENDABLE for issue in issues):
+    if not any(issue.kind in mendable for issue in issues):
         return cases, issues, 0
-    mended = mend(data, issues)
+    mended = mend(data, issues, mendable)
     print(f"{mended} files mended in {data}; the originals are as they were")
     return *inspect(cohort_cases(data), numbers), mended
 
@@ -177,7 +191,7 @@ def _write_bundle(
     cases: Sequence["CaseStatistics"],
     meaning: _Meaning,
     mended: int,
-    modality: str,
+    description: Mapping[str, Any],
 ) -> "Plan":
     from pipeline.data.fingerprint import fingerprint
     from pipeline.data.suffixes import suffix_of
@@ -185,9 +199,16 @@ def _write_bundle(
     from pipeline.planning.machine import machine_at_hand
     from pipeline.planning.plan import plan
 
-    summary = {**fingerprint(cases, meaning.ignore), "modality": modality}
+    summary = {**fingerprint(cases, meaning.ignore), "modality": description["modality"]}
     data_type = suffix_of(cases[0].image_path).lstrip(".")
-    planned = plan(summary, machine_at_hand(), meaning.kind, meaning.labels, meaning.ignore)
+    planned = plan(
+        summary,
+        machine_at_hand(),
+        meaning.kind,
+        meaning.labels,
+        meaning.ignore,
+        description["channels"],
+    )
     write_bundle(folder, bundle, planned, summary, data_type, mended)
     return planned
 

@@ -106,7 +106,7 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
     if not (data / "datalist.json").is_file():
         raise FileNotFoundError(
             f"{data}: no prepared cohort; run unet-school data prepare {paper.cohort} --source DIR "
-            f"--out {data}"
+            f"--out {data} {paper.prepare}".strip()
         )
     name = read_datalist(str(data)).name
     if name != paper.cohort:

@@ -19,6 +19,8 @@ from pipeline.files import atomic, write_json, write_text
 
 SALT_FILE = "salt"
 """File of the salt beside the datalist; it is never packed."""
+GIT_IGNORE = ".gitignore"
+"""File that keeps all images of a cohort out of git."""
 
 Columns = dict[str, Any]
 """Group columns of a case: patient, sex, finding, …."""
@@ -54,6 +56,8 @@ class Cohort(NamedTuple):
         remarks: lines for the user: cases left out, values that could not be read, ….
         salt: of the pseudonyms of DICOM patients; empty: there are none.
         modality: ``CT``, ``MR``, …; empty if it is not known.
+        channels: names of the images of a case, in the order of its file's channels; empty: a case
+            has one image.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Cohort(NamedTuple):
     remarks: tuple[str, ...] = ()
     salt: str = ""
     modality: str = ""
+    channels: tuple[str, ...] = ()
 
 
 def write_cohort(
@@ -107,13 +112,18 @@ def write_cohort(
         name: [_entry(cohort.cases[i], columns[i]) for i in indices]
         for name, indices in splits.items()
     }
-    modality = {"modality": cohort.modality} if cohort.modality else {}
-    write_datalist(partial, listed, name=cohort.name, **modality, **description)
+    content = {
+        "name": cohort.name,
+        **({"modality": cohort.modality} if cohort.modality else {}),
+        **({"channels": list(cohort.channels)} if cohort.channels else {}),
+    }
+    write_datalist(partial, listed, **content, **description)
     shutil.rmtree(marks)
     _remove_unlisted(cohort.cases, partial)
     if cohort.salt:
         # with it the same patient gets the same pseudonym; it never leaves the cohort's folder
         write_text(partial / SALT_FILE, f"{cohort.salt}\n")
+    write_text(partial / GIT_IGNORE, "*\n")
     if folder.exists():
         folder.rmdir()
     partial.rename(folder)
@@ -181,11 +191,11 @@ def _write(case: SourceCase, folder: Path, settings: Sequence[Any]) -> Columns:
 
 def _check_readable(case: SourceCase, folder: Path) -> None:
     """Refuse an original that was copied and cannot be read; the datalist takes the hashes."""
-    for i, (key, file) in enumerate(case.files.items()):
+    for key, file in case.files.items():
         try:
             hash_pixels(folder / file, label=key != "image")
         except ValueError as error:
-            source = case.sources[min(i, len(case.sources) - 1)]
+            source = case.sources[0 if key == "image" else -1]
             raise ValueError(str(error).replace(str(folder / file), str(source))) from None
 
 

@@ -28,7 +28,10 @@ CohortDescription = Mapping[str, Any]
 
 
 def describe_cohort(
-    cases: Sequence[CaseStatistics], columns: Sequence[str] = (), min_patients: int = MIN_PATIENTS
+    cases: Sequence[CaseStatistics],
+    columns: Sequence[str] = (),
+    min_patients: int = MIN_PATIENTS,
+    modality: str = "",
 ) -> dict[str, Any]:
     """Describe the images of a cohort.
 
@@ -37,14 +40,16 @@ def describe_cohort(
         columns: columns of groups, whose mix is described; groups of fewer than ``min_patients``
             patients are counted together.
         min_patients: smallest number of patients to describe; 1 if the description stays with you.
+        modality: of the images, where it is known.
 
     Returns:
-        ``images``, ``patients``: their numbers. ``sizes``: images of each size. ``channels``,
-        ``dtypes``: values that occur. ``intensities``: for each of :data:`FEATURES` the 5th, 50th
-        and 95th percentile over images; ``extents`` (sides in pixels, spacing in mm where the files
-        have one) and ``foreground``: the same percentiles. ``intensities``, ``extents`` and
-        ``foreground`` are empty for fewer than ``min_patients`` patients. ``groups``: number of
-        images of each value of each column.
+        ``images``, ``patients``: their numbers, where an image of an unknown patient counts as one;
+        equal numbers say nothing of patients. ``modality``: as given. ``sizes``: images of each
+        size. ``channels``, ``dtypes``: values that occur. ``intensities``: for each of
+        :data:`FEATURES` the 5th, 50th and 95th percentile over images; ``extents`` (sides in
+        pixels, spacing in mm where the files have one) and ``foreground``: the same percentiles.
+        ``intensities``, ``extents`` and ``foreground`` are empty for fewer than ``min_patients``
+        patients. ``groups``: number of images of each value of each column.
     """
     images = [case.image for case in cases if case.image]
     extents = [_extents(image) for image in images]
@@ -54,6 +59,7 @@ def describe_cohort(
     enough = patients >= min_patients
     return {
         "images": len(images),
+        "modality": modality,
         "patients": patients,
         "sizes": _count_groups(cases, _format_size, min_patients),
         "channels": sorted({str(image.channels) for image in images}),

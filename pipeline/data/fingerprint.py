@@ -21,7 +21,7 @@ from pipeline.data.image_statistics import (
     thumbnail,
 )
 from pipeline.data.pixels import Pixels
-from pipeline.data.readers import read_pixels
+from pipeline.data.readers import read_pixels, stack_channels
 from pipeline.files import sha256
 from pipeline.metrics.instances import touching
 from transforms.places import Grid, offset
@@ -75,6 +75,7 @@ class Listed(NamedTuple):
         split: name of the split that holds the case; empty before a split.
         columns: further columns of the datalist.
         hashes: SHA-256 of each file, as the datalist records it.
+        channels: further images of the case, each a channel.
     """
 
     image: Path
@@ -83,6 +84,7 @@ class Listed(NamedTuple):
     split: str = ""
     columns: Mapping[str, Any] = {}
     hashes: Mapping[Path, str] = {}
+    channels: tuple[Path, ...] = ()
 
 
 def cohort_cases(folder: Path) -> list[Listed]:
@@ -228,7 +230,8 @@ def _column_names(statistics: Sequence[CaseStatistics]) -> list[str]:
 def _inspect_case(case: Listed) -> CaseStatistics:
     blank = CaseStatistics(case.image, case.label, case.split, case.columns)
     try:
-        image = read_pixels(case.image)
+        images = [(str(path), read_pixels(path)) for path in (case.image, *case.channels)]
+        image = stack_channels(images)
         label = read_pixels(case.label, label=True)
         counts = _count_instances(case.instances) if case.instances else None
     except (ValueError, OSError) as error:

@@ -2,12 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.data.fingerprint import CaseStatistics
 from pipeline.data.image_statistics import MAX_COLOURS, MAX_MASK_VALUES, MaskStatistics
+from pipeline.errors import few
 from transforms.places import MAX_FINE_OFFSET, MAX_NEAR_OFFSET
 
 ERROR, WARNING = "error", "warning"
@@ -46,6 +48,34 @@ class Issue(NamedTuple):
     def line(self) -> str:
         """Return the issue as one line."""
         return f"{self.level}: {self.file}: {self.observed}; {self.remedy}"
+
+
+def issue_lines(issues: Sequence[Issue]) -> list[str]:
+    """Return the issues as lines; what many files have in common becomes one line.
+
+    The line is that of the first file, with the number of files and the first names; sizes that
+    differ from file to file follow the names.
+
+    Example:
+        >>> issues = [Issue("error", f"masks/{name}.png", "an empty mask", "draw it", "empty")
+        ...           for name in "ab"]
+        >>> issue_lines(issues)
+        ['error: masks/a.png: an empty mask; draw it (2 files, first a.png, b.png)']
+    """
+    alike: dict[tuple[str, str, str, str], list[Issue]] = defaultdict(list)
+    for issue in issues:
+        observed = "" if issue.kind == "size" else issue.observed
+        alike[issue.level, issue.kind, observed, issue.remedy].append(issue)
+    return [_common_line(group) for group in alike.values()]
+
+
+def _common_line(issues: Sequence[Issue]) -> str:
+    first, *others = issues
+    if not others:
+        return first.line()
+    equal = len({issue.observed for issue in issues}) == 1
+    names = [Path(issue.file).name + ("" if equal else f" ({issue.observed})") for issue in issues]
+    return f"{first.line()} ({len(issues)} files, first {few(names)})"
 
 
 Check = Callable[[CaseStatistics], Iterator[Issue]]

@@ -14,12 +14,12 @@ from pipeline.data.decoding import one_line_errors, unknown_format
 from pipeline.data.dicom_header import is_dicom, read_header
 from pipeline.data.dicom_pixels import read_dicom_page
 from pipeline.data.pillow_images import read_pillow
-from pipeline.data.pixels import Pixels
+from pipeline.data.pixels import Pixels, format_maximum
 from pipeline.data.series import headers_of, is_series
 from pipeline.data.slices import SliceView, view_of
 from pipeline.data.suffixes import PNG_LIKE, SUFFIXES, TIFF, suffix_of
 from pipeline.data.tiff import count_tiff_pages, read_tiff_page
-from pipeline.data.volumes import Volume, read_volume
+from pipeline.data.volumes import Volume, channel_on_grid, read_volume
 
 NOT_TOLD = math.nan
 """Value of a meta data entry that the file does not tell."""
@@ -81,12 +81,13 @@ def stack_channels(files: Sequence[tuple[str, Pixels]]) -> Pixels:
     """Return the images of one case as channels of one; a single one unchanged.
 
     Raises:
-        ValueError: two of them differ in size.
+        ValueError: two of them differ in size, or as volumes lie on different grids.
     """
     (first_name, first), *others = files
     if not others:
         return first
-    for name, pixels in others:
+    files = [(first_name, first), *(_like_first(first, first_name, *one) for one in others)]
+    for name, pixels in files:
         if pixels.size != first.size:
             raise ValueError(
                 f"{name}: size {pixels.size}; expected {first.size} as {Path(first_name).name} of "
@@ -101,6 +102,14 @@ def stack_channels(files: Sequence[tuple[str, Pixels]]) -> Pixels:
         alpha=False,
         colour=False,
     )
+
+
+def _like_first(first: Pixels, first_name: str, name: str, pixels: Pixels) -> tuple[str, Pixels]:
+    if first.affine is None or pixels.affine is None:
+        return name, pixels
+    volumes = Volume(first.array, first.affine), Volume(pixels.array, pixels.affine)
+    array = channel_on_grid(*volumes, Path(first_name), Path(name))
+    return name, pixels._replace(array=array, affine=first.affine)
 
 
 def split_page(name: str) -> tuple[Path, int | None]:
@@ -237,8 +246,9 @@ def _decode(path: Path, page: int, label: bool) -> Pixels:
         return read_dicom_page(path, page, label)
     volume = _volume(path, label)
     view = view_of(volume.array.shape, volume.affine)
-    slices = view.slices(volume.array)
-    return Pixels(slices[page], spacing=view.spacing() if volume.in_mm else None)
+    plane = view.slices(volume.array)[page]
+    spacing = view.spacing() if volume.in_mm else None
+    return Pixels(plane, spacing=spacing, maximum=format_maximum(plane.dtype))
 
 
 def is_flat_dicom(path: Path) -> bool:

@@ -117,20 +117,54 @@ def read_channels(paths: Sequence[Path], label: bool = False) -> Volume:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: see :func:`read_volume`; or a file lies on another grid than the first.
+        ValueError: see :func:`read_volume`; a file holds channels itself, or lies on another grid
+            than the first.
     """
-    first, *others = [read_volume(path, label) for path in paths]
+    return stack_volumes(paths, [read_volume(path, label) for path in paths])
+
+
+def stack_volumes(paths: Sequence[Path], volumes: Sequence[Volume]) -> Volume:
+    """Return the volumes of one case as channels of one; a single one unchanged.
+
+    Raises:
+        ValueError: a volume has channels itself, or lies on another grid than the first.
+    """
+    first, *others = volumes
     if not others:
         return first
-    for path, volume in zip(paths[1:], others, strict=True):
-        grids = [Grid.turned(v.array.shape[:3], v.affine) for v in (first, volume)]
-        if grids[0].shape != grids[1].shape or offset(*grids) > MAX_FINE_OFFSET:
+    for path, volume in zip(paths, volumes, strict=True):
+        if volume.array.ndim > 3:
             raise ValueError(
-                f"{path}: lies on another grid than {paths[0].name} of the same case; expected "
-                "one grid for all channels; resample one to the other"
+                f"{path}: {volume.array.shape[3]} values a voxel; expected one of each channel; "
+                "split it into files"
             )
-    channels = [np.atleast_3d(volume.array) for volume in (first, *others)]
-    return first._replace(array=np.stack(channels, axis=-1))
+    turned = [
+        channel_on_grid(first, volume, paths[0], path)
+        for path, volume in zip(paths[1:], others, strict=True)
+    ]
+    return first._replace(array=np.stack([np.atleast_3d(first.array), *turned], axis=-1))
+
+
+def channel_on_grid(
+    first: Volume, other: Volume, first_path: Path, other_path: Path
+) -> NDArray[np.generic]:
+    """Return the voxels of another channel in the order in which the first one is stored.
+
+    Raises:
+        ValueError: the two lie on different grids.
+    """
+    arrays = [np.atleast_3d(volume.array) for volume in (first, other)]
+    grids = [
+        Grid.turned(array.shape[:3], volume.affine)
+        for array, volume in zip(arrays, (first, other), strict=True)
+    ]
+    if grids[0].shape != grids[1].shape or offset(*grids) > MAX_FINE_OFFSET:
+        raise ValueError(
+            f"{other_path}: lies on another grid than {first_path.name} of the same case; expected "
+            "one grid for all channels; resample one to the other"
+        )
+    turn = ornt_transform(io_orientation(other.affine), io_orientation(first.affine))
+    return np.asarray(nib.apply_orientation(arrays[1], turn))
 
 
 def read_volume(path: Path, label: bool = False) -> Volume:

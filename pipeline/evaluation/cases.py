@@ -193,7 +193,7 @@ class ScoreSummary(BaseModel):
         min: lowest.
         max: highest.
         n: cases.
-        patients: independent ones.
+        patients: independent ones; an image of an unknown one counts as one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -14,6 +14,7 @@ from pipeline.evaluation.evaluation_run import refuse_trained_on
 from pipeline.evaluation.reference import MeanInterval
 from pipeline.files import write_text
 from pipeline.inference.trained_model import read_record
+from pipeline.metrics.statistics import independent_unit
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES
 
@@ -159,5 +160,7 @@ def _table(comparison: FineTuningComparison) -> list[str]:
         if gain.low is not None:
             ends = f"{gain.low:+.4f} to {gain.high:+.4f}"
         means = f"{score.initial:10.4f}{score.fine_tuned:12.4f}{gain.mean:+10.4f}"
-        lines.append(f"{name:18}{means}  {ends} (images {gain.n}, patients {gain.patients})")
+        patients = independent_unit(gain.n, gain.patients) == "patients"
+        counts = f"images {gain.n}" + (f", patients {gain.patients}" if patients else "")
+        lines.append(f"{name:18}{means}  {ends} ({counts})")
     return lines

@@ -20,6 +20,7 @@ from pipeline.evaluation.summary import CrossvalSummary, EvaluationSummary, Grou
 from pipeline.evaluation.threshold import Curve
 from pipeline.files import atomic
 from pipeline.metrics.overlap import METRICS
+from pipeline.metrics.statistics import share_patients
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 """Metric name to its (epoch, value) pairs."""
@@ -55,7 +56,8 @@ def write_report(path: Path, report: Report) -> None:
         summary=report.summary,
         rows=report.rows,
         names=report.names,
-        patients_known="patient" in report.rows[0],
+        patients_known=share_patients(report.rows),
+        unit="patients" if share_patients(report.rows) else "images",
         columns=list(dict.fromkeys(name for case in report.cases for name in case.columns)),
         metrics=list(METRICS),
         training=_training_curves(report.history) if report.history else None,
@@ -77,12 +79,13 @@ def write_crossval_report(
         path: of the page.
         summary: of the folds.
         columns: of the groups.
-        patients_known: whether the cohort names them.
+        patients_known: whether images are known to be of one patient.
     """
     page = _template("crossval.html.jinja").render(
         summary=summary,
         columns=columns,
         patients_known=patients_known,
+        unit="patients" if patients_known else "images",
         metrics=list(METRICS),
         age=_age_curve(summary),
     )

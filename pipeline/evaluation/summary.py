@@ -10,6 +10,7 @@ from pipeline.evaluation.cases import ScoreSummary
 from pipeline.evaluation.reference import ReferenceComparison
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.metrics.overlap import METRICS
+from pipeline.metrics.statistics import independent_unit
 from pipeline.schemas import read_schema
 
 SUMMARY = "summary.json"
@@ -29,7 +30,7 @@ class GroupScore(BaseModel):
         low: end of its 95 % interval over patients; None of a single patient.
         high: other end.
         n: cases.
-        patients: independent ones.
+        patients: independent ones; an image of an unknown one counts as one.
         enough: whether there are patients enough to judge by.
     """
 
@@ -188,13 +189,14 @@ def read_summary(path: Path) -> EvaluationSummary:
 def summary_text(summary: EvaluationSummary) -> list[str]:
     """Return the lines that an evaluation prints."""
     first = next(iter(summary.test.values()))
+    unit = independent_unit(first.n, first.patients)
     threshold = f"{summary.operating_point.threshold:.3f}, {summary.threshold_source}"
     lines = [f"test, {first.n} images, threshold {threshold}"]
     lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
     rows: dict[str, Mapping[str, float | None]] = {
         "this model": {name: score.mean for name, score in summary.test.items()},
-        "  95 % interval over patients, low": {n: s.low for n, s in summary.test.items()},
-        "  95 % interval over patients, high": {n: s.high for n, s in summary.test.items()},
+        f"  95 % interval over {unit}, low": {n: s.low for n, s in summary.test.items()},
+        f"  95 % interval over {unit}, high": {n: s.high for n, s in summary.test.items()},
         **summary.baselines,
     }
     lines += [f"{title:<42}{_cells(values)}" for title, values in rows.items()]

@@ -2,35 +2,80 @@
 
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from pipeline.data.channels import ChannelCase, ChannelEndings, group_channels
 from pipeline.data.readers import count_pages
 from pipeline.data.sources import Source, list_sources
 from pipeline.data.suffixes import ITK, NIFTI, SUFFIXES, TIFF, VOLUMES, stem_of, suffix_of
 
+Entry = dict[str, Any]
+"""What is inferred: ``image``, its path or those of its channels, ``name`` and ``written_as``."""
+
+
+class InferredCase(NamedTuple):
+    """One image, or the images of one case.
+
+    Attributes:
+        source: its image, or the first of its images, with the name of the case.
+        channels: paths of its images, one for each channel; empty: it is one file.
+    """
+
+    source: Source
+    channels: tuple[Path, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """Name in messages and reports."""
+        return self.source.name if self.channels else self.source.file_name
+
+    @property
+    def written_path(self) -> Path:
+        """Path by whose name its predictions are named."""
+        path = self.source.path
+        if not self.channels:
+            return path
+        return path.with_name(f"{self.source.name}{suffix_of(path)}")
+
+    def image(self, page: str = "") -> str | list[str]:
+        """Return what a reader opens: the path, or the paths of the channels, of a page."""
+        paths = self.channels or (self.source.path,)
+        images = [f"{path}{page}" for path in paths]
+        return images if self.channels else images[0]
+
 
 def find_cases(
-    folder: str, spatial_dims: int = 2, series: str | None = None
-) -> list[dict[str, str]]:
+    folder: str,
+    spatial_dims: int = 2,
+    series: str | None = None,
+    channels: ChannelEndings | None = None,
+) -> list[Entry]:
     """List what a network of 2 or 3 dimensions infers in a folder: images, or volumes.
 
     Args:
         folder: where to search; DICOM is searched at any depth.
         spatial_dims: dimensions of the network.
         series: which DICOM series, as ``Modality=MR,SeriesDescription~T1``; ``None``: all.
+        channels: ending of the name of each of a case's images; a file of another name is taken to
+            hold all channels, and an image that lacks is named where the case is read. ``None``: a
+            case is one file.
 
     Returns:
-        For each image ``image``, its path; ``name``, unique in the folder; and ``written_as``, the
-        name of what is written for it.
+        For each image ``image``, its path, or those of its channels; ``name``, unique in the
+        folder; and ``written_as``, the name of what is written for it.
 
     Raises:
         FileNotFoundError: no such folder, or nothing to infer in it.
-        ValueError: an image is corrupt, two would be written alike, or no series is selected.
+        ValueError: an image is corrupt, two would be written alike, or are of one channel of a
+            case, or no series is selected.
     """
     find = find_volumes if spatial_dims == 3 else find_images
-    return find(folder, series)
+    return find(folder, series, channels)
 
 
-def find_images(folder: str, series: str | None = None) -> list[dict[str, str]]:
+def find_images(
+    folder: str, series: str | None = None, channels: ChannelEndings | None = None
+) -> list[Entry]:
     """List the images of a folder, sorted; a stack or a volume gives an entry for each page.
 
     DICOM is searched at any depth. For a network of two dimensions; :func:`find_volumes` lists for
@@ -40,20 +85,22 @@ def find_images(folder: str, series: str | None = None) -> list[dict[str, str]]:
         FileNotFoundError: no such folder, or no image in it.
         ValueError: two would be written alike, or no series is selected.
     """
-    sources = _sources(folder, SUFFIXES, series)
-    if not sources:
+    cases = _cases(_sources(folder, SUFFIXES, series), channels)
+    if not cases:
         raise FileNotFoundError(
             f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}, or DICOM below it"
         )
-    names = _written_names(sources, written_name)
+    names = _written_names(cases, written_name)
     return [
-        {"image": page, "name": source.file_name, "written_as": names[source.path]}
-        for source in sources
-        for page in _pages(source.path)
+        {"image": case.image(page), "name": case.file_name, "written_as": name}
+        for case, name in zip(cases, names, strict=True)
+        for page in _pages(case.source.path)
     ]
 
 
-def find_volumes(folder: str, series: str | None = None) -> list[dict[str, str]]:
+def find_volumes(
+    folder: str, series: str | None = None, channels: ChannelEndings | None = None
+) -> list[Entry]:
     """List the volumes of a folder, sorted; DICOM series at any depth.
 
     A flat DICOM image is left out, with a remark.
@@ -70,11 +117,32 @@ def find_volumes(folder: str, series: str | None = None) -> list[dict[str, str]]
             f"{folder}: no volume in this folder; expected {' '.join(VOLUMES)}, or DICOM series "
             "of several slices in it or below it"
         )
-    names = _written_names(volumes, written_volume)
+    cases = _cases(volumes, channels)
+    names = _written_names(cases, written_volume)
     return [
-        {"image": str(one.path), "name": one.file_name, "written_as": names[one.path]}
-        for one in volumes
+        {"image": case.image(), "name": case.file_name, "written_as": name}
+        for case, name in zip(cases, names, strict=True)
     ]
+
+
+def _cases(sources: list[Source], endings: ChannelEndings | None) -> list[InferredCase]:
+    if not endings:
+        return [InferredCase(source) for source in sources]
+    grouped, others = group_channels(sources, endings)
+    cases = [InferredCase(source) for source in others]
+    for case in grouped:
+        first = next(iter(case.images.values()))
+        paths = [
+            case.images[channel].path if channel in case.images else _expected(first, case, ending)
+            for channel, ending in endings.items()
+        ]
+        cases.append(InferredCase(first._replace(name=case.name), tuple(paths)))
+    return sorted(cases, key=lambda case: case.source.path)
+
+
+def _expected(first: Source, case: ChannelCase, ending: str) -> Path:
+    """Return the path of an image that lacks: reading it fails by its name."""
+    return first.path.with_name(f"{case.name}{ending}{suffix_of(first.path)}")
 
 
 def _sources(folder: str, suffixes: Collection[str], series: str | None) -> list[Source]:
@@ -94,22 +162,21 @@ def _print_left_out(all_sources: list[Source], kept: list[Source], reason: str) 
             print(f"{source.path}: left out, {reason}")
 
 
-def _written_names(sources: list[Source], written: Callable[[Path], str]) -> dict[Path, str]:
-    """Return the name of what is written for each image, by its path."""
-    names: dict[Path, str] = {}
-    seen: dict[str, Source] = {}
-    for source in sources:
-        name = written(source.path)
-        if source.series is not None:
-            suffix = ".png" if source.series.is_flat and written is written_name else ".nii.gz"
-            name = f"{source.name}{suffix}"
-        other = seen.setdefault(name, source)
-        if other is not source:
+def _written_names(cases: list[InferredCase], written: Callable[[Path], str]) -> list[str]:
+    """Return the name of what is written for each case."""
+    seen: dict[str, InferredCase] = {}
+    for case in cases:
+        name, series = written(case.written_path), case.source.series
+        if series is not None:
+            suffix = ".png" if series.is_flat and written is written_name else ".nii.gz"
+            name = f"{case.source.name}{suffix}"
+        other = seen.setdefault(name, case)
+        if other is not case:
             raise ValueError(
-                f"{source.path}: would be written as {name} like {other.path.name}; rename one"
+                f"{case.source.path}: would be written as {name} like {other.source.path.name}; "
+                "rename one"
             )
-        names[source.path] = name
-    return names
+    return list(seen)
 
 
 def written_volume(path: Path) -> str:
@@ -137,8 +204,9 @@ def written_name(path: Path) -> str:
 
 
 def _pages(path: Path) -> list[str]:
+    """Return the mark of each page of a file; of a single one it is empty."""
     try:
         count = count_pages(path)
     except (ValueError, FileNotFoundError):  # it fails again, by its name, when it is its turn
         count = 1
-    return [str(path)] if count == 1 else [f"{path}#{page}" for page in range(count)]
+    return [""] if count == 1 else [f"#{page}" for page in range(count)]

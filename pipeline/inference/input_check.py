@@ -6,7 +6,8 @@ from typing import Any
 
 from pipeline.data.drift import differences
 from pipeline.data.image_statistics import ImageStatistics, image_statistics
-from pipeline.data.readers import read_case
+from pipeline.data.modality import modality_of, technique
+from pipeline.data.readers import first_path, read_case
 
 FINGERPRINT = "fingerprint.json"
 NOT_CHECKED = "not checked: no description of the training images beside the model"
@@ -41,12 +42,13 @@ class InputCheck:
         """Return a line for each difference; none: it is like the training images.
 
         Raises:
-            ValueError: values that are NaN or infinite, one value everywhere, one slice where a
-                volume is expected, or another number of channels.
+            ValueError: another modality, values that are NaN or infinite, one value everywhere,
+                one slice where a volume is expected, or another number of channels.
         """
+        name = image if isinstance(image, str) else image[0]
+        self._check_modality(name)
         pixels = read_case(image)
         statistics = image_statistics(pixels)
-        name = image if isinstance(image, str) else image[0]
         separate = pixels.channels > 1 and not (pixels.colour or pixels.alpha)
         if separate and pixels.channels != self.in_channels:
             raise ValueError(
@@ -57,6 +59,15 @@ class InputCheck:
             raise ValueError(f"{name}: one slice; the network takes volumes; give the whole series")
         _refuse_unusable(name, statistics)
         return [NOT_CHECKED] if self.cohort is None else differences(statistics, self.cohort)
+
+    def _check_modality(self, name: str) -> None:
+        expected = (self.cohort or {}).get("modality", "")
+        own = modality_of(first_path(name))
+        if expected and own and technique(own) != technique(expected):
+            raise ValueError(
+                f"{name}: modality {own}; the network was trained on {expected}; give images of "
+                "this modality"
+            )
 
 
 def _refuse_unusable(name: str, statistics: ImageStatistics) -> None:

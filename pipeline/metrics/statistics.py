@@ -20,7 +20,7 @@ class Interval(NamedTuple):
         low: lower end of the interval; None for a single patient, who says nothing of others.
         high: upper end of the interval; None for a single patient.
         n: number of values.
-        patients: number of independent patients.
+        patients: number of independent patients; an image of an unknown one counts as one.
     """
 
     mean: float
@@ -64,6 +64,33 @@ def bootstrap_interval(
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return Interval(round(mean, 12), round(float(low), 12), round(float(high), 12), n, len(sums))
+
+
+def independent_unit(n: int, patients: int) -> str:
+    """Say over what an interval is: ``patients``, or ``images`` where each is its own patient.
+
+    A cohort that names no patients, and one with an image of each, are the same to an interval; of
+    the first nobody may say that it speaks of patients.
+
+    Args:
+        n: number of images.
+        patients: number of independent ones, see :func:`patients_of`.
+
+    Example:
+        >>> independent_unit(30, 6), independent_unit(30, 30)
+        ('patients', 'images')
+    """
+    return "patients" if patients < n else "images"
+
+
+def share_patients(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether at least two rows are of one patient.
+
+    Example:
+        >>> share_patients([{"patient": "a"}, {"patient": "a"}, {}]), share_patients([{}, {}])
+        (True, False)
+    """
+    return len(set(patients_of(rows))) < len(rows)
 
 
 def patients_of(rows: Sequence[Mapping[str, Any]]) -> list[Hashable]:

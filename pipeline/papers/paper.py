@@ -67,6 +67,7 @@ class Paper(NamedTuple):
         authors: last names of its authors.
         bundle: name of the bundle whose overlays its experiments are.
         cohort: name of its adapter in ``unet-school data prepare``.
+        prepare: further arguments of that command, for the cohort of the records.
         notes: differences between the paper and all of our experiments, and its misprints.
         experiments: experiments in the order of the page.
         ranking: ranking of some experiments; None: the paper ranks none.
@@ -82,6 +83,7 @@ class Paper(NamedTuple):
     experiments: Sequence[Experiment]
     ranking: Ranking | None = None
     curve_metric: str = "accuracy"
+    prepare: str = ""
 
     def experiment(self, name: str) -> Experiment:
         """Return an experiment by name.

@@ -23,6 +23,7 @@ from pipeline.planning.wiring import CONFIGS, wiring_text
 from pipeline.provenance import versions
 
 TEMPLATES = {
+    ".gitignore": "gitignore",
     "LICENSE": "LICENSE",
     "docs/data_license.txt": "data_license.txt",
     "docs/README.md": "README.md.jinja",
@@ -113,7 +114,7 @@ def because(choice: Choice, indent: int = 0) -> str:
 
 
 def _channel_names(plan: Plan) -> dict[str, str]:
-    names = [f"image {i + 1}" for i in range(plan.channels.value)]
+    names = list(plan.endings or [f"image {i + 1}" for i in range(plan.channels.value)])
     if len(names) == 1:
         names = ["image"]
     if plan.colour:

@@ -6,7 +6,7 @@ comment.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from pipeline.data.label_numbers import LabelNumbers
@@ -64,6 +64,8 @@ class Plan(NamedTuple):
         kind: kind of the labels: ``mask``, ``classes`` or ``instances``.
         colour: whether the channels are red, green and blue.
         ignore: number in the masks that counts neither in the loss nor in a metric, if any.
+        endings: name of each image of a case, and on what the name of its file ends; None: a case
+            is one file.
     """
 
     spatial_dims: Choice
@@ -84,6 +86,7 @@ class Plan(NamedTuple):
     kind: str
     colour: bool = False
     ignore: int | None = None
+    endings: Mapping[str, str] | None = None
 
 
 def plan(
@@ -92,6 +95,7 @@ def plan(
     kind: str,
     labels: LabelNumbers,
     ignore: int | None = None,
+    endings: Mapping[str, str] | None = None,
 ) -> Plan:
     """Plan a bundle.
 
@@ -101,6 +105,8 @@ def plan(
         kind: kind of the labels, see :func:`pipeline.planning.labels.label_kind`.
         labels: name of each label, and its number in the masks, or the numbers of a region.
         ignore: number in the masks that counts neither in the loss nor in a metric, if any.
+        endings: name of each image of a case, and on what the name of its file ends; None: a case
+            is one file.
 
     Raises:
         ValueError: see :func:`check_can_be_planned`.
@@ -116,10 +122,11 @@ def plan(
     square = dims.value == 2 and fingerprint["likeness"] < MIN_ALIGNED_CORRELATION
     grid = _Grid(network.multiples, spacing.value or [1.0] * dims.value)
     patch = _patch(medians, machine, grid, max_pixels, square)
+    channels = _channels(fingerprint, endings or {})
     return Plan(
         dims,
-        _channels(fingerprint),
-        _intensities(fingerprint),
+        channels,
+        _intensities(fingerprint, channels.value),
         spacing,
         *network,
         patch,
@@ -133,6 +140,7 @@ def plan(
         kind,
         bool(fingerprint["colour"]),
         ignore,
+        endings,
     )
 
 
@@ -173,20 +181,26 @@ def _dimensions(fingerprint: Fingerprint) -> Choice:
     return Choice(dims, f"{fingerprint['cases']} {'flat images' if dims == 2 else volumes}")
 
 
-def _channels(fingerprint: Fingerprint) -> Choice:
+def _channels(fingerprint: Fingerprint, names: Collection[str]) -> Choice:
     grey = fingerprint["grey_in_colour"]
     if not fingerprint["colour"]:
         channels = max(map(int, fingerprint["channels"]))
         if channels == 1 or _are_grey(fingerprint):
             return Choice(1, "all images are grey")
-        return Choice(channels, f"{channels} images of each case, normalised each by itself")
+        listed = f" ({', '.join(names)})" if names else ""
+        return Choice(
+            channels, f"{channels} images of each case{listed}, normalised each by itself"
+        )
     if grey == fingerprint["cases"]:
         return Choice(3, "stored in colour, though all are grey; kept as they are stored")
     several = fingerprint["colour"] < fingerprint["cases"]
     return Choice(3, f"{'some' if several else 'all'} images are in colour, {grey} of them grey")
 
 
-def _intensities(fingerprint: Fingerprint) -> Choice:
+def _intensities(fingerprint: Fingerprint, channels: int) -> Choice:
+    separate = channels > 1 and not fingerprint["colour"]
+    if separate:
+        return Choice("each", "the images of a case differ: each to mean 0 and deviation 1")
     if is_ct(fingerprint):
         window, lowest = ct_window(fingerprint), fingerprint["intensity_percentiles"]["0.5"][1]
         said = "this is CT" if fingerprint.get("modality") else f"values reach {lowest:g}, as in CT"

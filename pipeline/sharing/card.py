@@ -6,6 +6,8 @@ from typing import Any
 
 import jinja2
 
+from pipeline.metrics.statistics import independent_unit
+
 STATISTIC_KEYS = {"mean", "low", "high", "n", "patients", "enough"}
 """Keys of a group that hold statistics, not the value of a column."""
 
@@ -32,13 +34,14 @@ def model_card(
     )
     environment.filters["number"] = _number
     text = files("pipeline.sharing").joinpath("card.md.jinja").read_text("utf-8")
-    helpers = {"group_name": _group_name, "image_count": _image_count}
+    helpers = {"group_name": _group_name, "image_count": _image_count, "patients_in": _patients_in}
     page = environment.from_string(text).render(
         metadata=metadata,
         evaluation=evaluation,
         fingerprint=fingerprint,
         licence=licence.strip(),
         exports=exports,
+        unit=_unit(evaluation),
         **helpers,
     )
     return page.rstrip("\n") + "\n"
@@ -53,6 +56,17 @@ def _number(value: Any) -> str:
 def _group_name(group: Mapping[str, Any]) -> str:
     values = [f"{name} {value}" for name, value in group.items() if name not in STATISTIC_KEYS]
     return ", ".join(values) or "all"
+
+
+def _unit(evaluation: Mapping[str, Any]) -> str:
+    """Return over what the intervals of an evaluation are."""
+    first = next(iter(evaluation["test"].values()))
+    return independent_unit(first["n"], first["patients"])
+
+
+def _patients_in(fingerprint: Mapping[str, Any]) -> bool:
+    """Return whether images of a cohort are known to be of one patient."""
+    return independent_unit(fingerprint["images"], fingerprint["patients"]) == "patients"
 
 
 def _image_count(evaluation: Mapping[str, Any]) -> int:

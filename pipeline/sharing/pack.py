@@ -142,7 +142,8 @@ def bundle_files(
     licence_note = _read(bundle / "docs" / "data_license.txt").decode()
     licence = licence_text(datalist.name, licence_note)
     columns = trained.evaluated.get("group_columns") or []
-    fingerprint = describe_cohort(cases, columns)
+    modality = datalist.description.get("modality", "")
+    fingerprint = describe_cohort(cases, columns, modality=modality)
     files = {
         "LICENSE": _read(bundle / "LICENSE"),
         "configs/logging.conf": _read(bundle / "configs" / "logging.conf"),

@@ -33,15 +33,39 @@ def store_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root / DATABASE}")
 
 
+def open_client(root: Path) -> MlflowClient:
+    """Open the tracking store in a folder, or the one that ``MLFLOW_TRACKING_URI`` names.
+
+    Raises:
+        ValueError: another version of MLflow made its tables.
+    """
+    uri = store_uri(root)
+    try:
+        return MlflowClient(tracking_uri=uri)
+    except MlflowException as error:
+        if "database schema" not in str(error):
+            raise
+        local = "MLFLOW_TRACKING_URI" not in os.environ
+        # an address may hold a password
+        name, address = (str(root / DATABASE), uri) if local else ("MLFLOW_TRACKING_URI", "URI")
+        raise ValueError(
+            f"{name}: a tracking store whose tables another version of MLflow made; copy it, then "
+            f"run: mlflow db upgrade {address}"
+        ) from None
+
+
 def connect(root: Path, experiment: str) -> tuple[MlflowClient, str]:
     """Open the tracking store in a folder, made if absent, and return the id of an experiment.
 
     The environment variable ``MLFLOW_TRACKING_URI`` names another store.
+
+    Raises:
+        ValueError: another version of MLflow made its tables.
     """
     root.mkdir(parents=True, exist_ok=True)
     # MLflow creates its tables without a lock; two first runs at a time would collide
     with FileLock(root / ".lock"):
-        client = MlflowClient(tracking_uri=store_uri(root))
+        client = open_client(root)
         existing = client.get_experiment_by_name(experiment)
         if existing is not None:
             return client, str(existing.experiment_id)

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
 
 from pipeline.data.datalist import read_datalist
-from pipeline.tracking.run import DATABASE, Run, store_uri
+from pipeline.tracking.run import DATABASE, Run, open_client
 
 CASES = "cases.json"
 MODEL = "model.pt"
@@ -28,13 +28,14 @@ def open_store(root: Path) -> MlflowClient:
 
     Raises:
         FileNotFoundError: there is no store in the folder.
+        ValueError: another version of MLflow made its tables.
     """
     path = root.resolve() / DATABASE
     if "MLFLOW_TRACKING_URI" not in os.environ and not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such tracking store; give --tracking the folder of {DATABASE}"
         )
-    return MlflowClient(tracking_uri=store_uri(root.resolve()))
+    return open_client(root.resolve())
 
 
 def find_runs(client: MlflowClient, name: str) -> list[StoredRun]:

@@ -110,7 +110,8 @@ class KeepBest:
         cases = [
             case for case in cohort_cases(Path(self.run.dataset_dir)) if case.split == TRAINING
         ]
-        description = describe_cohort(inspect_cases(cases), min_patients=1)
+        modality = read_datalist(self.run.dataset_dir).description.get("modality", "")
+        description = describe_cohort(inspect_cases(cases), min_patients=1, modality=modality)
         write_json(self.run.folder / FINGERPRINT, description)
 
     def _compare(self, engine: Engine) -> None:

@@ -14,7 +14,8 @@ from pipeline.data import read_datalist
 from pipeline.evaluation.baselines import pos_weight
 from pipeline.training import balanced_weights
 
-SMALL = {"patch": [64, 64], "window": [64, 64], "network_def#features": [2, 4, 4, 8]}
+SIDES = {"size": [64, 64], "patch": [64, 64], "window": [64, 64]}
+SMALL = {**SIDES, "network_def#features": [2, 4, 4, 8]}
 
 
 @pytest.fixture(scope="module")

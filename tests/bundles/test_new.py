@@ -184,6 +184,28 @@ def test_numbers_of_classes_are_named_or_counted(squares, tmp_path, capsys):
     assert not (tmp_path / "three").exists()
 
 
+def test_images_of_patients_stay_out_of_git(squares, tmp_path):
+    assert new(tmp_path / "mine", squares) == 0
+    ignored = (tmp_path / "mine" / ".gitignore").read_text().splitlines()
+    assert {"data/", "models/", "eval/", "predictions/", "explanation/", "mlruns/"} <= set(ignored)
+    assert (tmp_path / "mine" / "data" / ".gitignore").read_text() == "*\n"
+
+
+def test_names_that_look_like_patients_are_asked_about(squares, tmp_path, capsys):
+    for kind in ("images", "masks"):
+        for i, path in enumerate(sorted((squares / kind).iterdir())):
+            path.rename(path.with_name(f"P{i // 2}_slice{i % 2}.png"))
+    assert new(tmp_path / "mine", squares) == 1
+    line = capsys.readouterr().err
+    assert "6 images of 3 names before '_', as P0, P1" in line
+    assert "give --patient '^(.+)_', or --patient none" in line
+    assert not (tmp_path / "mine").exists()
+    assert new(tmp_path / "mine", squares, "--patient", "^(.+)_") == 0
+    content = json.loads((tmp_path / "mine" / "data" / "datalist.json").read_text())
+    patients = [{e["patient"] for e in content[split]} for split in ("training", "test")]
+    assert patients[0].isdisjoint(patients[1])
+
+
 def test_nothing_is_written_when_something_is_wrong(squares, tmp_path, capsys):
     Image.fromarray(np.zeros((64, 60), np.uint8)).save(squares / "masks" / "c3.png")
     assert new(tmp_path / "mine", squares) == 1

@@ -8,38 +8,31 @@ import tifffile
 from PIL import Image
 
 from pipeline.data.dicom_header import read_header
+from pipeline.data.modality import technique
 from pipeline.data.readers import read_page
 from pipeline.data.sources import Source
 
-SAME_MODALITY = {"CR": "DX"}
-"""Modalities that name one technique: radiographs of a plate and of a flat detector."""
 MIN_PATIENTS = 3
 """A split needs as many."""
 
 
-def patient_columns(sources: Sequence[Source]) -> tuple[dict[str, str], list[str]]:
-    """Return the patient of each image by its name, and remarks.
+def dicom_patients(sources: Sequence[Source]) -> tuple[dict[str, str], list[str]]:
+    """Return the pseudonym of the patient of each DICOM image by its name, and remarks.
 
-    Of DICOM it is the pseudonym; of other formats each image is a patient. Data made anonymous
-    often have one PatientID for all: where one patient has all studies, each study is a patient,
-    and a remark says so.
+    Data made anonymous often have one PatientID for all: where one patient has all studies, each
+    study is a patient, and a remark says so.
     """
-    series = [source.series for source in sources if source.series]
-    patients = {one.patient for one in series}
-    studies = {one.study for one in series}
+    series = {source.name: source.series for source in sources if source.series}
+    patients = {one.patient for one in series.values()}
+    studies = {one.study for one in series.values()}
     if len(series) < len(sources) or len(patients) > 1 or len(studies) < MIN_PATIENTS:
-        return {one.name: one.series.patient if one.series else one.name for one in sources}, []
+        return {name: one.patient for name, one in series.items()}, []
     remark = (
         f"patients: all {len(sources)} images have one PatientID, as anonymous data have: each of "
         f"the {len(studies)} studies is taken as a patient; if studies are of one patient, name "
         "the patients with --patient"
     )
-    columns = {
-        source.name: f"{source.series.patient}-{source.series.study}"
-        for source in sources
-        if source.series
-    }
-    return columns, [remark]
+    return {name: f"{one.patient}-{one.study}" for name, one in series.items()}, [remark]
 
 
 def check_modality(sources: Sequence[Source], given: str | None) -> str:
@@ -54,7 +47,7 @@ def check_modality(sources: Sequence[Source], given: str | None) -> str:
         if not modality:
             continue
         first = first or (modality, source.path)
-        if _technique(modality) != _technique(first[0]):
+        if technique(modality) != technique(first[0]):
             raise ValueError(
                 f"{source.path}: modality {modality}, but {first[1]} is {first[0]}; expected one "
                 f"modality; choose the images with --series Modality={modality}"
@@ -81,7 +74,3 @@ def write_flat(source: Path, target: Path, label: bool) -> None:
     else:
         photometric = "rgb" if pixels.ndim == 3 else "minisblack"
         tifffile.imwrite(target, pixels, photometric=photometric)
-
-
-def _technique(modality: str) -> str:
-    return SAME_MODALITY.get(modality, modality)

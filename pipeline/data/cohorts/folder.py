@@ -1,45 +1,45 @@
 """Any images and masks, paired by a pattern of their names."""
 
-import re
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
-from pipeline.data.cohorts.dicom_cases import (
-    check_modality,
-    flat_suffix,
-    patient_columns,
-    write_flat,
-)
-from pipeline.data.cohorts.pairs import image_sources, pair_sources
+from pipeline.data.cohorts.channel_files import channels_suffix, format_line, write_channels
+from pipeline.data.cohorts.dicom_cases import check_modality, flat_suffix, write_flat
+from pipeline.data.cohorts.listing import FolderCase, list_cases, mask_folder
+from pipeline.data.cohorts.pairs import image_sources
+from pipeline.data.cohorts.patients import patients_of_sources
 from pipeline.data.cohorts.tables import read_table
 from pipeline.data.dicom_header import is_dicom
 from pipeline.data.readers import is_flat_dicom, read_pixels
 from pipeline.data.series import is_series
-from pipeline.data.sources import Source
 from pipeline.data.suffixes import stem_of, suffix_of
 from pipeline.data.volumes import read_volume
 from transforms.whole_numbers import whole_numbers
 
+Write = Callable[[Path], object]
+"""Writes an image to a path."""
+
 
 def folder(
     images: Path,
-    masks: Path,
-    pattern: str = "{name}",
+    masks: Path | None = None,
+    pattern: str | None = None,
     patient: str | None = None,
     groups: Path | None = None,
     instances: bool = False,
     series: str | None = None,
     modality: str | None = None,
     salt: str | None = None,
+    channels: Mapping[str, str] | None = None,
 ) -> Cohort:
     """List the images of a folder with their masks; the files are copied unchanged.
 
@@ -50,11 +50,13 @@ def folder(
 
     Args:
         images: folder of the images.
-        masks: folder of the masks.
-        pattern: name of a mask without suffix, with ``{name}`` for the name of its image.
-        patient: regular expression on an image's name, whose first group is the patient; by
-            default each image is a patient, and of DICOM the patient is a pseudonym, see
-            :func:`pipeline.data.series.pseudonym`.
+        masks: folder of the masks; None: the folder ``masks`` or ``labels`` in that of the images,
+            or that of the images itself.
+        pattern: name of a mask without suffix, with ``{name}`` for the name of its image, or
+            ``IMAGE:MASK``, as ``{name}_img:{name}_mask``; None: guessed from usual names.
+        patient: regular expression on an image's name, whose first group is the patient; ``none``:
+            each image is a patient of its own; None: of DICOM the patient is a pseudonym, see
+            :func:`pipeline.data.series.pseudonym`, of other images it is not known.
         groups: CSV table with a column ``image`` (names with or without suffix); its other columns
             become group columns.
         instances: whether the masks hold a number for each instance; they are then copied to
@@ -62,59 +64,78 @@ def folder(
         series: which DICOM series to take, as ``Modality=MR,SeriesDescription~T1``.
         modality: modality of images whose files do not say it.
         salt: of the pseudonyms; ``None``: a new one.
+        channels: ending of the name of each of a case's images, as ``{"T1": "_0000", …}``; they
+            become the channels of one file. ``None``: a case has one image.
 
     Raises:
-        FileNotFoundError: no such folder, no image, or an image without a mask.
-        ValueError: the expression matches no patient in a name, the table has no row for an
-            image, no series is selected, or two images are of different modalities.
+        FileNotFoundError: no such folder, no image, or images without a mask.
+        ValueError: the expression matches no patient in a name, or names look as if there were
+            patients and none is given; no usual name fits the masks; a case lacks a channel; the
+            table has no row for an image, no series is selected, or two images are of different
+            modalities.
     """
     salt = salt or secrets.token_hex(16)
+    masks = mask_folder(images) if masks is None else masks
     sources, remarks = image_sources(images, series, salt, exclude=[masks])
-    if images.resolve() == masks.resolve():
-        names = {source.name for source in sources}
-        sources = [one for one in sources if pattern.replace("{name}", one.name) in names]
-    pairs = pair_sources(sources, masks, pattern)
-    listed = [source for source, _ in pairs]
-    patients, patient_remarks = _patients(listed, patient)
-    rows = _read_groups(groups) if groups else {}
-    cases = []
-    for source, mask in pairs:
-        if rows and source.name not in rows:
-            raise ValueError(
-                f"{groups}: no row for {source.file_name}; add one, or remove the image"
-            )
-        columns = {"patient": patients[source.name], **rows.get(source.name, {})}
-        cases.append(_case(source, mask, columns, instances))
+    listed, pair_remarks = list_cases(sources, images, masks, pattern, channels or {})
+    rows = _rows(groups, listed)
+    named = bool(rows) and all("patient" in row for row in rows.values())
+    patients, patient_remarks = (
+        ({}, []) if named else patients_of_sources([case.source for case in listed], patient)
+    )
+    settings = _Settings(instances, tuple(channels or ()), set())
+    cases = [
+        _case(case, {**_patient_column(case, patients), **rows.get(case.name, {})}, settings)
+        for case in listed
+    ]
+    pseudonyms = patient is None and not named and any(case.source.series for case in listed)
     return Cohort(
         images.resolve().name,
         cases,
-        "patient",
-        remarks=(*remarks, *patient_remarks),
-        salt=salt if any(source.series for source in listed) and patient is None else "",
-        modality=check_modality(listed, modality),
+        "patient" if patients or named else None,
+        remarks=(*remarks, *pair_remarks, *patient_remarks),
+        salt=salt if pseudonyms else "",
+        modality=_modality(listed, modality),
+        channels=settings.channels,
     )
 
 
-def _patients(
-    sources: Sequence[Source], expression: str | None
-) -> tuple[dict[str, str], list[str]]:
-    """Return the patient of each image by its name, and remarks."""
-    if expression is None:
-        return patient_columns(sources)
-    return {source.name: _patient(source.name, expression) for source in sources}, []
+class _Settings(NamedTuple):
+    """How cases are written.
+
+    Attributes:
+        instances: whether the masks hold a number for each instance.
+        channels: names of a case's images; empty: it has one.
+        said: what was said of number formats, once for all cases.
+    """
+
+    instances: bool
+    channels: tuple[str, ...]
+    said: set[str]
 
 
-def _patient(name: str, expression: str) -> str:
-    try:
-        match = re.search(expression, name)
-    except re.error as error:
-        raise ValueError(f"--patient {expression}: not a regular expression ({error})") from None
-    if not match or not match.groups():
-        raise ValueError(
-            f"--patient {expression}: matches no patient in '{name}'; expected an expression "
-            r"with a group, as in '^([^_]+)_'"
-        )
-    return match[1]
+def _rows(groups: Path | None, cases: Sequence[FolderCase]) -> dict[str, Columns]:
+    """Return the group columns of each case by its name; empty without a table."""
+    if groups is None:
+        return {}
+    rows = _read_groups(groups)
+    for case in cases:
+        if case.name not in rows:
+            raise ValueError(
+                f"{groups}: no row for {case.source.file_name}; add one, or remove the image"
+            )
+    return {case.name: rows[case.name] for case in cases}
+
+
+def _patient_column(case: FolderCase, patients: Mapping[str, str]) -> Columns:
+    return {"patient": patients[case.name]} if patients else {}
+
+
+def _modality(cases: Sequence[FolderCase], given: str | None) -> str:
+    """Return the modality of all images; empty where the channels of a case have several."""
+    of_channels = zip(*(case.images for case in cases), strict=True)
+    first, *others = {check_modality(images, given) for images in of_channels}
+    return "" if others else first
 
 
 def _read_groups(path: Path) -> dict[str, Columns]:
@@ -137,17 +158,29 @@ def _parse(text: str) -> str | float | None:
         return stripped
 
 
-def _case(source: Source, mask: Path, columns: Columns, instances: bool) -> SourceCase:
-    name, image = source.name, source.path
-    mask_key = "instances" if instances else "label"
+def _case(case: FolderCase, columns: Columns, settings: _Settings) -> SourceCase:
+    name, image, mask = case.name, case.files[0], case.mask
+    mask_key = "instances" if settings.instances else "label"
+    suffix = channels_suffix(image) if settings.channels else _written_suffix(image)
     files = {
-        "image": f"images/{name}{_written_suffix(image)}",
-        mask_key: f"{mask_key if instances else 'labels'}/{name}{_written_suffix(mask, True)}",
+        "image": f"images/{name}{suffix}",
+        mask_key: f"{mask_key if settings.instances else 'labels'}/{name}"
+        f"{_written_suffix(mask, True)}",
     }
-    if instances:
+    if settings.instances:
         files["label"] = f"labels/{name}{'.nii.gz' if _is_volume(mask) else '.png'}"
-    convert = partial(_convert, image, mask, mask_key)
-    return SourceCase(name, (image, mask), files, columns, convert)
+    write_image = (
+        partial(_write_channels, case.files, settings) if settings.channels else _writer(image)
+    )
+    convert = partial(_convert, write_image, mask, mask_key)
+    return SourceCase(name, (*case.files, mask), files, columns, convert)
+
+
+def _write_channels(files: Sequence[Path], settings: _Settings, target: Path) -> None:
+    line = format_line(settings.channels, write_channels(files, settings.channels, target))
+    if line and line not in settings.said:
+        settings.said.add(line)
+        print(line)
 
 
 def _becomes_nifti(path: Path) -> bool:
@@ -164,8 +197,8 @@ def _is_volume(path: Path) -> bool:
     return read_pixels(path, label=True).affine is not None
 
 
-def _convert(image: Path, mask: Path, mask_key: str) -> tuple[dict[str, Any], Columns]:
-    arrays: dict[str, Any] = {"image": _writer(image, False), mask_key: _writer(mask, True)}
+def _convert(write_image: Write, mask: Path, mask_key: str) -> tuple[dict[str, Any], Columns]:
+    arrays: dict[str, Any] = {"image": write_image, mask_key: _writer(mask, label=True)}
     if mask_key == "instances":
         pixels = read_pixels(mask, label=True)
         inside = np.uint8(255) * (whole_numbers(pixels.array) > 0)
@@ -175,7 +208,7 @@ def _convert(image: Path, mask: Path, mask_key: str) -> tuple[dict[str, Any], Co
     return arrays, {}
 
 
-def _writer(path: Path, label: bool) -> Callable[[Path], object]:
+def _writer(path: Path, label: bool = False) -> Write:
     if is_flat_dicom(path):
         return partial(write_flat, path, label=label)
     if _becomes_nifti(path):

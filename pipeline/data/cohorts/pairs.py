@@ -1,13 +1,18 @@
 """Images and masks of two folders, matched by name."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.data.cohorts.naming import NAME, Naming, parse_pattern
 from pipeline.data.series import ImageSeries, file_stem, series_table
 from pipeline.data.sources import Source, Sources, list_sources, slices_of
 from pipeline.data.suffixes import SUFFIXES, stem_of
+from pipeline.errors import MAX_NAMES, few
 
 Pair = tuple[Path, Path]
+CHANNEL_ENDING = re.compile(r"_000\d$")
+"""What nnU-Net calls the images of one case."""
 
 
 def list_images(folder: Path, series: str | None = None) -> list[Path]:
@@ -67,7 +72,7 @@ def pair_by_name(images: list[Path], masks: Path, pattern: str = "{name}") -> li
 
 
 def pair_sources(
-    sources: Sequence[Source], masks: Path, pattern: str = "{name}"
+    sources: Sequence[Source], masks: Path, pattern: str | Naming = NAME
 ) -> list[tuple[Source, Path]]:
     """Find the mask of each image or DICOM series.
 
@@ -76,32 +81,58 @@ def pair_sources(
     of its file, gives flat images.
 
     Raises:
-        FileNotFoundError: no such folder, or an image without a mask.
-        ValueError: a pattern without ``{name}``, an image with two masks, or a mask that may
-            belong to several series.
+        FileNotFoundError: no such folder, or images without a mask.
+        ValueError: a pattern without ``{name}``, an image with two masks, an image that would be
+            its own mask, or a mask that may belong to several series.
     """
-    if "{name}" not in pattern:
-        raise ValueError(f"mask pattern '{pattern}': expected {{name}} in it, as in {{name}}_mask")
+    naming = parse_pattern(pattern) if isinstance(pattern, str) else pattern
+    by_name = masks_by_name(masks)
+    wanted = {name: naming.mask_of(name) for name in _all_names(sources)}
+    present = {name for name, mask in wanted.items() if mask in by_name}
+    pairs, missing = [], []
+    for source in sources:
+        for one, name in _named(source, sources, present):
+            files = by_name.get(wanted[name] or "", [])
+            if files:
+                pairs.append((one, _only_mask(one, files, masks)))
+            else:
+                missing.append((one, wanted[name] or naming.mask))
+    if missing:
+        raise _no_mask(missing, masks, sources)
+    return pairs
+
+
+def masks_by_name(masks: Path) -> dict[str, list[Path]]:
+    """Return the files of a folder of masks by their names without suffix.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
     if not masks.is_dir():
         raise FileNotFoundError(f"{masks}: no such folder; give the folder of the masks")
     by_name: dict[str, list[Path]] = {}
     for mask in list_sources(masks, SUFFIXES).images:
         by_name.setdefault(mask.name, []).append(mask.path)
-    wanted = {name: pattern.replace("{name}", name) for name in _all_names(sources)}
-    present = {name for name, mask in wanted.items() if mask in by_name}
-    pairs = []
-    for source in sources:
-        for one, name in _named(source, sources, present):
-            if wanted[name] not in by_name:
-                raise _no_mask(one, wanted[name], masks, sources)
-            first, *others = by_name[wanted[name]]
-            if others:
-                raise ValueError(
-                    f"{masks}: {first.name} and {others[0].name} for {one.file_name}; remove one "
-                    "of them"
-                )
-            pairs.append((one, first))
-    return pairs
+    return by_name
+
+
+def possible_names(source: Source) -> set[str]:
+    """Return every name that an image's mask may be named after."""
+    return _all_names([source])
+
+
+def _only_mask(source: Source, files: Sequence[Path], masks: Path) -> Path:
+    first, *others = files
+    if others:
+        raise ValueError(
+            f"{masks}: {first.name} and {others[0].name} for {source.file_name}; remove one of them"
+        )
+    if first.resolve() == source.path.resolve():
+        raise ValueError(
+            f"{source.path}: would be its own mask; give the folder of the masks by --masks, or "
+            "their names by --pattern, as {name}_mask"
+        )
+    return first
 
 
 def _named(
@@ -143,13 +174,17 @@ def _folder_names(series: ImageSeries) -> list[str]:
 
 
 def _no_mask(
-    source: Source, wanted: str, masks: Path, sources: Sequence[Source]
+    missing: Sequence[tuple[Source, str]], masks: Path, sources: Sequence[Source]
 ) -> FileNotFoundError:
     series = [one.series for one in sources if one.series]
-    line = (
-        f"{source.path}: no mask {wanted}.* in {masks}; add it, remove the image, or give the "
-        "pattern of the masks' names, as {name}_mask"
-    )
+    (source, wanted), *others = missing
+    line = f"{source.path}: no mask {wanted}.* in {masks}"
+    if others:
+        names = few([one.file_name for one, _ in others], MAX_NAMES - 1)
+        line = f"{line}, nor masks of {names}: {len(missing)} of {len(sources)} images"
+    line += "; add it, remove the image, or give the pattern of the masks' names, as {name}_mask"
+    if any(CHANNEL_ENDING.search(one.name) for one, _ in missing):
+        line += "; several images of one case are given by --channels, as T1=_0000 T2=_0001"
     if source.series is None or len(series) < 2:
         return FileNotFoundError(line)
     return FileNotFoundError(

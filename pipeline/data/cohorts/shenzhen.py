@@ -1,4 +1,4 @@
-"""The Shenzhen chest X-rays with lung masks, grey and square.
+"""The Shenzhen chest X-rays with lung masks.
 
 ``CXR_png/NAME.png`` (originally about 3000 pixels a side and up to four channels),
 ``mask/NAME_mask.png``, and the clinical readings: one text file for each image in
@@ -6,6 +6,7 @@
 """
 
 import re
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,17 +48,17 @@ class Reading(NamedTuple):
         return {"sex": self.sex, "age": self.age, "finding": self.diagnosis}
 
 
-def shenzhen(source: Path, size: int = 512) -> Cohort:
+def shenzhen(source: Path, size: int | None = None) -> Cohort:
     """List the images that have a mask, with sex, age and finding as group columns.
 
     Args:
         source: folder of the data set.
-        size: side of the square images that are written, in pixels.
+        size: side of the square images that are written, in pixels; None: copies of the files.
 
     Raises:
         FileNotFoundError: no image, or no readings.
     """
-    if size < 16:
+    if size is not None and size < 16:
         raise ValueError(f"--size {size}: expected at least 16 pixels")
     images = sorted((source / "CXR_png").glob("*.png"))
     if not images:
@@ -130,14 +131,14 @@ def _read_text(path: Path) -> Reading:
     return parse(sex, age, " ".join(lines[1:]))
 
 
-def _case(image: Path, mask: Path, reading: Reading, size: int) -> SourceCase:
+def _case(image: Path, mask: Path, reading: Reading, size: int | None) -> SourceCase:
     name = image.stem
     files = {"image": f"images/{name}.png", "label": f"labels/{name}.png"}
     columns = {"patient": name, **reading.columns}
     return SourceCase(name, (image, mask), files, columns, partial(_convert, image, mask, size))
 
 
-def _convert(image: Path, mask: Path, size: int) -> tuple[dict[str, Any], Columns]:
+def _convert(image: Path, mask: Path, size: int | None) -> tuple[dict[str, Any], Columns]:
     pixels, label = to_grey(read_page(image).array), to_grey(read_page(mask, label=True).array)
     if pixels.shape != label.shape:
         raise ValueError(
@@ -147,4 +148,7 @@ def _convert(image: Path, mask: Path, size: int) -> tuple[dict[str, Any], Column
     values = set(np.unique(label).tolist())
     if not values <= {0, 1} and not values <= {0, 255}:
         raise ValueError(f"{mask}: a mask with {len(values)} values; expected 0 and 255")
+    if size is None:
+        copies = {"image": image, "label": mask}
+        return {key: partial(shutil.copyfile, path) for key, path in copies.items()}, {}
     return {"image": resize(pixels, size), "label": resize_mask(label > 0, size)}, {}

@@ -20,6 +20,7 @@ SCHEMA = Path(__file__).parents[1] / "metadata.schema.json"
 def test_a_received_bundle_infers_by_its_own_source_from_any_folder(received, tmp_path):
     write_cells(tmp_path / "own", count=3, size=64, seed=9)
     bright = np.full((64, 64), 255, np.uint8)
+    bright[0, 0] = 254  # one value everywhere is refused
     Image.fromarray(bright).save(tmp_path / "own" / "images" / "white.png")
     printed = run_received(
         received, "inferring", "inference.yaml", tmp_path,
@@ -30,7 +31,7 @@ def test_a_received_bundle_infers_by_its_own_source_from_any_folder(received, tm
     quality = {row["image"]: row["quality"] for row in report["per_image"]}
     assert quality["white.png"] == "unlike the training images"
     assert quality["cells_000.png"] == "like the training images"
-    assert "quality     white.png: deviation 0, where 90 % of them have" in printed
+    assert "quality     white.png: darkest 25" in printed
 
 
 @pytest.mark.parametrize("run", ["training", "evaluating", "inferring"])

@@ -518,3 +518,18 @@ def test_instance_labels_that_are_no_numbers(cohort, capsys):
     assert check(cohort) == 1
     line = "c1.tif: 249 pixels with fractions, negative values or NaN; expected whole numbers of"
     assert line in capsys.readouterr().out
+
+
+def test_equal_findings_of_many_files_are_one_line(cohort, capsys):
+    for i in range(6):
+        mask = np.zeros((40, 30 if i < 4 else 31), np.uint8)
+        Image.fromarray(mask).save(cohort / "labels" / f"c{i}.png")
+    rehash(cohort)
+    assert check(cohort) == 1
+    printed = capsys.readouterr().out
+    (line,) = [line for line in printed.splitlines() if "size" in line and "error" in line]
+    assert line.startswith(f"error: {cohort}/labels/c0.png: size 40 x 30, its image 40 x 40; expo")
+    assert "(6 files, first c0.png (size 40 x 30, its image 40 x 40), c1.png (size" in line
+    assert line.endswith("c4.png (size 40 x 31, its image 40 x 40), …)")
+    kept = (cohort / "check" / "issues.txt").read_text()
+    assert kept.count("its image 40 x 40") == 6

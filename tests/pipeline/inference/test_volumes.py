@@ -7,11 +7,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tifffile
 import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
 from monai.transforms import Compose, EnsureTyped, LoadImaged
+from PIL import Image
 
 from pipeline.data.volumes import VolumeReader, read_volume
 from pipeline.inference import (
@@ -147,6 +149,26 @@ def test_a_network_of_two_dimensions_takes_the_slices_of_a_series_as_pages(
     assert "x.dcm: left out, a flat image" in capsys.readouterr().out
     with pytest.raises(ValueError, match="none of the 3 series meets it"):
         find_cases(str(tmp_path), 3, "Modality=PT")
+
+
+def test_images_of_a_case_are_one_entry_and_others_are_taken_as_they_are(tmp_path):
+    for name in ("b_0000", "b_0001", "a_0001"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((2, 4, 5), np.uint8))
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "c.png")
+    cases = find_cases(str(tmp_path), 2, channels={"T1": "_0000", "T2": "_0001"})
+    root = tmp_path.resolve()
+    assert cases == [
+        {
+            "image": [f"{root}/{case}_0000.tif#{page}", f"{root}/{case}_0001.tif#{page}"],
+            "name": case, "written_as": f"{case}.tif",
+        }
+        for case in "ab" for page in (0, 1)
+    ] + [{"image": f"{root}/c.png", "name": "c.png", "written_as": "c.png"}]  # fmt: skip
+    volumes = find_cases(str(tmp_path), 3, channels={"T1": "_0000", "T2": "_0001"})
+    assert [case["written_as"] for case in volumes] == ["a.nii.gz", "b.nii.gz"]
+    (tmp_path / "b_0000.png").write_bytes((tmp_path / "c.png").read_bytes())
+    with pytest.raises(ValueError, match=r"two images of one channel in 1 cases: b_0000"):
+        find_cases(str(tmp_path), 2, channels={"T1": "_0000", "T2": "_0001"})
 
 
 def test_user_errors(tmp_path):

@@ -319,6 +319,15 @@ def test_the_modality_decides_before_the_values(modality, low, intensities):
     assert value("intensities", base=VOLUMES, modality=modality, **changes) == intensities
 
 
+def test_pet_and_ct_of_a_case_have_no_common_window():
+    percentiles = {"0.5": [-1000] * 3, "50": [20] * 3, "99.5": [900] * 3}
+    changes = {"intensity_percentiles": percentiles, "channels": {2: 100}, "modality": ""}
+    names = {"PET": "_0000", "CT": "_0001"}
+    of_both = plan(VOLUMES | changes, CPU, "mask", {"lung": 1}, endings=names)
+    assert of_both.intensities.value == "each"
+    assert of_both.channels.reason == "2 images of each case (PET, CT), normalised each by itself"
+
+
 def test_masks_of_one_value_give_no_window():
     constant = INSIDE | {"0.5": 40.0, "99.5": 40.0, "deviation": 0.0}
     window = ct_window({"foreground_intensities": constant} | VOLUMES)

@@ -24,7 +24,8 @@ def source(tmp_path, save):
 
 
 def arguments(source, **more):
-    given = {"images": source / "pics", "masks": source / "marks", "pattern": "{name}_mask", **more}
+    usual = {"pattern": "{name}_mask", "patient": "none"}
+    given = {"images": source / "pics", "masks": source / "marks", **usual, **more}
     return [part for key, value in given.items() for part in (f"--{key}", value)]
 
 
@@ -44,9 +45,9 @@ def test_group_columns_from_a_table(source, prepare, entries):
     rows = [f"p{i // 2}_{i}.png,{i % 2},{40 + i}.5,{'?' if i == 3 else 'left'}" for i in range(6)]
     (source / "groups.csv").write_text("image,flag,age,side\n" + "\n".join(rows))
     _, content, _ = prepare("folder", *arguments(source, groups=source / "groups.csv"))
-    columns = {e["patient"]: (e["flag"], e["age"], e["side"]) for e in entries(content)}
-    assert columns["p1_3"] == (1, 43.5, None)
-    assert columns["p0_0"] == (0, 40.5, "left")
+    columns = {e["image"]: (e["flag"], e["age"], e["side"]) for e in entries(content)}
+    assert columns["images/p1_3.png"] == (1, 43.5, None)
+    assert columns["images/p0_0.png"] == (0, 40.5, "left")
 
 
 def test_dicom_becomes_nifti(tmp_path, prepare, write_slice, save, entries):
@@ -102,6 +103,57 @@ def test_images_and_masks_in_one_folder(source, prepare, entries):
     assert len(entries(content)) == 6
 
 
+def test_masks_are_found_in_the_folder_of_the_images(source, prepare, entries, save):
+    for path in (source / "marks").iterdir():
+        path.rename(source / "pics" / path.name)
+    save(source / "pics" / "orphan_mask.png", np.eye(8, 9, dtype=np.uint8))
+    guessed = ["--images", source / "pics", "--patient", "none"]
+    _, content, output = prepare("folder", *guessed)
+    assert {(e["image"], e["label"]) for e in entries(content)} == {
+        (f"images/p{i // 2}_{i}.png", f"labels/p{i // 2}_{i}.png") for i in range(6)
+    }
+    assert "6 cases with a mask each by --pattern '{name}_mask', as p0_0.png and p0_0_m" in output
+    assert "1 masks of no image: orphan_mask.png" in output
+
+
+@pytest.mark.parametrize("name", ["masks", "Labels"])
+def test_masks_are_found_in_a_folder_below_the_images(source, prepare, entries, name):
+    (source / "marks").rename(source / "pics" / name)
+    _, content, _ = prepare("folder", "--images", source / "pics", "--patient", "none")
+    assert len(entries(content)) == 6
+
+
+def test_an_image_is_never_its_own_mask(source, failing):
+    pics = {"masks": source / "pics"}
+    assert "each image would be its own" in failing(
+        "folder", *arguments(source, pattern="{name}", **pics)
+    )
+    line = failing("folder", "--images", source / "pics", "--patient", "none")
+    assert "no image with a mask among the 6 files of one folder, as p0_0, p0_1, p1_2" in line
+    (source / "links").mkdir()
+    for path in (source / "pics").iterdir():
+        (source / "links" / path.name).symlink_to(path)
+    links = {"masks": source / "links", "pattern": "{name}"}
+    assert "p0_0.png: would be its own mask" in failing("folder", *arguments(source, **links))
+
+
+def test_without_a_patient_the_cohort_names_none(source, prepare, entries, failing):
+    line = failing("folder", "--images", source / "pics", "--masks", source / "marks")
+    assert "6 images of 3 names before '_', as p0, p1; images of one patient" in line
+    out, content, _ = prepare("folder", *arguments(source))
+    assert all("patient" not in entry for entry in entries(content))
+    assert (out / ".gitignore").read_text() == "*\n"
+
+
+def test_patients_of_a_table_of_groups(source, prepare, entries):
+    rows = [f"p{i // 2}_{i},P{i // 2}" for i in range(6)]
+    (source / "groups.csv").write_text("image,patient\n" + "\n".join(rows))
+    given = ["--images", source / "pics", "--masks", source / "marks"]
+    _, content, _ = prepare("folder", *given, "--groups", source / "groups.csv")
+    for split in ("training", "validation", "test"):
+        assert len({entry["patient"] for entry in content[split]}) == 1
+
+
 def test_a_second_mask_of_one_name(source, failing, save):
     (source / "marks" / "p0_0_mask.xml").touch()
     save(source / "marks" / "p0_0_mask.tif", np.eye(8, 9, dtype=np.uint8))
@@ -110,7 +162,9 @@ def test_a_second_mask_of_one_name(source, failing, save):
 
 def test_errors_in_a_folder(source, failing, save):
     assert "expected {name} in it" in failing("folder", *arguments(source, pattern="mask"))
-    assert "no mask p0_0.* in" in failing("folder", *arguments(source, pattern="{name}"))
+    line = failing("folder", *arguments(source, pattern="{name}"))
+    assert "p0_0.png: no mask p0_0.* in" in line
+    assert "nor masks of p0_1.png, p1_2.png, p1_3.png, p2_4.png, …: 6 of 6 images; add" in line
     assert "matches no patient in 'p0_0'" in failing("folder", *arguments(source, patient="^x"))
     assert "no such folder" in failing("folder", *arguments(source, images=source / "none"))
     (source / "empty").mkdir()

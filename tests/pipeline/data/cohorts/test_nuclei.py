@@ -69,7 +69,7 @@ def test_what_was_written_before_a_mistake_is_not_written_again(
     assert {name[:2] for name in read} == {"n0", "n1", "n2", "n3", "n4"} - done
     assert not partial.exists()
     assert sorted(p.name for p in out.iterdir()) == [
-        "datalist.json", "images", "instances", "labels",
+        ".gitignore", "datalist.json", "images", "instances", "labels",
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,3 +127,10 @@ def test_errors(source, failing, save):
     assert "--size 0: expected" in failing("shenzhen", "--source", source, "--size", 0)
     shutil.rmtree(source / "CXR_png")
     assert "no PNG image" in failing("shenzhen", "--source", source)
+
+
+def test_without_a_size_the_files_are_copied_as_they_are(source, prepare):
+    out, content, _ = prepare("shenzhen", "--source", source)
+    for entry in content["training"]:
+        name = Path(entry["image"]).name
+        assert (out / entry["image"]).read_bytes() == (source / "CXR_png" / name).read_bytes()

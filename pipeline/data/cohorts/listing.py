@@ -1,0 +1,152 @@
+"""The cases of a folder: the image or images of each, and its mask."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.data.channels import check_channels, group_channels
+from pipeline.data.cohorts.naming import NAME, Naming, guess_naming, parse_pattern
+from pipeline.data.cohorts.pairs import masks_by_name, pair_sources, possible_names
+from pipeline.data.sources import Source
+from pipeline.errors import few
+
+MASK_FOLDERS = ("masks", "labels")
+"""Names of a folder inside that of the images which holds the masks."""
+
+
+class FolderCase(NamedTuple):
+    """One case of a folder.
+
+    Attributes:
+        name: of the case.
+        images: its image, or one for each channel.
+        mask: file of the mask.
+    """
+
+    name: str
+    images: tuple[Source, ...]
+    mask: Path
+
+    @property
+    def source(self) -> Source:
+        """Its first image, with the name of the case."""
+        return self.images[0]._replace(name=self.name)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files of its images."""
+        return tuple(image.path for image in self.images)
+
+
+def mask_folder(images: Path) -> Path:
+    """Return the folder of the masks of a folder: ``masks`` or ``labels`` in it, or itself.
+
+    Raises:
+        ValueError: there are both.
+    """
+    inside = sorted(images.iterdir()) if images.is_dir() else []
+    first, *others = [
+        path for path in inside if path.is_dir() and path.name.lower() in MASK_FOLDERS
+    ] or [images]
+    if others:
+        raise ValueError(
+            f"{images}: holds {first.name} and {others[0].name}; give one of them by --masks"
+        )
+    return first
+
+
+def list_cases(
+    sources: Sequence[Source],
+    images: Path,
+    masks: Path,
+    pattern: str | None,
+    channels: Mapping[str, str],
+) -> tuple[list[FolderCase], list[str]]:
+    """Pair the images of a folder with their masks.
+
+    Args:
+        sources: images of the folder; of one folder for all, also the masks.
+        images: folder of the images.
+        masks: folder of the masks.
+        pattern: naming of the masks, see :func:`pipeline.data.cohorts.naming.parse_pattern`; None:
+            guessed.
+        channels: ending of the name of each channel's image; empty: one image a case.
+
+    Returns:
+        The cases, and remarks: the guessed naming, masks without an image.
+
+    Raises:
+        FileNotFoundError: an image without a mask.
+        ValueError: no usual naming fits, an image would be its own mask, or a case lacks a channel.
+    """
+    one_folder = images.resolve() == masks.resolve()
+    by_channel = _images_by_channel(sources, images, channels, one_folder) if channels else {}
+    candidates = [Source(of_case[0].path, name) for name, of_case in by_channel.items()] or sources
+    names = set(masks_by_name(masks))
+    naming = (
+        _guess([possible_names(one) for one in candidates], names, images, one_folder)
+        if pattern is None
+        else parse_pattern(pattern)
+    )
+    if one_folder and not channels:
+        candidates = _without_masks(candidates, naming, images)
+    cases = [
+        FolderCase(source.name, by_channel.get(source.name, (source,)), mask)
+        for source, mask in pair_sources(candidates, masks, naming)
+    ]
+    remarks = _guess_remark(cases, naming, images) if pattern is None else []
+    used = {case.mask for case in cases}
+    unused = [
+        path.name
+        for name, paths in sorted(masks_by_name(masks).items())
+        for path in paths
+        if path not in used and (not one_folder or naming.is_mask(name))
+    ]
+    return cases, remarks + _unused_remark(unused, masks)
+
+
+def _images_by_channel(
+    sources: Sequence[Source], images: Path, channels: Mapping[str, str], one_folder: bool
+) -> dict[str, tuple[Source, ...]]:
+    cases, others = group_channels(sources, channels)
+    check_channels(cases, channels, str(images))
+    if others and not one_folder:
+        endings = ", ".join(channels.values())
+        raise ValueError(
+            f"{images}: {len(others)} images of no channel, as {others[0].file_name}; expected "
+            f"names that end on {endings}; remove them, or name them so"
+        )
+    return {case.name: tuple(case.images.values()) for case in cases}
+
+
+def _guess(images: Sequence[set[str]], masks: set[str], folder: Path, one_folder: bool) -> Naming:
+    try:
+        return guess_naming(images, masks, one_folder)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
+
+
+def _without_masks(sources: Sequence[Source], naming: Naming, folder: Path) -> list[Source]:
+    """Return the images of a folder that holds the masks, too."""
+    if naming == Naming():
+        raise ValueError(
+            f"{folder}: by --pattern '{NAME}' each image would be its own mask; give the masks' "
+            f"names, as {NAME}_mask, or their folder by --masks"
+        )
+    if naming.mask == NAME:
+        return [source for source in sources if naming.mask_of(source.name) is not None]
+    return [source for source in sources if not naming.is_mask(source.name)]
+
+
+def _guess_remark(cases: Sequence[FolderCase], naming: Naming, images: Path) -> list[str]:
+    first = cases[0]
+    return [
+        f"{images}: {len(cases)} cases with a mask each by --pattern '{naming.pattern}', as "
+        f"{first.source.file_name} and {first.mask.name}"
+    ]
+
+
+def _unused_remark(names: Sequence[str], masks: Path) -> list[str]:
+    if not names:
+        return []
+    return [f"{masks}: {len(names)} masks of no image: {few(names)}"]

@@ -1,0 +1,69 @@
+"""Reports and cards speak of patients only where images are known to share one."""
+
+import pytest
+
+from pipeline.evaluation.cases import summarise_scores
+from pipeline.evaluation.report import write_crossval_report
+from pipeline.evaluation.summary import CrossvalSummary
+from pipeline.metrics.statistics import share_patients
+from pipeline.sharing.card import model_card
+
+METRICS = ("iou", "dice", "accuracy")
+
+
+@pytest.fixture(params=[True, False], ids=["six patients", "each image its own"])
+def rows(request):
+    return [
+        {
+            "image": f"{i}.png",
+            "patient": i // 2 if request.param else i,
+            **dict.fromkeys(METRICS, i / 20),
+        }
+        for i in range(12)
+    ]
+
+
+@pytest.fixture
+def scores(rows):
+    return summarise_scores(rows, METRICS)
+
+
+def test_the_page_of_a_cross_validation(rows, scores, tmp_path):
+    summary = CrossvalSummary(
+        split="out of fold", bundle="mine", folds=3, test=scores, outcomes={"found": 12},
+        by_fold=[], group_metric="iou",
+    )  # fmt: skip
+    write_crossval_report(tmp_path / "page.html", summary, [], share_patients(rows))
+    page = (tmp_path / "page.html").read_text()
+    if share_patients(rows):
+        assert "12 images of 6 patients, each" in page
+        assert "95 % interval over patients" in page
+    else:
+        assert "12 images (no two are known to be of one patient), each" in page
+        assert "95 % interval over images" in page
+        assert "patients" not in page
+
+
+def test_the_card(rows, scores):
+    share = share_patients(rows)
+    metadata = dict.fromkeys(
+        ("name", "description", "version", "intended_use", "image_classes", "pred_classes",
+         "data_source"), "x",
+    )  # fmt: skip
+    fingerprint = {"images": 40, "patients": 9 if share else 40, "intensities": {}}
+    evaluation = {
+        "threshold": 0.5, "threshold_source": "given", "tta_versions": 1, "postprocessing": "none",
+        "test": {name: score.model_dump() for name, score in scores.items()}, "baselines": {},
+        "group_metric": "iou", "groups": [], "gaps": [], "groups_left_out": 0, "outcomes": {},
+        "evaluation": dict.fromkeys(("seed", "code", "config_sha256"), 0),
+        "model": dict.fromkeys(("sha256", "bundle", "datalist_sha256", "mlflow_run_id"), ""),
+        "versions": {}, "age_bins": [],
+    }  # fmt: skip
+    card = model_card(metadata, evaluation, fingerprint, "", {})
+    lines = card.splitlines()
+    heading = lines.index("| metric | mean | interval | images |" + " patients |" * share)
+    table = lines[heading : heading + 5]
+    assert {line.count("|") for line in table} == {6 if share else 5}
+    assert ("40 images of 9 patients." in card) == share
+    assert ("patients" in card) == share
+    assert ("no two of which are known to be of one patient." in card) != share
