@@ -64,7 +64,7 @@ def sample_files(bundle_files: Mapping[str, bytes], images: Sequence[Path]) -> d
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_bytes(content)
         pixels = read_case([str(path) for path in images]) if images else _synthetic(config, root)
-        name = _write(root / "in", pixels)
+        name = write_image(root / "in", pixels)
         _infer(config, root, root / "in", root / "out")
         results = {
             result: root / "out" / place / name for result, place in result_folders(config).items()
@@ -164,8 +164,16 @@ def _synthetic(config: Mapping[str, Any], root: Path) -> Pixels:
     return synthetic_pixels(dims, channels, preprocessing.transforms)
 
 
-def _write(folder: Path, pixels: Pixels) -> str:
-    """Write pixels at their place, as TIFF, of a volume as NIfTI; return the file's name."""
+def write_image(folder: Path, pixels: Pixels) -> str:
+    """Write an image as a sample: its pixels and their place, nothing else that its file said.
+
+    Args:
+        folder: new folder.
+        pixels: flat image or volume.
+
+    Returns:
+        The file's name: ``image.tif``, or ``image.nii.gz`` of a volume.
+    """
     folder.mkdir()
     if pixels.affine is not None:
         save_volume(folder / f"{IMAGE}.nii.gz", pixels.array, pixels.affine)
