@@ -1,5 +1,7 @@
 """Infer one grey image with an exported model: numpy, Pillow and onnxruntime alone, no torch.
 
+For flat images alone: a volume needs a reader, its orientation and its spacing besides.
+
 python infer_onnx.py model.onnx image.png mask.png --threshold 0.5 --multiple 32
 """
 

@@ -36,6 +36,9 @@ def _export(options: argparse.Namespace) -> None:
     exported = export(bundle, model, options.images, options.out, options.formats)
     for name, difference in exported.differences.items():
         print(f"{name:22} differs by {difference:.1e} at most (tolerance {TOLERANCE:g})")
+    for name, sides in exported.fixed_sides.items():
+        print(f"{name:22} takes images of {' x '.join(map(str, sides))} pixels alone: a window")
     print(
-        f"{options.out}: compared on {exported.images} images, each whole and cropped to its centre"
+        f"{options.out}: compared on {exported.images} images, each whole (of a volume a window) "
+        "and cropped to its centre"
     )

@@ -21,7 +21,12 @@ def add_pack(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset-dir", type=Path, help="folder of the cohort, if it has moved")
     parser.add_argument(
-        "--sample", type=Path, help="image that may leave the hospital (a synthetic one)"
+        "--sample",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="image that may leave the hospital, or the images of one case (a synthetic one)",
     )
     parser.add_argument("--exports", type=Path, help="exports.json of unet-school export")
     parser.add_argument(

@@ -32,11 +32,13 @@ class Volume(NamedTuple):
             ``(X, Y, Z, channels)``.
         affine: ``(4, 4)``, from indices to millimetres; right, anterior and superior are positive.
         in_mm: whether the file tells the size of a voxel; else it counts as 1.
+        colour: whether the channels are red, green and blue.
     """
 
     array: NDArray[np.generic]
     affine: NDArray[np.float64]
     in_mm: bool = True
+    colour: bool = False
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -46,7 +48,7 @@ class Volume(NamedTuple):
 
     def pixels(self) -> Pixels:
         """Return the voxels without the knowledge whether they are in millimetres."""
-        return Pixels(self.array, self.affine)
+        return Pixels(self.array, self.affine, colour=self.colour)
 
 
 class VolumeReader(ImageReader):
@@ -84,9 +86,13 @@ class VolumeReader(ImageReader):
         Raises:
             FileNotFoundError: no such file, or a folder without a DICOM file.
             ValueError: the file is corrupt or of another format, the series is incomplete, or the
-                files of one case lie on different grids.
+                files of one case lie on different grids; an image in colour.
         """
         volume = read_channels([Path(name) for name in img], self.label)
+        if volume.colour and not self.label:
+            raise ValueError(
+                f"{img[0]}: a volume in colour; expected one grey value a voxel; convert it to grey"
+            )
         return volume.array, {
             "affine": volume.affine,
             "original_affine": volume.affine.copy(),
@@ -244,7 +250,7 @@ def _read_tiff(path: Path, label: bool) -> Volume:
     in_mm = not np.isnan(tiff.spacing).any()
     pages, rows, columns = tiff.spacing if in_mm else (1.0, 1.0, 1.0)
     affine = LPS_TO_RAS @ np.diag([columns, rows, pages, 1.0])
-    return Volume(np.moveaxis(tiff.array, (0, 1, 2), (2, 1, 0)), affine, in_mm)
+    return Volume(np.moveaxis(tiff.array, (0, 1, 2), (2, 1, 0)), affine, in_mm, tiff.colour)
 
 
 def _read_itk(path: Path) -> Volume:

@@ -149,13 +149,18 @@ def check_can_be_planned(fingerprint: Fingerprint) -> None:
 
     Raises:
         ValueError: the cohort mixes flat images and volumes, images of different numbers of
-            channels, or has colour in fractions or signed numbers.
+            channels, or has volumes in colour, or colour in fractions or signed numbers.
     """
     (dims, count), *others = fingerprint["dimensions"].items()
     if others:
         raise ValueError(
             f"{count} images of {dims} dimensions and {others[0][1]} of {others[0][0]}; expected "
             "one kind; make a bundle of each"
+        )
+    if fingerprint["colour"] and int(dims) == 3:
+        raise ValueError(
+            f"{fingerprint['colour']} volumes in colour; expected one grey value a voxel; convert "
+            "them to grey"
         )
     if fingerprint["colour"]:
         formats = sorted(set(fingerprint["dtypes"]) - {"uint8", "uint16"})

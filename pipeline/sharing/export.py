@@ -1,11 +1,11 @@
 """Export a trained network to other formats, and compare each one with the network itself."""
 
-import io
 import logging
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from functools import cached_property, partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from pipeline.bundle import Bundle
 from pipeline.files import atomic, write_json
-from pipeline.inference import TrainedModel
-from pipeline.inference.folder import find_images
+from pipeline.inference import TrainedModel, find_cases
 from pipeline.networks import UNetPlusPlus
 
 TOLERANCE = 1e-4
@@ -24,6 +23,8 @@ TOLERANCE = 1e-4
 MAX_COMPARED_IMAGES = 8
 """Largest number of images on which the formats are compared."""
 SUFFIXES = {"torchscript": ".ts", "onnx": ".onnx", "torch_export": ".pt2"}
+Sides = tuple[int, ...]
+"""Pixels along each axis."""
 
 
 class ExportComparison(NamedTuple):
@@ -33,10 +34,12 @@ class ExportComparison(NamedTuple):
         images: number of images that were compared.
         differences: largest difference of a probability for each format; the name of a pruned
             network's format includes its level.
+        fixed_sides: sides of the image for each format that takes no others.
     """
 
     images: int
     differences: dict[str, float]
+    fixed_sides: dict[str, Sides]
 
 
 class Probability(nn.Module):
@@ -56,14 +59,15 @@ def export(
 ) -> ExportComparison:
     """Export a model for any batch size and image size, and compare each format with the network.
 
-    The sides of an image must be multiples of ``pixel_unshuffle x 2^poolings``, as those of the
-    training crops are.
+    The sides of an image must be multiples of the network's poolings, as those of the training
+    crops are. Where torch cannot export a network for any size, ONNX and torch.export take the
+    sides of one window alone.
 
     Args:
         bundle: the bundle, with the overlays that the model was trained with.
         model: file of the weights.
-        images: folder of real images. The first :data:`MAX_COMPARED_IMAGES` are compared, each
-            whole and cropped to its centre.
+        images: folder of real images, or volumes. The first :data:`MAX_COMPARED_IMAGES` are
+            compared, each whole (of a volume a window) and cropped to its centre.
         out: folder for the exported files.
         formats: names of formats, keys of :data:`SUFFIXES`.
 
@@ -71,55 +75,92 @@ def export(
         The measured differences. ``exports.json`` holds them, too.
 
     Raises:
-        ValueError: the network is a 3D network, an image is too small, or a difference is above
-            :data:`TOLERANCE`.
+        ValueError: the poolings of the network are not known, an image is too small, or a
+            difference is above :data:`TOLERANCE`.
     """
     parser = bundle.parser("inferring")
-    if parser.get_parsed_content("spatial_dims") != 2:
-        raise ValueError(f"{bundle.folder}: a 3D network; export supports 2D networks")
     trained = TrainedModel(model, parser.get_parsed_content("network_def"))
     network = trained.network.eval()
-    features = parser.get_parsed_content("network_def::features")
-    side = 2 ** (len(features) - 1) * int(parser["network_def"].get("pixel_unshuffle", 1))
-    tiles = _tiles(parser, images, side)
+    multiples = _multiples(parser, network)
+    tiles = _tiles(parser, images, multiples)
+    window = [*parser.get_parsed_content("window")]
     differences: dict[str, float] = {}
+    fixed_sides: dict[str, Sides] = {}
     for level, part in _levels(network).items():
+        exporter = Exporter(Probability(part).eval(), tiles[0], multiples, window)
         for name in formats:
             path = out / f"model{level}{SUFFIXES[name]}"
-            run = EXPORTERS[name](Probability(part).eval(), tiles[0], side, path)
-            difference = max(_difference(run, part, tile) for tile in tiles)
-            differences[name + level.replace("_", " ")] = difference
-            if difference > TOLERANCE:
+            run, key = EXPORTERS[name](exporter, path), name + level.replace("_", " ")
+            compared = tiles
+            if name in PROGRAMS and exporter.fixed:
+                compared, fixed_sides[key] = [exporter.window], tuple(exporter.window.shape[2:])
+            differences[key] = max(_difference(run, part, tile) for tile in compared)
+            if differences[key] > TOLERANCE:
                 path.unlink()
                 raise ValueError(
-                    f"{path}: differs by {difference:.1e} from the network; not written"
+                    f"{path}: differs by {differences[key]:.1e} from the network; not written"
                 )
     content = {
         "model_sha256": trained.record.sha256,
         "images": len(tiles) // 2,
         "tolerance": TOLERANCE,
         "differences": differences,
+        "fixed_sides": fixed_sides,
     }
     write_json(out / "exports.json", content)
-    return ExportComparison(len(tiles) // 2, differences)
+    return ExportComparison(len(tiles) // 2, differences, fixed_sides)
 
 
-def _tiles(parser: ConfigParser, images: Path, side: int) -> list[Tensor]:
-    """Return preprocessed images and the centre of each, with sides that the network accepts."""
+def _multiples(parser: ConfigParser, network: nn.Module) -> Sides:
+    """Return the number along each axis whose multiples a network takes."""
+    own = getattr(network, "multiples", None)
+    if own is not None:
+        return tuple(own)
+    definition = parser.get("network_def")
+    if "features" not in definition:  # as an ensemble of folds
+        raise ValueError(
+            f"network_def: {type(network).__name__}, whose poolings are not known; expected a "
+            "network with features; export one network of it"
+        )
+    poolings = len(parser.get_parsed_content("network_def::features")) - 1
+    return (2**poolings,) * int(parser.get_parsed_content("spatial_dims"))
+
+
+def _tiles(parser: ConfigParser, images: Path, multiples: Sides) -> list[Tensor]:
+    """Return preprocessed images and the centre of each, with sides that the network accepts.
+
+    Of a volume a window stands for the whole, which may not fit into memory.
+    """
     preprocessing = parser.get_parsed_content("preprocessing")
+    dims, channels = len(multiples), parser.get("channels")
     tiles = []
-    for case in find_images(str(images))[:MAX_COMPARED_IMAGES]:
+    for case in find_cases(str(images), dims, channels=channels)[:MAX_COMPARED_IMAGES]:
         image = preprocessing(case)["image"].as_tensor()[None]
-        if min(image.shape[2:]) < 4 * side:  # torch.export treats sides of 1 as fixed
+        smallest = [2 * multiple for multiple in multiples]  # torch.export fixes sides of 1
+        if any(side < least for side, least in zip(image.shape[2:], smallest, strict=True)):
             raise ValueError(
-                f"{case['image']}: smaller than {4 * side} pixels a side; give larger images"
+                f"{case['name']}: smaller than {' x '.join(map(str, smallest))} pixels; give "
+                "larger images"
             )
-        for part in (1, 2):
-            sizes = [length // part // side * side for length in image.shape[2:]]
-            starts = [(a - b) // 2 for a, b in zip(image.shape[2:], sizes, strict=True)]
-            (top, left), (rows, columns) = starts, sizes
-            tiles.append(image[..., top : top + rows, left : left + columns].contiguous())
+        if dims == 3:
+            window = parser.get_parsed_content("window")
+            image = _centre(image, [max(*pair) for pair in zip(window, smallest, strict=True)])
+        half = [side // 2 for side in image.shape[2:]]
+        tiles += [_fitting(image, sides, multiples) for sides in (image.shape[2:], half)]
     return tiles
+
+
+def _fitting(image: Tensor, sides: Sequence[int], multiples: Sides) -> Tensor:
+    """Return the centre of an image whose sides are at most these, and multiples."""
+    return _centre(image, [a // b * b for a, b in zip(sides, multiples, strict=True)])
+
+
+def _centre(image: Tensor, sides: Sequence[int]) -> Tensor:
+    """Return the centre of an image, of at most these sides."""
+    cut = [min(pair) for pair in zip(image.shape[2:], sides, strict=True)]
+    starts = [(length - side) // 2 for length, side in zip(image.shape[2:], cut, strict=True)]
+    window = [slice(start, start + side) for start, side in zip(starts, cut, strict=True)]
+    return image[(slice(None), slice(None), *window)].contiguous()
 
 
 def _levels(network: nn.Module) -> dict[str, nn.Module]:
@@ -135,45 +176,95 @@ def _difference(run: Callable[[Tensor], Tensor], network: nn.Module, tile: Tenso
         return float((run(tile) - network(tile).sigmoid()).abs().max())
 
 
-def _torchscript(network: nn.Module, tile: Tensor, side: int, path: Path) -> Any:
-    with warnings.catch_warnings(), torch.no_grad(), atomic(path) as temporary:
-        warnings.simplefilter("ignore")
-        torch.jit.trace(network, tile, check_trace=False).save(str(temporary))
-    return torch.jit.load(str(path))
+class Exporter:
+    """Writes one network in several formats; ONNX and torch.export share its exported program.
+
+    Args:
+        network: network of probabilities, in evaluation mode.
+        tile: image ``(1, C, *spatial)``, each side at least twice its multiple.
+        multiples: number along each axis whose multiples the network takes.
+        window: sides of the window that a program of fixed sides takes.
+
+    Attributes:
+        window: the centre of the tile, of the sides of the window.
+        fixed: whether torch could export the program for the sides of the window alone.
+
+    Example:
+        >>> class Odd(nn.Module):
+        ...     def forward(self, image):
+        ...         return image * 2 if image.shape[2] > 8 else image
+        >>> exporter = Exporter(Odd(), torch.zeros(1, 1, 12, 12), (2, 2), [8, 8])
+        >>> exporter.program.module()(exporter.window).shape, exporter.fixed
+        (torch.Size([1, 1, 8, 8]), True)
+    """
+
+    def __init__(
+        self, network: nn.Module, tile: Tensor, multiples: Sides, window: Sequence[int]
+    ) -> None:
+        self.network, self.tile, self.multiples = network, tile, multiples
+        self.window = _fitting(tile, window, multiples)
+        self.fixed = False
+
+    @cached_property
+    def program(self) -> torch.export.ExportedProgram:
+        """The program for any batch and sides; where torch cannot, for one window."""
+        sides = {
+            axis: multiple * torch.export.Dim(f"side{axis}")
+            for axis, multiple in enumerate(self.multiples, start=2)
+        }
+        example = torch.cat([self.tile, self.tile])  # torch.export treats a batch of one as fixed
+        shapes = ({0: torch.export.Dim("batch"), **sides},)
+        try:
+            program = torch.export.export(self.network, (example,), dynamic_shapes=shapes)
+            half = [side // 2 for side in self.tile.shape[2:]]
+            # a branch on a side is no error before an image takes the other one
+            program.module()(_fitting(self.tile, half, self.multiples))
+        except Exception:  # torch has many kinds of errors of a side that it cannot leave open
+            self.fixed = True
+            return torch.export.export(self.network, (self.window,))
+        return program
+
+    def torchscript(self, path: Path) -> Any:
+        """Write TorchScript; return the network that was read again."""
+        with _quiet(), torch.no_grad(), atomic(path) as temporary:
+            torch.jit.trace(self.network, self.tile, check_trace=False).save(str(temporary))
+        return torch.jit.load(str(path))
+
+    def torch_export(self, path: Path) -> Any:
+        """Write a program of torch.export; return the network that was read again."""
+        with _quiet(), atomic(path) as temporary:
+            torch.export.save(self.program, temporary)
+        return torch.export.load(path).module()
+
+    def onnx(self, path: Path) -> Any:
+        """Write ONNX; return a function that runs it."""
+        import onnxruntime
+
+        names: dict[str, Any] = {"input_names": ["image"], "output_names": ["probability"]}
+        with _quiet(), redirect_stdout(StringIO()):
+            graph: Any = torch.onnx.export(self.program, dynamo=True, verbose=False, **names)
+        with atomic(path) as temporary:
+            graph.save(str(temporary))
+        return partial(_run_onnx, onnxruntime.InferenceSession(str(path)))
 
 
-def _program(network: nn.Module, tile: Tensor, side: int) -> torch.export.ExportedProgram:
-    sides = {2 + i: side * torch.export.Dim(f"side{i}") for i in range(2)}
-    shapes = ({0: torch.export.Dim("batch"), **sides},)
-    example = torch.cat([tile, tile])  # torch.export treats a batch of one as fixed
-    return torch.export.export(network, (example,), dynamic_shapes=shapes)
-
-
-def _torch_export(network: nn.Module, tile: Tensor, side: int, path: Path) -> Any:
-    with warnings.catch_warnings(), atomic(path) as temporary:
-        warnings.simplefilter("ignore")  # it warns of a guess about the device of the weights
-        torch.export.save(_program(network, tile, side), temporary)
-    return torch.export.load(path).module()
-
-
-def _onnx(network: nn.Module, tile: Tensor, side: int, path: Path) -> Any:
-    import onnxruntime
-
-    program = _program(network, tile, side)
-    names: dict[str, Any] = {"input_names": ["image"], "output_names": ["probability"]}
-    # it warns that torchvision is missing, which is not needed
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Torch warns of a guess about the device, of branches that do not matter, of torchvision."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        graph: Any = torch.onnx.export(program, dynamo=True, verbose=False, **names)
-    with atomic(path) as temporary:
-        graph.save(str(temporary))
-    session = onnxruntime.InferenceSession(str(path))
-    return partial(_run_onnx, session)
+        yield
 
 
 def _run_onnx(session: Any, tile: Tensor) -> Tensor:
     return torch.from_numpy(session.run(None, {"image": tile.numpy()})[0])
 
 
-EXPORTERS = {"torchscript": _torchscript, "onnx": _onnx, "torch_export": _torch_export}
+EXPORTERS = {
+    "torchscript": Exporter.torchscript,
+    "onnx": Exporter.onnx,
+    "torch_export": Exporter.torch_export,
+}
+PROGRAMS = ("onnx", "torch_export")
+"""Formats that are made from the exported program."""

@@ -94,7 +94,12 @@ def find_trained(client: MlflowClient, run: str, dataset_dir: Path | None = None
     trained, evaluated = (
         _artifact(client, stored, EXECUTED_CONFIG) for stored in (training, evaluation)
     )
-    cohort = dataset_dir or Path(evaluation.data.tags["dataset_dir"])
+    cohort = dataset_dir or _cohort_of(evaluation)
+    if not cohort.is_dir():
+        raise FileNotFoundError(
+            f"{cohort}: no such folder; expected the cohort of the evaluation; give --dataset-dir "
+            "if it has moved"
+        )
     hashes = evaluation.data.tags["datalist_sha256"], summary.model.datalist_sha256
     if not all(map(read_datalist(cohort).is_identified_by, hashes)):
         raise ValueError(
@@ -161,7 +166,7 @@ def pack(
     name: str,
     made: Mapping[str, Any],
     out: Path,
-    sample: Path | None = None,
+    sample: Sequence[Path] = (),
 ) -> None:
     """Write an archive: the files of a bundle, a sample with its result, and the manifest.
 
@@ -172,7 +177,7 @@ def pack(
         name: name of the bundle.
         made: the bundle's origin (commit, versions, run), for the manifest.
         out: path of the archive.
-        sample: image that may leave the hospital; None: a synthetic image.
+        sample: files of an image that may leave the hospital; none: a synthetic image.
 
     Raises:
         ValueError: an audit by the default policy refuses the archive.
@@ -186,6 +191,16 @@ def pack(
             raise ValueError(
                 f"{report.refusals[0]}; not written, because no receiver would accept it"
             )
+
+
+def _cohort_of(evaluation: Run) -> Path:
+    folder = evaluation.data.tags.get("dataset_dir")
+    if folder is None:
+        raise ValueError(
+            f"{evaluation.info.run_name}: the run recorded no folder of its cohort; give "
+            "--dataset-dir"
+        )
+    return Path(folder)
 
 
 def _artifact(client: MlflowClient, run: Run, name: str) -> dict[str, Any]:

@@ -185,7 +185,9 @@ def run_sample(bundle: Path) -> SampleAgreement:
             duration = f"longer than {MAX_SAMPLE_SECONDS} seconds"
             raise RefusedError(image.name, duration, CANNOT_RUN) from None
         if done.returncode:
-            last_line = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            # an image that failed is named in what is printed, not among the errors
+            printed = done.stderr.strip() or done.stdout.strip() or "no message"
+            last_line = printed.splitlines()[-1]
             raise RefusedError(image.name, last_line, CANNOT_RUN)
         return compare_sample(sample, out)
 

@@ -1,11 +1,10 @@
 """The sample: one image with its expected result, which shows that the bundle works as sent."""
 
 import io
-import json
 import tempfile
 import warnings
-from collections.abc import Mapping
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -13,16 +12,18 @@ import numpy as np
 import tifffile
 import yaml
 from monai.bundle import ConfigParser
+from numpy.typing import NDArray
 
-from pipeline.data.phantom import cells
-from pipeline.data.pixels import Pixels
-from pipeline.data.readers import read_pixels
+from pipeline.data.pixels import Pixels, format_maximum
+from pipeline.data.readers import read_case, read_pixels
+from pipeline.inference import infer
 from pipeline.inference.formats import save_volume
 from pipeline.sharing.archive import RefusedError
+from pipeline.sharing.synthetic import synthetic_pixels
 
-IMAGE_SIDE_PIXELS, VOLUME_SIDE_VOXELS = 256, 32
-"""Length of each side of a synthetic image, and of a synthetic volume."""
-IMAGE, PROBABILITY, MASK = "image", "probability", "mask"
+IMAGE, PROBABILITY, MASK, INSTANCES = "image", "probability", "mask", "instances"
+NUMBERED = (MASK, INSTANCES)
+"""Results that hold a number of a label, or of an instance, at each pixel."""
 TOLERANCE = 1e-5
 """Largest accepted difference of a probability between two machines of the same kind."""
 
@@ -31,8 +32,8 @@ class SampleAgreement(NamedTuple):
     """The comparison of a result with the expected one.
 
     Attributes:
-        difference: largest absolute difference of a probability.
-        dice: Dice of the two masks; 1 if both are empty.
+        difference: largest absolute difference of a probability, of any label.
+        dice: smallest Dice of a number in the masks, or of an instance; 1 if all are empty.
     """
 
     difference: float
@@ -44,91 +45,178 @@ class SampleAgreement(NamedTuple):
         return self.difference <= TOLERANCE and self.dice == 1.0
 
 
-def sample_files(bundle_files: Mapping[str, bytes], image: Path | None) -> dict[str, bytes]:
+def sample_files(bundle_files: Mapping[str, bytes], images: Sequence[Path]) -> dict[str, bytes]:
     """Run a packed bundle on one image; return the image and its result, by path in the bundle.
 
     Args:
         bundle_files: configs and weights, by path.
-        image: file of an image, of which only the pixels are packed, as TIFF or NIfTI; None: a
-            synthetic image.
+        images: file of an image, or the files of one case with several, of which only the pixels
+            and their place are packed, as TIFF or NIfTI; none: a synthetic image.
+
+    Raises:
+        ValueError: the bundle cannot infer the image.
     """
+    config = yaml.safe_load(bundle_files["configs/inference.yaml"])
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for path, content in bundle_files.items():
             if PurePosixPath(path).parts[0] in ("configs", "models", "docs"):
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_bytes(content)
-        pixels = _synthetic_pixels(bundle_files) if image is None else read_pixels(image)
-        name = _write(root / "in", pixels)
-        config = yaml.safe_load(bundle_files["configs/inference.yaml"])
+        pixels = read_case([str(path) for path in images]) if images else _synthetic(config, root)
+        name = write_image(root / "in", pixels)
         _infer(config, root, root / "in", root / "out")
-        paths = {
-            IMAGE: root / "in" / name,
-            PROBABILITY: root / "out" / PROBABILITY / name,
-            MASK: root / "out" / MASK / name,
+        results = {
+            result: root / "out" / place / name for result, place in result_folders(config).items()
         }
-        suffix = ".nii.gz" if name.endswith(".nii.gz") else ".tif"
-        return {f"sample/{name}{suffix}": path.read_bytes() for name, path in paths.items()}
+        suffix = name.removeprefix(IMAGE)
+        return {
+            f"sample/{result}{suffix}": path.read_bytes()
+            for result, path in ({IMAGE: root / "in" / name} | results).items()
+            if result != INSTANCES or path.is_file()
+        }
+
+
+def result_folders(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the folder of each result that an inference writes, by its name in the sample.
+
+    The name holds the place of a label, not the label's own name, which may have spaces.
+
+    Args:
+        config: config of the inference, with ``labels``.
+
+    Example:
+        >>> result_folders({"labels": {"left lung": 1, "right lung": 2}})["probability_2"]
+        'probability/right lung'
+    """
+    labels = list(config.get("labels") or {})
+    folders = {MASK: MASK, INSTANCES: INSTANCES}
+    if len(labels) < 2:
+        return {PROBABILITY: PROBABILITY, **folders}
+    maps = {f"{PROBABILITY}_{i}": f"{PROBABILITY}/{label}" for i, label in enumerate(labels, 1)}
+    return {**maps, **folders}
 
 
 def compare_sample(expected: Path, output: Path) -> SampleAgreement:
-    """Compare a result with the expected one.
+    """Compare a result with the expected one: each label's probability, each number of the masks.
 
     Args:
         expected: the bundle's folder ``sample``.
         output: folder to which the inference of the sample's image wrote.
 
     Raises:
-        RefusedError: the results differ in size, or cannot be read.
+        RefusedError: the results differ in size, one is missing, or one cannot be read.
     """
+    config = yaml.safe_load((expected.parent / "configs" / "inference.yaml").read_text("utf-8"))
     image = next(expected.glob(f"{IMAGE}.*"))
     suffix = image.name.removeprefix(IMAGE)
+    differences, dice = [0.0], [1.0]
+    for name, folder in result_folders(config).items():
+        paths = expected / f"{name}{suffix}", output / folder / image.name
+        if name == INSTANCES and not any(path.is_file() for path in paths):
+            continue
+        reference, result = _read_both(name, *paths)
+        if name in NUMBERED:
+            dice.append(dice_of_numbers(reference, result))
+        else:
+            differences.append(float(np.abs(reference.astype(float) - result).max()))
+    return SampleAgreement(max(differences), min(dice))
+
+
+def dice_of_numbers(reference: NDArray[Any], result: NDArray[Any]) -> float:
+    """Return the smallest Dice of a number above 0 in two masks; 1 if both are empty.
+
+    Example:
+        >>> dice_of_numbers(np.array([0, 1, 2]), np.array([0, 2, 1]))
+        0.0
+    """
+    sizes = _sizes(reference), _sizes(result)
+    shared = _sizes(reference[reference == result])
+    numbers = sizes[0].keys() | sizes[1].keys()
+    shares = (
+        2 * shared.get(number, 0) / (sizes[0].get(number, 0) + sizes[1].get(number, 0))
+        for number in numbers
+    )
+    return min(shares, default=1.0)
+
+
+def _sizes(mask: NDArray[Any]) -> dict[float, int]:
+    """Return the pixels of each number above 0."""
+    numbers, counts = np.unique(mask[mask > 0], return_counts=True)
+    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+def _read_both(name: str, *paths: Path) -> list[NDArray[Any]]:
     try:
-        arrays = {
-            name: tuple(
-                read_pixels(path).array.astype(np.float64)
-                for path in (expected / f"{name}{suffix}", output / name / image.name)
-            )
-            for name in (PROBABILITY, MASK)
-        }
+        reference, result = (read_pixels(path, label=name in NUMBERED).array for path in paths)
     except (OSError, ValueError) as error:
         raise RefusedError("sample", str(error), "cannot be compared") from None
-    for name, (reference, result) in arrays.items():
-        if result.shape != reference.shape:
-            raise RefusedError(name, f"{result.shape} pixels", f"expected {reference.shape}")
-    reference_mask, mask = (array > 0 for array in arrays[MASK])
-    total = int(reference_mask.sum() + mask.sum())
-    dice = 2 * int((reference_mask & mask).sum()) / total if total else 1.0
-    return SampleAgreement(float(np.abs(np.subtract(*arrays[PROBABILITY])).max()), dice)
+    if result.shape != reference.shape:
+        raise RefusedError(name, f"{result.shape} pixels", f"expected {reference.shape}")
+    return [reference, result]
 
 
-def _synthetic_pixels(files: Mapping[str, bytes]) -> Pixels:
-    """Return a synthetic image of cells, with the channels that the metadata state, or a volume."""
-    metadata = json.loads(files["configs/metadata.json"])
-    config = yaml.safe_load(files["configs/train.yaml"])
-    channels = metadata["network_data_format"]["inputs"]["image"]["num_channels"]
-    rng = np.random.default_rng(0)
-    if config["spatial_dims"] == 3:
-        volume = rng.normal(size=(VOLUME_SIDE_VOXELS,) * 3).cumsum(0).cumsum(1).astype(np.float32)
-        return Pixels(volume, np.eye(4))
-    grey = cells(IMAGE_SIDE_PIXELS, rng)[0]
-    return Pixels(grey if channels == 1 else np.stack([grey] * channels, axis=-1), None)
+def _synthetic(config: Mapping[str, Any], root: Path) -> Pixels:
+    parser = ConfigParser({**config, "bundle_root": str(root)})
+    dims, channels, preprocessing = (
+        parser.get_parsed_content(key) for key in ("spatial_dims", "in_channels", "preprocessing")
+    )
+    return synthetic_pixels(dims, channels, preprocessing.transforms)
 
 
-def _write(folder: Path, pixels: Pixels) -> str:
+def write_image(folder: Path, pixels: Pixels) -> str:
+    """Write an image as a sample: its pixels and their place, nothing else that its file said.
+
+    Args:
+        folder: new folder.
+        pixels: flat image or volume.
+
+    Returns:
+        The file's name: ``image.tif``, or ``image.nii.gz`` of a volume.
+    """
     folder.mkdir()
     if pixels.affine is not None:
-        save_volume(folder / "image.nii.gz", pixels.array, pixels.affine)
-        return "image.nii.gz"
-    kind = "rgb" if pixels.channels in (3, 4) else "minisblack"
-    tifffile.imwrite(folder / "image.tif", pixels.array, photometric=kind)
-    return "image.tif"
+        save_volume(folder / f"{IMAGE}.nii.gz", pixels.array, pixels.affine)
+        return f"{IMAGE}.nii.gz"
+    array = _full_range(pixels)
+    settings: dict[str, Any] = {"photometric": "rgb" if pixels.colour else "minisblack"}
+    if pixels.alpha:
+        settings |= {"extrasamples": ["unassalpha"], "planarconfig": "contig"}
+    elif pixels.channels > 1 and not pixels.colour:
+        # not as OME-TIFF, whose UUID holds the time and the machine
+        array, settings["metadata"] = np.moveaxis(array, -1, 0), {"axes": "CYX"}
+    if pixels.spacing is not None:
+        rows, columns = pixels.spacing
+        settings |= {"resolution": (10 / columns, 10 / rows), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(folder / f"{IMAGE}.tif", array, **settings)
+    return f"{IMAGE}.tif"
+
+
+def _full_range(pixels: Pixels) -> NDArray[Any]:
+    """Return values whose white is that of their bytes: TIFF cannot say that 12 bits were used."""
+    maximum = format_maximum(pixels.array.dtype)
+    if pixels.maximum is None or maximum is None or pixels.maximum == maximum:
+        return pixels.array
+    return np.rint(pixels.array * (maximum / pixels.maximum)).astype(pixels.array.dtype)
 
 
 def _infer(config: dict[str, Any], root: Path, image_dir: Path, out: Path) -> None:
-    """Run the evaluator of an inference config in this process, without starting a tracked run."""
+    """Run the inference of a config in this process, without starting a tracked run."""
     overrides = {"bundle_root": str(root), "image_dir": str(image_dir), "output_dir": str(out)}
     parser = ConfigParser({**config, **overrides, "device": "cpu"})
+    with _quiet():
+        evaluator, writer = (parser.get_parsed_content(key) for key in ("evaluator", "writer"))
+        try:
+            infer(evaluator, writer)
+        except SystemExit:
+            reason = writer.report.failed[0]["reason"]
+            raise ValueError(
+                f"the bundle cannot infer the sample ({reason}); give another with --sample"
+            ) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # MONAI's readers warn of packages that are not needed here
-        parser.get_parsed_content("evaluator").run()
+        yield

@@ -9,13 +9,18 @@ from PIL import Image
 
 from pipeline import cli
 
+CONTENTS = ("grey", "colour", "channels")
+"""What an image holds: one grey value a pixel, red, green and blue, or two images of a case."""
 KINDS = [
-    f"{dims}D {labels} {colour}"
-    for dims, labels, colour in itertools.product(
-        (2, 3), ("mask", "classes", "instances"), ("grey", "colour")
+    f"{dims}D {labels} {content}"
+    for dims, labels, content in itertools.product(
+        (2, 3), ("mask", "classes", "instances"), CONTENTS
     )
-    if (dims, colour) != (3, "colour")  # no format of volumes holds colour
+    if (dims, content) != (3, "colour")  # refused, see tests/bundles/test_matrix.py
 ]
+CHANNELS = {"T1": "_0000", "T2": "_0001"}
+AFFINE = np.diag([-1.5, 1.5, 1.5, 1.0])
+"""Place of the volumes: stored from right to left, unlike the network's grid."""
 SMALL = {
     "network_def#features": [2, 4, 4],
     "batch_size": 2,
@@ -29,18 +34,20 @@ PATCHES = {2: {"patch": [32, 32], "window": [48, 48]}, 3: {"patch": [16] * 3, "w
 
 
 def new_bundle(root: Path, kind: str) -> Path:
-    """Plan a bundle for six made images of a kind."""
-    dims, labels, colour = kind.split()
-    for folder in ("images", "masks"):
-        (root / folder).mkdir(parents=True)
+    """Plan a bundle for six made cases of a kind."""
+    dims, labels, content = kind.split()
     rng = np.random.default_rng(0)
     for i in range(6):
         mask = _mask(int(dims[0]), labels, i)
-        image = np.clip(60 * (mask > 0) + rng.normal(90, 15, mask.shape), 0, 255)
-        _save(root, i, image.astype(np.uint8), mask, colour == "colour")
+        image = np.clip(60 * (mask > 0) + rng.normal(90, 15, mask.shape), 0, 255).astype(np.uint8)
+        save(root / "masks", f"c{i}", mask)
+        for name, pixels in _images(f"c{i}", image, content).items():
+            save(root / "images", name, pixels)
     bundle = root / kind.replace(" ", "_").lower()
-    folders = ["--images", str(root / "images"), "--masks", str(root / "masks")]
-    assert cli.main(["new", str(bundle), *folders, "--kind", labels]) == 0
+    call = ["new", str(bundle), "--images", str(root / "images"), "--masks", str(root / "masks")]
+    if content == "channels":
+        call += ["--channels", *(f"{name}={ending}" for name, ending in CHANNELS.items())]
+    assert cli.main([*call, "--kind", labels]) == 0
     return bundle
 
 
@@ -55,11 +62,19 @@ def _mask(dims: int, labels: str, i: int) -> np.ndarray:
     return mask
 
 
-def _save(root: Path, i: int, image: np.ndarray, mask: np.ndarray, colour: bool) -> None:
-    if image.ndim == 3:
-        for folder, voxels in (("images", image.astype(np.float32)), ("masks", mask)):
-            nib.save(nib.Nifti1Image(voxels, np.eye(4)), root / folder / f"c{i}.nii.gz")
-        return
-    pixels = np.stack([image, image[::-1], image // 2], axis=-1) if colour else image
-    Image.fromarray(pixels).save(root / "images" / f"c{i}.png")
-    Image.fromarray(mask).save(root / "masks" / f"c{i}.png")
+def _images(case: str, image: np.ndarray, content: str) -> dict[str, np.ndarray]:
+    """The images of a case by name; the second channel is another image of the same place."""
+    if content == "channels":
+        return {f"{case}_0000": image, f"{case}_0001": 255 - image // 2}
+    if content == "colour":
+        return {case: np.stack([image, image[::-1], image // 2], axis=-1)}
+    return {case: image}
+
+
+def save(folder: Path, name: str, pixels: np.ndarray) -> None:
+    """Save a volume as NIfTI, a flat image as PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if pixels.ndim == 3 and pixels.shape[-1] != 3:
+        nib.save(nib.Nifti1Image(pixels, AFFINE), folder / f"{name}.nii.gz")
+    else:
+        Image.fromarray(pixels).save(folder / f"{name}.png")

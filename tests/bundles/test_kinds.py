@@ -1,6 +1,5 @@
-"""Every overlay of a network, and every run, on every kind of bundle."""
+"""Every overlay of a network on every kind of bundle."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -31,27 +30,3 @@ def test_every_network_trains_on_every_kind(planned, overlay, tmp_path):
     own = {**settings, "models_dir": str(tmp_path / "models"), **OWN.get(overlay, {})}
     Bundle(bundle, [overlay], own).run("training")
     assert (tmp_path / "models" / "model.pt").is_file()
-
-
-def test_every_run_of_every_kind(planned, tmp_path):
-    bundle, settings = planned
-    Bundle(bundle, overrides=settings).run("training")
-    for run, more in {
-        "evaluating": {"output_dir": str(tmp_path / "eval")},
-        "explaining": {
-            "output_dir": str(tmp_path / "why"),
-            "case_settings#occlusion#size": 10,
-            "latent_settings#clusters": 2,
-        },
-        "inferring": {
-            "output_dir": str(tmp_path / "out"),
-            "image_dir": str(bundle.parent / "images"),
-        },
-    }.items():
-        Bundle(bundle, overrides={**settings, **more}).run(run)
-    summary = json.loads((tmp_path / "eval" / "summary.json").read_text())
-    assert summary["test"]["dice"]["n"] >= 1
-    assert json.loads((tmp_path / "why" / "explanation.json").read_text())["cases"]
-    report = json.loads((tmp_path / "out" / "run_report.json").read_text())
-    assert report["images"] == 6
-    assert report["threshold"] == summary["operating_point"]["threshold"]

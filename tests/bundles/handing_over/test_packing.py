@@ -112,6 +112,14 @@ def test_a_run_of_another_bundle_is_refused(evaluated, tmp_path, capsys):
     assert "the run belongs to the bundle membranes" in capsys.readouterr().err
 
 
+def test_a_cohort_that_has_moved_is_asked_for_by_the_flag_of_the_command(
+    evaluated, tmp_path, capsys
+):
+    assert pack(evaluated, tmp_path / "b.zip", "--dataset-dir", str(tmp_path / "gone")) == 1
+    line = capsys.readouterr().err
+    assert "gone: no such folder; expected the cohort of the evaluation; give --dataset-dir" in line
+
+
 def test_without_an_evaluation_nothing_is_packed(trained, tmp_path, capsys):
     tracking = ["--tracking", str(trained / "mlruns"), "--run", "no_such_run"]
     assert cli.main(["pack", str(BUNDLE), *tracking, "--out", str(tmp_path / "b.zip")]) == 1

@@ -123,7 +123,7 @@ def test_an_export_that_differs_is_not_kept(model, real_data, monkeypatch, capsy
     monkeypatch.setitem(
         module.EXPORTERS,
         "torchscript",
-        lambda n, t, s, path: (path.parent.mkdir(), path.touch(), other)[2],
+        lambda exporter, path: (path.parent.mkdir(), path.touch(), other)[2],
     )
     assert export(folder, folder / "images", "--formats", "torchscript") == 1
     assert "from the network; not written" in capsys.readouterr().err

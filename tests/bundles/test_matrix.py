@@ -1,0 +1,182 @@
+"""Every capability on every kind of bundle: {2D, 3D} x {mask, classes, instances} x content."""
+
+import subprocess
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from mlflow import MlflowClient
+
+from pipeline import cli
+from pipeline.bundle import Bundle
+from pipeline.bundle.overrides import read_settings
+from pipeline.data.readers import read_pixels
+from pipeline.sharing import receive
+from pipeline.sharing.archive import open_archive
+from pipeline.sharing.audit import audit
+from tests.bundles.kinds import AFFINE, KINDS
+from tests.bundles.matrix import Cell, read_json
+
+QUICK = ("2D mask grey", "3D classes grey")
+"""The kinds that run at every change."""
+CELLS = [pytest.param(kind, marks=[] if kind in QUICK else pytest.mark.slow) for kind in KINDS]
+CHANNELS = {"grey": 1, "colour": 3, "channels": 2}
+MAPS = {"mask": 1, "classes": 2, "instances": 1}
+FORMATS = {"torchscript", "onnx", "torch_export"}
+
+
+@pytest.fixture(scope="module", params=CELLS)
+def cell(request, tmp_path_factory, in_this_process) -> Cell:
+    return Cell(tmp_path_factory.mktemp("cell"), request.param)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sample_in_this_process():
+    """Run the sample of a received bundle without seconds of imports; a process of its own is
+    tested in ``handing_over``.
+    """
+
+    def run(command, **_):
+        settings = dict(zip(command[-8::2], command[-7::2], strict=True))
+        bundle = receive.Path(settings.pop("--config_file")).parents[1]
+        overrides = {key.removeprefix("--"): value for key, value in settings.items()}
+        Bundle(bundle, overrides=overrides).run("inferring")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    with pytest.MonkeyPatch.context() as patch:
+        expired = subprocess.TimeoutExpired
+        patch.setattr(receive, "subprocess", SimpleNamespace(run=run, TimeoutExpired=expired))
+        yield
+
+
+def test_new_plans_what_the_images_are(cell):
+    config = yaml.safe_load((cell.bundle / "configs" / "train.yaml").read_text())
+    assert config["spatial_dims"] == cell.dims
+    assert config["in_channels"] == CHANNELS[cell.content]
+    assert len(config["labels"]) == MAPS[cell.labels]
+    targets = {step["_target_"] for step in config["image_preprocessing"]}
+    assert ("transforms.ColourImaged" in targets) == (cell.content == "colour")
+    assert ("transforms.GreyImaged" in targets) == (cell.kind.endswith("grey") and cell.dims == 2)
+
+
+def test_resume_goes_on_where_the_training_stopped(cell):
+    assert (cell.trained / "model.pt").is_file()
+    client = MlflowClient(f"sqlite:///{cell.root / 'mlruns' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(cell.bundle.name)
+    runs = client.search_runs(experiment.experiment_id, "attributes.run_name = 'first'")
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    history = [client.get_metric_history(run.info.run_id, "val_loss") for run in runs]
+    assert sorted(point.step for points in history for point in points) == [1, 2]
+
+
+@pytest.mark.parametrize("run", ["training", "evaluating", "inferring"])
+def test_the_workflows_have_monais_properties(cell, run):
+    assert cell.trained
+    settings = {**read_settings(cell.settings[1:]), "output_dir": str(cell.root / "none")}
+    workflow = Bundle(cell.bundle, overrides=settings).workflow(run)
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+def test_evaluate_scores_every_label_and_instance(cell):
+    summary = read_json(cell.evaluated / "summary.json")
+    assert summary["test"]["dice"]["n"] >= 1
+    of_labels = [name for name in summary["test"] if name.startswith("dice_label_")]
+    assert len(of_labels) == (MAPS[cell.labels] if cell.labels == "classes" else 0)
+    assert ("f1" in summary["test"]) == (cell.labels == "instances")
+
+
+def test_crossval_tests_every_case_once(cell):
+    summary = read_json(cell.cross_validated / "summary.json")
+    assert summary["test"]["dice"]["n"] == 6
+    assert (cell.cross_validated / "ensemble" / "model.pt").is_file()
+
+
+def test_explain_shows_a_case(cell):
+    assert read_json(cell.explained / "explanation.json")["cases"]
+
+
+def test_infer_writes_the_numbers_of_the_labels_at_their_place(cell):
+    report = read_json(cell.inferred / "run_report.json")
+    assert report["images"] == 6
+    point = read_json(cell.evaluated / "summary.json")["operating_point"]
+    assert report["threshold"] == point["threshold"]
+    for entry in report["per_image"]:
+        mask = cell.inferred / "mask" / entry["written_as"]
+        assert read_pixels(mask).size == (48, 48) if cell.dims == 2 else (20, 20, 20)
+        if cell.dims == 3:
+            np.testing.assert_array_equal(nib.load(mask).affine, AFFINE)
+        numbers = set(np.unique(read_pixels(mask, label=True).array))
+        foreground = {255} if cell.dims == 2 and cell.labels != "classes" else {1, 2}
+        assert numbers <= {0, *foreground}
+        maps = [file for file in entry["files"] if file.startswith("probability/")]
+        assert len(maps) == MAPS[cell.labels]
+        assert any(file.startswith("instances/") for file in entry["files"]) == (
+            cell.labels == "instances"
+        )
+
+
+def test_the_package_passes_the_audit_and_encloses_its_sample(cell):
+    assert audit(cell.package).refusals == []
+    names = {name for name in open_archive(cell.package).files if name.startswith("sample/")}
+    suffix = ".tif" if cell.dims == 2 else ".nii.gz"
+    maps = ["probability_1", "probability_2"] if cell.labels == "classes" else ["probability"]
+    results = ["image", "mask", *maps, *(["instances"] if cell.labels == "instances" else [])]
+    assert names == {f"sample/{result}{suffix}" for result in results}
+
+
+def test_the_receiver_accepts_the_package(cell):
+    assert (cell.received / "configs" / "inference.yaml").is_file()
+    assert "Acceptance protocol: ACCEPTED" in cell.protocol()
+    assert "Dice 1.0000, largest difference of a probability 0.0e+00" in cell.protocol()
+    image = read_pixels(next((cell.received / "sample").glob("image.*")))
+    assert image.channels == CHANNELS[cell.content]
+    assert image.colour == (cell.content == "colour")
+    if cell.dims == 3:
+        assert np.diag(image.affine).tolist() == [-1.25 * 1.5, -1.25 * 1.5, 1.25 * 1.5, 1]
+
+
+@pytest.mark.slow
+def test_every_format_is_exported_for_any_size(cell):
+    exports = read_json(cell.exported / "exports.json")
+    assert set(exports["differences"]) == FORMATS
+    assert max(exports["differences"].values()) <= exports["tolerance"]
+    assert exports["fixed_sides"] == {}
+
+
+def test_the_receiver_infers_what_the_sender_does(cell):
+    entries = read_json(cell.inferred / "run_report.json")["per_image"]
+    own = {entry["image"]: entry["files"] for entry in entries}
+    received = read_json(cell.inferred_by_receiver / "run_report.json")["per_image"]
+    assert {entry["image"]: entry["files"] for entry in received} == own
+    for file in (file for files in own.values() for file in files):
+        sent, inferred = (
+            read_pixels(folder / file).array
+            for folder in (cell.inferred, cell.inferred_by_receiver)
+        )
+        np.testing.assert_array_equal(inferred, sent, err_msg=file)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".tif"])
+def test_volumes_in_colour_are_refused(tmp_path, capsys, suffix):
+    colours = np.random.default_rng(0).integers(0, 255, (8, 8, 8, 3), np.uint8)
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for i in range(6):
+        image, mask = (tmp_path / folder / f"c{i}{suffix}" for folder in ("images", "masks"))
+        if suffix == ".tif":
+            tifffile.imwrite(image, np.roll(colours, i), photometric="rgb")
+            tifffile.imwrite(mask, (colours[..., 0] > 99).astype(np.uint8))
+        else:
+            rgb = np.ascontiguousarray(colours).view([(c, "u1") for c in "RGB"])[..., 0]
+            nib.save(nib.Nifti1Image(rgb, AFFINE), image)
+            nib.save(nib.Nifti1Image((colours[..., 0] > 99).astype(np.uint8), AFFINE), mask)
+    folders = ["--images", str(tmp_path / "images"), "--masks", str(tmp_path / "masks")]
+    assert cli.main(["new", str(tmp_path / "mine"), *folders]) == 1
+    printed = capsys.readouterr()
+    assert "colour" in printed.out + printed.err
+    assert "expected one grey value a voxel; convert" in printed.out + printed.err
+    assert not (tmp_path / "mine").exists()
