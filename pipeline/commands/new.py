@@ -59,8 +59,8 @@ def _new(options: argparse.Namespace) -> None:
         for issue in issues
     ]
     write_check(cases, final_issues, partial / "data" / "check")
-    known = {"modality": cohort.modality, "channels": arguments["channels"]}
-    planned = _write_bundle(partial, options.bundle, cases, meaning, mended, known)
+    given = {"modality": cohort.modality, "channels": arguments["channels"]}
+    planned = _write_bundle(partial, options.bundle, cases, meaning, mended, given)
     partial.rename(options.bundle)
     _print_plan(planned, options.bundle)
 
@@ -180,7 +180,7 @@ def _write_bundle(
     cases: Sequence["CaseStatistics"],
     meaning: _Meaning,
     mended: int,
-    known: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> "Plan":
     from pipeline.data.fingerprint import fingerprint
     from pipeline.data.suffixes import suffix_of
@@ -188,7 +188,7 @@ def _write_bundle(
     from pipeline.planning.machine import machine_at_hand
     from pipeline.planning.plan import plan
 
-    summary = {**fingerprint(cases, meaning.ignore), "modality": known["modality"]}
+    summary = {**fingerprint(cases, meaning.ignore), "modality": given["modality"]}
     data_type = suffix_of(cases[0].image_path).lstrip(".")
     planned = plan(
         summary,
@@ -196,7 +196,7 @@ def _write_bundle(
         meaning.kind,
         meaning.labels,
         meaning.ignore,
-        known["channels"],
+        given["channels"],
     )
     write_bundle(folder, bundle, planned, summary, data_type, mended)
     return planned

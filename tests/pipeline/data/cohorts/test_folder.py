@@ -253,6 +253,24 @@ def test_series_that_no_mask_tells_apart(scans, failing, prepare, entries):
     assert {e["image"] for e in entries(content)} == {f"images/P{i}_T1.nii.gz" for i in range(3)}
 
 
+def test_series_of_two_modalities_are_channels(scans, prepare, entries):
+    series = [
+        (f"P{i}/{text}", f"{i}", {"Modality": text}) for i in range(3) for text in ("CT", "PT")
+    ]
+    folders = scans(*series, mask="none_{name}")
+    for i in range(3):
+        (folders[3] / f"none_P{i}_CT.nii.gz").rename(folders[3] / f"P{i}.nii.gz")
+    out, content, output = prepare("folder", *folders, "--channels", "PET=_PT", "CT=_CT")
+    assert {e["image"] for e in entries(content)} == {f"images/P{i}.nii.gz" for i in range(3)}
+    assert len({e["patient"] for e in entries(content)}) == 3
+    assert content["channels"] == ["PET", "CT"]
+    assert "modality" not in content
+    assert "3 masks of no image: none_P0_PT.nii.gz, none_P1_PT.nii.gz" in output
+    volume = np.asanyarray(nib.load(out / "images" / "P1.nii.gz").dataobj)
+    assert volume.shape == (5, 4, 3, 2)
+    assert volume[0, 0].tolist() == [[30, 20], [31, 21], [32, 22]]
+
+
 def test_mixed_modalities_and_a_modality_that_is_given(scans, failing, prepare):
     folders = scans(*((f"a{i}", f"{i}", {"Modality": m}) for i, m in enumerate(["MR", "CT", "MR"])))
     line = failing("folder", *folders)
