@@ -145,11 +145,13 @@ def test_without_a_patient_the_cohort_names_none(source, prepare, entries, faili
     assert (out / ".gitignore").read_text() == "*\n"
 
 
-def test_patients_of_a_table_of_groups(source, prepare, entries):
+def test_patients_of_a_table_of_groups(source, prepare, failing, entries):
     rows = [f"p{i // 2}_{i},P{i // 2}" for i in range(6)]
     (source / "groups.csv").write_text("image,patient\n" + "\n".join(rows))
     given = ["--images", source / "pics", "--masks", source / "marks"]
-    _, content, _ = prepare("folder", *given, "--groups", source / "groups.csv")
+    given += ["--groups", source / "groups.csv"]
+    assert "has a column 'patient', too" in failing("folder", *given, "--patient", "none")
+    _, content, _ = prepare("folder", *given)
     for split in ("training", "validation", "test"):
         assert len({entry["patient"] for entry in content[split]}) == 1
 
