@@ -41,7 +41,7 @@ def test_a_finished_run_has_parameters_tags_curves_and_files(start, runs, tmp_pa
         history = client.get_metric_history(run.info.run_id, name)
         assert [point.step for point in history] == [1, 2]
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert files == {"config.json", "model.pt", "model.json", "overlay_0.png"}
+    assert files == {"config.json", "model.pt", "model.json", "fingerprint.json", "overlay_0.png"}
     assert (tmp_path / "mlruns" / "artifacts").is_dir()
 
 
