@@ -6,6 +6,7 @@ SimpleITK and pydicom are imported inside the functions: their imports take half
 bundle for other formats does not need.
 """
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,14 @@ PIXEL_TAGS = (
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
     "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData",
 )  # fmt: skip
+
+
+def _has_no_trace(record: logging.LogRecord) -> bool:
+    return not record.exc_info
+
+
+# pydicom logs the stack trace of what it raises next, which becomes one line here
+logging.getLogger("pydicom.pixels.decoders.base").addFilter(_has_no_trace)
 
 
 def read_plane(path: Path, label: bool = False) -> NDArray[np.generic]:
