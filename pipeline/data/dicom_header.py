@@ -3,7 +3,8 @@
 pydicom is imported inside the functions: a bundle for other formats does not need it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,7 +154,23 @@ def read_header(path: Path) -> Header:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     data = read_tags(path, TAGS)
-    _check_is_image(path, data)
+    with _one_line(path):
+        _check_is_image(path, data)
+        return _header(path, data)
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """Turn any exception into the one line; pydicom decodes a value when it is asked for it."""
+    try:
+        yield
+    except NotAnImageError:
+        raise
+    except Exception:
+        raise unreadable(path) from None
+
+
+def _header(path: Path, data: Any) -> Header:
     spacing, aspect = _spacing(data)
     size = int(data.Columns), int(data.Rows)
     names = [_text(data, name) for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")]
@@ -188,10 +205,10 @@ def read_tags(path: Path, tags: Sequence[str]) -> Any:
     """
     import pydicom
 
-    try:
+    # a value that is against the standard is judged here, where it is used, and not warned of
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    with _one_line(path):
         data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=True)
-    except Exception:
-        raise unreadable(path) from None
     if "SOPClassUID" not in data and "MediaStorageSOPClassUID" not in data.file_meta:
         raise unreadable(path)
     return data
@@ -205,10 +222,10 @@ def frame_places(path: Path) -> list[Place] | None:
     """
     data = read_tags(path, ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
                             "SOPClassUID"))  # fmt: skip
-    shared = next(iter(data.get("SharedFunctionalGroupsSequence") or []), None)
-    places = [
-        _frame_place(frame, shared) for frame in data.get("PerFrameFunctionalGroupsSequence") or []
-    ]
+    with _one_line(path):
+        shared = next(iter(data.get("SharedFunctionalGroupsSequence") or []), None)
+        frames = data.get("PerFrameFunctionalGroupsSequence") or []
+        places = [_frame_place(frame, shared) for frame in frames]
     complete = [place for place in places if place is not None]
     return complete if complete and len(complete) == len(places) else None
 
@@ -221,12 +238,18 @@ def unreadable(path: Path) -> ValueError:
 def _check_is_image(path: Path, data: Any) -> None:
     from pydicom.uid import UID
 
-    sop_class = _text(data, "SOPClassUID") or str(data.file_meta.MediaStorageSOPClassUID)
+    sop_class = UID(_text(data, "SOPClassUID") or str(data.file_meta.MediaStorageSOPClassUID))
     kind = sop_class.removeprefix(STORAGE)
-    if "Rows" in data and "Columns" in data and not kind.startswith(NOT_IMAGES):
+    derived = kind.startswith(NOT_IMAGES)
+    if "Rows" in data and "Columns" in data and not derived:
         return
+    # were an image that is cut off before its size left out, its series would lack a slice
+    in_standard = sop_class.name != str(sop_class)
+    complete = in_standard or "SeriesInstanceUID" in data
+    if not (sop_class.is_valid and complete) or (not derived and "Image Storage" in sop_class.name):
+        raise unreadable(path)
     remedy = DERIVED_REMEDY.get(kind, "leave it out, and give the images of the study")
-    raise NotAnImageError(f"{path}: a DICOM file of {UID(sop_class).name}, not an image; {remedy}")
+    raise NotAnImageError(f"{path}: a DICOM file of {sop_class.name}, not an image; {remedy}")
 
 
 def _spacing(data: Any) -> tuple[tuple[float, float] | None, float]:

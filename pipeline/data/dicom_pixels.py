@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.decoding import check_size, native
 from pipeline.data.dicom_header import Header, read_header, unreadable
 from pipeline.data.pixels import Pixels
 from pipeline.data.radiograph import as_displayed
@@ -77,6 +78,7 @@ def read_frames(header: Header, label: bool = False) -> NDArray[np.generic]:
     Raises:
         ValueError: as :func:`read_plane`.
     """
+    check_size(header.path, (header.frames, *header.size))
     if header.is_colour:
         return _colour_frames(header)
     if label:
@@ -116,7 +118,7 @@ def stored_frames(header: Header) -> NDArray[Any]:
     """
     try:
         data = _dataset(header)
-        pixels = data.pixel_array if _is_plain(data) else _decode_copy(data)
+        pixels = native(data.pixel_array if _is_plain(data) else _decode_copy(data))
     except Exception:
         raise unreadable(header.path) from None
     if not header.signed:

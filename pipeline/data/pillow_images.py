@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from pipeline.data.decoding import check_size
 from pipeline.data.pixels import Pixels, format_maximum, of_bits
 
 FORMATS = {"PNG", "JPEG", "MPO", "BMP", "DIB"}
@@ -40,6 +41,7 @@ def read_pillow(path: Path, label: bool = False) -> Pixels:
     """
     with Image.open(path) as image:
         _check_format(path, image)
+        check_size(path, image.size)
         depth, colour_type = _png_header(path) if image.format == "PNG" else (8, 0)
         if depth == 16 and colour_type != 0:  # Pillow reads 16 bits of colour as 8
             return _pixels(np.asarray(imagecodecs.png_decode(path.read_bytes())))

@@ -12,7 +12,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from pipeline.data.decoding import check_size
 from pipeline.data.pixels import Pixels, of_bits
+from pipeline.data.tiff_problems import check_pages, whole_tiff
 
 STACK_AXES = "ZTQIRP"
 """Axes along which pages lie; Q and I are tifffile's letters for pages of unknown meaning."""
@@ -68,8 +70,9 @@ def count_tiff_pages(path: Path) -> int:
     Raises:
         ValueError: several images of different sizes, or more than one axis of pages.
     """
-    with tifffile.TiffFile(path) as file:
+    with whole_tiff(path) as file:
         level = _largest_level(path, file)
+        check_size(path, level.shape)
         return _count_pages(path, level.axes, level.shape)
 
 
@@ -94,8 +97,9 @@ def read_tiff(path: Path, label: bool = False) -> Tiff:
 
 @lru_cache(maxsize=2)  # pages of a stack are read one after the other
 def _read_tiff(path: Path, label: bool, _modified: int, _bytes: int) -> Tiff:
-    with tifffile.TiffFile(path) as file:
+    with whole_tiff(path) as file:
         level = _largest_level(path, file)
+        check_pages(path, level)
         page = level.keyframe
         if page.photometric not in READABLE:
             raise ValueError(

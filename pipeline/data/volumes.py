@@ -1,5 +1,6 @@
 """Reading volumes, with the position of their voxels in space."""
 
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from monai.data import ImageReader
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
-from pipeline.data.decoding import one_line_errors, unknown_format
+from pipeline.data.decoding import check_size, native, one_line_errors, unknown_format
 from pipeline.data.dicom import LPS_TO_RAS, read_file, read_series
 from pipeline.data.dicom_header import is_dicom
 from pipeline.data.pixels import Pixels
@@ -20,6 +21,8 @@ from pipeline.data.suffixes import NIFTI, TIFF, VOLUMES, suffix_of
 from pipeline.data.tiff import read_tiff
 from transforms.places import MAX_FINE_OFFSET, Grid, offset
 
+MAX_GZIP_COMPRESSION = 1032
+"""Bytes that a byte of gzip can hold: 2 bits repeat 258 bytes."""
 MILLIMETRES = {"unknown": 1.0, "meter": 1000.0, "mm": 1.0, "micron": 0.001}
 """Millimetres of NIfTI's units; files of unknown unit are written in millimetres by custom."""
 
@@ -211,7 +214,7 @@ def read_volume(path: Path, label: bool = False) -> Volume:
 
 def _read_nifti(path: Path) -> Volume:
     with one_line_errors(path, "a volume"):
-        image = nib.load(path)
+        image = _load_nifti(path)
         array = _without_single_axes(path, np.asanyarray(image.dataobj))
         unit = image.header.get_xyzt_units()[0]
         scale = MILLIMETRES[unit]
@@ -219,6 +222,17 @@ def _read_nifti(path: Path) -> Volume:
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     # converted pictures have voxels of 1 and no unit: nobody measured them
     return Volume(array, affine, in_mm=unit != "unknown" or not np.allclose(sizes, 1))
+
+
+def _load_nifti(path: Path) -> Any:
+    image: Any = nib.load(path)
+    packed = path.suffix.lower() == ".gz"
+    shape, value_bytes = image.header.get_data_shape(), image.header.get_data_dtype().itemsize
+    check_size(path, shape, value_bytes, MAX_GZIP_COMPRESSION if packed else 1)
+    if not packed:
+        return image
+    # nibabel stops at the last voxel, before the checksum
+    return type(image).from_bytes(gzip.decompress(path.read_bytes()))
 
 
 def _without_single_axes(path: Path, array: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -241,7 +255,7 @@ def _without_single_axes(path: Path, array: NDArray[np.generic]) -> NDArray[np.g
             f"{path}: a volume of {' x '.join(map(str, array.shape))}; expected three axes and "
             "channels; split it into files"
         )
-    return array
+    return native(array)
 
 
 def _read_tiff(path: Path, label: bool) -> Volume:
@@ -257,7 +271,14 @@ def _read_itk(path: Path) -> Volume:
     import SimpleITK as sitk  # see pipeline.data.dicom
 
     with one_line_errors(path, "a volume"):
-        image = sitk.ReadImage(str(path))
+        reader = sitk.ImageFileReader()
+        # ITK would take any format by its content, and turn the axes of a picture
+        reader.SetImageIO("NrrdImageIO" if suffix_of(path) == ".nrrd" else "MetaImageIO")
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        if suffix_of(path) != ".mhd":  # whose voxels are in another file
+            check_size(path, reader.GetSize())
+        image = reader.Execute()
     dims = image.GetDimension()
     array = sitk.GetArrayFromImage(image)  # axes in reverse order, then the channels
     array = array.transpose(*reversed(range(dims)), *range(dims, array.ndim))

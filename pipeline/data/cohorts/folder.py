@@ -79,7 +79,7 @@ def folder(
     sources, remarks = image_sources(images, series, salt, exclude=[masks])
     listed, pair_remarks = list_cases(sources, images, masks, pattern, channels or {})
     rows = _rows(groups, listed)
-    named = bool(rows) and all("patient" in row for row in rows.values())
+    named = _names_patients(rows, groups, patient)
     patients, patient_remarks = (
         ({}, []) if named else patients_of_sources([case.source for case in listed], patient)
     )
@@ -125,6 +125,16 @@ def _rows(groups: Path | None, cases: Sequence[FolderCase]) -> dict[str, Columns
                 f"{groups}: no row for {case.source.file_name}; add one, or remove the image"
             )
     return {case.name: rows[case.name] for case in cases}
+
+
+def _names_patients(rows: Mapping[str, Columns], groups: Path | None, patient: str | None) -> bool:
+    """Return whether the table of groups names the patients."""
+    named = any("patient" in row for row in rows.values())
+    if named and patient is not None:
+        raise ValueError(
+            f"--patient {patient}: {groups} has a column 'patient', too; give one of the two"
+        )
+    return named
 
 
 def _patient_column(case: FolderCase, patients: Mapping[str, str]) -> Columns:

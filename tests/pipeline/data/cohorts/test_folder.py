@@ -145,11 +145,13 @@ def test_without_a_patient_the_cohort_names_none(source, prepare, entries, faili
     assert (out / ".gitignore").read_text() == "*\n"
 
 
-def test_patients_of_a_table_of_groups(source, prepare, entries):
+def test_patients_of_a_table_of_groups(source, prepare, failing, entries):
     rows = [f"p{i // 2}_{i},P{i // 2}" for i in range(6)]
     (source / "groups.csv").write_text("image,patient\n" + "\n".join(rows))
     given = ["--images", source / "pics", "--masks", source / "marks"]
-    _, content, _ = prepare("folder", *given, "--groups", source / "groups.csv")
+    given += ["--groups", source / "groups.csv"]
+    assert "has a column 'patient', too" in failing("folder", *given, "--patient", "none")
+    _, content, _ = prepare("folder", *given)
     for split in ("training", "validation", "test"):
         assert len({entry["patient"] for entry in content[split]}) == 1
 
@@ -251,6 +253,24 @@ def test_series_that_no_mask_tells_apart(scans, failing, prepare, entries):
         list_folder(folders[1], masks)
     _, content, _ = prepare("folder", *folders, "--series", "SeriesDescription=T1")
     assert {e["image"] for e in entries(content)} == {f"images/P{i}_T1.nii.gz" for i in range(3)}
+
+
+def test_series_of_two_modalities_are_channels(scans, prepare, entries):
+    series = [
+        (f"P{i}/{text}", f"{i}", {"Modality": text}) for i in range(3) for text in ("CT", "PT")
+    ]
+    folders = scans(*series, mask="none_{name}")
+    for i in range(3):
+        (folders[3] / f"none_P{i}_CT.nii.gz").rename(folders[3] / f"P{i}.nii.gz")
+    out, content, output = prepare("folder", *folders, "--channels", "PET=_PT", "CT=_CT")
+    assert {e["image"] for e in entries(content)} == {f"images/P{i}.nii.gz" for i in range(3)}
+    assert len({e["patient"] for e in entries(content)}) == 3
+    assert content["channels"] == ["PET", "CT"]
+    assert "modality" not in content
+    assert "3 masks of no image: none_P0_PT.nii.gz, none_P1_PT.nii.gz" in output
+    volume = np.asanyarray(nib.load(out / "images" / "P1.nii.gz").dataobj)
+    assert volume.shape == (5, 4, 3, 2)
+    assert volume[0, 0].tolist() == [[30, 20], [31, 21], [32, 22]]
 
 
 def test_mixed_modalities_and_a_modality_that_is_given(scans, failing, prepare):
