@@ -32,6 +32,11 @@ class Cell:
         self.tracking = ["--tracking", str(root / "mlruns")]
         self.settings = ["--set", *SHORT, *SMALL[self.dims]]
 
+    @property
+    def formats(self) -> list[str]:
+        """Formats to export: the network of instances is that of a mask, whose ONNX is tested."""
+        return ["torchscript", "torch_export", *(["onnx"] if self.labels != "instances" else [])]
+
     def call(self, *arguments: str | Path) -> None:
         assert cli.main([str(argument) for argument in arguments]) == 0, arguments
 
@@ -101,7 +106,8 @@ class Cell:
     @cached_property
     def exported(self) -> Path:
         out = self.root / "exported"
-        self.call("export", self.received, "--images", self.images, "--out", out)
+        export = ["export", self.received, "--images", self.images, "--out", out]
+        self.call(*export, "--formats", *self.formats)
         return out
 
     @cached_property
