@@ -23,10 +23,11 @@ def resample_label(label: Volume, image: Volume) -> NDArray[Any]:
         ValueError: less than nine tenths of the labelled volume lies inside the image.
 
     Example:
-        >>> label = Volume(np.ones((2, 2, 2), np.uint8), np.eye(4))
-        >>> image = Volume(np.zeros((4, 2, 2)), np.diag([0.5, 1.0, 1.0, 1.0]))
-        >>> resample_label(label, image)[:, 0, 0].tolist()
-        [1, 1, 1, 1]
+        >>> label = Volume(np.array([1, 2], np.uint8).reshape(2, 1, 1), np.eye(4))
+        >>> affine = np.diag([0.5, 1.0, 1.0, 1.0])
+        >>> affine[0, 3] = -0.25
+        >>> resample_label(label, Volume(np.zeros((4, 1, 1)), affine)).ravel().tolist()
+        [1, 1, 2, 2]
     """
     to_label = np.linalg.inv(label.affine) @ image.affine
     resampled: NDArray[Any] = affine_transform(
