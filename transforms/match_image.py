@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
+from monai.data.utils import to_affine_nd
 from monai.transforms import MapTransform, SpatialResample
 
-from transforms.places import MAX_FINE_OFFSET
+from transforms.places import MAX_FINE_OFFSET, Grid, offset
 
 NEAREST, LINEAR = "nearest", "bilinear"
 
@@ -85,15 +86,11 @@ def _is_same_grid(mask: MetaTensor, image: MetaTensor) -> bool:
     """Whether indices of the one are those of the other, up to a tenth of a pixel."""
     if mask.shape[1:] != image.shape[1:]:
         return False
-    dims = mask.ndim - 1
-    corner = np.array([[side - 1.0 for side in mask.shape[1:]], [0.0] * dims])
-    places = [_places(array, corner) for array in (mask, image)]
-    sizes = np.linalg.norm(np.asarray(image.affine, np.float64)[:dims, :dims], axis=0)
-    return bool(np.abs(places[0] - places[1]).max() <= MAX_FINE_OFFSET * sizes.min())
+    grids = [Grid(tuple(a.shape[1:]), _own_affine(a)) for a in (image, mask)]
+    return offset(*grids) <= MAX_FINE_OFFSET
 
 
-def _places(array: MetaTensor, indices: np.ndarray) -> np.ndarray:
-    dims = array.ndim - 1
-    affine = np.asarray(array.affine, np.float64)
-    moved: np.ndarray = indices @ affine[:dims, :dims].T + affine[:dims, -1]
-    return moved
+def _own_affine(array: MetaTensor) -> np.ndarray:
+    """Return the affine of the array's own axes, ``(D + 1, D + 1)``; a flat one stores four."""
+    affine: np.ndarray = to_affine_nd(array.ndim - 1, np.asarray(array.affine, np.float64))
+    return affine

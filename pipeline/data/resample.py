@@ -29,17 +29,34 @@ def resample_label(label: Volume, image: Volume) -> NDArray[Any]:
         >>> resample_label(label, Volume(np.zeros((4, 1, 1)), affine)).ravel().tolist()
         [1, 1, 2, 2]
     """
-    to_label = np.linalg.inv(label.affine) @ image.affine
-    resampled: NDArray[Any] = affine_transform(
-        label.array, to_label[:3, :3], to_label[:3, 3], output_shape=image.array.shape[:3],
-        order=0, mode="grid-constant",
-    )  # fmt: skip
+    resampled = nearest_voxels(label.array, label.affine, image.affine, image.array.shape[:3])
     before, after = _volume(label.array, label.affine), _volume(resampled, image.affine)
     if after < MIN_KEPT_SHARE * before:
         raise ValueError(
             f"{1 - after / before:.0%} of the labelled volume lies outside the image; is it the "
             "label of this image?"
         )
+    return resampled
+
+
+def nearest_voxels(
+    array: NDArray[Any],
+    affine: NDArray[np.float64],
+    grid: NDArray[np.float64],
+    shape: tuple[int, ...],
+) -> NDArray[Any]:
+    """Return an array on another grid, each voxel with the number of the nearest; 0 outside.
+
+    Args:
+        array: ``(X, Y, Z)``.
+        affine: ``(4, 4)`` of the array.
+        grid: ``(4, 4)`` of the other grid.
+        shape: voxels of the other grid.
+    """
+    to_array = np.linalg.inv(affine) @ grid
+    resampled: NDArray[Any] = affine_transform(
+        array, to_array[:3, :3], to_array[:3, 3], output_shape=shape, order=0, mode="grid-constant"
+    )
     return resampled
 
 

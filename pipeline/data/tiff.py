@@ -64,6 +64,20 @@ def read_tiff_page(path: Path, page: int, label: bool = False) -> Pixels:
     )
 
 
+def centimetres(spacing: tuple[float, float]) -> dict[str, Any]:
+    """Return the pixel size as arguments of :func:`tifffile.imwrite`.
+
+    Args:
+        spacing: distance of the rows and of the columns, mm.
+
+    Example:
+        >>> centimetres((2.0, 0.5))
+        {'resolution': (20.0, 5.0), 'resolutionunit': 'CENTIMETER'}
+    """
+    rows, columns = spacing
+    return {"resolution": (10 / columns, 10 / rows), "resolutionunit": "CENTIMETER"}
+
+
 def count_tiff_pages(path: Path) -> int:
     """Return the number of pages without decoding them.
 

@@ -10,11 +10,11 @@ import nibabel as nib
 import numpy as np
 import tifffile
 from PIL import Image
-from scipy.ndimage import affine_transform
 
 from pipeline.data.readers import is_flat_dicom, slice_view
+from pipeline.data.resample import nearest_voxels
 from pipeline.data.suffixes import NIFTI, PNG_LIKE, TIFF, suffix_of
-from pipeline.data.tiff import read_tiff
+from pipeline.data.tiff import centimetres, read_tiff
 from pipeline.data.volumes import read_volume
 
 MAX_SHEAR = 1e-4
@@ -74,11 +74,11 @@ def _pixel_size(source: Path, axes: str) -> dict[str, Any]:
         return {"metadata": {"axes": axes, **micrometres}}
     if not {"X", "Y"} <= sizes.keys():
         return {}
-    return {"resolution": (10 / sizes["X"], 10 / sizes["Y"]), "resolutionunit": "CENTIMETER"}
+    return centimetres((sizes["Y"], sizes["X"]))
 
 
 def save_volume(path: Path, volume: np.ndarray, affine: np.ndarray, in_mm: bool = True) -> None:
-    """Save ``(X, Y, Z)`` as NIfTI; of no unit where nobody sizes millimetres."""
+    """Save ``(X, Y, Z)`` as NIfTI; of no unit where the source states none."""
     header = nib.Nifti1Header()
     header.set_xyzt_units("mm" if in_mm else "unknown")
     _save_nifti(path, volume, affine, header)
@@ -112,16 +112,8 @@ def save_orthogonal(path: Path, mask: np.ndarray, affine: np.ndarray) -> None:
     them. Each voxel has the label of the nearest one; outside the volume it is 0.
     """
     grid, shape = orthogonal_grid(mask.shape, affine)
-    to_source = np.linalg.inv(affine) @ grid
     labels = mask.astype(np.uint8) if mask.dtype == bool else mask
-    resampled = affine_transform(
-        labels,
-        to_source[:3, :3],
-        to_source[:3, 3],
-        output_shape=shape,
-        order=0,
-        mode="grid-constant",
-    )
+    resampled = nearest_voxels(labels, affine, grid, shape)
     save_volume(path, resampled, grid)
 
 

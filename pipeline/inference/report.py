@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.errors import few
 from pipeline.files import write_json
 
 REPORT = "run_report.json"
@@ -126,10 +127,10 @@ class InferenceReport:
         for coverage in (EMPTY, FULL):
             named = self._covered(coverage)
             if named:
-                lines.append(f"{len(named)} masks are {coverage}: {_few(named)}")
+                lines.append(f"{len(named)} masks are {coverage}: {few(named)}")
         if self.gone:
             lines.append(
-                f"{len(self.gone)} files of images that are no longer there: {_few(self.gone)}; "
+                f"{len(self.gone)} files of images that are no longer there: {few(self.gone)}; "
                 "remove them if they are not wanted"
             )
         lines += [
@@ -159,7 +160,3 @@ class InferenceReport:
     def _write_soon(self) -> None:
         if time.monotonic() - self._last_write > SECONDS_BETWEEN_WRITES:
             self.write()
-
-
-def _few(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
@@ -12,6 +11,7 @@ from pipeline.data.dicom_header import read_header
 from pipeline.data.modality import technique
 from pipeline.data.readers import read_page
 from pipeline.data.sources import Source
+from pipeline.data.tiff import centimetres
 
 MIN_PATIENTS = 3
 """A split needs as many."""
@@ -74,8 +74,5 @@ def write_flat(source: Path, target: Path, label: bool) -> None:
         Image.fromarray(np.ascontiguousarray(pixels.array)).save(target)
         return
     photometric = "rgb" if pixels.colour else "minisblack"
-    size: dict[str, Any] = {}
-    if pixels.spacing is not None:
-        rows, columns = pixels.spacing
-        size = {"resolution": (10 / columns, 10 / rows), "resolutionunit": "CENTIMETER"}
+    size = {} if pixels.spacing is None else centimetres(pixels.spacing)
     tifffile.imwrite(target, pixels.array, photometric=photometric, **size)
