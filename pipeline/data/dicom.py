@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.dicom_header import Header, Place, frame_places, read_header
-from pipeline.data.dicom_pixels import label_numbers, read_frames, read_plane, stored_frames
+from pipeline.data.dicom_pixels import label_numbers, read_frames, stored_frames
 from pipeline.data.series import headers_of
-
-__all__ = ["LPS_TO_RAS", "Series", "Slice", "open_series", "read_file", "read_plane", "read_series"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From DICOM's axes (left, posterior, superior) to NIfTI's (right, anterior, superior)."""

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.pixels import crop_centre, to_8_bits, to_grey
-from pipeline.data.dicom import Series, open_series, read_plane
+from pipeline.data.dicom import Series, open_series
+from pipeline.data.dicom_pixels import read_plane
 from pipeline.data.readers import read_page
 from pipeline.data.volumes import Volume, read_volume
 
