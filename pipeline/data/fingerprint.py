@@ -142,7 +142,9 @@ def fingerprint(statistics: Sequence[CaseStatistics], ignore: int | None = None)
     images = [case.image for case in statistics if case.image]
     masks = [case.mask for case in statistics if case.mask]
     instances = [case.instances for case in statistics if case.instances]
-    spacings = [image.spacing for image in images if image.spacing]
+    # a pixel size that only some files state is not that of the cohort
+    placed = images if all(image.spacing for image in images) else []
+    spacings = [image.spacing for image in placed]
     summary: dict[str, Any] = {
         "cases": len(statistics),
         "splits": dict(Counter(case.split for case in statistics if case.split)),
@@ -155,7 +157,7 @@ def fingerprint(statistics: Sequence[CaseStatistics], ignore: int | None = None)
         "dtypes": dict(Counter(image.dtype for image in images)),
         "spacing_mm": _ranges(spacings),
         "spacing_percentiles_mm": {"10": _percentiles(spacings, 10)},
-        "extent_mm": _ranges([_extent(image) for image in images if image.spacing]),
+        "extent_mm": _ranges([_extent(image) for image in placed]),
         "intensity_percentiles": {
             "0.5": _range([image.percentiles[0] for image in images]),
             "50": _range([image.percentiles[1] for image in images]),
