@@ -110,7 +110,7 @@ def _training_curves(history: History) -> str:
             if points:
                 marker = "o" if len(points) == 1 else None  # one point makes no line
                 epochs, values = zip(*points, strict=True)
-                axes.plot(epochs, values, marker, color=colour, label=split, linewidth=1.5)
+                axes.plot(epochs, values, marker=marker, color=colour, label=split, linewidth=1.5)
         axes.set(title=name, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
