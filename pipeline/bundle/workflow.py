@@ -36,7 +36,7 @@ def typed_call() -> tuple[list[str], dict[str, Any]]:
     """Return the config files and overrides that ``monai.bundle run`` was called with.
 
     They are as they were typed, before MONAI merged them. Both are empty where a
-    ``ConfigWorkflow`` was made without that call.
+    ``ConfigWorkflow`` was made without that call, as a verb of ours does.
     """
     for frame in _stack():
         if frame.f_code.co_name == CREATES and isinstance(frame.f_locals.get("kwargs"), Mapping):

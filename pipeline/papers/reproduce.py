@@ -160,13 +160,13 @@ def _run_seed(
     }
     bundle = experiment_bundle(site.root, paper, experiment, site.scale, site.settings)
     bundle = bundle.with_places(places)
-    if not (folder / MODEL).is_file():
+    unfinished = {key: str(path.resolve()) for key, path in resumable(folder).items()}
+    if unfinished or not (folder / MODEL).is_file():
         write_json(folder / ORIGIN, {"commit": site.commit, "hardware": hardware()})
-        own = {"run_name": name, "current_run#parent": site.parent}
-        resumed = {key: str(path.resolve()) for key, path in resumable(folder).items()}
+        own = unfinished or {"run_name": name}
         began = time.time()
         try:
-            bundle.with_overrides({**own, **resumed}).start("training")
+            bundle.with_overrides({**own, "current_run#parent": site.parent}).start("training")
         finally:
             seconds = _training_seconds(folder) + time.time() - began
             write_json(folder / TRAINING_SECONDS, seconds)

@@ -122,6 +122,15 @@ class Run:
         self.datalist_sha256 = datalist_sha256(dataset_dir)
         self.workflow = running_workflow()
         self.id: str | None = None
+        self.is_recorded = False
+
+    def resume(self, mlflow_run_id: str | None, epoch: int) -> None:
+        """Go on with an interrupted run."""
+        self._claim()
+        self.client, _ = connect(self.store, self.bundle)
+        self.client.update_run(mlflow_run_id, status="RUNNING")
+        self.client.set_tag(mlflow_run_id, "resumed_at_epoch", str(epoch))
+        self.id = mlflow_run_id
 
     @property
     def tags(self) -> dict[str, Any]:
@@ -177,6 +186,7 @@ class Run:
         if error is not None:
             self.client.set_tag(self.id, "error", f"{type(error).__name__}: {error}"[:5000])
         self.client.set_terminated(self.id, status)
+        self.is_recorded = error is None
         self._lock.release()
         self._lock_path.unlink(missing_ok=True)
 

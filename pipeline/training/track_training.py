@@ -1,13 +1,12 @@
 """Recording a training in MLflow: every epoch, and what it leaves."""
 
-import sys
 from pathlib import Path
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
+from pipeline.states import PREVIOUS_STATE, STATE
 from pipeline.tracking import Run
-from pipeline.tracking.store import RESUME_FILE
 
 
 class TrackTraining:
@@ -46,13 +45,10 @@ class TrackTraining:
         for path in sorted(self.check.glob("*.*")):
             self.run.log_artifact(path, "data")
         for path in sorted(self.run.folder.glob("*")):
-            if path.is_file() and path.name != RESUME_FILE:
+            if path.is_file() and path.name not in (STATE, PREVIOUS_STATE):
                 self.run.log_artifact(path)
         self.run.end()
 
     def _fail(self, error: BaseException) -> None:
         self.run.end(error)
-        last = self.run.folder / RESUME_FILE
-        if isinstance(error, (KeyboardInterrupt, SystemExit)) and last.is_file():
-            print(f"to go on from the last whole epoch: --resume {last}", file=sys.stderr)
         raise error

@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"errors", "files", "provenance", "schemas"},
+    {"states"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},
     {"data"},
