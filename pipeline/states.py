@@ -99,9 +99,8 @@ def unseal(sealed: bytes) -> bytes:
     Raises:
         DamagedStateError: a byte of it changed, or it was never sealed.
     """
-    archive, digest = sealed[:-DIGITS], sealed[-DIGITS:]
-    content = archive[: -COMMENT_LENGTH.size] + COMMENT_LENGTH.pack(0)
-    if hashlib.sha256(content).hexdigest().encode() != digest:
+    content = sealed[: -DIGITS - COMMENT_LENGTH.size] + COMMENT_LENGTH.pack(0)
+    if seal(content) != sealed:
         raise DamagedStateError("damaged")
     return content
 

@@ -15,6 +15,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, nearest
 from pipeline.bundle.quiet import ignore_foreign_warnings
+from pipeline.bundle.workflow import BundleWorkflow
 
 TRAIN = "train.yaml"
 OVERLAYS = {
@@ -170,7 +171,7 @@ class Bundle:
         ignore_foreign_warnings()
         paths = [str(path) for path in self.files(run, *further)]
         kind = "infer" if run == "inferring" else "train"
-        return ConfigWorkflow(paths, run_id=run, workflow_type=kind, **self.overrides)
+        return BundleWorkflow(paths, self.overrides, run_id=run, workflow_type=kind)
 
     def run(self, run: str, *further: Path) -> None:
         """Do a run in this process."""

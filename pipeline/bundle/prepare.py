@@ -14,7 +14,7 @@ from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, read_typed_texts, typed_numbers
 from pipeline.bundle.quiet import ignore_foreign_warnings
 from pipeline.bundle.restore import restore
-from pipeline.bundle.workflow import running_workflow, typed_call
+from pipeline.bundle.workflow import running_workflow, typed_call, typed_values
 from pipeline.errors import one_line_errors
 
 
@@ -38,7 +38,7 @@ def prepare(seed: Any = 0, threads: Any = None) -> None:
     ignore_foreign_warnings()
     workflow = running_workflow()
     check_running(workflow)
-    restore(workflow, *typed_call())
+    restore(workflow, *typed_values(workflow))
     set_determinism(seed=workflow.parser.get_parsed_content("seed", default=seed))
     threads = workflow.parser.get_parsed_content("threads", default=threads)
     if threads is not None:

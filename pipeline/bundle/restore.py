@@ -200,6 +200,8 @@ def _equal(key: str, before: Any, value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    if isinstance(value, str):
+        return value
+    text = json.dumps(value, default=str)
     cut = MAX_VALUE_CHARACTERS
     return text if len(text) <= cut else f"{text[:cut]}…"
