@@ -9,6 +9,9 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+TRAINED_FILES = ("last.pt", "previous.pt", "model.pt")
+"""What a training leaves in its folder, and no other may overwrite."""
+
 
 class Claim:
     """The right to write to a folder, from :meth:`acquire` to :meth:`release`; see :func:`claim`.
@@ -131,3 +134,23 @@ def _holder(lock: Path) -> str:
     except (OSError, ValueError):  # it has only just locked the folder
         return "another process"
     return f"process {owner['process']} on {owner['host']} since {owner['since']}"
+
+
+def refuse_another_run(folder: Path, resume: str | None) -> None:
+    """Refuse a folder with the state or the model of another training than the resumed one.
+
+    Args:
+        folder: of the training that begins.
+        resume: what it goes on from; None: it is new.
+
+    Raises:
+        ValueError: the folder holds another training.
+    """
+    if resume is not None and Path(resume).resolve().is_relative_to(Path(folder).resolve()):
+        return
+    for name in TRAINED_FILES:
+        if (folder / name).is_file():
+            raise ValueError(
+                f"{folder}: holds the {name} of another training; go on with it by --resume "
+                f"{folder}, or give another --run_name"
+            )

@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, nearest
+from pipeline.bundle.parent import PARENT
 from pipeline.bundle.quiet import ignore_foreign_warnings
 
 TRAIN = "train.yaml"
@@ -195,7 +196,7 @@ class Bundle:
         arguments = absolute.arguments(run, *(path.resolve() for path in further))
         source = os.pathsep.join([str(absolute.folder), os.environ.get("PYTHONPATH", "")])
         # a packed bundle brings the source that it runs with
-        environment = {**os.environ, "PYTHONPATH": source} if self.is_packed() else None
+        environment = {"PYTHONPATH": source} if self.is_packed() else {}
         if _exit_code([sys.executable, *module, *arguments], environment):
             where = self.overrides.get("models_dir", self.configs)
             raise ValueError(f"{where}: {run} stopped; mend what it says above, and run this again")
@@ -244,14 +245,24 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if easy else shlex.quote(word)
 
 
-def _exit_code(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    with subprocess.Popen(command, env=environment) as process:
+def _exit_code(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command to its end; it ends with this process, however this one ends."""
+    own = {**os.environ, **environment, PARENT: str(os.getpid())}
+    with subprocess.Popen(command, env=own) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:  # the terminal has interrupted the run as well
-            process.wait(EXIT_SECONDS)
+            _end(process)
             raise
         except BaseException:
             process.terminate()
-            process.wait(EXIT_SECONDS)
+            _end(process)
             raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait until an interrupted run has ended its records, and not longer."""
+    try:
+        process.wait(EXIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
