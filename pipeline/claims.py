@@ -12,6 +12,9 @@ from filelock import FileLock, Timeout
 TRAINED_FILES = ("last.pt", "previous.pt", "model.pt")
 """What a training leaves in its folder, and no other may overwrite."""
 
+MODEL_WAIT_SECONDS = 60
+"""How long to wait for another process that writes the same model, which takes it a moment."""
+
 
 class Claim:
     """The right to write to a folder, from :meth:`acquire` to :meth:`release`; see :func:`claim`.

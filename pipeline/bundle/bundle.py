@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -14,8 +13,8 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, nearest
-from pipeline.bundle.parent import PARENT
 from pipeline.bundle.quiet import ignore_foreign_warnings
+from pipeline.children import run_child
 
 TRAIN = "train.yaml"
 OVERLAYS = {
@@ -26,8 +25,6 @@ OVERLAYS = {
 }
 """The config that each run lays over ``train.yaml``."""
 EXPERIMENTS = "experiments"
-EXIT_SECONDS = 60
-"""Seconds that an interrupted run may take to end its records."""
 
 
 class Bundle:
@@ -197,7 +194,7 @@ class Bundle:
         source = os.pathsep.join([str(absolute.folder), os.environ.get("PYTHONPATH", "")])
         # a packed bundle brings the source that it runs with
         environment = {"PYTHONPATH": source} if self.is_packed() else {}
-        if _exit_code([sys.executable, *module, *arguments], environment):
+        if run_child([sys.executable, *module, *arguments], environment):
             where = self.overrides.get("models_dir", self.configs)
             raise ValueError(f"{where}: {run} stopped; mend what it says above, and run this again")
 
@@ -243,26 +240,3 @@ def _quoted(word: str) -> str:
     """A word as a person quotes it in a shell."""
     easy = "'" in word and not set(word) & set('"$`\\!')
     return f'"{word}"' if easy else shlex.quote(word)
-
-
-def _exit_code(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a command to its end; it ends with this process, however this one ends."""
-    own = {**os.environ, **environment, PARENT: str(os.getpid())}
-    with subprocess.Popen(command, env=own) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # the terminal has interrupted the run as well
-            _end(process)
-            raise
-        except BaseException:
-            process.terminate()
-            _end(process)
-            raise
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait until an interrupted run has ended its records, and not longer."""
-    try:
-        process.wait(EXIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()

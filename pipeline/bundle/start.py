@@ -4,7 +4,7 @@ import runpy
 import sys
 
 from pipeline.bundle.command_line import MONAI, begin
-from pipeline.bundle.parent import end_with_parent
+from pipeline.children import end_with_parent
 
 if __name__ == "__main__":
     begin()

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"claims", "errors", "files", "provenance", "schemas"},
+    {"children", "claims", "errors", "files", "provenance", "schemas"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},
     {"data"},
