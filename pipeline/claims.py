@@ -12,6 +12,8 @@ from filelock import FileLock, Timeout
 TRAINED_FILES = ("last.pt", "previous.pt", "model.pt")
 """What a training leaves in its folder, and no other may overwrite."""
 
+WAIT_SECONDS = 0.5
+"""How long to wait for a folder: until a question of :func:`is_claimed` is answered."""
 MODEL_WAIT_SECONDS = 60
 """How long to wait for another process that writes the same model, which takes it a moment."""
 
@@ -27,7 +29,7 @@ class Claim:
         wait_seconds: how long to wait for another writer.
     """
 
-    def __init__(self, folder: Path, wait_seconds: float = 0) -> None:
+    def __init__(self, folder: Path, wait_seconds: float = WAIT_SECONDS) -> None:
         self.folder, self.wait_seconds = Path(folder), wait_seconds
         self.path = lock_path(self.folder)
         self.lock = FileLock(self.path, thread_local=False)
@@ -76,7 +78,7 @@ class Claim:
         self.release()
 
 
-def claim(folder: Path, wait_seconds: float = 0) -> Claim:
+def claim(folder: Path, wait_seconds: float = WAIT_SECONDS) -> Claim:
     """Return a claim on a folder, to be held while it is written.
 
     Args:
@@ -96,17 +98,14 @@ def claim(folder: Path, wait_seconds: float = 0) -> Claim:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Return whether a living process writes to a folder."""
-    path = lock_path(folder)
-    if not path.is_file():
+    """Return whether a living process writes to a folder; the lock of a dead one is removed."""
+    if not lock_path(folder).is_file():
         return False
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        with claim(folder, wait_seconds=0):
+            return False
+    except ValueError:
         return True
-    lock.release()
-    return False
 
 
 def lock_path(folder: Path) -> Path:

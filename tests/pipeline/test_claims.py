@@ -71,10 +71,17 @@ def test_a_process_that_is_killed_holds_nothing(folder, holder):
     holder.kill()
     holder.wait()
     assert lock_path(folder).is_file()
-    assert not is_claimed(folder)
+    assert json.loads((folder.parent / ".run.lock.json").read_text())["process"] == holder.pid
     with claim(folder):
         owner = json.loads((folder.parent / ".run.lock.json").read_text())
         assert owner["process"] == os.getpid()
+
+
+def test_the_lock_of_a_killed_process_is_removed_when_it_is_asked_for(folder, holder):
+    holder.kill()
+    holder.wait()
+    assert not is_claimed(folder)
+    assert list(folder.parent.iterdir()) == []
 
 
 def test_a_released_claim_leaves_no_file(folder):

@@ -136,3 +136,15 @@ def test_the_states_of_a_training_are_as_large_as_expected(start, tmp_path):
     expected = state_bytes(workflow.trainer.network)
     written = (tmp_path / "models" / "mine" / "last.pt").stat().st_size
     assert expected == pytest.approx(written, rel=0.5)  # names and numbers weigh in a small one
+
+
+def test_two_trainings_that_end_at_once_do_not_mix_what_they_publish(
+    start, error, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("pipeline.training.checkpoints.MODEL_WAIT_SECONDS", 0)
+    model = tmp_path / "models" / "model.pt"
+    with claim(model):
+        assert error(run_name="mine").startswith(f"{model}: is being written by process ")
+    assert not model.exists()
+    start(run_name="other").run()
+    assert model.is_file()
