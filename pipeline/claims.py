@@ -39,23 +39,25 @@ class Claim:
 
         Raises:
             ValueError: another process writes there, or this one by another claim.
-            OSError: the place of the lock cannot be written.
+            OSError: the place of the lock cannot be written; the system's reason.
         """
         if self.lock.is_locked:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self.lock.acquire(timeout=self.wait_seconds)
+            _write_owner(self.path)
         except Timeout:
             raise ValueError(
                 f"{self.folder}: is being written by {_holder(self.path)}; wait for it to end, or "
                 "write to another folder"
             ) from None
-        try:
-            _write_owner(self.path)
-        except OSError:
+        except OSError as error:
             self.release()
-            raise
+            raise OSError(
+                f"{self.folder}: cannot be written ({error.strerror}); make it writable, or write "
+                "to another folder"
+            ) from None
 
     def release(self) -> None:
         """Give the folder up; nothing happens where it was not claimed."""
@@ -99,13 +101,15 @@ def claim(folder: Path, wait_seconds: float = WAIT_SECONDS) -> Claim:
 
 def is_claimed(folder: Path) -> bool:
     """Return whether a living process writes to a folder; the lock of a dead one is removed."""
-    if not lock_path(folder).is_file():
+    question = claim(folder)
+    if not question.path.is_file():
         return False
     try:
-        with claim(folder, wait_seconds=0):
-            return False
-    except ValueError:
+        question.lock.acquire(timeout=0)
+    except OSError:  # it is held, or is of a user whose locks this one may not open
         return True
+    question.release()
+    return False
 
 
 def lock_path(folder: Path) -> Path:
@@ -133,9 +137,9 @@ def _write_owner(lock: Path) -> None:
 def _holder(lock: Path) -> str:
     try:
         owner = json.loads(_owner_path(lock).read_text("utf-8"))
-    except (OSError, ValueError):  # it has only just locked the folder
+        return f"process {owner['process']} on {owner['host']} since {owner['since']}"
+    except (OSError, ValueError, LookupError, TypeError):  # it has only just locked the folder
         return "another process"
-    return f"process {owner['process']} on {owner['host']} since {owner['since']}"
 
 
 def refuse_another_run(folder: Path, resume: str | None) -> None:

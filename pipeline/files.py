@@ -125,9 +125,14 @@ def check_room(folder: Path, needed: int, purpose: str, setting: str) -> None:
     free = shutil.disk_usage(_existing(folder)).free
     if free < needed:
         raise ValueError(
-            f"{folder}: found room for {free / 1e9:.3f} GB, expected {needed / 1e9:.3f} GB for "
-            f"{purpose}; make room, or give another {setting}"
+            f"{folder}: found room for {_size(free)}, expected {_size(needed)} for {purpose}; "
+            f"make room, or give another {setting}"
         )
+
+
+def _size(number: int) -> str:
+    """Bytes as a person reads them."""
+    return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.2f} MB"
 
 
 def _existing(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from pipeline.files import check_writable
 MODEL = "model"
 """The key of the weights, beside which an evaluation stores the operating point."""
 PLACES = {
-    "training": ("output_dir", "models_dir", "tracking_dir"),
+    "training": ("models_dir", "output_dir", "tracking_dir"),
     "evaluating": ("output_dir", "tracking_dir", MODEL),
     "inferring": ("output_dir",),
     "explaining": ("output_dir", "tracking_dir"),

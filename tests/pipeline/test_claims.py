@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import socket
@@ -131,3 +132,24 @@ def test_a_folder_whose_parent_is_not_writable_is_locked_by_a_file_of_its_own(fo
         assert (folder / ".lock").is_file()
         assert is_claimed(folder)
     assert list(folder.iterdir()) == []
+
+
+def test_a_place_where_no_lock_can_be_is_named_with_the_systems_reason(tmp_path):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "run"
+    with pytest.raises(OSError, match="cannot be written") as error:
+        claim(folder).acquire()
+    assert str(error.value) == (
+        f"{folder}: cannot be written (File exists); make it writable, or write to another folder"
+    )
+
+
+def test_a_claim_that_cannot_say_who_holds_it_is_given_up(folder, monkeypatch):
+    monkeypatch.setattr(Path, "write_text", _without_room)
+    with pytest.raises(OSError, match="No space left on device"):
+        claim(folder).acquire()
+    assert not lock_path(folder).exists()
+
+
+def _without_room(*_arguments):
+    raise OSError(errno.ENOSPC, "No space left on device")

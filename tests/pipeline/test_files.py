@@ -102,6 +102,6 @@ def test_too_little_room_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="found room") as error:
         check_room(tmp_path / "run", 3 * 10**9, "three states", "--models_dir")
     assert str(error.value) == (
-        f"{tmp_path / 'run'}: found room for 2.000 GB, expected 3.000 GB for three states; make "
+        f"{tmp_path / 'run'}: found room for 2.00 GB, expected 3.00 GB for three states; make "
         "room, or give another --models_dir"
     )

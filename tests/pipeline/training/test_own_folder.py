@@ -116,7 +116,7 @@ def test_room_is_compared_before_the_first_step(run, monkeypatch, free):
         begin(run)
     assert str(error.value).startswith(f"{run.folder}: ")
     assert str(error.value).endswith(
-        "expected 0.000 GB for the states and the best model of this training; make room, or give "
+        "expected 0.00 MB for the states and the best model of this training; make room, or give "
         "another --models_dir"
     )
 
