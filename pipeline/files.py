@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -126,3 +127,59 @@ def fill_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable(folder: Path, setting: str) -> None:
+    """Refuse a folder that cannot be written; one that is absent is not made.
+
+    A file is written to it, or to the folder in which it would be made, and removed.
+
+    Args:
+        folder: where something is to be written.
+        setting: that names the folder, for the message, as ``--models_dir``.
+
+    Raises:
+        OSError: the system's reason.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)) as file:
+            file.write(b"0")
+    except OSError as error:
+        raise OSError(
+            f"{folder}: cannot be written ({error.strerror}); make it writable, or give another "
+            f"{setting}"
+        ) from None
+
+
+def check_room(folder: Path, needed: int, purpose: str, setting: str) -> None:
+    """Refuse a folder on a disk with too little room.
+
+    Args:
+        folder: where something is to be written.
+        needed: bytes.
+        purpose: what they are needed for, for the message.
+        setting: that names the folder, for the message.
+
+    Raises:
+        ValueError: there is less room.
+
+    Example:
+        >>> check_room(Path.cwd(), 0, "nothing", "--out")
+    """
+    free = shutil.disk_usage(_existing(folder)).free
+    if free < needed:
+        raise ValueError(
+            f"{folder}: found room for {_size(free)}, expected {_size(needed)} for {purpose}; "
+            f"make room, or give another {setting}"
+        )
+
+
+def _size(number: int) -> str:
+    """Bytes as a person reads them."""
+    return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.2f} MB"
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    folder = Path(folder).absolute()
+    return next(path for path in (folder, *folder.parents) if path.exists())

@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -16,6 +15,7 @@ from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, nearest
 from pipeline.bundle.quiet import ignore_foreign_warnings
 from pipeline.bundle.workflow import BundleWorkflow
+from pipeline.children import run_child
 
 TRAIN = "train.yaml"
 OVERLAYS = {
@@ -26,8 +26,6 @@ OVERLAYS = {
 }
 """The config that each run lays over ``train.yaml``."""
 EXPERIMENTS = "experiments"
-EXIT_SECONDS = 60
-"""Seconds that an interrupted run may take to end its records."""
 
 
 class Bundle:
@@ -196,8 +194,8 @@ class Bundle:
         arguments = absolute.arguments(run, *(path.resolve() for path in further))
         source = os.pathsep.join([str(absolute.folder), os.environ.get("PYTHONPATH", "")])
         # a packed bundle brings the source that it runs with
-        environment = {**os.environ, "PYTHONPATH": source} if self.is_packed() else None
-        if _exit_code([sys.executable, *module, *arguments], environment):
+        environment = {"PYTHONPATH": source} if self.is_packed() else {}
+        if run_child([sys.executable, *module, *arguments], environment):
             where = self.overrides.get("models_dir", self.configs)
             raise ValueError(f"{where}: {run} stopped; mend what it says above, and run this again")
 
@@ -243,16 +241,3 @@ def _quoted(word: str) -> str:
     """A word as a person quotes it in a shell."""
     easy = "'" in word and not set(word) & set('"$`\\!')
     return f'"{word}"' if easy else shlex.quote(word)
-
-
-def _exit_code(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    with subprocess.Popen(command, env=environment) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # the terminal has interrupted the run as well
-            process.wait(EXIT_SECONDS)
-            raise
-        except BaseException:
-            process.terminate()
-            process.wait(EXIT_SECONDS)
-            raise

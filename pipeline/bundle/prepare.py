@@ -12,6 +12,7 @@ from monai.utils import set_determinism
 from pipeline.bundle.bundle import TRAIN
 from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, read_typed_texts, typed_numbers
+from pipeline.bundle.places import check_places
 from pipeline.bundle.quiet import ignore_foreign_warnings
 from pipeline.bundle.restore import restore
 from pipeline.bundle.workflow import running_workflow, typed_call, typed_values
@@ -32,7 +33,9 @@ def prepare(seed: Any = 0, threads: Any = None) -> None:
 
     Raises:
         ValueError: a key that nothing uses, naming the nearest one that something does; a run that
-            the config does not have; a knob whose value is out of range.
+            the config does not have; a knob whose value is out of range; a folder of another
+            training.
+        OSError: a folder that the run writes to cannot be written.
     """
     one_line_errors()
     ignore_foreign_warnings()
@@ -43,6 +46,7 @@ def prepare(seed: Any = 0, threads: Any = None) -> None:
     threads = workflow.parser.get_parsed_content("threads", default=threads)
     if threads is not None:
         torch.set_num_threads(threads)
+    check_places(workflow)
 
 
 def check_running(workflow: ConfigWorkflow) -> None:

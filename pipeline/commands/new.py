@@ -41,6 +41,13 @@ def add_new(parser: argparse.ArgumentParser) -> None:
 
 
 def _new(options: argparse.Namespace) -> None:
+    from pipeline.claims import claim
+
+    with claim(options.bundle):
+        _write_new(options)
+
+
+def _write_new(options: argparse.Namespace) -> None:
     from pipeline.data.cohorts.folder import folder
 
     _check_is_new(options.bundle)

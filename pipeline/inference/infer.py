@@ -11,6 +11,7 @@ from monai.data import DataLoader, Dataset
 from monai.engines import Evaluator
 from tqdm import tqdm
 
+from pipeline.claims import claim
 from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.inference.report import InferenceCase
@@ -32,7 +33,13 @@ def infer(evaluator: Evaluator, writer: WritePredictions) -> None:
 
     Raises:
         SystemExit: with code 3, an image failed; the report and the last lines name it.
+        ValueError: another inference writes to the folder.
     """
+    with claim(writer.folder):
+        _infer_folder(evaluator, writer)
+
+
+def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     dataset = evaluator.data_loader.dataset
     todo = writer.report.begin(group_pages(dataset.data))
     try:

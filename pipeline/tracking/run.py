@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipeline.bundle.workflow import running_workflow
+from pipeline.claims import claim
 from pipeline.data.datalist import datalist_sha256
 from pipeline.provenance import git_commit
 from pipeline.tracking.executed_config import flat_parameters, save_executed_config
@@ -95,8 +96,7 @@ class Run:
     Attributes:
         id: of the MLflow run; None before :meth:`start`.
         datalist_sha256: hash that identifies the cohort and its split.
-
-    From :meth:`start` to :meth:`end` the folder is locked.
+        claim: on the folder, which is held from :meth:`start` to :meth:`end`.
 
     Raises:
         FileNotFoundError: no such cohort.
@@ -117,6 +117,7 @@ class Run:
     ) -> None:
         self.bundle, self.name = bundle, name
         self.folder, self.dataset_dir = Path(folder), dataset_dir
+        self.claim = claim(self.folder)
         self.store, self.seed, self.device = Path(tracking_dir).resolve(), seed, str(device)
         self.own_tags, self.parent = dict(tags or {}), parent
         self.datalist_sha256 = datalist_sha256(dataset_dir)
@@ -126,7 +127,7 @@ class Run:
 
     def resume(self, mlflow_run_id: str | None, epoch: int) -> None:
         """Go on with an interrupted run."""
-        self._claim()
+        self.claim.acquire()
         self.client, _ = connect(self.store, self.bundle)
         self.client.update_run(mlflow_run_id, status="RUNNING")
         self.client.set_tag(mlflow_run_id, "resumed_at_epoch", str(epoch))
@@ -146,7 +147,7 @@ class Run:
     def start(self) -> str:
         """Open the MLflow run, once, with parameters, tags and executed config; return its id."""
         if self.id is None:
-            self._claim()
+            self.claim.acquire()
             self.client, experiment = connect(self.store, self.bundle)
             self.id = str(self.client.create_run(experiment, run_name=self.name).info.run_id)
             parameters = flat_parameters(self.workflow.parser)
@@ -179,6 +180,12 @@ class Run:
 
     def end(self, error: BaseException | None = None) -> None:
         """Close the run: FINISHED, KILLED after an interruption, FAILED after an error."""
+        try:
+            self._close(error)
+        finally:
+            self.claim.release()
+
+    def _close(self, error: BaseException | None) -> None:
         if self.id is None:
             return
         killed = isinstance(error, (KeyboardInterrupt, SystemExit))
@@ -187,14 +194,12 @@ class Run:
             self.client.set_tag(self.id, "error", f"{type(error).__name__}: {error}"[:5000])
         self.client.set_terminated(self.id, status)
         self.is_recorded = error is None
-        self._lock.release()
-        self._lock_path.unlink(missing_ok=True)
 
     @contextmanager
     def recorded(self) -> Iterator["Run"]:
         """Open the run for a block and close it by how the block ends."""
-        self.start()
         try:
+            self.start()
             yield self
         except BaseException as error:
             self.end(error)
@@ -228,22 +233,6 @@ class Run:
     def where(self) -> str:
         """Say where the run stands in MLflow."""
         return f"{self.name} in experiment {self.bundle}"
-
-    @property
-    def _lock_path(self) -> Path:
-        return self.folder.with_name(f".{self.folder.name}.lock")
-
-    def _claim(self) -> None:
-        """Lock the folder: two runs that write to one would mix their files."""
-        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self._lock_path)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise ValueError(
-                f"{self.folder}: another run is writing there; wait for it, or give another "
-                "--output_dir"
-            ) from None
 
     def _all_tags(self) -> dict[str, Any]:
         return {

@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.claims import MODEL_WAIT_SECONDS, claim
 from pipeline.data.datalist import image_hashes, read_datalist
 from pipeline.data.drift import describe_cohort
 from pipeline.data.fingerprint import cohort_cases, inspect_cases
@@ -180,7 +181,8 @@ class KeepEpochs:
 @idist.one_rank_only()
 def _copy_model(source: Path, target: Path) -> None:
     """Copy a model, its record and the description of its cohort, where there is one."""
-    for path in (source / MODEL, record_path(source / MODEL), source / FINGERPRINT):
-        if path.is_file():
-            with atomic(target / path.name) as temporary:
-                shutil.copyfile(path, temporary)
+    with claim(target / MODEL, MODEL_WAIT_SECONDS):  # what lies there together is of one model
+        for path in (source / MODEL, record_path(source / MODEL), source / FINGERPRINT):
+            if path.is_file():
+                with atomic(target / path.name) as temporary:
+                    shutil.copyfile(path, temporary)

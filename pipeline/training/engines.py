@@ -21,6 +21,7 @@ from pipeline.tracking import Run
 from pipeline.training.checkpoints import KeepBest
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
+from pipeline.training.own_folder import OwnFolder
 from pipeline.training.progress import Progress
 from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.resume import Finish, KeepLast
@@ -79,6 +80,7 @@ def training_engine(
         "lr_scheduler": lr_scheduler,
     }
     handlers = [
+        OwnFolder(run, network, publish_to, resume),
         SeedEachEpoch(run.seed, train_data_loader.dataset),
         StopOnNan(),
         ValidationHandler(val_interval, validator, epoch_level=True),

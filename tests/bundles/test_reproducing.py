@@ -8,6 +8,7 @@ import torch
 from mlflow import MlflowClient
 
 from pipeline import cli
+from pipeline.claims import claim
 from pipeline.papers.configs import OneScaleError, evaluation_overlay, experiment_bundle
 from pipeline.papers.paper import SCALES, paper_names, read_paper
 from tests.conftest import ROOT
@@ -182,3 +183,11 @@ def test_user_errors(done, phantom, tmp_path, capsys, monkeypatch):
 def test_the_table_alone(done, capsys):
     assert cli.main(["reproduce", "unet_school_isbi", "--table", "--root", str(done)]) == 0
     assert "| UNet++ with deep supervision |" in capsys.readouterr().out
+
+
+def test_a_second_call_for_one_training_is_refused(done, capsys):
+    folder = next((done / "out").rglob("seed_0")).with_name("seed_1")
+    with claim(folder):
+        assert call(done, *ONE, "--seeds", "2") == 1
+    assert f"{folder}: is being written by process " in capsys.readouterr().err
+    assert not folder.exists()

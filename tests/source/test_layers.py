@@ -10,8 +10,9 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"errors", "files", "provenance", "schemas"},
+    {"children", "errors", "files", "provenance", "schemas"},
     {"states"},
+    {"claims"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},
     {"data"},
