@@ -130,7 +130,7 @@ def _parent(bundle: "Bundle", data: Path, tracking: Path, folds: int) -> str:
     """Create the parent run of the folds' runs; return its id."""
     from pipeline.data.datalist import read_datalist
     from pipeline.provenance import git_commit
-    from pipeline.tracking.run import connect
+    from pipeline.tracking.connection import connect
     from pipeline.tracking.run_name import unique_run_name
 
     client, experiment = connect(tracking.resolve(), bundle.name)

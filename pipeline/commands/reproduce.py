@@ -131,7 +131,7 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
 def _parent(site: "Site", paper: "Paper") -> str:
     """Create the MLflow run that is the parent of all experiments of this call."""
     from pipeline.data.datalist import read_datalist
-    from pipeline.tracking.run import connect
+    from pipeline.tracking.connection import connect
     from pipeline.tracking.run_name import unique_run_name
 
     client, experiment = connect(site.tracking.resolve(), paper.bundle)
