@@ -93,7 +93,7 @@ def tracking_error_line(error: BaseException, database: str = "") -> str | None:
     for pattern, text in SERVER_REMEDIES if over_http else DATABASE_REMEDIES:
         if re.search(pattern, str(error)):
             return f"{place}: {text.format(other=other, upgraded=upgraded)}"
-    return f"{place}: the tracking store reports: {reason}"
+    return f"{place}: MLflow reports: {reason}"
 
 
 def first_line(error: BaseException) -> str:

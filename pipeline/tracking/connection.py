@@ -11,7 +11,6 @@ from typing import Any
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from requests import RequestException
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,8 +37,8 @@ SETTINGS = {
 LOGGERS = ("mlflow.store.db.utils", "alembic", "urllib3.connectionpool")
 """What logs stack traces and retries of errors that are reported in one line."""
 
-FAILURES = (MlflowException, SQLAlchemyError, sqlite3.Error, RequestException, OSError)
-"""What a store that fails raises; OSError is of a file among its artefacts."""
+FAILURES = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError)
+"""What a store that fails raises; OSError is of an HTTP request, or of a file of its artefacts."""
 
 
 class StoreError(ValueError):
@@ -59,14 +58,15 @@ def store_errors(database: Path | None = None) -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
-        # a system's own error names its file
-        file = f"{error.filename}: {error.strerror}" if _names_a_file(error) else None
-        line = tracking_error_line(error, str(database or "")) or file or first_line(error)
-        raise StoreError(line) from error
+        line = tracking_error_line(error, str(database or "")) or _file_line(error)
+        raise StoreError(line or first_line(error)) from error
 
 
-def _names_a_file(error: Exception) -> bool:
-    return isinstance(error, OSError) and bool(error.filename and error.strerror)
+def _file_line(error: Exception) -> str | None:
+    """The line for an error of the system, which names its file."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return None
 
 
 def store_uri(root: Path) -> str:

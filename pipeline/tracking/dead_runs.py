@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-ENDED = "its process ended without a word: killed, or the machine stopped"
+ENDED = "its process is gone and did not record its end"
 
 
 def process_tags(folder: Path) -> dict[str, str]:

@@ -50,9 +50,12 @@ class MetricLog:
         Raises:
             OSError: there is no room, or the folder cannot be written.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(Epoch(epoch, time.time(), dict(metrics))))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(_line(Epoch(epoch, time.time(), dict(metrics))))
+        except OSError as error:
+            raise OSError(f"{self.path}: could not be written ({error.strerror})") from None
 
     def read(self) -> list[Epoch]:
         """Return the epochs so far; a line that an interruption cut is left out."""

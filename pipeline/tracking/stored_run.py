@@ -49,11 +49,16 @@ def reopen_run(
     resumed = {RESUMED_AT: f"{before}, {epoch}" if before else str(epoch)}
     if changes := _changes(run.data.params, parameters):
         resumed[RESUMED_WITH] = changes
-    client.update_run(run_id, status="RUNNING")
-    client.log_batch(run_id, tags=_as_tags({**tags, **resumed}))
-    if "error" in run.data.tags:
-        client.delete_tag(run_id, "error")
+    continue_run(client, run_id, {**tags, **resumed})
     return run_id
+
+
+def continue_run(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Show a run as RUNNING again, by the process that its tags name."""
+    client.update_run(run_id, status="RUNNING")
+    client.log_batch(run_id, tags=_as_tags(tags))
+    if "error" in client.get_run(run_id).data.tags:
+        client.delete_tag(run_id, "error")
 
 
 def stored_run(client: MlflowClient, run_id: str | None) -> StoredRun | None:

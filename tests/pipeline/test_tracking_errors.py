@@ -38,7 +38,7 @@ def test_a_database_has_its_own_remedy(message, remedy, kind, monkeypatch):
         (MlflowException("API request to endpoint /x failed with error code 401"), "USERNAME"),
         (MlflowException("API request to endpoint /x failed with error code 404"), "name another"),
         (RestException({"error_code": "PERMISSION_DENIED", "message": "no"}), "USERNAME"),
-        (MlflowException(f"odd {ADDRESS}"), "the tracking store reports: odd http://mlflow.hos"),
+        (MlflowException(f"odd {ADDRESS}"), "MLflow reports: odd http://mlflow.hos"),
     ],
 )
 def test_a_server_has_its_own_remedy_and_its_password_is_not_shown(error, remedy, monkeypatch):
