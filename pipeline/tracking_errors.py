@@ -105,7 +105,7 @@ def first_line(error: BaseException) -> str:
     """
     line = (str(error).splitlines() or [type(error).__name__])[0]
     line = PASSWORD.sub("//", re.sub(r"^\([\w.]+\) ", "", line))
-    return line[:MAX_REASON_CHARACTERS]
+    return line.strip()[:MAX_REASON_CHARACTERS]
 
 
 def without_password(address: str) -> str:
