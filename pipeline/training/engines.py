@@ -26,7 +26,7 @@ from pipeline.training.progress import Progress
 from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.resume import Finish, KeepLast
 from pipeline.training.stop_on_nan import StopOnNan
-from pipeline.training.track_training import TrackTraining
+from pipeline.training.track_training import RecordEpoch, TrackTraining
 from pipeline.training.weight_map import takes_weights, weighted_iteration
 
 Loss = Callable[..., torch.Tensor]
@@ -87,9 +87,10 @@ def training_engine(
         KeepBest(run, network, validator, key_metric, patience, publish_to, init_from),
         BestOverlays(validator, run.folder),
         Progress(validator),
+        RecordEpoch(run, validator),
         LrScheduleHandler(**scheduler),
         KeepLast(run, state, resume),
-        TrackTraining(run, validator),
+        TrackTraining(run),
         Finish(run, publish_to),
         *train_handlers,
     ]

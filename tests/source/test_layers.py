@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"children", "errors", "files", "provenance", "schemas"},
+    {"children", "interruption", "tracking_errors"},
+    {"errors", "files", "provenance", "schemas"},
     {"states"},
     {"claims"},
     {"transforms", "metrics", "networks", "losses"},
