@@ -146,6 +146,7 @@ class TrackTraining:
     def _fail(self, error: BaseException) -> None:
         if self.run.id is not None:
             self._end(error)
+        self.run.claim.release()
         raise error
 
     def _end(self, error: BaseException) -> None:
