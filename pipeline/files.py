@@ -60,6 +60,17 @@ def atomic(path: Path, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def shown(path: Path) -> str:
+    """Return a path as it is typed from the working directory.
+
+    Example:
+        >>> shown(Path.cwd() / "models" / "mine")
+        'models/mine'
+    """
+    absolute, here = Path(path).resolve(), Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
 def sync_folder(folder: Path) -> None:
     """Put the names of a folder's files on the disk, where the system can."""
     if hasattr(os, "O_DIRECTORY"):  # not on Windows

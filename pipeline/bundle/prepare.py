@@ -17,6 +17,7 @@ from pipeline.bundle.quiet import ignore_foreign_warnings
 from pipeline.bundle.restore import restore
 from pipeline.bundle.workflow import running_workflow, typed_call, typed_values
 from pipeline.errors import one_line_errors
+from pipeline.progress import flush_lines
 
 
 def prepare(seed: Any = 0, threads: Any = None) -> None:
@@ -38,6 +39,7 @@ def prepare(seed: Any = 0, threads: Any = None) -> None:
         OSError: a folder that the run writes to cannot be written.
     """
     one_line_errors()
+    flush_lines()
     ignore_foreign_warnings()
     workflow = running_workflow()
     check_running(workflow)

@@ -2,7 +2,7 @@
 
 import itertools
 import mmap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.networks import most_refined
+from pipeline.progress import track
 from transforms.mirror import crop_mirrored
 
 Network = Callable[..., Tensor]
@@ -123,8 +123,12 @@ class OverlapTileInferer(Inferer):
                 "for each"
             )
         origins = list(itertools.product(*map(self._origins, sides, tile)))
-        bar = tqdm(total=len(origins), unit="tile", leave=False, disable=not self.progress)
-        for done in range(0, len(origins), self.batch_size):
+        firsts: Iterable[int] = range(0, len(origins), self.batch_size)
+        if self.progress:
+            firsts = track(
+                firsts, "segmenting", len(range(0, len(origins), self.batch_size)), "batch"
+            )
+        for done in firsts:
             batch = origins[done : done + self.batch_size]
             starts = [[first - self.margin for first in origin] for origin in batch]
             tiles = torch.stack([crop_mirrored(image, start, tile) for start in starts])
@@ -137,8 +141,6 @@ class OverlapTileInferer(Inferer):
                     for first, length in zip(origin, kept.shape[1:], strict=True)
                 )
                 yield (slice(None), *where), kept
-            bar.update(len(batch))
-        bar.close()
 
     def _origins(self, side: int, tile: int) -> range:
         """Where in the image the tiles' valid centres start, along one axis."""

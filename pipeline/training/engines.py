@@ -86,12 +86,12 @@ def training_engine(
         ValidationHandler(val_interval, validator, epoch_level=True),
         KeepBest(run, network, validator, key_metric, patience, publish_to, init_from),
         BestOverlays(validator, run.folder),
-        Progress(validator),
+        Progress(run, validator),
         RecordEpoch(run, validator),
         LrScheduleHandler(**scheduler),
         KeepLast(run, state, resume),
         TrackTraining(run),
-        Finish(run, publish_to),
+        Finish(run, key_metric, publish_to),
         *train_handlers,
     ]
     return SupervisedTrainer(

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +16,11 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from pipeline.bundle.restore import executed_config
 from pipeline.data.datalist import read_datalist
-from pipeline.files import remove_unfinished
+from pipeline.files import remove_unfinished, shown
 from pipeline.networks.weights import load_weights
 from pipeline.states import FINISHED, PREVIOUS_STATE, STATE, mark_finished, read_state, write_state
 from pipeline.tracking import Run
+from pipeline.tracking.store import MODEL
 from pipeline.training.checkpoints import bare
 
 TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch", "stopped_early")
@@ -158,8 +160,8 @@ class KeepLast:
             return
         bundle = Path(self.run.workflow.config_root_path).parent
         print(
-            f"to go on from the last whole epoch: unet-school train {_shown(bundle)} --resume "
-            f"{_shown(folder)}",
+            f"to go on from the last whole epoch: unet-school train {shown(bundle)} --resume "
+            f"{shown(folder)}",
             file=sys.stderr,
             flush=True,
         )
@@ -170,11 +172,13 @@ class Finish:
 
     Args:
         run: the training.
+        metric: by which the best epoch is judged.
         publish_to: the bundle's ``models`` folder.
     """
 
-    def __init__(self, run: Run, publish_to: str) -> None:
-        self.run, self.publish_to = run, publish_to
+    def __init__(self, run: Run, metric: str, publish_to: str) -> None:
+        self.run, self.metric, self.publish_to = run, metric, Path(publish_to)
+        self.began = time.monotonic()
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after the handlers that publish and record."""
@@ -187,13 +191,19 @@ class Finish:
                 self.run.folder,
                 {
                     "epochs": engine.state.epoch,
-                    "published_to": str(Path(self.publish_to).resolve()),
+                    "published_to": str(self.publish_to.resolve()),
                     "mlflow_run_id": self.run.id,
                 },
             )
+        self._say_what_is_next(engine)
 
-
-def _shown(path: Path) -> Path:
-    """A path as it is typed from here."""
-    absolute = path.resolve()
-    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
+    def _say_what_is_next(self, engine: Engine) -> None:
+        state = engine.state
+        value = abs(state.best_score)
+        print(
+            f"best epoch  {state.best_epoch} of {state.epoch}: validation {self.metric} "
+            f"{value:.4f}, after {time.monotonic() - self.began:.0f} s\n"
+            f"model       {shown(self.publish_to / MODEL)}\n"
+            f"next        {self.run.command('evaluate', self.run.name)}",
+            flush=True,
+        )

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"children", "interruption", "tracking_errors"},
-    {"errors", "files", "provenance", "schemas"},
+    {"errors", "files", "progress", "provenance", "schemas"},
     {"states"},
     {"claims"},
     {"transforms", "metrics", "networks", "losses"},
