@@ -2,7 +2,7 @@
 
 import itertools
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,12 +123,8 @@ class OverlapTileInferer(Inferer):
                 "for each"
             )
         origins = list(itertools.product(*map(self._origins, sides, tile)))
-        firsts: Iterable[int] = range(0, len(origins), self.batch_size)
-        if self.progress:
-            firsts = track(
-                firsts, "segmenting", len(range(0, len(origins), self.batch_size)), "batch"
-            )
-        for done in firsts:
+        steps = range(0, len(origins), self.batch_size)
+        for done in track(steps, "segmenting", len(steps), "batch") if self.progress else steps:
             batch = origins[done : done + self.batch_size]
             starts = [[first - self.margin for first in origin] for origin in batch]
             tiles = torch.stack([crop_mirrored(image, start, tile) for start in starts])

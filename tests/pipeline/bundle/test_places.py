@@ -10,14 +10,14 @@ from pipeline.bundle.places import check_places, run_kind
 def workflow(tmp_path):
     """Return a function that makes a workflow whose places can be written, but for one."""
 
-    def workflow(run, unwritable=None, **config):
+    def workflow(run_id, unwritable=None, **config):
         (tmp_path / "file").touch()
         names = ("output_dir", "models_dir", "tracking_dir")
         places = {name: str(tmp_path / name) for name in names}
         places["model"] = "$@models_dir + '/model.pt'"
         if unwritable:
             places[unwritable] = str(tmp_path / "file" / "inside" / "name")
-        return SimpleNamespace(run_id=run, parser=ConfigParser({**places, **config}))
+        return SimpleNamespace(run_id=run_id, parser=ConfigParser({**places, **config}))
 
     return workflow
 
