@@ -2,12 +2,16 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run
+
+BEGAN = time.strftime("%Y-%m-%d %H:%M:%S")
+"""When this process began, about: a number of a process is used again."""
 
 ENDED = "its process is gone and did not record its end"
 
@@ -20,7 +24,7 @@ def process_tags(folder: Path) -> dict[str, str]:
     """
     return {
         "host": socket.gethostname(),
-        "process": str(os.getpid()),
+        "process": _this_process(),
         "folder": str(folder.absolute()),
     }
 
@@ -55,7 +59,7 @@ def _is_dead(tags: Mapping[str, str]) -> bool:
     # a folder that is not visible here is of another container with the same host name
     if not tags.get("folder") or not folder.parent.is_dir():
         return False
-    return not _is_claimed(folder) and not _is_other_process(tags.get("process", ""))
+    return not _is_claimed(folder) and not _is_alive(tags.get("process", ""))
 
 
 def _is_claimed(folder: Path) -> bool:
@@ -69,12 +73,19 @@ def _is_claimed(folder: Path) -> bool:
         return True
 
 
-def _is_other_process(process: str) -> bool:
-    """Whether another process of this number lives; on Windows the lock alone decides."""
-    if os.name != "posix" or not process.isdigit() or int(process) == os.getpid():
+def _this_process() -> str:
+    return f"{os.getpid()} since {BEGAN}"
+
+
+def _is_alive(process: str) -> bool:
+    """Whether a process lives, by its tag; on Windows the lock alone decides for another one."""
+    number = process.partition(" ")[0]
+    if process == _this_process():
+        return True
+    if os.name != "posix" or not number.isdigit() or int(number) == os.getpid():
         return False
     try:
-        os.kill(int(process), 0)
+        os.kill(int(number), 0)
     except ProcessLookupError:
         return False
     except PermissionError:
