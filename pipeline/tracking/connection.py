@@ -23,6 +23,10 @@ SQLITE = "sqlite:///"
 LOCK_WAIT_SECONDS = 10
 """How long a database that another program holds is waited for; MLflow's own wait is 20 s."""
 
+READ = "SELECT count(*) FROM sqlite_master"
+WRITE = "BEGIN IMMEDIATE; CREATE TABLE can_be_written (any_value); ROLLBACK"
+"""What a database is tried with before MLflow opens it."""
+
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -86,7 +90,7 @@ def open_client(root: Path) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     uri = store_uri(root)
     with store_errors(root / DATABASE):
-        _try_database(uri, "SELECT count(*) FROM sqlite_master")
+        _try_database(uri, READ)
         return MlflowClient(tracking_uri=uri)
 
 
@@ -104,7 +108,7 @@ def connect(root: Path, experiment: str) -> tuple[MlflowClient, str]:
     with FileLock(root / ".lock"):
         client = open_client(root)
         with store_errors(root / DATABASE):
-            _try_database(store_uri(root), "BEGIN IMMEDIATE")
+            _try_database(store_uri(root), WRITE)
             existing = client.get_experiment_by_name(experiment)
             if existing is not None:
                 return client, str(existing.experiment_id)
@@ -113,7 +117,7 @@ def connect(root: Path, experiment: str) -> tuple[MlflowClient, str]:
             return client, str(client.create_experiment(experiment, artifacts if local else None))
 
 
-def _try_database(uri: str, statement: str) -> None:
+def _try_database(uri: str, statements: str) -> None:
     """Ask the database file itself: MLflow would retry what fails for minutes."""
     path = Path(uri.removeprefix(SQLITE))
     if not uri.startswith(SQLITE) or "?" in uri or not path.is_file():
@@ -121,7 +125,7 @@ def _try_database(uri: str, statement: str) -> None:
     # opened as a file that exists, so that none is made where another program removes it
     address = f"{path.resolve().as_uri()}?mode=rw"
     with closing(sqlite3.connect(address, timeout=LOCK_WAIT_SECONDS, uri=True)) as database:
-        database.execute(statement)
+        database.executescript(statements)
 
 
 @event.listens_for(Engine, "before_cursor_execute", retval=True)

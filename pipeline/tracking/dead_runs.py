@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.claims import is_claimed
+
+BEGAN = time.strftime("%Y-%m-%d %H:%M:%S")
+"""When this process began, about: a number of a process is used again."""
 
 ENDED = "its process is gone and did not record its end"
 
@@ -21,7 +25,7 @@ def process_tags(folder: Path) -> dict[str, str]:
     """
     return {
         "host": socket.gethostname(),
-        "process": str(os.getpid()),
+        "process": _this_process(),
         "folder": str(folder.absolute()),
     }
 
@@ -51,15 +55,22 @@ def _is_dead(tags: Mapping[str, str]) -> bool:
     # a folder that is not visible here is of another container with the same host name
     if not tags.get("folder") or not folder.parent.is_dir():
         return False
-    return not is_claimed(folder) and not _is_other_process(tags.get("process", ""))
+    return not is_claimed(folder) and not _is_alive(tags.get("process", ""))
 
 
-def _is_other_process(process: str) -> bool:
-    """Whether another process of this number lives; on Windows the lock alone decides."""
-    if os.name != "posix" or not process.isdigit() or int(process) == os.getpid():
+def _this_process() -> str:
+    return f"{os.getpid()} since {BEGAN}"
+
+
+def _is_alive(process: str) -> bool:
+    """Whether a process lives, by its tag; on Windows the lock alone decides for another one."""
+    number = process.partition(" ")[0]
+    if process == _this_process():
+        return True
+    if os.name != "posix" or not number.isdigit() or int(number) == os.getpid():
         return False
     try:
-        os.kill(int(process), 0)
+        os.kill(int(number), 0)
     except ProcessLookupError:
         return False
     except PermissionError:

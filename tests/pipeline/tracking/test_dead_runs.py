@@ -49,18 +49,26 @@ def test_a_run_whose_process_is_gone_is_killed(store, begin, tmp_path):
     assert "process is gone" in stored.data.tags["error"]
 
 
+def test_a_run_whose_process_number_is_used_again(store, begin):
+    client, _ = store
+    run = begin("before", process=f"{os.getpid()} since the machine started")
+    close_dead_runs(client)
+    assert client.get_run(run).info.status == "KILLED"
+
+
 def test_runs_that_may_live_are_left(store, begin, tmp_path):
     client, _ = store
     runs = [
         begin("claimed"),
-        begin("process", process=str(os.getppid())),
+        begin("process", process=f"{os.getppid()} since long"),
+        begin("this process", **process_tags(tmp_path / "models" / "parent")),
         begin("host", host="elsewhere"),
         begin("invisible", folder="/no/such/place/run"),
         begin("untagged", folder=""),
     ]
     with FileLock(lock_path(tmp_path / "models" / "claimed")):
         close_dead_runs(client)
-    assert [client.get_run(run).info.status for run in runs] == ["RUNNING"] * 5
+    assert [client.get_run(run).info.status for run in runs] == ["RUNNING"] * 6
 
 
 def test_a_run_that_ended_keeps_its_status(store, begin):

@@ -180,6 +180,14 @@ def test_a_resumed_training_is_the_same_run(start, stored, interrupted):
     assert json.loads((run.folder / "model.json").read_text())["mlflow_run_id"] == run.id
 
 
+def test_an_epoch_that_the_store_has_and_the_state_has_not_stays_once(start, stored, interrupted):
+    client, _ = stored()
+    client.log_metric(interrupted.id, "train_loss", 0.25, step=2)
+    resume(start, interrupted)
+    (first, second) = client.get_metric_history(interrupted.id, "train_loss")
+    assert (first.step, second.step, second.value) == (1, 2, 0.25)
+
+
 def test_every_resume_is_recorded(start, stored, interrupted):
     resume(start, interrupted)
     resume(start, interrupted, max_epochs=3)
