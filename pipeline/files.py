@@ -67,8 +67,8 @@ def shown(path: Path) -> str:
         >>> shown(Path.cwd() / "models" / "mine")
         'models/mine'
     """
-    absolute, here = Path(path).resolve(), Path.cwd()
-    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+    absolute, working = Path(path).resolve(), Path.cwd()
+    return str(absolute.relative_to(working) if absolute.is_relative_to(working) else absolute)
 
 
 def sync_folder(folder: Path) -> None:

@@ -102,11 +102,10 @@ def begin_line(run: Run, engine: Engine) -> str:
     sizes = [f"{len(datalist.listed(split))} {split}" for split in ("training", "validation")]
     weights = sum(weight.numel() for weight in engine.network.parameters())
     threads = f", {count(torch.get_num_threads(), 'thread')}" if run.device == "cpu" else ""
-    first = state.epoch if state.epoch > 1 else 1
     return (
         f"{run.bundle} {run.name}: {' and '.join(sizes)} cases of {shown(Path(run.dataset_dir))}, "
         f"{type(bare(engine.network)).__name__} of {weights:,} weights, on {run.device}{threads}, "
-        f"epochs {first} to {state.max_epochs} of {count(state.epoch_length, 'step')}"
+        f"epochs {state.epoch} to {state.max_epochs} of {count(state.epoch_length, 'step')}"
     )
 
 
