@@ -41,7 +41,7 @@ class Progress:
         """Attach to the trainer, after :class:`pipeline.training.KeepBest`."""
         if idist.get_rank():  # one process speaks for all
             return
-        self.begun, self.bar = False, tqdm(disable=True)
+        self.begun, self.has_heading, self.bar = False, False, tqdm(disable=True)
         engine.add_event_handler(Events.EPOCH_STARTED, self._epoch_started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._line)
@@ -59,7 +59,6 @@ class Progress:
             disable=None,  # no bar where the output is not a terminal
             bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps, {rate_fmt}, {desc}",
         )
-        tqdm.write(f"{'epoch':>5}  {_heading('train')} | {_heading('val')} |      lr      s   ends")
 
     def _epoch_started(self, engine: Engine) -> None:
         if not self.begun:  # not at STARTED, where a resumed training does not yet know its epoch
@@ -72,7 +71,7 @@ class Progress:
         steps = engine.state.iteration - self.begun_at
         if steps == min(SPEED_STEPS, engine.state.epoch_length):
             seconds = (time.monotonic() - self.began) / steps * engine.state.epoch_length
-            tqdm.write(f"about {seconds:.0f} s of training an epoch, ends {self._end(engine)}")
+            tqdm.write(f"about {seconds:.1f} s of training an epoch, ends {self._end(engine)}")
 
     def _end(self, engine: Engine) -> str:
         """Return the time of day at which the last epoch will end at the present speed."""
@@ -81,6 +80,11 @@ class Progress:
         return time.strftime("%H:%M", time.localtime(time.time() + left))
 
     def _line(self, engine: Engine) -> None:
+        if not self.has_heading:
+            self.has_heading = True
+            tqdm.write(
+                f"{'epoch':>5}  {_heading('train')} | {_heading('val')} |      lr      s   ends"
+            )
         validated = self.validator.state.epoch == engine.state.epoch
         values = self.validator.state.metrics if validated else {}
         seconds = time.monotonic() - self.epoch_started
