@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"children", "interruption", "tracking_errors"},
+    {"children", "interruption", "memory_errors", "tracking_errors"},
     {"errors", "files", "progress", "provenance", "schemas"},
     {"states"},
     {"claims"},
