@@ -13,6 +13,9 @@ from pipeline.bundle import Bundle
 from pipeline.claims import claim
 from pipeline.data.phantom import write_cells
 from pipeline.inference.trained_model import read_checkpoint
+from pipeline.tracking import Run
+from pipeline.training import checkpoints
+from pipeline.training.track_training import TrackTraining
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -99,6 +102,34 @@ def test_a_parent_run_that_the_store_lost_is_begun_anew(done, bundle, small):
     _, runs = runs_of(done)
     (new,) = (run for run in runs if run.data.tags["run"] == "crossval")
     assert (new.info.status, new.data.metrics) == ("FINISHED", parent.data.metrics)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [(checkpoints, "_copy_model"), (TrackTraining, "_send_files"), (Run, "_terminate")],
+)
+def test_a_fold_that_dies_after_its_last_epoch_is_finished(
+    done, bundle, small, tmp_path, monkeypatch, capfd, place, name
+):
+    shutil.copytree(done / "data", tmp_path / "data")
+    step = getattr(place, name)
+
+    def die(*arguments, **options):
+        if (tmp_path / "out" / "fold_1").is_dir():
+            raise OSError(28, "No space left on device", "a file")
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(place, name, die)
+    assert call(tmp_path, bundle, small) == 1
+    assert "error: a file: No space left on device" in capfd.readouterr().err
+    monkeypatch.undo()
+    assert call(tmp_path, bundle, small) == 0
+    assert "has all its 2 epochs; finishing" in capfd.readouterr().out
+    assert len(list((tmp_path / "out" / "fold_1").glob("*/finished.json"))) == 1
+    _, runs = runs_of(tmp_path)
+    trainings = [run for run in runs if run.data.tags["run"] == "training"]
+    assert [run.info.status for run in trainings] == ["FINISHED"] * 3
 
 
 def test_the_ensemble_is_a_model_like_any_other(done, bundle, small):
