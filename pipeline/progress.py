@@ -13,7 +13,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 LINE_SECONDS = 10.0
-"""Time between two lines of work whose output is no terminal."""
+"""Time between two lines of work whose output is no terminal; of long work a tenth of its time."""
 
 Item = TypeVar("Item")
 
@@ -47,10 +47,8 @@ class Work:
         with self.lock:
             self.done += steps
             self.bar.update(steps)
-            now = self.clock()
-            if self.bar.disable and now - self.said >= LINE_SECONDS and self.done < self.total:
-                self.said = now
-                print(self._line(now), file=sys.stderr, flush=True)
+            if self.bar.disable and self.done < self.total:
+                self._say(self.clock())
 
     def __enter__(self) -> "Work":
         return self
@@ -62,6 +60,11 @@ class Work:
         trace: TracebackType | None,
     ) -> None:
         self.bar.close()
+
+    def _say(self, now: float) -> None:
+        if now - self.said >= max(LINE_SECONDS, (now - self.began) / 10):
+            self.said = now
+            print(self._line(now), file=sys.stderr, flush=True)
 
     def _line(self, now: float) -> str:
         left = (now - self.began) / self.done * (self.total - self.done)

@@ -20,6 +20,7 @@ from pipeline.files import remove_unfinished, shown
 from pipeline.networks.weights import load_weights
 from pipeline.states import FINISHED, PREVIOUS_STATE, STATE, mark_finished, read_state, write_state
 from pipeline.tracking import Run
+from pipeline.tracking.next_command import print_next_run
 from pipeline.tracking.store import MODEL
 from pipeline.training.checkpoints import bare
 
@@ -195,15 +196,16 @@ class Finish:
                     "mlflow_run_id": self.run.id,
                 },
             )
-        self._say_what_is_next(engine)
+        self._print_best(engine)
+        if self.run.is_recorded:
+            print_next_run(self.run, "evaluate", self.run.name, self.publish_to / MODEL)
 
-    def _say_what_is_next(self, engine: Engine) -> None:
+    def _print_best(self, engine: Engine) -> None:
         state = engine.state
         value = abs(state.best_score)
         print(
             f"best epoch  {state.best_epoch} of {state.epoch}: validation {self.metric} "
             f"{value:.4f}, after {time.monotonic() - self.began:.0f} s\n"
-            f"model       {shown(self.publish_to / MODEL)}\n"
-            f"next        {self.run.command('evaluate', self.run.name)}",
+            f"model       {shown(self.publish_to / MODEL)}",
             flush=True,
         )

@@ -13,6 +13,7 @@ from pipeline.interruption import uninterrupted
 from pipeline.states import PREVIOUS_STATE, STATE
 from pipeline.tracking import Run
 from pipeline.tracking.connection import StoreError
+from pipeline.tracking.executed_config import EXECUTED
 from pipeline.tracking.metric_log import METRICS
 from pipeline.tracking.store import MODEL
 
@@ -22,8 +23,9 @@ RETRY_SECONDS = 30.0
 RECORDED_LATE = "recorded_late"
 """Tag of a run of which the store missed something for a while."""
 
-UNRECORDED = (STATE, PREVIOUS_STATE, METRICS)
-"""Files of a run's folder that are no artefacts: states, and what MLflow has as metrics."""
+UNRECORDED = (STATE, PREVIOUS_STATE, METRICS, EXECUTED)
+"""Files of a run's folder that are no artefacts: states, what MLflow has as metrics, and the
+overlay that ``--run`` writes, which has the name of the whole config that MLflow has."""
 
 
 class RecordEpoch:

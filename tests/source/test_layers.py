@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 FLOORS = [
     {"children", "interruption", "tracking_errors"},
     {"errors", "files", "progress", "provenance", "schemas"},
-    {"states"},
+    {"states", "next_command"},
     {"claims"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},
