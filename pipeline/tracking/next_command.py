@@ -31,7 +31,7 @@ def print_next_run(run: Run, verb: str, training: str, model: Path, *settings: s
         print_next(verb, bundle.folder, *places, "--set", f"model={model.resolve()}", *settings)
     elif stored := _find_stored(run, training):
         own = Path(stored.dataset_dir).resolve() == Path(run.dataset_dir).resolve()
-        data = [] if own else ["--data", Path(run.dataset_dir)]
+        data: list[str | Path] = [] if own else ["--data", Path(run.dataset_dir)]
         store = _store(run, bundle.tracking_dir())
         print_next(verb, bundle.folder, "--run", training, *data, *store)
 

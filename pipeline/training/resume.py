@@ -18,6 +18,7 @@ from pipeline.bundle.restore import executed_config
 from pipeline.data.datalist import read_datalist
 from pipeline.files import remove_unfinished, shown
 from pipeline.networks.weights import load_weights
+from pipeline.next_command import typed_command
 from pipeline.states import FINISHED, PREVIOUS_STATE, STATE, mark_finished, read_state, write_state
 from pipeline.tracking import Run
 from pipeline.tracking.next_command import print_next_run
@@ -160,12 +161,8 @@ class KeepLast:
         if not (self.trains and has_state):
             return
         bundle = Path(self.run.workflow.config_root_path).parent
-        print(
-            f"to go on from the last whole epoch: unet-school train {shown(bundle)} --resume "
-            f"{shown(folder)}",
-            file=sys.stderr,
-            flush=True,
-        )
+        command = typed_command("train", bundle, "--resume", folder)
+        print(f"to go on from the last whole epoch: {command}", file=sys.stderr, flush=True)
 
 
 class Finish:

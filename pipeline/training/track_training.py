@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 
 from pipeline.inference.trained_model import read_record, record_path, write_record
 from pipeline.interruption import uninterrupted
+from pipeline.next_command import typed_command
 from pipeline.states import PREVIOUS_STATE, STATE
 from pipeline.tracking import Run
 from pipeline.tracking.connection import StoreError
@@ -132,9 +133,10 @@ class TrackTraining:
         except StoreError as error:
             self.run.claim.release()
             bundle = Path(self.run.workflow.config_root_path).parent
+            command = typed_command("train", bundle, "--resume", self.run.folder)
             print(
                 f"warning: {error}; the training is whole, its record is not: when the store is "
-                f"back, unet-school train {bundle} --resume {self.run.folder} records it",
+                f"back, {command} records it",
                 file=sys.stderr,
             )
 

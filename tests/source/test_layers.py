@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"children", "interruption", "tracking_errors"},
-    {"errors", "files", "progress", "provenance", "schemas"},
+    {"errors", "files", "progress", "provenance", "quiet", "schemas"},
     {"states", "next_command"},
     {"claims"},
     {"transforms", "metrics", "networks", "losses"},
