@@ -6,6 +6,8 @@ from pathlib import Path
 from pipeline.children import STARTED_BY_COMMAND
 from pipeline.files import shown
 
+PROGRAM = "unet-school"
+
 
 def typed_command(*words: str | Path) -> str:
     """Return a command of ours as it is typed from the working directory.
@@ -18,7 +20,7 @@ def typed_command(*words: str | Path) -> str:
         "unet-school data check 'my data'"
     """
     typed = [shown(word) if isinstance(word, Path) else word for word in words]
-    return shlex.join(["unet-school", *typed])
+    return shlex.join([PROGRAM, *typed])
 
 
 def print_next(*words: str | Path) -> None:

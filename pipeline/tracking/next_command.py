@@ -1,10 +1,11 @@
 """What follows a run of a bundle: something else with the same training."""
 
 from pathlib import Path
+from shutil import which
 
 from pipeline.bundle import Bundle
 from pipeline.bundle.bundle import TRAIN
-from pipeline.next_command import print_next
+from pipeline.next_command import PROGRAM, print_next
 from pipeline.tracking.connection import store_errors
 from pipeline.tracking.run import Run
 from pipeline.tracking.trainings import StoredTraining, find_training
@@ -13,8 +14,8 @@ from pipeline.tracking.trainings import StoredTraining, find_training
 def print_next_run(run: Run, verb: str, training: str, model: Path, *settings: str) -> None:
     """Print the command that does something with the training of a run.
 
-    Nothing is printed where no such command would work: the store lacks the training, or the
-    configs lie in no bundle.
+    Nothing is printed where no such command would work: the store lacks the training, the configs
+    lie in no bundle, or a packed bundle runs by the source that it brings.
 
     Args:
         run: that has ended.
@@ -26,10 +27,10 @@ def print_next_run(run: Run, verb: str, training: str, model: Path, *settings: s
     bundle = _bundle_of(run)
     if bundle is None:
         return
-    if bundle.is_packed():
+    if bundle.is_packed() and which(PROGRAM):
         places = ["--data", Path(run.dataset_dir), *_store(run, bundle.tracking_dir())]
         print_next(verb, bundle.folder, *places, "--set", f"model={model.resolve()}", *settings)
-    elif stored := _find_stored(run, training):
+    elif not bundle.is_packed() and (stored := _find_stored(run, training)):
         own = Path(stored.dataset_dir).resolve() == Path(run.dataset_dir).resolve()
         data: list[str | Path] = [] if own else ["--data", Path(run.dataset_dir)]
         store = _store(run, bundle.tracking_dir())
