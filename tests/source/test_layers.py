@@ -11,8 +11,8 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"children", "interruption", "memory_errors", "tracking_errors"},
-    {"errors", "files", "progress", "provenance", "schemas"},
-    {"states"},
+    {"errors", "files", "progress", "provenance", "quiet", "schemas"},
+    {"states", "next_command"},
     {"claims"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},
