@@ -96,8 +96,10 @@ def _without(config: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, 
         common = wiring.get(key)
         if value == common and key in wiring:
             continue
-        sections = isinstance(value, Mapping) and isinstance(common, Mapping)
-        own[key] = _without(value, common) if sections else value
+        if isinstance(value, Mapping) and isinstance(common, Mapping):
+            own[key] = _without(value, common)
+        else:
+            own[key] = value
     return own
 
 
