@@ -28,6 +28,7 @@ from pipeline.metrics.overlap import (
     of_background,
 )
 from pipeline.metrics.statistics import bootstrap_interval, patients_of
+from pipeline.progress import track
 
 Row = dict[str, Any]
 """One line of the per-image table."""
@@ -104,7 +105,8 @@ class Scoring(NamedTuple):
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:
     """Return one row for each case: its name, its columns, and its scores."""
-    return [_row(case, scores(case, scoring)) for case in cases]
+    work = track(cases, "scoring", len(cases), "case")
+    return [_row(case, scores(case, scoring)) for case in work]
 
 
 def _row(case: Case, values: Row) -> Row:

@@ -18,6 +18,7 @@ from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.metrics.contingency import contingency_table
 from pipeline.metrics.instances import INSTANCE_METRICS, match
 from pipeline.metrics.overlap import METRICS, count
+from pipeline.progress import track
 
 TTA_VERSIONS = (1, 2, 8)  # alone, mirrored too, all symmetries of the square
 """Numbers of symmetries that are tried in test-time augmentation."""
@@ -168,7 +169,8 @@ def _select_postprocessing(
     truths = [label.numpy() > 0 for case in cases for label in case.truth]
     scales = [case.scale for case in cases for _ in case.truth]
     options = list(candidates(truths, remove_small=cases[0].truth.ndim == 3, scales=scales))
-    values = {i: _mean_of(cases, metric, threshold, option) for i, option in enumerate(options)}
+    work = track(options, "trying post-processing", len(options), "kind")
+    values = {i: _mean_of(cases, metric, threshold, option) for i, option in enumerate(work)}
     trials["post-processing"] = {
         str(option): round(values[i], 6) for i, option in enumerate(options)
     }

@@ -78,11 +78,14 @@ def test_an_unknown_data_set_lists_the_known(capsys):
     assert "isbi2012" in capsys.readouterr().err
 
 
-def test_a_run_in_a_process_of_its_own(bundle, small, phantom, tmp_path):
+def test_a_run_in_a_process_of_its_own(bundle, small, phantom, tmp_path, capfd):
     places = {"models_dir": tmp_path / "models", "tracking_dir": tmp_path / "mlruns"}
     settings = {**small, **{key: str(path) for key, path in places.items()}}
     Bundle(bundle.parent, overrides={**settings, "dataset_dir": str(phantom)}).start("training")
     assert (tmp_path / "models" / "model.pt").is_file()
+    printed = capfd.readouterr().out
+    assert "\nbest epoch  " in printed
+    assert "\nnext " not in printed  # the command that started it says what is next
     nowhere = Bundle(bundle.parent, overrides={**settings, "dataset_dir": str(tmp_path / "none")})
     with pytest.raises(ValueError, match="training stopped; mend what it says above"):
         nowhere.start("training")
