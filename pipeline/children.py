@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 PARENT = "UNET_SCHOOL_PARENT"
 """Environment variable: the process that started this one and waits for it."""
+STARTED_BY_COMMAND = PARENT in os.environ
+"""Whether another command started this process."""
 PR_SET_PDEATHSIG = 1
 """Of Linux's ``prctl``: the signal that a process gets when its parent ends."""
 EXIT_SECONDS = 60

@@ -18,6 +18,7 @@ from pipeline.commands.sign import add_key, add_sign, add_verify
 from pipeline.errors import error_line, wants_traceback
 from pipeline.interruption import exit_when_terminated
 from pipeline.progress import flush_lines
+from pipeline.quiet import ignore_foreign_warnings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     exit_when_terminated()
     flush_lines()
+    ignore_foreign_warnings()
     try:
         return int(options.command(options) or 0)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 
 from pipeline.interruption import exit_when_terminated
+from pipeline.memory_errors import memory_line
 from pipeline.tracking_errors import tracking_error_line
 
 SOURCES = ("pipeline", "transforms")
@@ -75,7 +76,7 @@ def error_line(error: BaseException) -> str | None:
             return _system_line(causes)
         if isinstance(cause, Exception) and _stated_by_us(cause.__traceback__):
             return str(cause)
-    lines = map(tracking_error_line, causes)
+    lines = (explain(cause) for cause in causes for explain in (memory_line, tracking_error_line))
     return next((line for line in lines if line is not None), None) or _component_line(causes)
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 LINE_SECONDS = 10.0
-"""Time between two lines of work whose output is no terminal."""
+"""Time between two lines of work whose output is no terminal; of long work a tenth of its time."""
 
 Item = TypeVar("Item")
 
@@ -47,10 +47,8 @@ class Work:
         with self.lock:
             self.done += steps
             self.bar.update(steps)
-            now = self.clock()
-            if self.bar.disable and now - self.said >= LINE_SECONDS and self.done < self.total:
-                self.said = now
-                print(self._line(now), file=sys.stderr, flush=True)
+            if self.bar.disable and self.done < self.total:
+                self._say(self.clock())
 
     def __enter__(self) -> "Work":
         return self
@@ -62,6 +60,11 @@ class Work:
         trace: TracebackType | None,
     ) -> None:
         self.bar.close()
+
+    def _say(self, now: float) -> None:
+        if now - self.said >= max(LINE_SECONDS, (now - self.began) / 10):
+            self.said = now
+            print(self._line(now), file=sys.stderr, flush=True)
 
     def _line(self, now: float) -> str:
         left = (now - self.began) / self.done * (self.total - self.done)
@@ -80,6 +83,44 @@ def track(items: Iterable[Item], name: str, total: int, unit: str) -> Iterator[I
         for item in items:
             yield item
             work.advance()
+
+
+class Stages:
+    """Long stages of one command: a line before each, with the time at which all will end.
+
+    Args:
+        total: number of stages.
+        clock: seconds of a clock that only goes forward.
+
+    Example:
+        >>> stages = Stages(2)
+        >>> stages.begin("fold 1", is_done=True)
+        [1 of 2] fold 1: done before
+        >>> stages.begin("fold 2")
+        [2 of 2] fold 2
+    """
+
+    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self.clock, self.begun = total, clock, 0
+        self.seconds: list[float] = []
+        self.began: float | None = None
+
+    def begin(self, name: str, is_done: bool = False) -> None:
+        """Say that a stage begins, or that an earlier call has done it."""
+        now = self.clock()
+        if self.began is not None:
+            self.seconds.append(now - self.began)
+        self.began = None if is_done else now
+        self.begun += 1
+        end = ": done before" if is_done else self._end()
+        print(f"[{self.begun} of {self.total}] {name}{end}", flush=True)
+
+    def _end(self) -> str:
+        if not self.seconds:
+            return ""
+        left = sum(self.seconds) / len(self.seconds) * (self.total - self.begun + 1)
+        end = time.localtime(time.time() + left)
+        return time.strftime(", all end about %H:%M", end)
 
 
 def count(number: int, unit: str) -> str:

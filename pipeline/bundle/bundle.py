@@ -13,9 +13,9 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, nearest
-from pipeline.bundle.quiet import ignore_foreign_warnings
 from pipeline.bundle.workflow import BundleWorkflow
 from pipeline.children import run_child
+from pipeline.quiet import ignore_foreign_warnings
 
 TRAIN = "train.yaml"
 OVERLAYS = {

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 from mlflow.tracking.context.abstract_context import RunContextProvider
 
-from pipeline.bundle.quiet import ignore_foreign_warnings
 from pipeline.errors import show_one_line
+from pipeline.quiet import ignore_foreign_warnings
 
 MONAI = "monai.bundle"
 

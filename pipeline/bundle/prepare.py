@@ -13,11 +13,11 @@ from pipeline.bundle.bundle import TRAIN
 from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, read_typed_texts, typed_numbers
 from pipeline.bundle.places import check_places
-from pipeline.bundle.quiet import ignore_foreign_warnings
 from pipeline.bundle.restore import restore
 from pipeline.bundle.workflow import running_workflow, typed_call, typed_values
 from pipeline.errors import one_line_errors
 from pipeline.progress import flush_lines
+from pipeline.quiet import ignore_foreign_warnings
 
 
 def prepare(seed: Any = 0, threads: Any = None) -> None:

@@ -29,6 +29,7 @@ def _check(options: argparse.Namespace) -> None:
     from pipeline.data.datalist import read_datalist
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import MENDABLE, RESAMPLED, mend
+    from pipeline.next_command import print_next
 
     classes = read_datalist(options.folder).mask_numbers()
     cases, issues = inspect(cohort_cases(options.folder), classes)
@@ -36,12 +37,17 @@ def _check(options: argparse.Namespace) -> None:
         count = mend(options.folder, issues, (*MENDABLE, *RESAMPLED))
         print(f"{count} files mended")
         cases, issues = inspect(cohort_cases(options.folder), classes)
+    mendable = {issue.kind for issue in issues} & {*MENDABLE, *RESAMPLED}
     try:
         write_check(cases, issues, options.folder / "check")
         print(f"written to {options.folder / 'check'}")
     except OSError as error:  # a cohort that may only be read
         print(f"not written to {options.folder / 'check'} ({error.strerror or error})")
     errors = sum(issue.level == "error" for issue in issues)
+    if mendable:
+        print_next("data", "check", options.folder, "--mend")
+    elif not errors and (options.folder.parent / "configs" / "train.yaml").is_file():
+        print_next("train", options.folder.parent)
     if errors:
         raise ValueError(
             f"{options.folder}: {errors} errors, {len(issues) - errors} warnings; mend the files "

@@ -66,6 +66,7 @@ def _cross_validate(options: argparse.Namespace) -> None:
     from pipeline.evaluation.crossval import run_folds, summarise_folds, write_ensemble
     from pipeline.evaluation.report import write_crossval_report
     from pipeline.evaluation.summarise import Groups
+    from pipeline.files import shown
     from pipeline.metrics.statistics import share_patients
     from pipeline.tracking.connection import StoreError, store_errors
     from pipeline.tracking.dead_runs import process_tags
@@ -76,6 +77,7 @@ def _cross_validate(options: argparse.Namespace) -> None:
     bundle.with_places(dict.fromkeys(DECIDED_KEYS))  # refuses a --set of these keys
     bundle.check("evaluating")
     folds = _folds(options, bundle)
+    print(_begin_line(options, folds), flush=True)
     client = open_store(folds.tracking)
     continue_run(client, folds.parent, process_tags(folds.out))
     try:
@@ -95,10 +97,23 @@ def _cross_validate(options: argparse.Namespace) -> None:
         score = summary.test[name]
         ends = "" if score.low is None else f" ({score.low:.4f} to {score.high:.4f})"
         print(f"out of fold, {score.n} images: {name} {score.mean:.4f}{ends}")
-    print(f"report      {folds.out / 'report.html'}")
+    print(f"report      {shown(page)}")
     overlays = " ".join(map(str, [*bundle.overlays, overlay]))
     print(
         f"ensemble    unet-school infer {options.bundle} --with {overlays} --images DIR --out DIR"
+    )
+
+
+def _begin_line(options: argparse.Namespace, folds: "Folds") -> str:
+    from pipeline.data.datalist import SPLITS, read_datalist
+    from pipeline.files import shown
+    from pipeline.progress import count
+
+    datalist = read_datalist(folds.data[0])
+    cases = sum(len(datalist.listed(split)) for split in SPLITS)
+    return (
+        f"cross-validating {shown(options.bundle)} on {count(cases, 'case')} of {datalist.name}: "
+        f"{count(len(folds.data), 'fold')}, models and reports in {shown(folds.out)}"
     )
 
 

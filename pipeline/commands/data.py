@@ -145,6 +145,7 @@ def _phantom(options: argparse.Namespace) -> None:
     from pipeline.data.ct_phantom import write_lungs
     from pipeline.data.phantom import write_cells
     from pipeline.files import fill_folder
+    from pipeline.next_command import print_next
     from pipeline.progress import Work, count
 
     settings = {"count": options.count, "size": options.size, "seed": options.seed}
@@ -154,9 +155,11 @@ def _phantom(options: argparse.Namespace) -> None:
         fill_folder(options.out, partial(write, tick=work.advance, **settings))
     if options.kind == "cells":
         describe(options.out)
+        print_next("data", "check", options.out)
     else:
-        prepare = f"unet-school data prepare lung_ct --source {options.out} --out DIR"
-        print(f"{options.out}: {options.count} CT slices; next: {prepare}")
+        print(f"{options.out}: {options.count} CT slices")
+        cohort = options.out.with_name(f"{options.out.name}_cohort")
+        print_next("data", "prepare", "lung_ct", "--source", options.out, "--out", cohort)
 
 
 def _list_cohort(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]:
@@ -176,8 +179,11 @@ def _list_cohort(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]
 def _prepare(options: argparse.Namespace) -> None:
     from pipeline.commands.describe import describe
     from pipeline.data.cohort import write_cohort
+    from pipeline.next_command import print_next
     from pipeline.progress import Work, count
 
+    source = options.images if options.data_set == "folder" else options.source
+    print(f"listing the files of {source}", flush=True)
     cohort, settings = _list_cohort(options)
     description = {"seed": options.seed, "split": getattr(options, "split", "random"), **settings}
     print(f"preparing {count(len(cohort.cases), 'case')} in {options.out}", flush=True)
@@ -188,7 +194,7 @@ def _prepare(options: argparse.Namespace) -> None:
     for remark in cohort.remarks:
         print(remark)
     describe(options.out)
-    print(f"next        unet-school data check {options.out}")
+    print_next("data", "check", options.out)
 
 
 def _split_function(

@@ -34,6 +34,11 @@ def _export(options: argparse.Namespace) -> None:
 
     bundle = Bundle(options.bundle, options.overlays)
     model = options.model or options.bundle / "models" / "model.pt"
+    print(
+        f"exporting {model} as {', '.join(options.formats)}; compared on images of "
+        f"{options.images}",
+        flush=True,
+    )
     with claim(options.out):
         exported = export(bundle, model, options.images, options.out, options.formats)
     for name, difference in exported.differences.items():

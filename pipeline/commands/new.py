@@ -52,6 +52,7 @@ def _write_new(options: argparse.Namespace) -> None:
 
     _check_is_new(options.bundle)
     arguments = folder_arguments(options)
+    print(f"listing the files of {options.images}", flush=True)
     cohort = folder(options.images, options.masks, **arguments)
     for remark in cohort.remarks:
         print(remark)
@@ -220,9 +221,11 @@ def _write_bundle(
 
 
 def _print_plan(planned: "Plan", bundle: Path) -> None:
+    from pipeline.next_command import print_next
     from pipeline.planning.bundle import choices
 
     print()
     for name, choice in choices(planned).items():
         print(f"{name.replace('_', ' '):14} {choice.value!s:22} {choice.reason}")
-    print(f"\nunet-school train {bundle}")
+    print()
+    print_next("train", bundle)

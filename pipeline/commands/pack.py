@@ -42,6 +42,8 @@ def _pack(options: argparse.Namespace) -> None:
 
     from pipeline.data.fingerprint import cohort_cases, inspect_cases
     from pipeline.files import sha256
+    from pipeline.next_command import print_next
+    from pipeline.progress import Work, count
     from pipeline.provenance import git_commit, versions
     from pipeline.sharing.pack import bundle_files, find_trained, pack
     from pipeline.sharing.registry import register
@@ -51,7 +53,14 @@ def _pack(options: argparse.Namespace) -> None:
     trained = find_trained(client, options.run, options.dataset_dir)
     cases = [case for case in cohort_cases(trained.dataset_dir) if case.split == "training"]
     exports = json.loads(options.exports.read_text("utf-8")) if options.exports else {}
-    files = bundle_files(options.bundle, trained, inspect_cases(cases), exports)
+    print(
+        f"packing {options.bundle} with {trained.model.path}: describing its "
+        f"{count(len(cases), 'training case')}, running a sample, auditing",
+        flush=True,
+    )
+    with Work("inspecting", len(cases), "case") as work:
+        statistics = inspect_cases(cases, work.advance)
+    files = bundle_files(options.bundle, trained, statistics, exports)
     run = str(trained.summary.model.mlflow_run_id)
     made = {"commit": git_commit(Path(__file__).parent), "versions": versions(), "mlflow_run": run}
     name = options.bundle.resolve().name
@@ -69,3 +78,12 @@ def _pack(options: argparse.Namespace) -> None:
                 f"{options.out}: packed, but not registered in MLflow ({error}); give --no-registry"
             ) from None
         print(f"registered  {name}, version {version}, alias packed")
+    print_next(*_sign(options.out))
+
+
+def _sign(packed: Path) -> list[str | Path]:
+    """The command that signs, or, without a key where one is expected, makes it."""
+    key = Path("keys") / "private.pem"
+    if key.is_file():
+        return ["sign", packed, "--key", key]
+    return ["key", "new", "--out", key.parent]

@@ -52,6 +52,7 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
+    from pipeline.files import shown
     from pipeline.papers.page import section, write_page
     from pipeline.papers.paper import read_paper
     from pipeline.papers.reproduce import to_do
@@ -70,9 +71,21 @@ def _reproduce(options: argparse.Namespace) -> None:
         if experiment not in remaining:
             print(f"{experiment.name}: recorded already")
     if remaining:
+        print(_begin_line(site, paper, remaining), flush=True)
         _run(site, paper, remaining)
     print(section(paper, results))
-    print(f"page        {write_page(results)}")
+    print(f"page        {shown(write_page(results))}")
+
+
+def _begin_line(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> str:
+    from pipeline.files import shown
+    from pipeline.progress import count
+
+    return (
+        f"reproducing {paper.name} at {site.scale} scale on {shown(site.dataset_dir)}: "
+        f"{count(len(experiments), 'experiment')}, {count(site.seeds, 'seed')} of each; models in "
+        f"{shown(site.out)}"
+    )
 
 
 def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> None:

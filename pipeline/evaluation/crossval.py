@@ -14,9 +14,10 @@ from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summar
 from pipeline.evaluation.groups import check_metric
 from pipeline.evaluation.summarise import Groups, compare_groups_of
 from pipeline.evaluation.summary import SUMMARY, CrossvalSummary
-from pipeline.files import write_json, write_text
+from pipeline.files import shown, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, save_model
+from pipeline.progress import Stages
 from pipeline.tracking.store import CASES, MODEL, resumable
 
 ENSEMBLE = "ensemble"
@@ -55,14 +56,17 @@ def run_folds(folds: Folds) -> list[Row]:
         ValueError: a bundle run failed, its own message stands above; or there is no such metric.
     """
     rows: list[Row] = []
+    stages = Stages(len(folds.data))
     for fold in range(len(folds.data)):
         folder = folds.folder(fold)
-        print(f"fold {fold + 1} of {len(folds.data)}: {folder}", flush=True)
         unfinished = resumable(folder)
-        if unfinished or not (folder / MODEL).is_file():
+        is_trained = not unfinished and (folder / MODEL).is_file()
+        is_evaluated = (folder / "eval" / CASES).is_file()
+        stages.begin(f"fold {fold}, {shown(folder)}", is_trained and is_evaluated)
+        if not is_trained:
             training = {"current_run#parent": folds.parent, **unfinished}
             _start(folds, "training", fold, training)
-        if not (folder / "eval" / CASES).is_file():
+        if not is_evaluated:
             _start(folds, "evaluating", fold, {"output_dir": folder / "eval"})
         own = json.loads((folder / "eval" / CASES).read_text("utf-8"))
         rows += [{**row, "fold": fold} for row in own]

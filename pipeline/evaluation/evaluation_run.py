@@ -29,12 +29,13 @@ from pipeline.evaluation.summary import (
     Execution,
     summary_text,
 )
-from pipeline.files import atomic, write_json, write_text
+from pipeline.files import atomic, shown, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
 from pipeline.metrics.overlap import METRICS
 from pipeline.progress import count
 from pipeline.provenance import versions
+from pipeline.tracking.next_command import print_next_run
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES, REPORT
 
@@ -107,17 +108,18 @@ def evaluate(
         write_report(run.folder / REPORT, report)
         print("\n".join(summary_text(summary)))
         _record(run, summary)
-        print(f"report      {run.folder / REPORT}")
+        print(f"report      {shown(run.folder / REPORT)}")
         print(f"MLflow run  {run.where()}")
-        print(f"next        {run.command('explain', model.record.run_name)}")
+    evaluation = f"evaluation={run.folder.resolve()}"
+    print_next_run(run, "explain", model.record.run_name, model.path, evaluation)
 
 
 def _begin_line(run: Run, model: TrainedModel, search: OperatingPointSearch) -> str:
     datalist = read_datalist(run.dataset_dir)
     sizes = {split: len(datalist.listed(split)) for split in ("validation", "test")}
     return (
-        f"evaluating {model.path} of {model.record.run_name}: operating point by {search.metric} "
-        f"of {count(sizes['validation'], 'validation case')}, then "
+        f"evaluating {shown(model.path)} of {model.record.run_name}: operating point by "
+        f"{search.metric} of {count(sizes['validation'], 'validation case')}, then "
         f"{count(sizes['test'], 'test case')}, on {run.device}"
     )
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from monai.data import CacheDataset, DataLoader
+from monai.data import DataLoader
 from monai.engines import Evaluator, SupervisedEvaluator
 from monai.inferers import Inferer
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor
 
+from pipeline.data.cache import BoundedCache
 from pipeline.data.datalist import columns_of, load_split
 from pipeline.evaluation.cases import Case
 from pipeline.inference.dihedral import DihedralInferer
@@ -67,12 +68,11 @@ class SplitPredictions:
         """Return MONAI's evaluator of a split, the same at every call."""
         if split not in self._engines:
             # the test split is predicted once: nothing to keep
-            dataset = CacheDataset(
+            dataset = BoundedCache(
                 load_split(self.dataset_dir, split),
                 self.preprocessing,
                 cache_rate=0.0 if split == "test" else 1.0,
-                num_workers=0,
-                progress=False,
+                name=split,
             )
             self._engines[split] = SupervisedEvaluator(
                 device=torch.device(self.device),

@@ -24,11 +24,12 @@ from pipeline.explanation.latent import check_clusters
 from pipeline.explanation.latent_explanation import LatentSettings, explain_latent
 from pipeline.explanation.pictures import as_png
 from pipeline.explanation.section import write_with_section
-from pipeline.files import atomic, write_json
+from pipeline.files import atomic, shown, write_json
 from pipeline.inference.mirrored import Mirrored
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.networks import UNet, bottleneck_of, check_feature_names
 from pipeline.progress import count
+from pipeline.tracking.next_command import print_next_pack
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import find_evaluation
 
@@ -73,7 +74,7 @@ def explain(
         explainer = CaseExplainer(network, cases)
         check_feature_names(network, [latent.layer or bottleneck_of(network)])
         check_clusters(len(images), latent.clusters)
-        print(f"explaining {model.path} by {count(len(images), 'image')}", flush=True)
+        print(_begin_line(model, images, cases), flush=True)
         rows, page = find_evaluation(run, model.record.mlflow_run_id, model.path, evaluation)
         check_metric(rows, groups.metric)
         columns, without = group_columns(groups.columns, rows, images.columns())
@@ -98,8 +99,18 @@ def explain(
         written = _write(out, explanation, (of_cases, of_all))
         pictures = [path for path in written if path.suffix == ".png"]
         write_with_section(out / "report.html", page, explanation, pictures)
-        print(_format_summary(explanation, out, run))
+        print(_format_summary(explanation, out, run), flush=True)
         _record(run, [*written, out / "report.html"], explanation)
+    if evaluation is None:
+        print_next_pack(run, model.record.run_name)
+
+
+def _begin_line(model: TrainedModel, images: Images, settings: CaseSettings) -> str:
+    return (
+        f"explaining {shown(model.path)} of {model.record.run_name}: clusters of "
+        f"{count(len(images), 'image')}, then its best and worst, hiding regions of "
+        f"{settings.occlusion.size} pixels"
+    )
 
 
 def network_of(model: TrainedModel) -> torch.nn.Module:
@@ -201,6 +212,6 @@ def _format_summary(explanation: Mapping[str, Any], out: Path, run: Run) -> str:
         features = explanation["suggested_features"]
         suggestion = f"; suggested features: {features}" if features else ""
         lines.append(f"channels    {distinct} of {total} are distinct{suggestion}")
-    lines.append(f"report      {out / 'report.html'}")
+    lines.append(f"report      {shown(out / 'report.html')}")
     lines.append(f"MLflow run  {run.where()}")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 
+from pipeline.inference.fitting import fitting
 from pipeline.networks import logit_of_mean
 from transforms import Dihedral
 
@@ -36,7 +37,7 @@ class DihedralInferer(Inferer):
     """
 
     def __init__(self, inferer: Inferer, versions: int = 8) -> None:
-        self.inferer, self.versions = inferer, versions
+        self.inferer, self.versions = fitting(inferer), versions
         self.dihedral = Dihedral()
 
     @property

@@ -13,6 +13,7 @@ from monai.engines import Evaluator
 from pipeline.claims import claim
 from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
+from pipeline.files import shown
 from pipeline.inference.report import InferenceCase
 from pipeline.inference.writer import WritePredictions
 from pipeline.progress import count, track
@@ -43,7 +44,8 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     dataset = evaluator.data_loader.dataset
     todo = writer.report.begin(group_pages(dataset.data))
     try:
-        print(_begin_line(writer, len(todo)), flush=True)
+        if todo:
+            print(_begin_line(writer, len(todo)), flush=True)
         for case in track(todo, "segmenting", len(todo), "image"):
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
@@ -59,7 +61,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
 def _begin_line(writer: WritePredictions, images: int) -> str:
     settings = writer.report.settings
     return (
-        f"segmenting {count(images, 'image')} with {settings['model']} at threshold "
+        f"segmenting {count(images, 'image')} with {shown(settings['model'])} at threshold "
         f"{settings['threshold']:.3f}, mean of {count(settings['tta_versions'], 'version')}, on "
         f"{writer.report.further['device']}"
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import few
-from pipeline.files import write_json
+from pipeline.files import shown, write_json
+from pipeline.progress import count
 
 REPORT = "run_report.json"
 EMPTY, FULL = "empty", "full"
@@ -140,11 +141,9 @@ class InferenceReport:
 
     def lines(self) -> list[str]:
         """Return the lines to print at the end."""
-        made = self.entries[self.kept :]
-        seconds = sum(entry["seconds"] for entry in made) / max(1, len(made))
         lines = [
-            f"{len(made)} images, {seconds:.2f} s each, at threshold "
-            f"{self.settings['threshold']:.3f}: {self.folder}/mask, /probability, /{REPORT}"
+            f"{self._made()}, at threshold {self.settings['threshold']:.3f}: "
+            f"{shown(self.folder)}/mask, /probability, /{REPORT}"
         ]
         if self.kept:
             lines.append(f"{self.kept} images were made before by the same model and settings")
@@ -168,6 +167,14 @@ class InferenceReport:
             for difference in entry.get("differences", ())
         ]
         return lines + [f"failed      {entry['reason']}" for entry in self.failed]
+
+    def _made(self) -> str:
+        """Say how many images were made now, and how long one took."""
+        made = self.entries[self.kept :]
+        if not made:
+            return "no image to segment"
+        seconds = sum(entry["seconds"] for entry in made) / len(made)
+        return f"{count(len(made), 'image')}, {seconds:.2f} s each"
 
     def _covered(self, coverage: str) -> list[str]:
         return [entry["image"] for entry in self.entries if entry["coverage"] == coverage]

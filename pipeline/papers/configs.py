@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,10 +84,23 @@ def config_hashes(
 
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
-    wiring = wiring_of("training") | wiring_of(run)
-    experiment = {key: value for key, value in config.items() if wiring.get(key) != value}
+    experiment = _without(config, wiring_of("training") | wiring_of(run))
     text = json.dumps(experiment, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without(config: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config has beside the wiring, also in sections of which it changes a part."""
+    own = {}
+    for key, value in config.items():
+        common = wiring.get(key)
+        if value == common and key in wiring:
+            continue
+        if isinstance(value, Mapping) and isinstance(common, Mapping):
+            own[key] = _without(value, common)
+        else:
+            own[key] = value
+    return own
 
 
 def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int:

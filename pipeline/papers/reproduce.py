@@ -20,6 +20,7 @@ from pipeline.papers.configs import (
 from pipeline.papers.measure import MEASURES
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.papers.records import curves_of, metrics_of, read_result, record_path
+from pipeline.progress import Stages
 from pipeline.provenance import hardware, versions
 from pipeline.tracking.run_name import unique_run_name
 from pipeline.tracking.store import MODEL, resumable
@@ -123,26 +124,16 @@ def run_experiments(
         experiment.name: range(max(site.seeds, recorded_seeds(site, paper, experiment)))
         for experiment in experiments
     }
-    began, done, total = time.time(), 0, sum(map(len, seeds.values()))
+    stages = Stages(sum(map(len, seeds.values())))
     for experiment in experiments:
         hashes = config_hashes(site.root, paper, experiment, site.scale, site.settings)
         folders = []
         for seed in seeds[experiment.name]:
-            _print_progress(f"{paper.name}: {experiment.name}, seed {seed}", done, total, began)
+            stages.begin(f"{paper.name}: {experiment.name}, seed {seed}")
             folders.append(_run_seed(site, paper, experiment, seed, hashes))
-            done += 1
         if hashes != config_hashes(site.root, paper, experiment, site.scale, site.settings):
             raise ValueError(f"{experiment.name}: its config changed during the run; run it again")
         yield experiment, _record(site, paper, experiment, folders, hashes)
-
-
-def _print_progress(name: str, done: int, total: int, began: float) -> None:
-    end = ""
-    if done:
-        seconds_left = (time.time() - began) / done * (total - done)
-        end_time = time.localtime(time.time() + seconds_left)
-        end = time.strftime(", all end about %H:%M", end_time)
-    print(f"[{done + 1} of {total}] {name}{end}", flush=True)
 
 
 def _run_seed(

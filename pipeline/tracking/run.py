@@ -7,7 +7,6 @@ execution is one run of its own that ends FINISHED, FAILED or KILLED.
 
 import hashlib
 import json
-import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -21,7 +20,6 @@ from mlflow.entities import Metric
 from pipeline.bundle.workflow import running_workflow
 from pipeline.claims import claim
 from pipeline.data.datalist import datalist_sha256
-from pipeline.files import shown
 from pipeline.interruption import uninterrupted
 from pipeline.provenance import git_commit
 from pipeline.tracking.connection import DATABASE, StoreError, connect, store_errors
@@ -261,19 +259,6 @@ class Run:
             "seed": self.seed,
             "device": self.device,
         }
-
-    def command(self, verb: str, training: str) -> str:
-        """Return what is typed to do something with a training of the same bundle and store.
-
-        Args:
-            verb: ``evaluate``, ``explain``, ….
-            training: its name.
-        """
-        bundle = Path(self.workflow.config_root_path).parent
-        words = ["unet-school", verb, shown(bundle), "--run", training]
-        if self.store != (bundle / ".." / ".." / "mlruns").resolve():
-            words += ["--tracking", shown(self.store)]
-        return shlex.join(words)
 
     def where(self) -> str:
         """Say where the run stands in MLflow."""

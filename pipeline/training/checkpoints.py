@@ -23,6 +23,7 @@ from pipeline.inference.trained_model import (
     save_model,
     serialise,
 )
+from pipeline.progress import Work
 from pipeline.tracking import Run
 from pipeline.tracking.store import MODEL
 
@@ -99,8 +100,10 @@ class KeepBest:
         cases = [
             case for case in cohort_cases(Path(self.run.dataset_dir)) if case.split == TRAINING
         ]
+        with Work("describing the training cases", len(cases), "case") as work:
+            statistics = inspect_cases(cases, work.advance)
         modality = read_datalist(self.run.dataset_dir).description.get("modality", "")
-        description = describe_cohort(inspect_cases(cases), min_patients=1, modality=modality)
+        description = describe_cohort(statistics, min_patients=1, modality=modality)
         write_json(self.run.folder / FINGERPRINT, description)
 
     def _compare(self, engine: Engine) -> None:

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
+from pipeline.inference.fitting import fitting
 from pipeline.losses import IgnoringLoss
 from pipeline.tracking import Run
 from pipeline.training.checkpoints import KeepBest
@@ -132,7 +133,7 @@ def validation_engine(
         device=torch.device(device),
         val_data_loader=val_data_loader,
         network=network,
-        inferer=inferer,
+        inferer=fitting(inferer),
         key_val_metric=image_metrics(),
         val_handlers=[EvaluationLoss(loss), *val_handlers],
     )

@@ -16,7 +16,6 @@ from pipeline.training.checkpoints import bare
 
 ORDER = ("loss", "iou", "dice", "accuracy")
 
-
 SPEED_STEPS = 5
 """Steps after which the speed of a training is said."""
 
@@ -110,6 +109,7 @@ def begin_line(run: Run, engine: Engine) -> str:
         f"{run.bundle} {run.name}: {' and '.join(sizes)} cases of {shown(Path(run.dataset_dir))}, "
         f"{type(bare(engine.network)).__name__} of {weights:,} weights, on {run.device}{threads}, "
         f"epochs {state.epoch} to {state.max_epochs} of {count(state.epoch_length, 'step')}"
+        + (f", resumed after epoch {state.epoch - 1}" if state.epoch > 1 else "")
     )
 
 

@@ -1,7 +1,6 @@
 """Saving the state of a training after each epoch, going on from it, and finishing once."""
 
 import json
-import shlex
 import sys
 import time
 import warnings
@@ -19,6 +18,7 @@ from pipeline.bundle.restore import executed_config
 from pipeline.data.datalist import read_datalist
 from pipeline.files import remove_unfinished, shown
 from pipeline.networks.weights import load_weights
+from pipeline.next_command import typed_command
 from pipeline.states import (
     FINISHED,
     PREVIOUS_STATE,
@@ -29,6 +29,7 @@ from pipeline.states import (
     write_state,
 )
 from pipeline.tracking import Run
+from pipeline.tracking.next_command import print_next_run
 from pipeline.tracking.store import MODEL
 from pipeline.training.checkpoints import bare
 
@@ -179,7 +180,7 @@ class KeepLast:
         if not (self.trains and has_state):
             return
         bundle = Path(self.run.workflow.config_root_path).parent
-        command = shlex.join(["unet-school", "train", shown(bundle), "--resume", shown(folder)])
+        command = typed_command("train", bundle, "--resume", folder)
         print(f"to go on from the last whole epoch: {command}", file=sys.stderr, flush=True)
 
 
@@ -211,15 +212,16 @@ class Finish:
                     "mlflow_run_id": self.run.id,
                 },
             )
-        self._say_what_is_next(engine)
+        self._print_best(engine)
+        if self.run.is_recorded:
+            print_next_run(self.run, "evaluate", self.run.name, self.publish_to / MODEL)
 
-    def _say_what_is_next(self, engine: Engine) -> None:
+    def _print_best(self, engine: Engine) -> None:
         state = engine.state
         value = abs(state.best_score)
         print(
             f"best epoch  {state.best_epoch} of {state.epoch}: validation {self.metric} "
             f"{value:.4f}, after {time.monotonic() - self.began:.0f} s\n"
-            f"model       {shown(self.publish_to / MODEL)}\n"
-            f"next        {self.run.command('evaluate', self.run.name)}",
+            f"model       {shown(self.publish_to / MODEL)}",
             flush=True,
         )

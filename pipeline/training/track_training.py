@@ -10,9 +10,11 @@ from ignite.engine import Engine, Events
 
 from pipeline.inference.trained_model import read_record, record_path, write_record
 from pipeline.interruption import uninterrupted
+from pipeline.next_command import typed_command
 from pipeline.states import PREVIOUS_STATE, STATE
 from pipeline.tracking import Run
 from pipeline.tracking.connection import StoreError
+from pipeline.tracking.executed_config import EXECUTED
 from pipeline.tracking.metric_log import METRICS
 from pipeline.tracking.store import MODEL
 
@@ -22,8 +24,9 @@ RETRY_SECONDS = 30.0
 RECORDED_LATE = "recorded_late"
 """Tag of a run of which the store missed something for a while."""
 
-UNRECORDED = (STATE, PREVIOUS_STATE, METRICS)
-"""Files of a run's folder that are no artefacts: states, and what MLflow has as metrics."""
+UNRECORDED = (STATE, PREVIOUS_STATE, METRICS, EXECUTED)
+"""Files of a run's folder that are no artefacts: states, what MLflow has as metrics, and the
+overlay that ``--run`` writes, which has the name of the whole config that MLflow has."""
 
 
 class RecordEpoch:
@@ -130,9 +133,10 @@ class TrackTraining:
         except StoreError as error:
             self.run.claim.release()
             bundle = Path(self.run.workflow.config_root_path).parent
+            command = typed_command("train", bundle, "--resume", self.run.folder)
             print(
                 f"warning: {error}; the training is whole, its record is not: when the store is "
-                f"back, unet-school train {bundle} --resume {self.run.folder} records it",
+                f"back, {command} records it",
                 file=sys.stderr,
             )
 

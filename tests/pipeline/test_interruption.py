@@ -24,7 +24,13 @@ except BaseException as error:
 """
 
 
+def heed_interruptions():
+    """A shell that starts the tests in the background has their processes ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run(code, **options):
+    options = {"preexec_fn": heed_interruptions, **options}
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60,
         check=False, **options,

@@ -3,11 +3,12 @@
 import io
 import re
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.progress import LINE_SECONDS, Work, flush_lines, track
+from pipeline.progress import LINE_SECONDS, Stages, Work, flush_lines, track
 
 
 class Clock:
@@ -31,6 +32,34 @@ def test_a_line_now_and_then_says_how_far_it_is(capsys):
     assert re.fullmatch(r"inspecting: 10 of 100 cases, ends about \d\d:\d\d:\d\d", lines[0])
     assert lines[-1].startswith("inspecting: 90 of 100 cases")
     assert "\r" not in printed.err
+
+
+def test_long_work_says_less_often_how_far_it_is(capsys):
+    clock = Clock()
+    with Work("segmenting", 10_000, "image", clock) as work:
+        for _ in range(10_000):
+            clock.now += 3.0
+            work.advance()
+    assert len(capsys.readouterr().err.splitlines()) < 80
+
+
+def test_stages_that_were_done_before_do_not_count_for_the_end(capsys, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(time, "time", clock)
+    monkeypatch.setattr(time, "localtime", time.gmtime)
+    stages = Stages(4, clock)
+    stages.begin("fold 0", is_done=True)
+    stages.begin("fold 1")
+    clock.now += 3600
+    stages.begin("fold 2")
+    clock.now += 3600
+    stages.begin("fold 3")
+    assert capsys.readouterr().out.splitlines() == [
+        "[1 of 4] fold 0: done before",
+        "[2 of 4] fold 1",
+        "[3 of 4] fold 2, all end about 03:00",
+        "[4 of 4] fold 3, all end about 03:00",
+    ]
 
 
 def test_short_work_says_nothing(capsys):

@@ -10,9 +10,9 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"children", "interruption", "tracking_errors"},
-    {"errors", "files", "progress", "provenance", "schemas"},
-    {"states"},
+    {"children", "interruption", "memory_errors", "tracking_errors"},
+    {"errors", "files", "progress", "provenance", "quiet", "schemas"},
+    {"states", "next_command"},
     {"claims"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},

@@ -44,9 +44,10 @@ def train(clock, phantom, from_epoch: int) -> None:
 def test_the_end_is_told_by_the_speed_of_this_process(clock, phantom, capsys, from_epoch, ends):
     train(clock, phantom, from_epoch)  # a minute an epoch
     first, speed, _, line = capsys.readouterr().out.splitlines()
+    resumed = f", resumed after epoch {from_epoch}" if from_epoch else ""
     assert first == (
         f"cells night: 3 training and 1 validation cases of {phantom}, Linear of 4 weights, on "
-        f"cpu, 1 thread, epochs {from_epoch + 1} to 100 of 10 steps"
+        f"cpu, 1 thread, epochs {from_epoch + 1} to 100 of 10 steps{resumed}"
     )
     assert speed == f"about 60.0 s of training an epoch, ends {ends}"
     assert line.split()[0] == str(from_epoch + 1)

@@ -1,0 +1,74 @@
+"""Inferring in smaller steps where memory runs out."""
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer, SlidingWindowInferer
+
+from pipeline.inference.overlap_tile import OverlapTileInferer
+from pipeline.memory_errors import is_out_of_memory
+
+MIN_WINDOW_PIXELS = 32
+"""Shortest side that a window is halved to; networks of four poolings take its multiples."""
+
+
+class FittingInferer(Inferer):
+    """An inferer whose windows become fewer at a time, then smaller, where memory runs out.
+
+    Each step is printed and kept for what follows. Windows of another size see other surroundings,
+    so that probabilities near their borders change a little.
+
+    Args:
+        inferer: any; of others than a sliding window and overlapping tiles nothing can be reduced.
+
+    Raises:
+        RuntimeError: the smallest step does not fit into memory.
+    """
+
+    def __init__(self, inferer: Inferer) -> None:
+        self.inferer = inferer
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Return what the inferer returns."""
+        while True:
+            try:
+                output: torch.Tensor = self.inferer(inputs, network, *args, **kwargs)
+                return output
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                step = _reduce(self.inferer)
+                if step is None:
+                    raise
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            print(f"out of memory: {step}", flush=True)
+
+
+def fitting(inferer: Inferer) -> FittingInferer:
+    """Return an inferer that goes on in smaller steps, the same where it is one already."""
+    return inferer if isinstance(inferer, FittingInferer) else FittingInferer(inferer)
+
+
+def _reduce(inferer: Inferer) -> str | None:
+    """Halve what an inferer does at a time, and say so; None: nothing is left to halve."""
+    if isinstance(inferer, OverlapTileInferer) and inferer.batch_size > 1:
+        inferer.batch_size //= 2
+        return f"goes on with {inferer.batch_size} tiles at a time"
+    if not isinstance(inferer, SlidingWindowInferer):
+        return None
+    if inferer.sw_batch_size > 1:
+        inferer.sw_batch_size //= 2
+        return f"goes on with {inferer.sw_batch_size} windows at a time"
+    sides = list(inferer.roi_size)
+    longest = sides.index(max(sides))
+    if sides[longest] < 2 * MIN_WINDOW_PIXELS:
+        return None
+    sides[longest] = sides[longest] // 2 // MIN_WINDOW_PIXELS * MIN_WINDOW_PIXELS
+    inferer.roi_size = sides
+    return f"goes on with windows of {' x '.join(map(str, sides))}"

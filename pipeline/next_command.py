@@ -1,0 +1,39 @@
+"""Commands that a run prints to be pasted, above all the one that follows."""
+
+import shlex
+from pathlib import Path
+
+from pipeline.children import STARTED_BY_COMMAND
+from pipeline.files import shown
+
+PROGRAM = "unet-school"
+
+
+def typed_command(*words: str | Path) -> str:
+    """Return a command of ours as it is typed from the working directory.
+
+    Args:
+        words: the verb and what stands behind it; a path is shortened.
+
+    Example:
+        >>> typed_command("data", "check", Path.cwd() / "my data")
+        "unet-school data check 'my data'"
+    """
+    typed = [shown(word) if isinstance(word, Path) else word for word in words]
+    return shlex.join([PROGRAM, *typed])
+
+
+def print_next(*words: str | Path) -> None:
+    """Print the command that follows.
+
+    A run that another command started prints nothing: that command says what follows.
+
+    Args:
+        words: as :func:`typed_command`.
+
+    Example:
+        >>> print_next("train", Path.cwd() / "bundles" / "mine")
+        next        unet-school train bundles/mine
+    """
+    if not STARTED_BY_COMMAND:
+        print(f"next        {typed_command(*words)}", flush=True)

@@ -1,0 +1,81 @@
+"""Inference goes on in smaller steps where memory runs out."""
+
+import pytest
+import torch
+from monai.inferers import SimpleInferer, SlidingWindowInferer
+
+from pipeline.errors import error_line
+from pipeline.inference import DihedralInferer, OverlapTileInferer
+from pipeline.inference.fitting import FittingInferer, fitting
+from pipeline.memory_errors import is_out_of_memory, memory_line
+
+ERRORS = [
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu] . DefaultCPUAllocator: can't allocate memory"),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+]
+
+
+class Card:
+    """A network that takes so many pixels at a time."""
+
+    def __init__(self, pixels, error=ERRORS[0]):
+        self.pixels, self.error, self.calls = pixels, error, []
+
+    def __call__(self, batch):
+        self.calls.append(tuple(batch.shape))
+        if batch.numel() > self.pixels:
+            raise self.error
+        return 2 * batch
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_first_the_batch_then_the_window_is_halved_and_stays_so(error, capsys):
+    card, image = Card(64 * 128, error), torch.rand(1, 1, 256, 256)
+    inferer = fitting(SlidingWindowInferer((128, 128), sw_batch_size=4, mode="gaussian"))
+    torch.testing.assert_close(inferer(image, card), 2 * image)
+    assert capsys.readouterr().out.splitlines() == [
+        "out of memory: goes on with 2 windows at a time",
+        "out of memory: goes on with 1 windows at a time",
+        "out of memory: goes on with windows of 64 x 128",
+    ]
+    card.calls.clear()
+    inferer(image, card)
+    assert set(card.calls) == {(1, 1, 64, 128)}
+
+
+def test_tiles_become_fewer(capsys):
+    card, image = Card(32 * 32), torch.rand(1, 1, 50, 70)
+    inferer = fitting(OverlapTileInferer(tile=32, margin=4, multiple=4, batch_size=4))
+    torch.testing.assert_close(inferer(image, card), 2 * image)
+    assert capsys.readouterr().out.endswith("goes on with 1 tiles at a time\n")
+
+
+def test_what_does_not_fit_at_all_and_other_errors_are_passed_on():
+    inferer = fitting(SlidingWindowInferer((64, 64), sw_batch_size=1))
+    with pytest.raises(MemoryError):
+        inferer(torch.rand(1, 1, 64, 64), Card(10))
+    with pytest.raises(RuntimeError, match="a bug"):
+        inferer(torch.rand(1, 1, 64, 64), Card(10, RuntimeError("a bug")))
+    with pytest.raises(MemoryError):
+        fitting(SimpleInferer())(torch.rand(1, 1, 64, 64), Card(10))
+
+
+def test_an_inferer_is_wrapped_once():
+    inferer = fitting(SimpleInferer())
+    assert fitting(inferer) is inferer
+    assert isinstance(DihedralInferer(SimpleInferer()).inferer, FittingInferer)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_out_of_memory_is_one_line(error):
+    assert is_out_of_memory(error)
+    line = error_line(error)
+    assert line == memory_line(error)
+    assert "--batch_size" in line
+    assert "--patch" in line
+
+
+def test_a_killed_worker_is_one_line():
+    error = RuntimeError("DataLoader worker (pid(s) 41, 42) exited unexpectedly")
+    assert error_line(error).startswith("a worker of the data loader was killed (41, 42)")
