@@ -135,9 +135,9 @@ def test_resuming_with_another_seed_network_or_file(start, tmp_path):
     assert "was trained on another cohort or split" in line
     other = {"network_def__features": [4, 4, 8, 8, 16]}
     line = failing(start, seed=1, resume=last, max_epochs=3, **other)
-    assert line.startswith("network_def: found ")
+    assert line.startswith("network_def#features: found [4, 4, 8, 8, 16], ")
     model = str(tmp_path / "models" / "model.pt")
-    assert "cut off or changed, or not a last.pt" in failing(start, resume=model, max_epochs=3)
+    assert "of an older version, or not a last.pt" in failing(start, resume=model, max_epochs=3)
     line = failing(start, resume="2026-01-01_gone")
     assert line.startswith("--resume 2026-01-01_gone: no such run in ")
 
