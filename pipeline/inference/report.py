@@ -118,9 +118,10 @@ class InferenceReport:
         """Return the lines to print at the end."""
         made = self.entries[self.kept :]
         seconds = sum(entry["seconds"] for entry in made) / max(1, len(made))
+        maps = "/probability, " if self.settings.get("probabilities") else ""
         lines = [
             f"{len(made)} images, {seconds:.2f} s each, at threshold "
-            f"{self.settings['threshold']:.3f}: {self.folder}/mask, /probability, /{REPORT}"
+            f"{self.settings['threshold']:.3f}: {self.folder}/mask, {maps}/{REPORT}"
         ]
         if self.kept:
             lines.append(f"{self.kept} images were made before by the same model and settings")

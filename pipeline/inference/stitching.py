@@ -36,6 +36,33 @@ def in_8_bits(probability: Tensor) -> Tensor:
     return probability.mul(WHITE).round_().to(torch.uint8)
 
 
+def as_probability(output: Tensor) -> Tensor:
+    """Return the probabilities, float32, of logits or of numbers in 8 bits.
+
+    Example:
+        >>> as_probability(torch.tensor([0.0]))
+        tensor([0.5000])
+        >>> as_probability(torch.tensor([255], dtype=torch.uint8))
+        tensor([1.])
+    """
+    if output.dtype == torch.uint8:
+        return output.float().div_(WHITE)
+    return output.float().sigmoid()
+
+
+def mean_in_8_bits(maps: Iterable[Tensor]) -> Tensor:
+    """Return the mean of maps in 8 bits, of which one is in memory at a time.
+
+    Example:
+        >>> mean_in_8_bits(torch.tensor([[0], [255]], dtype=torch.uint8)).tolist()
+        [128]
+    """
+    count, total = 0, torch.zeros((), dtype=torch.int16)
+    for count, values in enumerate(maps, start=1):
+        total = total.add_(values) if count > 1 else values.to(torch.int16)
+    return total.add_(count // 2).div_(count, rounding_mode="floor").to(torch.uint8)
+
+
 def infer_bounded(
     inferer: Inferer, inputs: Tensor, network: Network, *args: Any, **kwargs: Any
 ) -> Tensor:
@@ -63,15 +90,15 @@ def infer_bounded(
         return logits
 
     if not isinstance(inferer, SlidingWindowInferer):
-        logits: Tensor = inferer(inputs, network, *args, **kwargs)
-        return logits
+        output: Tensor = inferer(inputs, network, *args, **kwargs)
+        return output
     try:  # the first window shows how many labels there are, before a map is made
-        logits = inferer(inputs, sized, *args, **kwargs)
-        return logits
+        output = inferer(inputs, sized, *args, **kwargs)
     except _TooLargeError:
         images = convert_to_tensor(inputs, track_meta=False)
         maps = [stitch(inferer, image, lambda x: network(x, *args, **kwargs)) for image in images]
-        return maps[0][None] if len(maps) == 1 else torch.stack(maps)
+        output = maps[0][None] if len(maps) == 1 else torch.stack(maps)
+    return output
 
 
 def stitch(inferer: SlidingWindowInferer, image: Tensor, network: Network) -> Tensor:

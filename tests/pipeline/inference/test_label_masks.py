@@ -89,4 +89,4 @@ def test_one_label_is_written_with_its_number(tmp_path, model, labels, value):
     Image.fromarray(np.zeros((1, 2), np.uint8)).save(tmp_path / "a.png")
     path = written(tmp_path, model, tmp_path / "a.png", labels, torch.tensor([[[9.0, -9]]]))
     assert np.asarray(Image.open(path)).tolist() == [[value, 0]]
-    assert (tmp_path / "out" / "probability" / "a.png").is_file()
+    assert not (tmp_path / "out" / "probability").exists()
