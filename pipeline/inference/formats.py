@@ -163,6 +163,7 @@ def _save_nifti(
     dtype = np.uint8 if volume.dtype == bool else volume.dtype
     header = header.copy()
     header.set_data_dtype(dtype)
-    if unit != 1:
-        header.set_slope_inter(unit, 0)
-    nib.save(nib.Nifti1Image(volume.astype(dtype, copy=False), affine, header), path)
+    image = nib.Nifti1Image(volume.astype(dtype, copy=False), affine, header)
+    if unit != 1:  # nibabel forgets the slope of a header that it is given
+        image.header.set_slope_inter(unit, 0)
+    nib.save(image, path)
