@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
 
-from pipeline.inference import stitching
+from pipeline.inference import DihedralInferer, stitching
 from pipeline.inference.stitching import infer_bounded
 
 
@@ -71,3 +71,25 @@ def test_no_more_planes_are_summed_than_a_window_has(network, monkeypatch):
     monkeypatch.setattr(stitching._Planes, "add", counting)
     infer_bounded(SlidingWindowInferer((8, 8, 8), 2), torch.randn(1, 1, 40, 12, 12), network)
     assert max(counts) == 8
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("size", [(30, 20), (24, 24)])
+def test_symmetries_are_averaged_in_8_bits(size, monkeypatch):
+    image = 3 * torch.randn(1, 1, *size)
+    network = torch.nn.Conv2d(1, 2, 3, padding=1)
+    inferer = DihedralInferer(SlidingWindowInferer((16, 16), 4), versions=8)
+    exact = inferer(image, network).sigmoid()
+    monkeypatch.setattr(stitching, "MAX_FLOAT_BYTES", 100)
+    large = inferer(image, network)
+    assert large.dtype == torch.uint8
+    assert (large / 255 - exact).abs().max() <= 1 / 255 + 1e-6
+
+
+@torch.inference_mode()
+def test_a_network_sees_the_further_arguments(monkeypatch):
+    monkeypatch.setattr(stitching, "MAX_FLOAT_BYTES", 100)
+    image = torch.zeros(1, 1, 20, 20)
+    inferer = SlidingWindowInferer((16, 16), 4)
+    large = infer_bounded(inferer, image, lambda x, shift: x + shift, shift=20.0)
+    assert (large == 255).all()
