@@ -67,7 +67,8 @@ def predict(folder: Path, cohort: Path, split: str, overlay: str) -> list[Pair]:
     for entry in entries:
         shutil.copy(cohort / entry["image"], images)
     settings = {"image_dir": images, "output_dir": out, "tta_versions": 1, "threshold": 0.5}
-    bundle_run("membranes", "inferring", [overlay], models_dir=folder, **settings)
+    places = {"models_dir": folder, **settings}
+    bundle_run("membranes", "inferring", [overlay], probabilities=32, **places)
     pairs = []
     for entry in entries:
         name = Path(entry["image"]).name

@@ -220,6 +220,7 @@ KNOBS = {
     "threshold": optional(number(0, 1)),
     "threshold_metric": choice(*METRICS, *INSTANCE_METRICS),
     "tta_versions": optional(whole(1, 8)),
+    "probabilities": optional(choice(8, 32)),
     "choose_postprocessing": flag(),
     "isbi_metrics": flag(),
     "group_columns": words(),

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.commands.data import add_series
 
@@ -29,6 +29,10 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
             "--images", type=Path, help="folder of the images (those of the cohort)"
         )
         add_series(parser)
+        parser.add_argument(
+            "--probabilities", type=int, nargs="?", const=8, choices=(8, 32), metavar="BITS",
+            help="write the probability maps too, in 8 bits (default) or 32",
+        )  # fmt: skip
     if verb == "train":
         parser.add_argument(
             "--resume",
@@ -80,7 +84,9 @@ def _start(options: argparse.Namespace) -> None:
         "tracking_dir": options.tracking,
         "series": getattr(options, "series", None),
     }
-    overrides = {key: str(value) for key, value in typed.items() if value is not None}
+    overrides: dict[str, Any] = {k: str(value) for k, value in typed.items() if value is not None}
+    if getattr(options, "probabilities", None) is not None:
+        overrides["probabilities"] = options.probabilities
     if training is not None:
         bundle = bundle.with_overlay(training.write_overlay())
         overrides = {"dataset_dir": training.dataset_dir, **overrides, "model": str(training.model)}

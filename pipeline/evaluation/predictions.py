@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader
@@ -123,7 +124,7 @@ def collect_cases(
 
 def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
     path = output["image"].meta["filename_or_obj"]
-    in_file, probability = output["image"], _plain(output["pred"])
+    in_file, probability = output["image"], torch.from_numpy(np.stack(list(output["pred"])))
     truth = _plain(match_grid(output["label"], in_file))
     instances = entry.get(INSTANCES)  # a path still, where the config does not load them
     if isinstance(instances, torch.Tensor):

@@ -1,5 +1,6 @@
 """Test-time augmentation over the symmetries of the square."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 
 from pipeline.inference.fitting import fitting
+from pipeline.inference.stitching import mean_in_8_bits
 from pipeline.networks import logit_of_mean
 from transforms import Dihedral
 
@@ -16,7 +18,8 @@ class DihedralInferer(Inferer):
     """Average the probabilities that a network gives to the eight versions of an image.
 
     Each version is turned back before the mean is taken. What is returned is the logit of the mean
-    probability, so that it stands wherever the network's own logits would.
+    probability, so that it stands wherever the network's own logits would; of an image whose map is
+    too large for that, the mean probability in 8 bits, see :mod:`pipeline.inference.stitching`.
 
     Args:
         inferer: how one version is inferred, a sliding window for instance.
@@ -37,7 +40,7 @@ class DihedralInferer(Inferer):
     """
 
     def __init__(self, inferer: Inferer, versions: int = 8) -> None:
-        self.inferer, self.versions = fitting(inferer), versions
+        self.inferer, self.versions = fitting(inferer, bounded=True), versions
         self.dihedral = Dihedral()
 
     @property
@@ -54,12 +57,18 @@ class DihedralInferer(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Return the logits of the mean probabilities."""
+        """Return the logits of the mean probabilities, or the latter in 8 bits."""
         if self.versions == 1:
             return self.inferer(inputs, network, *args, **kwargs)
         plain = convert_to_tensor(inputs, track_meta=False)
-        turned_back = []
-        for k in range(self.versions):
-            logits = self.inferer(self.dihedral(plain, k), network, *args, **kwargs)
-            turned_back.append(self.dihedral.inverse(logits, k))
-        return logit_of_mean(turned_back, softmax=False)
+
+        def turned_back(k: int) -> torch.Tensor:
+            version = self.dihedral(plain, k)
+            output = self.inferer(version, network, *args, **kwargs)
+            return self.dihedral.inverse(output, k)
+
+        outputs = map(turned_back, range(self.versions))
+        first = next(outputs)
+        if first.dtype == torch.uint8:
+            return mean_in_8_bits(itertools.chain([first], outputs))
+        return logit_of_mean([first, *outputs], softmax=False)

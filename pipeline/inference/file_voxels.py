@@ -1,5 +1,6 @@
 """From the logits on the network's grid to probabilities in the pixels of the file."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from monai.transforms import (
     Spacingd,
 )
 from monai.utils import convert_to_tensor
+from numpy.typing import NDArray
 
+from pipeline.inference.stitching import as_probability
 from transforms import PixelSpacingd
 
 SPATIAL = (CenterSpatialCropd, Orientationd, PixelSpacingd, Resized, Spacingd)
@@ -22,9 +25,38 @@ SPATIAL = (CenterSpatialCropd, Orientationd, PixelSpacingd, Resized, Spacingd)
 SCALE = "scale"
 """Key of the pixels of the file that a pixel of the network's grid covers."""
 
+TurnBack = Callable[[torch.Tensor], torch.Tensor]
+"""From the network's grid to the file's pixels."""
+
+
+class FileProbabilities:
+    """The probabilities of labels in the pixels of the file, made for one label at a time.
+
+    Args:
+        maps: ``(K, *spatial)`` on the network's grid, logits or 8 bits.
+        turn_back: from the grid to the file, ``(1, *spatial)`` each; None: it is the file's.
+    """
+
+    def __init__(self, maps: torch.Tensor, turn_back: TurnBack | None = None) -> None:
+        # logits are small maps: all at once
+        self.maps = maps if maps.dtype == torch.uint8 else as_probability(maps)
+        self.turn_back = turn_back
+
+    def __len__(self) -> int:
+        """How many labels."""
+        return len(self.maps)
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the probabilities of each label, ``(*spatial)``."""
+        for label in self.maps:
+            probability = as_probability(label) if label.dtype == torch.uint8 else label
+            if self.turn_back is not None:
+                probability = self.turn_back(probability[None])[0].clamp(0, 1)
+            yield probability.numpy(force=True)
+
 
 class ToFileVoxels:
-    """Turns logits into probabilities and gives them, and the image, the pixels of the file.
+    """Gives the probabilities of the labels, and the image, the pixels of the file.
 
     What preprocessing did to the image (turned, resampled, resized, cropped) is inverted; outside a
     crop the probability is 0.
@@ -36,22 +68,23 @@ class ToFileVoxels:
     def __init__(self, preprocessing: Compose) -> None:
         spatial = any(isinstance(transform, SPATIAL) for transform in preprocessing.transforms)
         settings = {"orig_keys": "image", "nearest_interp": False, "to_tensor": True}
-        self.invert = Invertd(["pred", "image"], preprocessing, **settings) if spatial else None
+        self.invert_image = Invertd("image", preprocessing, **settings) if spatial else None
+        self.invert_label = Invertd("label", preprocessing, **settings) if spatial else None
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
-        """Return the item with ``pred`` as probability, and ``scale``."""
-        out = dict(item)
-        logits: torch.Tensor = convert_to_tensor(out["pred"], dtype=torch.float32)
-        out["pred"] = logits.sigmoid()
-        out[SCALE] = 1.0
-        if self.invert is not None:
-            voxel = _voxel_size(out["image"])
-            if not isinstance(out["pred"], MetaTensor):
-                out["pred"] = MetaTensor(out["pred"])
-            out = self.invert(out)
-            out["pred"] = out["pred"].clamp(0, 1)
-            out[SCALE] = voxel / _voxel_size(out["image"])
-        return out
+        """Return the item with ``pred`` as :class:`FileProbabilities`, and ``scale``."""
+        maps: torch.Tensor = convert_to_tensor(item["pred"], track_meta=False)
+        if self.invert_image is None or self.invert_label is None:
+            return {**item, "pred": FileProbabilities(maps), SCALE: 1.0}
+        on_grid, invert = item["image"], self.invert_label
+
+        def turn_back(label: torch.Tensor) -> torch.Tensor:
+            turned: torch.Tensor = invert({"label": MetaTensor(label), "image": on_grid})["label"]
+            return convert_to_tensor(turned, track_meta=False)
+
+        out = self.invert_image(dict(item))
+        scale = _voxel_size(on_grid) / _voxel_size(out["image"])
+        return {**out, "pred": FileProbabilities(maps, turn_back), SCALE: scale}
 
 
 def to_file_voxels(preprocessing: Compose) -> Compose:

@@ -8,6 +8,7 @@ import torch
 from monai.inferers import Inferer, SlidingWindowInferer
 
 from pipeline.inference.overlap_tile import OverlapTileInferer
+from pipeline.inference.stitching import infer_bounded
 from pipeline.memory_errors import is_out_of_memory
 
 MIN_WINDOW_PIXELS = 32
@@ -22,13 +23,14 @@ class FittingInferer(Inferer):
 
     Args:
         inferer: any; of others than a sliding window and overlapping tiles nothing can be reduced.
+        bounded: whether a large map may come in 8 bits, see :func:`infer_bounded`.
 
     Raises:
         RuntimeError: the smallest step does not fit into memory.
     """
 
-    def __init__(self, inferer: Inferer) -> None:
-        self.inferer = inferer
+    def __init__(self, inferer: Inferer, bounded: bool = False) -> None:
+        self.inferer, self.bounded = inferer, bounded
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
@@ -36,6 +38,8 @@ class FittingInferer(Inferer):
         """Return what the inferer returns."""
         while True:
             try:
+                if self.bounded:
+                    return infer_bounded(self.inferer, inputs, network, *args, **kwargs)
                 output: torch.Tensor = self.inferer(inputs, network, *args, **kwargs)
                 return output
             except (MemoryError, RuntimeError) as error:
@@ -50,9 +54,10 @@ class FittingInferer(Inferer):
             print(f"out of memory: {step}", flush=True)
 
 
-def fitting(inferer: Inferer) -> FittingInferer:
-    """Return an inferer that goes on in smaller steps, the same where it is one already."""
-    return inferer if isinstance(inferer, FittingInferer) else FittingInferer(inferer)
+def fitting(inferer: Inferer, bounded: bool = False) -> FittingInferer:
+    """Return an inferer that goes on in smaller steps, see :class:`FittingInferer`."""
+    inner = inferer.inferer if isinstance(inferer, FittingInferer) else inferer
+    return FittingInferer(inner, bounded)
 
 
 def _reduce(inferer: Inferer) -> str | None:

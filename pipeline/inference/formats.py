@@ -1,6 +1,7 @@
 """Saving probabilities, masks and instances in the format of the image they belong to.
 
-Boolean arrays are masks, whole numbers are instances, fractions are probabilities.
+Boolean arrays are masks, whole numbers are those of labels or instances, or probabilities in 8
+bits, fractions are probabilities.
 """
 
 from pathlib import Path
@@ -19,6 +20,8 @@ from pipeline.data.volumes import read_volume
 
 MAX_SHEAR = 1e-4
 """Largest cosine of the angle of two axes that count as orthogonal."""
+UNITS = {8: 1 / 255, 32: 1.0}
+"""The probability that the number 1 stands for, by the bits of what is written."""
 
 
 def in_16_bits(instances: np.ndarray, source: Path) -> np.ndarray:
@@ -33,10 +36,28 @@ def in_16_bits(instances: np.ndarray, source: Path) -> np.ndarray:
     return instances.astype(np.uint16)
 
 
-def save_pages(path: Path, pages: np.ndarray, source: Path) -> None:
+def in_bits(probability: np.ndarray, bits: int) -> np.ndarray:
+    """Return probabilities as they are written in 8 bits, of which 255 is 1, or in 32.
+
+    Example:
+        >>> in_bits(np.array([0.0, 0.5, 1.0]), 8).tolist()
+        [0, 128, 255]
+    """
+    if bits == 8:
+        return np.rint(probability * 255).astype(np.uint8)
+    return probability.astype(np.float32, copy=False)
+
+
+def save_pages(path: Path, pages: np.ndarray, source: Path, unit: float = 1.0) -> None:
     """Save ``(pages, rows, columns)`` of one file in the manner of ``source``.
 
     The slices of a volume are saved in the order of its voxels, at its place.
+
+    Args:
+        path: where to save.
+        pages: of one file.
+        source: the image's file.
+        unit: what the number 1 stands for, which NIfTI states.
     """
     suffix = "" if source.is_dir() else suffix_of(source)
     if suffix in TIFF:
@@ -52,9 +73,9 @@ def save_pages(path: Path, pages: np.ndarray, source: Path) -> None:
     voxels, volume = slice_view(source).voxels(pages), read_volume(source)
     if suffix in NIFTI:
         like = nib.load(source)
-        _save_nifti(path, voxels.reshape(like.shape[:3]), like.affine, like.header)
+        _save_nifti(path, voxels.reshape(like.shape[:3]), like.affine, like.header, unit)
     else:
-        save_volume(path, voxels, volume.affine, volume.in_mm)
+        save_volume(path, voxels, volume.affine, volume.in_mm, unit)
 
 
 def _save_png(path: Path, page: np.ndarray) -> None:
@@ -77,11 +98,13 @@ def _pixel_size(source: Path, axes: str) -> dict[str, Any]:
     return centimetres((sizes["Y"], sizes["X"]))
 
 
-def save_volume(path: Path, volume: np.ndarray, affine: np.ndarray, in_mm: bool = True) -> None:
-    """Save ``(X, Y, Z)`` as NIfTI; of no unit where the source states none."""
+def save_volume(
+    path: Path, volume: np.ndarray, affine: np.ndarray, in_mm: bool = True, unit: float = 1.0
+) -> None:
+    """Save ``(X, Y, Z)`` as NIfTI; of no unit of length where the source states none."""
     header = nib.Nifti1Header()
     header.set_xyzt_units("mm" if in_mm else "unknown")
-    _save_nifti(path, volume, affine, header)
+    _save_nifti(path, volume, affine, header, unit)
 
 
 def is_sheared(affine: np.ndarray) -> bool:
@@ -135,9 +158,12 @@ def orthogonal_grid(
 
 
 def _save_nifti(
-    path: Path, volume: np.ndarray, affine: np.ndarray, header: nib.Nifti1Header
+    path: Path, volume: np.ndarray, affine: np.ndarray, header: nib.Nifti1Header, unit: float
 ) -> None:
     dtype = np.uint8 if volume.dtype == bool else volume.dtype
     header = header.copy()
     header.set_data_dtype(dtype)
-    nib.save(nib.Nifti1Image(volume.astype(dtype), affine, header), path)
+    image = nib.Nifti1Image(volume.astype(dtype, copy=False), affine, header)
+    if unit != 1:  # nibabel forgets the slope of a header that it is given
+        image.header.set_slope_inter(unit, 0)
+    nib.save(image, path)

@@ -100,6 +100,8 @@ def _infer_case(
         reason = error_line(error) or f"{type(error).__name__}: {error}".splitlines()[0]
         named = reason if case.path.name in reason else f"{case.path}: {reason}"
         writer.report.fail(case.name, named)
+    finally:
+        evaluator.state.batch = evaluator.state.output = None  # a volume holds gigabytes
 
 
 @contextmanager

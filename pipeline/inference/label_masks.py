@@ -1,11 +1,12 @@
 """From the probabilities of the labels to their masks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.label_numbers import LabelNumbers, painted_numbers
+from pipeline.data.label_numbers import LabelNumbers, labels_overlap, painted_numbers
 from pipeline.metrics.contingency import Label
 
 InstanceFunction = Callable[[NDArray[np.floating], float], Label]
@@ -45,12 +46,40 @@ def label_masks(
         >>> label_masks(probability, 0.5, overlapping=True).astype(int).tolist()
         [[[1, 1, 0]], [[1, 1, 0]]]
     """
-    masks = np.stack([postprocessing(label, threshold) for label in probability])
-    if len(masks) > 1 and not overlapping:
-        winner = np.where(masks, probability, -1).argmax(0)
-        numbers = np.arange(len(masks)).reshape(-1, *[1] * winner.ndim)
-        masks &= numbers == winner
-    return masks
+    if overlapping or len(probability) == 1:
+        return np.stack([postprocessing(label, threshold) for label in probability])
+    numbers = range(1, len(probability) + 1)
+    winner = most_probable(probability, numbers, threshold, postprocessing)
+    return np.stack([winner == number for number in numbers])
+
+
+def most_probable(
+    probabilities: Iterable[NDArray[np.floating]],
+    numbers: Sequence[int],
+    threshold: float,
+    postprocessing: MaskFunction = plain_mask,
+) -> NDArray[np.integer]:
+    """Return for each pixel the number of the most probable label whose mask holds it, or 0.
+
+    Of equally probable labels it is the first.
+
+    Args:
+        probabilities: of each label, ``(*spatial)``, taken one after the other.
+        numbers: of each label.
+        threshold: at and above which a pixel is foreground.
+        postprocessing: makes the mask of one label.
+
+    Returns:
+        ``(*spatial)``, uint8, or uint16 if a number is above 255.
+    """
+    dtype = np.min_scalar_type(max(numbers))
+    winner: NDArray[np.integer] = np.zeros((), dtype)
+    best: NDArray[np.floating] = np.full((), -1, np.float32)
+    for number, probability in zip(numbers, probabilities, strict=True):
+        wins = postprocessing(probability, threshold) & (probability > best)
+        best = np.where(wins, probability, best)
+        winner = np.where(wins, dtype.type(number), winner)
+    return winner
 
 
 def masks_and_instances(
@@ -70,17 +99,18 @@ def masks_and_instances(
     return instances[None] > 0, instances
 
 
-def painted(masks: NDArray[np.bool_], labels: LabelNumbers) -> NDArray[np.integer]:
+def painted(masks: Iterable[NDArray[np.bool_]], labels: LabelNumbers) -> NDArray[Any]:
     """Paint the masks of labels into one, each with its number, of a region with the first.
 
     Where labels overlap, the later one is painted over the earlier.
 
     Args:
-        masks: of each label, ``(K, *spatial)``.
-        labels: name and number or numbers of each, in the same order.
+        masks: of each label, ``(*spatial)``, in the order of the labels.
+        labels: name and number or numbers of each.
 
     Returns:
-        ``(*spatial)``, uint8, or uint16 if a number is above 255.
+        ``(*spatial)``, uint8, or uint16 if a number is above 255; the mask itself of one label
+        that :func:`is_plain`.
 
     Raises:
         ValueError: two labels with the same first number.
@@ -90,8 +120,44 @@ def painted(masks: NDArray[np.bool_], labels: LabelNumbers) -> NDArray[np.intege
         >>> painted(masks, {"whole": [17, 1035], "core": 1035}).tolist()
         [[17, 1035, 0]]
     """
+    if is_plain(labels):
+        [mask] = masks
+        return mask
     numbers = painted_numbers(labels)
-    mask: NDArray[np.integer] = np.zeros(masks.shape[1:], np.min_scalar_type(max(numbers)))
+    dtype = np.min_scalar_type(max(numbers))
+    painting: NDArray[np.integer] = np.zeros((), dtype)
     for number, label in zip(numbers, masks, strict=True):
-        mask[label] = number
-    return mask
+        painting = np.where(label, dtype.type(number), painting)
+    return painting
+
+
+def painted_mask(
+    probabilities: Iterable[NDArray[np.floating]],
+    labels: LabelNumbers,
+    threshold: float,
+    postprocessing: MaskFunction,
+) -> NDArray[Any]:
+    """Paint :func:`label_masks` into one, with one label in memory at a time.
+
+    Args:
+        probabilities: of each label, ``(*spatial)``, taken one after the other.
+        labels: name and number or numbers of each, in the same order.
+        threshold: at and above which a pixel is foreground.
+        postprocessing: makes the mask of one label.
+
+    Returns:
+        As :func:`painted`.
+    """
+    if len(labels) < 2 or labels_overlap(labels):
+        return painted((postprocessing(label, threshold) for label in probabilities), labels)
+    return most_probable(probabilities, painted_numbers(labels), threshold, postprocessing)
+
+
+def is_plain(labels: LabelNumbers) -> bool:
+    """Return whether there is one label, which a format's own number of foreground means.
+
+    Example:
+        >>> is_plain({}), is_plain({"lung": 1}), is_plain({"lung": 2})
+        (True, True, False)
+    """
+    return not labels or painted_numbers(labels) == [1]

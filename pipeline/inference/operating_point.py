@@ -1,12 +1,14 @@
 """The operating point of a model: how its probabilities become masks."""
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.inference.label_masks import masks_and_instances
+from pipeline.data.label_numbers import LabelNumbers
+from pipeline.inference.label_masks import masks_and_instances, painted, painted_mask
 from pipeline.inference.postprocessing import Postprocessing
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.metrics.contingency import Label
@@ -79,3 +81,21 @@ class OperatingPoint(BaseModel):
         return masks_and_instances(
             probability, self.threshold, self.postprocessing, self.instances, overlapping
         )
+
+    def painted(
+        self, probabilities: Iterable[NDArray[np.floating]], labels: LabelNumbers
+    ) -> tuple[NDArray[Any], Label | None]:
+        """Return the masks painted into one, and the instances of a single label.
+
+        It is what :meth:`masks` returns, with one label in memory at a time.
+
+        Args:
+            probabilities: of each label, ``(*spatial)``, taken one after the other.
+            labels: name and number or numbers of each, in the same order.
+        """
+        if self.instances is None:
+            mask = painted_mask(probabilities, labels, self.threshold, self.postprocessing)
+            return mask, None
+        [probability] = probabilities
+        instances = self.instances(probability, self.threshold)
+        return painted([instances > 0], labels), instances

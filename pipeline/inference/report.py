@@ -141,9 +141,10 @@ class InferenceReport:
 
     def lines(self) -> list[str]:
         """Return the lines to print at the end."""
+        maps = "/probability, " if self.settings.get("probabilities") else ""
         lines = [
             f"{self._made()}, at threshold {self.settings['threshold']:.3f}: "
-            f"{shown(self.folder)}/mask, /probability, /{REPORT}"
+            f"{shown(self.folder)}/mask, {maps}/{REPORT}"
         ]
         if self.kept:
             lines.append(f"{self.kept} images were made before by the same model and settings")

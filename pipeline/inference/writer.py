@@ -1,53 +1,62 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from ignite.engine import Engine, Events
-from monai.utils import convert_to_tensor
 
-from pipeline.data.label_numbers import LabelNumbers, labels_overlap, painted_numbers
+from pipeline.data.label_numbers import LabelNumbers, painted_numbers
 from pipeline.data.readers import count_pages, first_path, split_page
 from pipeline.files import atomic
 from pipeline.inference.file_voxels import SCALE
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import (
+    UNITS,
     in_16_bits,
+    in_bits,
     is_sheared,
     orthogonal_name,
     save_orthogonal,
     save_pages,
     save_volume,
 )
-from pipeline.inference.label_masks import painted
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.report import EMPTY, FULL, InferenceCase, InferenceReport
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.provenance import versions
 
-Save = Callable[[Path, np.ndarray], None]
-"""Saves an array to a path."""
+Save = Callable[..., None]
+"""Saves an array to a path, with the probability that 1 stands for as ``unit``."""
+IN_BITS = {8: "8 bits, 255 is 1", 32: "float32; PNG 16 bits, 65535 is 1"}
+"""What the report says of the numbers in the probability maps."""
+
+
+class _Page(NamedTuple):
+    """What is written of one page of a file."""
+
+    mask: np.ndarray
+    instances: np.ndarray | None
+    maps: list[np.ndarray]
 
 
 class WritePredictions:
-    """Write a probability map and a mask of each image that an evaluator infers, and a report.
+    """Write a mask of each image that an evaluator infers, a probability map if wanted, a report.
 
-    ``folder/probability/NAME``, ``folder/mask/NAME`` and, where instances are separated,
-    ``folder/instances/NAME`` lie as the image does and have its size:
+    ``folder/mask/NAME``, ``folder/instances/NAME`` where instances are separated, and
+    ``folder/probability/NAME`` on request lie as the image does and have its size:
 
-    ======  ===================  =========  =========  ============================
-    image   probability          mask       instances  also
-    ======  ===================  =========  =========  ============================
-    PNG     16 bits, 65535 is 1  0 and 255  16 bits    JPEG, BMP, DICOM become PNG
-    TIFF    float32, all pages   0 and 255  16 bits
-    NIfTI   float32              0 and 1    16 bits    affine and units kept
-    volume  float32              0 and 1    16 bits    NIfTI, whatever it was
-    ======  ===================  =========  =========  ============================
+    ======  =========  =========  ================  ===================  ==========================
+    image   mask       instances  probability in 8  in 32                also
+    ======  =========  =========  ================  ===================  ==========================
+    PNG     0 and 255  16 bits    255 is 1          16 bits, 65535 is 1  JPEG, BMP, DICOM become PNG
+    TIFF    0 and 255  16 bits    255 is 1          float32              all pages
+    NIfTI   0 and 1    16 bits    255 is 1, stated  float32              affine and units kept
+    volume  0 and 1    16 bits    255 is 1, stated  float32              NIfTI, whatever it was
+    ======  =========  =========  ================  ===================  ==========================
 
     Where the slices of a volume are sheared, as by a tilted gantry, ``folder/mask`` also holds the
     mask on an orthogonal grid, ``NAME_orthogonal.nii.gz``: ITK refuses a sheared one.
@@ -70,6 +79,7 @@ class WritePredictions:
             ``folder/probability/LABEL/NAME``, and where two are probable, the more probable one is
             in the mask; of regions that overlap, the later one.
         input_check: refuses an image, or says in what it differs from the training images.
+        probabilities: bits of the probability maps, 8 or 32; None: none are written.
 
     Raises:
         ValueError: two labels with the same number, or the same first number.
@@ -83,22 +93,23 @@ class WritePredictions:
         report: dict[str, Any] | None = None,
         labels: LabelNumbers | None = None,
         input_check: Callable[[Any], list[str]] | None = None,
+        probabilities: int | None = None,
     ) -> None:
         self.folder, self.model = Path(folder), model
         self.operating_point = operating_point or model.operating_point
         self.labels = labels or {}
-        self.overlapping = labels_overlap(self.labels)
         painted_numbers(self.labels)
-        self.input_check = input_check
+        self.input_check, self.probabilities = input_check, probabilities
         settings = {
             "model": str(model.path),
             "model_sha256": model.record.sha256,
             **self.operating_point.model_dump(),
+            "probabilities": None if probabilities is None else IN_BITS[probabilities],
             **(report or {}),
         }
         self.report = InferenceReport(self.folder, settings, {"versions": versions()})
         self.case: InferenceCase | None = None
-        self.pages: list[np.ndarray] = []
+        self.pages: list[_Page] = []
         self.differences: list[str] = []
         self.clock = time.perf_counter()
 
@@ -119,97 +130,114 @@ class WritePredictions:
 
     def _add(self, engine: Engine) -> None:
         for item in engine.state.output:
-            name = item["image"].meta["filename_or_obj"]
-            pred = convert_to_tensor(item["pred"], track_meta=False, dtype=torch.float32)
-            probability, point = pred.numpy(force=True), self.operating_point.at(item[SCALE])
-            if probability.ndim == 4:
-                affine = item["image"].affine.numpy(force=True)
-                in_mm = bool(item["image"].meta.get("in_mm", True))
-                save = partial(save_volume, affine=affine, in_mm=in_mm)
-                self._write_volume(Path(name), probability, point, affine, save)
+            point = self.operating_point.at(item[SCALE])
+            self._check_labels(len(item["pred"]))
+            if item["image"].ndim == 4:
+                self._write_volume(item, point)
             else:
-                self._add_page(name, probability, point)
+                self._add_page(item, point)
 
-    def _add_page(self, name: str, probability: np.ndarray, point: OperatingPoint) -> None:
-        path, page = split_page(name)
-        self.pages.append(probability)
+    def _add_page(self, item: dict[str, Any], point: OperatingPoint) -> None:
+        path, page = split_page(item["image"].meta["filename_or_obj"])
+        maps: list[np.ndarray] = []
+        mask, instances = point.painted(self._keeping(item["pred"], maps.append), self.labels)
+        self.pages.append(_Page(mask, instances, maps))
         if page is not None and page + 1 < count_pages(path):
             return
-        pages, self.pages = np.stack(self.pages, axis=1), []
-        outputs = [point.masks(pages[:, i], self.overlapping) for i in range(pages.shape[1])]
-        arrays = self._arrays(pages, np.stack([masks for masks, _ in outputs], axis=1))
-        counts = {"pages": pages.shape[1]}
-        numbered = [instances for _, instances in outputs if instances is not None]
-        if numbered:
-            arrays["instances"] = in_16_bits(np.stack(numbered), path)
-            counts["instances"] = sum(int(page.max()) for page in numbered)
+        pages, self.pages = self.pages, []
         name = self._written_as() or written_name(path)
-        self._write(path, name, arrays, partial(save_pages, source=path), counts)
+        self._write_pages(path, name, pages)
 
-    def _write_volume(
-        self,
-        path: Path,
-        probability: np.ndarray,
-        point: OperatingPoint,
-        affine: np.ndarray,
-        save: Save,
-    ) -> None:
-        masks, instances = point.masks(probability, self.overlapping)
-        arrays = self._arrays(probability, masks)
-        counts: dict[str, Any] = {"voxels": list(probability.shape[1:])}
-        if instances is not None:
-            arrays["instances"] = in_16_bits(instances, path)
-            counts["instances"] = int(instances.max())
+    def _write_pages(self, path: Path, name: str, pages: list[_Page]) -> None:
+        save = partial(save_pages, source=path)
+        maps = zip(*(page.maps for page in pages), strict=True)  # of each label
+        files = [
+            self._save_map(folder, name, np.stack(label), save)
+            for folder, label in zip(self._map_folders(), maps, strict=False)
+        ]
+        mask = np.stack([page.mask for page in pages])
+        files.append(self._save("mask", name, mask, save))
+        counts = {"pages": len(pages)}
+        numbered = [page.instances for page in pages if page.instances is not None]
+        if numbered:
+            instances = in_16_bits(np.stack(numbered), path)
+            files.append(self._save("instances", name, instances, save))
+            counts["instances"] = sum(int(page.max()) for page in numbered)
+        self._report(path, name, files, mask, counts)
+
+    def _write_volume(self, item: dict[str, Any], point: OperatingPoint) -> None:
+        path, image = Path(item["image"].meta["filename_or_obj"]), item["image"]
         name = self._written_as() or written_volume(path)
-        if is_sheared(affine):
-            orthogonal = Path("mask") / orthogonal_name(name)
-            with atomic(self.folder / orthogonal) as temporary:
-                save_orthogonal(temporary, arrays["mask"], affine)
-            counts["orthogonal"] = orthogonal.as_posix()
-        self._write(path, name, arrays, save, counts)
+        affine = image.affine.numpy(force=True)
+        in_mm = bool(image.meta.get("in_mm", True))
+        save = partial(save_volume, affine=affine, in_mm=in_mm)
+        files: list[str] = []
+        folders = iter(self._map_folders())
 
-    def _arrays(self, probability: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
-        """What is written of the probabilities and masks of each label, ``(K, ...)``."""
-        if len(probability) != max(1, len(self.labels)):
+        def keep(probability: np.ndarray) -> None:
+            files.append(self._save_map(next(folders), name, probability, save))
+
+        mask, instances = point.painted(self._keeping(item["pred"], keep), self.labels)
+        files.append(self._save("mask", name, mask, save))
+        counts: dict[str, Any] = {"voxels": list(mask.shape)}
+        if instances is not None:
+            numbered = in_16_bits(instances, path)
+            files.append(self._save("instances", name, numbered, save))
+            counts["instances"] = int(instances.max())
+        if is_sheared(affine):
+            save = partial(save_orthogonal, affine=affine)
+            files.append(self._save("mask", orthogonal_name(name), mask, save))
+            counts["orthogonal"] = files[-1]
+        self._report(path, name, files, mask, counts)
+
+    def _check_labels(self, maps: int) -> None:
+        if maps != max(1, len(self.labels)):
             raise ValueError(
-                f"labels: found {len(self.labels)} names for {len(probability)} maps of the "
-                "network; give one for each of several"
+                f"labels: found {len(self.labels)} names for {maps} maps of the network; give one "
+                "for each of several"
             )
-        mask = masks[0] if self._is_plain() else painted(masks, self.labels)
-        if len(probability) == 1:
-            return {"probability": probability[0], "mask": mask}
-        maps = zip(self.labels, probability, strict=True)
-        return {**{f"probability/{name}": label for name, label in maps}, "mask": mask}
+
+    def _keeping(
+        self, probabilities: Iterable[np.ndarray], keep: Callable[[np.ndarray], None]
+    ) -> Iterator[np.ndarray]:
+        """Pass the probabilities of each label on; where they are wanted, keep what is written."""
+        for label in probabilities:
+            probability = np.asarray(label)
+            if self.probabilities is not None:
+                keep(in_bits(probability, self.probabilities))
+            yield probability
+
+    def _map_folders(self) -> list[str]:
+        """The folder of each label's probability maps."""
+        if len(self.labels) < 2:
+            return ["probability"]
+        return [f"probability/{label}" for label in self.labels]
+
+    def _save_map(self, folder: str, name: str, probability: np.ndarray, save: Save) -> str:
+        unit = UNITS[8 if probability.dtype == np.uint8 else 32]
+        return self._save(folder, name, probability, partial(save, unit=unit))
+
+    def _save(self, folder: str, name: str, array: np.ndarray, save: Save) -> str:
+        with atomic(self.folder / folder / name) as temporary:
+            save(temporary, array)
+        return f"{folder}/{name}"
 
     def _written_as(self) -> str | None:
         """Name of what is written for the image; None: that of its file."""
         return self.case.entries[0].get("written_as") if self.case else None
 
-    def _is_plain(self) -> bool:
-        """Whether there is one label, which its format's own number of foreground means."""
-        return not self.labels or painted_numbers(self.labels) == [1]
-
-    def _write(
-        self,
-        path: Path,
-        name: str,
-        arrays: dict[str, np.ndarray],
-        save: Save,
-        counts: dict[str, Any],
+    def _report(
+        self, path: Path, name: str, files: list[str], mask: np.ndarray, counts: dict[str, Any]
     ) -> None:
-        for kind, array in arrays.items():
-            with atomic(self.folder / kind / name) as temporary:
-                save(temporary, array)
-        orthogonal = [counts["orthogonal"]] if "orthogonal" in counts else []
         now = time.perf_counter()
         flagged = "unlike" if self.differences else "like"
         entry = {
             "image": self.case.name if self.case else path.name,
             "written_as": name,
-            "files": [*(f"{kind}/{name}" for kind in arrays), *orthogonal],
+            "files": files,
             **counts,
-            "foreground": float(f"{(arrays['mask'] > 0).mean():.4g}"),
-            "coverage": _coverage(arrays["mask"] > 0),
+            "foreground": float(f"{(mask > 0).mean():.4g}"),
+            "coverage": _coverage(mask > 0),
             "seconds": round(now - self.clock, 3),
             "quality": f"{flagged} the training images",
             "differences": self.differences,

@@ -18,7 +18,7 @@ from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
 from pipeline.sharing.policy import Policy
 from pipeline.sharing.requirements import RequirementCheck, check_requirements
-from pipeline.sharing.sample import IMAGE, SampleAgreement, compare_sample
+from pipeline.sharing.sample import EXACT_BITS, IMAGE, SampleAgreement, compare_sample
 from pipeline.sharing.signature import Verifier, verify_archive
 from pipeline.sharing.source import installed_hashes
 
@@ -168,7 +168,8 @@ def run_sample(bundle: Path) -> SampleAgreement:
             raise RefusedError("sample", "no image", "unet-school pack encloses one")
         shutil.copy(image, images)
         config = bundle / "configs" / "inference.yaml"
-        settings = {"config_file": config, "image_dir": images, "output_dir": out, "device": "cpu"}
+        places = {"config_file": config, "image_dir": images, "output_dir": out}
+        settings = {**places, "device": "cpu", "probabilities": EXACT_BITS}
         arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
         program = [sys.executable, "-W", "ignore", "-c", OFFLINE_RUN]
         command = [*program, "run", "inferring", *arguments]

@@ -24,6 +24,8 @@ from pipeline.sharing.synthetic import synthetic_pixels
 IMAGE, PROBABILITY, MASK, INSTANCES = "image", "probability", "mask", "instances"
 NUMBERED = (MASK, INSTANCES)
 """Results that hold a number of a label, or of an instance, at each pixel."""
+EXACT_BITS = 32
+"""Bits in which an inference of the sample writes its probabilities."""
 TOLERANCE = 1e-5
 """Largest accepted difference of a probability between two machines of the same kind."""
 
@@ -202,8 +204,8 @@ def _full_range(pixels: Pixels) -> NDArray[Any]:
 
 def _infer(config: dict[str, Any], root: Path, image_dir: Path, out: Path) -> None:
     """Run the inference of a config in this process, without starting a tracked run."""
-    overrides = {"bundle_root": str(root), "image_dir": str(image_dir), "output_dir": str(out)}
-    parser = ConfigParser({**config, **overrides, "device": "cpu"})
+    folders = {"bundle_root": str(root), "image_dir": str(image_dir), "output_dir": str(out)}
+    parser = ConfigParser({**config, **folders, "device": "cpu", "probabilities": EXACT_BITS})
     with _quiet():
         evaluator, writer = (parser.get_parsed_content(key) for key in ("evaluator", "writer"))
         try:

@@ -117,7 +117,8 @@ class Cell:
     def infer(self, bundle: Path, name: str) -> Path:
         out = self.root / name
         settings = self.settings if bundle == self.bundle else []
-        self.call("infer", bundle, "--images", self.images, "--out", out, *settings)
+        images = ["--images", self.images, "--out", out, "--probabilities"]
+        self.call("infer", bundle, *images, *settings)
         return out
 
     def protocol(self) -> str:

@@ -49,7 +49,7 @@ def failing(infer):
 
 
 def test_every_format_comes_back_as_it_was(infer, images):
-    out = infer(images)
+    out = infer(images, probabilities=32)
     names = sorted(p.name for p in images.iterdir())
     for kind in ("probability", "mask"):
         assert sorted(p.name for p in (out / kind).iterdir()) == names
@@ -65,8 +65,32 @@ def test_every_format_comes_back_as_it_was(infer, images):
     assert np.array_equal(volume.affine, AFFINE)
 
 
+def test_probabilities_are_written_on_request_in_8_bits(infer, images):
+    out = infer(images)
+    assert not (out / "probability").exists()
+    assert json.loads((out / "run_report.json").read_text())["probabilities"] is None
+    exact = infer(images, probabilities=32, output_dir=str(out / "exact")) / "exact"
+    out = infer(images, probabilities=8)
+    folder = out / "probability"
+    expected = np.rint(255 * tifffile.imread(exact / "probability" / "b.tif"))
+    for name, array in {
+        "a.png": np.asarray(Image.open(folder / "a.png")),
+        "b.tif": tifffile.imread(folder / "b.tif"),
+        "c.tif": tifffile.imread(folder / "c.tif")[0],
+        "d.nii.gz": nib.load(folder / "d.nii.gz").dataobj.get_unscaled().T,
+    }.items():
+        assert array.dtype == np.uint8, name
+        np.testing.assert_array_equal(array, expected, name)
+    stated = nib.load(folder / "d.nii.gz").get_fdata().T
+    np.testing.assert_allclose(stated, expected / 255, atol=1e-6)
+    report = json.loads((out / "run_report.json").read_text())
+    assert report["probabilities"] == "8 bits, 255 is 1"
+    for file in ("mask/a.png", "mask/b.tif"):
+        assert (out / file).read_bytes() == (exact / file).read_bytes()
+
+
 def test_masks_are_the_thresholded_probabilities(infer, images):
-    out = infer(images, threshold=0.6)
+    out = infer(images, threshold=0.6, probabilities=32)
     probability = tifffile.imread(out / "probability" / "b.tif")
     mask = tifffile.imread(out / "mask" / "b.tif")
     assert np.array_equal(mask, np.uint8(255) * (probability >= 0.6))
@@ -89,6 +113,9 @@ def test_bad_folders_and_images(failing, images, tmp_path):
     assert "no such folder" in failing(tmp_path / "nowhere")
     assert "no image in this folder" in failing(empty)
     assert "threshold: found 87, expected a number, 0 to 1" in failing(images, threshold=87)
+    assert "probabilities: found 16, expected one of 8, 32, or null" in failing(
+        images, probabilities=16
+    )
     shutil.copy(images / "a.png", images / "a.jpg")
     assert "would be written as a.png like a.jpg; rename one" in failing(images)
 
@@ -99,7 +126,7 @@ def test_a_disk_with_no_room(failing, site, images, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", full)
     line = (
-        f"{site / 'out' / 'probability' / 'a.png'}: could not be written "
+        f"{site / 'out' / 'mask' / 'a.png'}: could not be written "
         "(No space left on device); nothing is half-written"
     )
     assert failing(images) == line
@@ -138,8 +165,8 @@ def test_called_again_only_what_is_missing_or_made_otherwise_is_made(infer, imag
     changed = {path.name for path in again if again[path] != before[path]}
     assert changed == {"a.png", "b.tif"}
     report = json.loads((out / "run_report.json").read_text())
-    assert report["masks_of_images_that_are_gone"] == ["probability/c.tif", "mask/c.tif"]
-    assert "2 files of images that are no longer there" in capsys.readouterr().out
+    assert report["masks_of_images_that_are_gone"] == ["mask/c.tif"]
+    assert "1 files of images that are no longer there" in capsys.readouterr().out
     infer(images, threshold=0.7)
     assert "3 images, " in capsys.readouterr().out  # another setting makes all of them again
 

@@ -40,10 +40,11 @@ def quicker():
     """
 
     def run(command, **_):
-        settings = dict(zip(command[-8::2], command[-7::2], strict=True))
+        typed = command[command.index("inferring") + 1 :]
+        settings = dict(zip(typed[::2], typed[1::2], strict=True))
         bundle = Path(settings.pop("--config_file")).parents[1]
-        overrides = {key.removeprefix("--"): value for key, value in settings.items()}
-        Bundle(bundle, overrides=overrides).run("inferring")
+        texts = [f"{key.removeprefix('--')}={value}" for key, value in settings.items()]
+        Bundle(bundle, overrides=read_settings(texts)).run("inferring")
         return subprocess.CompletedProcess(command, 0, "", "")
 
     with pytest.MonkeyPatch.context() as patch:

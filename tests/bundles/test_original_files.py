@@ -134,7 +134,7 @@ def test_outside_the_middle_of_a_ct_slice_nothing_is_predicted(infer, folder):
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing((0.8, 0.8, 5.0))
     sitk.WriteImage(image, str(folder / "ct.nii.gz"))
-    out = infer("pancreas_ct", folder, threshold=0.0)
+    out = infer("pancreas_ct", folder, threshold=0.0, probabilities=32)
     probability = np.asarray(nib.load(out / "probability" / "ct.nii.gz").dataobj)[..., 0]
     assert (probability[:72] == 0).all()
     assert (probability[72:328, 72:328] > 0).all()

@@ -62,8 +62,8 @@ def test_what_does_not_fit_at_all_and_other_errors_are_passed_on():
 
 
 def test_an_inferer_is_wrapped_once():
-    inferer = fitting(SimpleInferer())
-    assert fitting(inferer) is inferer
+    inner = SimpleInferer()
+    assert fitting(fitting(inner)).inferer is inner
     assert isinstance(DihedralInferer(SimpleInferer()).inferer, FittingInferer)
 
 

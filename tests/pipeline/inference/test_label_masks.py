@@ -8,7 +8,8 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 from PIL import Image
 
-from pipeline.inference import OperatingPoint, WritePredictions
+from pipeline.data.label_numbers import all_numbers, labels_overlap
+from pipeline.inference import OperatingPoint, Postprocessing, WritePredictions
 from pipeline.inference.label_masks import label_masks, painted
 
 PROBABILITY = np.array([[[0.9, 0.9, 0.9, 0.1]], [[0.1, 0.8, 0.8, 0.1]], [[0.2, 0.1, 0.7, 0.3]]])
@@ -24,6 +25,23 @@ def test_regions_are_painted_in_their_order():
 def test_classes_exclude_each_other():
     masks = label_masks(PROBABILITY, 0.5)
     assert painted(masks, {"a": 1, "b": 2, "c": 3}).tolist() == [[1, 1, 1, 0]]
+
+
+@pytest.mark.parametrize("labels", [{"a": 7, "b": 300, "c": 1}, BRATS])
+@pytest.mark.parametrize("postprocessing", [Postprocessing(), Postprocessing(largest_only=True)])
+def test_what_is_written_is_what_is_scored(labels, postprocessing):
+    # in steps of 1/16, so that labels are equally probable somewhere
+    probability = np.random.default_rng(0).integers(0, 17, (3, 40, 50)).astype(np.float32) / 16
+    point = OperatingPoint(threshold=0.4, postprocessing=postprocessing)
+    masks, _ = point.masks(probability, labels_overlap(labels))
+    written, _ = point.painted(iter(probability), labels)
+    np.testing.assert_array_equal(written, painted(masks, labels))
+    assert written.dtype == np.min_scalar_type(max(all_numbers(labels)))
+
+
+def test_of_equally_probable_labels_it_is_the_first():
+    equal = np.full((2, 1, 1), 0.7)
+    assert label_masks(equal, 0.5).ravel().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -89,4 +107,4 @@ def test_one_label_is_written_with_its_number(tmp_path, model, labels, value):
     Image.fromarray(np.zeros((1, 2), np.uint8)).save(tmp_path / "a.png")
     path = written(tmp_path, model, tmp_path / "a.png", labels, torch.tensor([[[9.0, -9]]]))
     assert np.asarray(Image.open(path)).tolist() == [[value, 0]]
-    assert (tmp_path / "out" / "probability" / "a.png").is_file()
+    assert not (tmp_path / "out" / "probability").exists()

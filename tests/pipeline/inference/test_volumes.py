@@ -76,7 +76,7 @@ def test_nifti_mha_and_a_series_become_nifti_that_lies_alike(infer, tmp_path, re
     nib.save(nib.Nifti1Image(voxels, affine), folder / "a.nii.gz")
     sitk.WriteImage(sitk.ReadImage(str(folder / "a.nii.gz")), str(folder / "b.mha"))
     (folder / "c").symlink_to(real_data / "dicom_mr" / "hippocampus_crop")
-    out = infer(folder, instances=WatershedInstances())
+    out = infer(folder, instances=WatershedInstances(), probabilities=32)
     for name in ("a", "b"):
         mask, instances = (
             nib.load(out / kind / f"{name}.nii.gz") for kind in ("mask", "instances")
@@ -101,11 +101,15 @@ def test_of_several_labels_the_mask_holds_the_most_probable(infer, tmp_path):
     folder.mkdir()
     voxels = np.array([0, 40, 80], np.float32).reshape(3, 1, 1)
     nib.save(nib.Nifti1Image(voxels, np.eye(4)), folder / "a.nii.gz")
-    out = infer(folder, levels=(60.0, 20.0), labels={"front": 3, "back": 5})
+    labels = {"front": 3, "back": 5}
+    out = infer(folder, levels=(60.0, 20.0), labels=labels, probabilities=8)
     mask = np.asarray(nib.load(out / "mask" / "a.nii.gz").dataobj)
     assert mask.ravel().tolist() == [0, 5, 5]
-    front = np.asarray(nib.load(out / "probability" / "front" / "a.nii.gz").dataobj)
-    np.testing.assert_allclose(front.ravel(), 1 / (1 + np.exp([6, 2, -2])), rtol=1e-5)
+    front = nib.load(out / "probability" / "front" / "a.nii.gz")
+    assert front.get_data_dtype() == np.uint8
+    expected = 1 / (1 + np.exp([6, 2, -2]))
+    np.testing.assert_allclose(front.get_fdata().ravel(), expected, atol=0.5 / 255 + 1e-6)
+    assert front.dataobj.get_unscaled().ravel().tolist() == np.rint(255 * expected).tolist()
     with pytest.raises(Exception, match="found 0 names for 2 maps"):
         infer(folder, levels=(60.0, 20.0))
 

@@ -1,0 +1,205 @@
+"""Sliding windows over images whose map of probabilities is too large for 32 bits a value."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from monai.data.utils import compute_importance_map, dense_patch_slices
+from monai.inferers import Inferer, SlidingWindowInferer
+from monai.utils import convert_to_tensor, ensure_tuple_rep, fall_back_tuple
+from torch import Tensor
+
+MAX_FLOAT_BYTES = 2**30
+"""Size up to which the map of an image, labels x pixels x 4 bytes, is kept in 32 bits."""
+WHITE = 255
+"""The number that stands for the probability 1 in 8 bits."""
+
+Network = Callable[..., Tensor]
+Window = tuple[slice, ...]
+
+
+class _TooLargeError(Exception):
+    """The map of an image would be larger than :data:`MAX_FLOAT_BYTES`."""
+
+
+def in_8_bits(probability: Tensor) -> Tensor:
+    """Return probabilities as whole numbers, of which 255 stands for 1.
+
+    What is at or above 1/2 stays so.
+
+    Example:
+        >>> in_8_bits(torch.tensor([0.0, 0.499, 0.5, 1.0])).tolist()
+        [0, 127, 128, 255]
+    """
+    return probability.mul(WHITE).round_().to(torch.uint8)
+
+
+def as_probability(output: Tensor) -> Tensor:
+    """Return the probabilities, float32, of logits or of numbers in 8 bits.
+
+    Example:
+        >>> as_probability(torch.tensor([0.0]))
+        tensor([0.5000])
+        >>> as_probability(torch.tensor([255], dtype=torch.uint8))
+        tensor([1.])
+    """
+    if output.dtype == torch.uint8:
+        return output.float().div_(WHITE)
+    return output.float().sigmoid()
+
+
+def mean_in_8_bits(maps: Iterable[Tensor]) -> Tensor:
+    """Return the mean of maps in 8 bits, of which one is in memory at a time.
+
+    Example:
+        >>> mean_in_8_bits(torch.tensor([[0], [255]], dtype=torch.uint8)).tolist()
+        [128]
+    """
+    count, total = 0, torch.zeros((), dtype=torch.int16)
+    for count, values in enumerate(maps, start=1):
+        total = total.add_(values) if count > 1 else values.to(torch.int16)
+    return total.add_(count // 2).div_(count, rounding_mode="floor").to(torch.uint8)
+
+
+def infer_bounded(
+    inferer: Inferer, inputs: Tensor, network: Network, *args: Any, **kwargs: Any
+) -> Tensor:
+    """Return logits as the inferer does, or, of a large map, probabilities in 8 bits.
+
+    A sliding window keeps a map of more than :data:`MAX_FLOAT_BYTES` on the CPU, in 8 bits; only
+    the planes that windows still touch are summed in 32 bits. Other inferers return logits of any
+    size.
+
+    Args:
+        inferer: how an image is inferred.
+        inputs: ``(B, C, *spatial)``.
+        network: takes the windows, on the device of the images.
+        args: further arguments of the network.
+        kwargs: further arguments of the network, by name.
+
+    Returns:
+        ``(B, K, *spatial)``, logits, or uint8, of which 255 is the probability 1.
+    """
+
+    def sized(windows: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        logits = network(windows, *args, **kwargs)
+        if logits.shape[1] * inputs[:, 0].numel() * 4 > MAX_FLOAT_BYTES:
+            raise _TooLargeError
+        return logits
+
+    if not isinstance(inferer, SlidingWindowInferer):
+        output: Tensor = inferer(inputs, network, *args, **kwargs)
+        return output
+    try:  # the first window shows how many labels there are, before a map is made
+        output = inferer(inputs, sized, *args, **kwargs)
+    except _TooLargeError:
+        images = convert_to_tensor(inputs, track_meta=False)
+        maps = [stitch(inferer, image, lambda x: network(x, *args, **kwargs)) for image in images]
+        output = maps[0][None] if len(maps) == 1 else torch.stack(maps)
+    return output
+
+
+def stitch(inferer: SlidingWindowInferer, image: Tensor, network: Network) -> Tensor:
+    """Return the probabilities of an image in 8 bits, as a sliding window gives them.
+
+    The windows pass along the longest axis; planes that they have left are finished.
+
+    Args:
+        inferer: its windows, their overlap and weights.
+        image: ``(C, *spatial)``.
+        network: logits of a batch of windows.
+
+    Returns:
+        ``(K, *spatial)``, uint8, on the CPU.
+    """
+    sides = tuple(image.shape[1:])
+    padded, inside = _padded(inferer, image)
+    roi = fall_back_tuple(inferer.roi_size, padded.shape[1:])
+    weights = compute_importance_map(roi, inferer.mode, inferer.sigma_scale, "cpu")
+    axis = max(range(len(sides)), key=lambda i: padded.shape[1 + i])
+    planes = _Planes(weights.movedim(axis, 0), _without(padded.shape[1:], axis))
+    output = torch.empty(0, dtype=torch.uint8)
+    for window, logits in _outputs(inferer, padded, roi, axis, network):
+        if not output.numel():
+            output = torch.empty((len(logits), *sides), dtype=torch.uint8)
+        _keep(output, axis, inside, planes.finished(window[axis].start))
+        planes.add(window[axis].start, _without(window, axis), logits.movedim(1 + axis, 0))
+    _keep(output, axis, inside, planes.finished(padded.shape[1 + axis]))
+    return output
+
+
+class _Planes:
+    """Planes across an axis to which windows add their logits.
+
+    Args:
+        weights: of a window's pixels, the axis first.
+        sides: of a plane.
+    """
+
+    def __init__(self, weights: Tensor, sides: tuple[int, ...]) -> None:
+        self.weights, self.sides = weights, sides
+        self.first = 0
+        self.sums: deque[tuple[Tensor, Tensor]] = deque()
+
+    def add(self, start: int, place: Window, logits: Tensor) -> None:
+        """Add a window that starts at a plane, ``(planes, K, …)``."""
+        while self.first + len(self.sums) < start + len(logits):
+            self.sums.append((torch.zeros(logits.shape[1], *self.sides), torch.zeros(self.sides)))
+        at = itertools.islice(self.sums, start - self.first, None)
+        for plane, weight, (total, count) in zip(logits, self.weights, at, strict=False):
+            total[(slice(None), *place)].addcmul_(plane, weight)
+            count[place] += weight
+
+    def finished(self, start: int) -> Iterator[tuple[int, Tensor]]:
+        """Take out the planes before the next window, with their probabilities in 8 bits."""
+        while self.sums and self.first < start:
+            total, count = self.sums.popleft()
+            yield self.first, in_8_bits(total.div_(count).sigmoid_())
+            self.first += 1
+
+
+def _keep(output: Tensor, axis: int, inside: Window, planes: Iterable[tuple[int, Tensor]]) -> None:
+    """Store finished planes, without what was padded."""
+    margin = inside[axis].start
+    for i, plane in planes:
+        if inside[axis].start <= i < inside[axis].stop:
+            place = (slice(None), *_without(inside, axis))
+            output.select(1 + axis, i - margin).copy_(plane[place])
+
+
+def _outputs(
+    inferer: SlidingWindowInferer, image: Tensor, roi: Sequence[int], axis: int, network: Network
+) -> Iterator[tuple[Window, Tensor]]:
+    """Yield the windows in the order of an axis, and their logits on the CPU."""
+    sides = tuple(image.shape[1:])
+    overlap = ensure_tuple_rep(inferer.overlap, len(sides))
+    steps = [
+        roi[i] if roi[i] == sides[i] else max(1, int(roi[i] * (1 - overlap[i])))
+        for i in range(len(sides))
+    ]
+    windows = sorted(dense_patch_slices(sides, roi, steps), key=lambda w: w[axis].start)
+    for done in range(0, len(windows), inferer.sw_batch_size):
+        batch = windows[done : done + inferer.sw_batch_size]
+        logits = network(torch.stack([image[(slice(None), *window)] for window in batch]))
+        yield from zip(batch, logits.float().cpu(), strict=True)
+
+
+def _padded(inferer: SlidingWindowInferer, image: Tensor) -> tuple[Tensor, Window]:
+    """Return an image that has a window's size at least, and where in it the image is."""
+    sides = tuple(image.shape[1:])
+    roi = fall_back_tuple(inferer.roi_size, sides)
+    missing = [max(0, wanted - side) for wanted, side in zip(roi, sides, strict=True)]
+    before = [m // 2 for m in missing]
+    inside = tuple(slice(b, b + side) for b, side in zip(before, sides, strict=True))
+    if not any(missing):
+        return image, inside
+    widths = [w for b, m in zip(before, missing, strict=True) for w in (m - b, b)][::-1]
+    mode = str(inferer.padding_mode)
+    value = {"value": inferer.cval} if mode == "constant" else {}
+    return torch.nn.functional.pad(image[None], widths, mode=mode, **value)[0], inside
+
+
+def _without(values: Sequence[Any], i: int) -> tuple[Any, ...]:
+    return (*values[:i], *values[i + 1 :])
