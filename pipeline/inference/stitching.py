@@ -104,7 +104,7 @@ def infer_bounded(
 def stitch(inferer: SlidingWindowInferer, image: Tensor, network: Network) -> Tensor:
     """Return the probabilities of an image in 8 bits, as a sliding window gives them.
 
-    The windows pass along the longest axis; planes that they have left are finished.
+    The windows pass along one axis; planes that they have left are finished.
 
     Args:
         inferer: its windows, their overlap and weights.
@@ -118,7 +118,7 @@ def stitch(inferer: SlidingWindowInferer, image: Tensor, network: Network) -> Te
     padded, inside = _padded(inferer, image)
     roi = fall_back_tuple(inferer.roi_size, padded.shape[1:])
     weights = compute_importance_map(roi, inferer.mode, inferer.sigma_scale, "cpu")
-    axis = max(range(len(sides)), key=lambda i: padded.shape[1 + i])
+    axis = passing_axis(padded.shape[1:], roi)
     planes = _Planes(weights.movedim(axis, 0), _without(padded.shape[1:], axis))
     output = torch.empty(0, dtype=torch.uint8)
     for window, logits in _outputs(inferer, padded, roi, axis, network):
@@ -128,6 +128,16 @@ def stitch(inferer: SlidingWindowInferer, image: Tensor, network: Network) -> Te
         planes.add(window[axis].start, _without(window, axis), logits.movedim(1 + axis, 0))
     _keep(output, axis, inside, planes.finished(padded.shape[1 + axis]))
     return output
+
+
+def passing_axis(sides: Sequence[int], roi: Sequence[int]) -> int:
+    """Return the axis along which the planes that a window touches have the fewest pixels.
+
+    Example:
+        >>> passing_axis((512, 512, 400), (96, 96, 96)), passing_axis((512, 512, 400), (96, 96, 32))
+        (0, 2)
+    """
+    return min(range(len(sides)), key=lambda axis: roi[axis] / sides[axis])
 
 
 class _Planes:
@@ -180,10 +190,11 @@ def _outputs(
         for i in range(len(sides))
     ]
     windows = sorted(dense_patch_slices(sides, roi, steps), key=lambda w: w[axis].start)
+    device = inferer.sw_device or image.device
     for done in range(0, len(windows), inferer.sw_batch_size):
         batch = windows[done : done + inferer.sw_batch_size]
-        logits = network(torch.stack([image[(slice(None), *window)] for window in batch]))
-        yield from zip(batch, logits.float().cpu(), strict=True)
+        pixels = torch.stack([image[(slice(None), *window)] for window in batch])
+        yield from zip(batch, network(pixels.to(device)).float().cpu(), strict=True)
 
 
 def _padded(inferer: SlidingWindowInferer, image: Tensor) -> tuple[Tensor, Window]:
