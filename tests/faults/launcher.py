@@ -6,6 +6,7 @@ import os
 import resource
 import runpy
 import signal
+import sqlite3.dbapi2
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+from mlflow.exceptions import MlflowException
 
 START = ["-m", "pipeline.bundle.start"]
 GATE_SECONDS = 120
@@ -128,6 +130,16 @@ def limit_memory(argument: int, _gates: Any) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + argument, resource.RLIM_INFINITY))
 
 
+def impatient_database(seconds: float, _gates: Any) -> None:
+    """Let a locked database be given up after so many seconds."""
+    connect = sqlite3.dbapi2.connect
+
+    def connect_for_so_long(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        return connect(*arguments, **{**options, "timeout": seconds})
+
+    sqlite3.dbapi2.connect = connect_for_so_long
+
+
 def change(argument: tuple[str, bytes], _gates: Any) -> None:
     path, content = argument
     Path(path).write_bytes(content)
@@ -136,10 +148,11 @@ def change(argument: tuple[str, bytes], _gates: Any) -> None:
 ACTIONS: Mapping[str, Callable[[Any, Mapping[str, Gate]], None]] = {
     "kill": kill, "send": send, "refuse": refuse, "wait": wait, "kill_children": kill_children,
     "fill": fill, "limit_memory": limit_memory, "change": change,
+    "impatient_database": impatient_database,
 }  # fmt: skip
 
 NO_ROOM = (OSError, (errno.ENOSPC, os.strerror(errno.ENOSPC), "file"))
-NO_STORE = (RuntimeError, ("(sqlite3.OperationalError) database or disk is full",))
+NO_STORE = (MlflowException, ("(sqlite3.OperationalError) database or disk is full",))
 
 
 class ForkedRun:
@@ -293,3 +306,22 @@ def redirect(output: str) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
+
+
+def serve(
+    arguments: list[str], output: str, _faults: Any, gates: Mapping[str, Gate], environment: Any
+) -> None:
+    """Serve a tracking store over HTTP: a port, and the folder of its database."""
+    redirect(output)
+    port, folder = arguments
+    os.environ.update(environment)
+    os.environ["_MLFLOW_SERVER_FILE_STORE"] = f"sqlite:///{folder}/mlflow.db"
+    os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = "mlflow-artifacts:/"
+    os.environ["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] = f"{folder}/artifacts"
+    os.environ["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
+    from mlflow.server import app
+    from werkzeug.serving import make_server
+
+    server = make_server("127.0.0.1", int(port), app)
+    gates["ready"].reached.set()
+    server.serve_forever()

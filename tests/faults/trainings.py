@@ -113,6 +113,7 @@ class Site:
     def __init__(self, root: Path, data: Path, bundle: Path, commands: Commands) -> None:
         self.root, self.data, self.bundle, self.commands = root, data, bundle, commands
         self.models, self.tracking, self.name = root / "models", root / "mlruns", NAME
+        self.uri = f"sqlite:///{self.tracking / 'mlflow.db'}"
 
     @property
     def folder(self) -> Path:
@@ -139,7 +140,7 @@ class Site:
         return self.commands.start(*words, **more).end()
 
     def client(self) -> MlflowClient:
-        return MlflowClient(f"sqlite:///{self.tracking / 'mlflow.db'}")
+        return MlflowClient(self.uri)
 
     def runs(self) -> list[Run]:
         client = self.client()
