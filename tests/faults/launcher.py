@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import multiprocessing
 import os
 import resource
 import runpy
@@ -283,13 +284,16 @@ def command(
 
     redirect(output)
     os.environ.update(environment or {})
+    multiprocessing.set_start_method("fork", force=True)  # of loaders, as in a command
     subprocess.Popen = popen
     for fault in faults:
         inject(fault, gates or {})
     sys.exit(main(arguments))
 
 
-def rank(arguments: list[str], output: str, environment: Mapping[str, str], faults: Any) -> None:
+def rank(
+    arguments: list[str], output: str, faults: Any, _gates: Any, environment: Mapping[str, str]
+) -> None:
     """Be one process of ``torchrun -m monai.bundle ARGUMENTS``."""
     redirect(output)
     os.environ.update(environment)
@@ -300,6 +304,7 @@ def rank(arguments: list[str], output: str, environment: Mapping[str, str], faul
 
 
 def redirect(output: str) -> None:
+    """Write standard output and standard error to the end of a file."""
     file = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,6 +1,8 @@
 """Trainings for the tests of faults: starting them, and comparing what they leave."""
 
 import json
+import multiprocessing.connection
+import threading
 from collections.abc import Sequence
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -60,8 +62,15 @@ class Started(NamedTuple):
         return Outcome(self.process.exitcode, text)
 
     def reach(self, gate: Gate) -> None:
-        """Wait until it stands at a gate."""
+        """Wait until it stands at a gate, which it may end without."""
+        watch = threading.Thread(target=self._give_up_when_ended, args=(gate,), daemon=True)
+        watch.start()
         assert gate.reached.wait(LIMIT_SECONDS), self.output.read_text()
+        assert self.process.is_alive(), self.output.read_text()
+
+    def _give_up_when_ended(self, gate: Gate) -> None:
+        multiprocessing.connection.wait([self.process.sentinel], LIMIT_SECONDS)
+        gate.reached.set()
 
     def kill(self) -> Outcome:
         self.process.kill()
