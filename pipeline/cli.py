@@ -15,7 +15,8 @@ from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.runs import RUNS, add_run
 from pipeline.commands.sign import add_key, add_sign, add_verify
-from pipeline.errors import error_line, exit_when_terminated, wants_traceback
+from pipeline.errors import error_line, wants_traceback
+from pipeline.interruption import exit_when_terminated
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,13 +3,13 @@
 import linecache
 import os
 import re
-import signal
-import sqlite3
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from types import FrameType, TracebackType
+from types import TracebackType
+
+from pipeline.interruption import exit_when_terminated
+from pipeline.tracking_errors import tracking_error_line
 
 SOURCES = ("pipeline", "transforms")
 """The packages whose ``raise`` statements speak to the user."""
@@ -55,17 +55,11 @@ def show_one_line(explain: Explain = lambda error: None) -> None:
     exit_when_terminated()
 
 
-def exit_when_terminated() -> None:
-    """Turn a termination signal into an exit, so that what was begun ends properly."""
-    if threading.current_thread() is threading.main_thread():  # no other may set a handler
-        signal.signal(signal.SIGTERM, _terminated)
-
-
 def error_line(error: BaseException) -> str | None:
     """Return the line for a user's error, or ``None`` for what may be a bug of ours.
 
     A user's error is an exception that a ``raise`` in our own code states on purpose, however MONAI
-    and Ignite wrapped it on its way, a failure of the disk or of the tracking database, an extra
+    and Ignite wrapped it on its way, a failure of the disk or of the tracking store, an extra
     that is not installed, or what a library says to the arguments of a config's component.
 
     Example:
@@ -79,11 +73,10 @@ def error_line(error: BaseException) -> str | None:
             return f'{cause.name}: not installed; pip install "unet-school[{extra}]"'
         if isinstance(cause, OSError) and cause.filename and cause.strerror:
             return f"{cause.filename}: {cause.strerror}"
-        if isinstance(cause, sqlite3.OperationalError):
-            return f"tracking database: {cause}; make room, or give another --tracking_dir"
         if isinstance(cause, Exception) and _stated_by_us(cause.__traceback__):
             return str(cause)
-    return _component_line(causes)
+    lines = map(tracking_error_line, causes)
+    return next((line for line in lines if line is not None), None) or _component_line(causes)
 
 
 def _component_line(causes: Sequence[BaseException]) -> str | None:
@@ -126,10 +119,6 @@ def _hook(
         print(f"error: {line}", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
-
-
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(143)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

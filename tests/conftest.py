@@ -22,21 +22,22 @@ def migrated_database(tmp_path_factory):
 
     MLflow takes a second of CPU time to create its tables; a copy takes none.
     """
-    from pipeline.tracking import run
+    from pipeline.tracking import connection, run
 
     template = tmp_path_factory.mktemp("template")
-    connect = run.connect
+    connect, database = connection.connect, connection.DATABASE
 
     def connect_to_a_copy(root, experiment):
-        if not (root / run.DATABASE).exists() and "MLFLOW_TRACKING_URI" not in os.environ:
-            if not (template / run.DATABASE).exists():
-                run.MlflowClient(run.store_uri(template)).search_experiments()
+        if not (root / database).exists() and "MLFLOW_TRACKING_URI" not in os.environ:
+            if not (template / database).exists():
+                connection.open_client(template).search_experiments()
             root.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(template / run.DATABASE, root / run.DATABASE)
+            shutil.copyfile(template / database, root / database)
         return connect(root, experiment)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "connect", connect_to_a_copy)
+        for module in (connection, run):
+            patch.setattr(module, "connect", connect_to_a_copy)
         yield
 
 

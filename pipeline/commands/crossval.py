@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,13 +60,17 @@ def _crossval(options: argparse.Namespace) -> None:
     from pipeline.evaluation.report import write_crossval_report
     from pipeline.evaluation.summarise import Groups
     from pipeline.metrics.statistics import share_patients
+    from pipeline.tracking.connection import StoreError, store_errors
+    from pipeline.tracking.dead_runs import process_tags
     from pipeline.tracking.store import open_store
+    from pipeline.tracking.stored_run import continue_run
 
     bundle = bundle_of(options)
     bundle.with_places(dict.fromkeys(DECIDED_KEYS))  # refuses a --set of these keys
     bundle.check("evaluating")
     folds = _folds(options, bundle)
     client = open_store(folds.tracking)
+    continue_run(client, folds.parent, process_tags(folds.out))
     try:
         rows = run_folds(folds)
         groups = Groups(options.groups, options.age, options.metric)
@@ -75,7 +80,8 @@ def _crossval(options: argparse.Namespace) -> None:
         overlay = write_ensemble(folds)
     except BaseException as error:
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-        client.set_terminated(folds.parent, "KILLED" if interrupted else "FAILED")
+        with suppress(StoreError), store_errors():  # the error itself says more
+            client.set_terminated(folds.parent, "KILLED" if interrupted else "FAILED")
         raise
     _record(client, folds, summary)
     for name in ("iou", "dice", "accuracy"):
@@ -103,16 +109,17 @@ def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
         "overlays": list(map(str, options.overlays)), "settings": options.settings,
     }  # fmt: skip
     state = options.out / "crossval.json"
+    begun = None
     if state.is_file():
-        parent = _continued_parent(json.loads(state.read_text("utf-8")), chosen, state)
+        begun = _continued_parent(json.loads(state.read_text("utf-8")), chosen, state)
     else:
         _check_groups(data, options)
         group = {"group": None, "strata": options.stratify, "seed": options.seed}
         # beside the models, because another call may replace folds inside the cohort
         into = (options.out / "folds").resolve()
         write_folds(data.resolve(), options.folds, **group, into=into)
-        parent = _parent(bundle, data, tracking, options.folds)
-        write_json(state, {"parent": parent, **chosen})
+    parent = _parent(bundle, data, tracking, options, begun)
+    write_json(state, {"parent": parent, **chosen})
     paths = [options.out / "folds" / str(i) for i in range(options.folds)]
     return Folds(bundle, paths, options.out, tracking, parent, options.metric)
 
@@ -126,20 +133,27 @@ def _check_groups(data: Path, options: argparse.Namespace) -> None:
     check_columns(entries, [*options.groups, *([options.age] if options.age else [])])
 
 
-def _parent(bundle: "Bundle", data: Path, tracking: Path, folds: int) -> str:
-    """Create the parent run of the folds' runs; return its id."""
+def _parent(
+    bundle: "Bundle", data: Path, tracking: Path, options: argparse.Namespace, begun: str | None
+) -> str:
+    """Return the id of the folds' parent run: the one begun, or a new one if the store lost it."""
     from pipeline.data.datalist import read_datalist
     from pipeline.provenance import git_commit
-    from pipeline.tracking.run import connect
+    from pipeline.tracking.connection import connect
+    from pipeline.tracking.dead_runs import process_tags
     from pipeline.tracking.run_name import unique_run_name
+    from pipeline.tracking.stored_run import stored_run
 
     client, experiment = connect(tracking.resolve(), bundle.name)
+    if begun is not None and stored_run(client, begun):
+        return begun
     tags = {
         "run": "crossval",
         "bundle": bundle.name,
-        "folds": str(folds),
+        "folds": str(options.folds),
         "datalist_sha256": read_datalist(data).sha256,
         "git_commit": git_commit(bundle.folder),
+        **process_tags(options.out),
     }
     name = f"crossval_{unique_run_name()}"
     return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)

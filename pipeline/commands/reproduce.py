@@ -1,6 +1,7 @@
 """``unet-school reproduce``: run and record a paper's experiments, and compare the numbers."""
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,7 @@ def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> N
     """Run experiments as children of one MLflow run, and write the page after each."""
     from pipeline.papers.page import write_page
     from pipeline.papers.reproduce import run_experiments
+    from pipeline.tracking.connection import StoreError, store_errors
     from pipeline.tracking.store import open_store
 
     site = site._replace(parent=_parent(site, paper))
@@ -89,7 +91,8 @@ def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> N
             page = write_page(site.results)
     except BaseException as error:
         interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-        client.set_terminated(site.parent, "KILLED" if interrupted else "FAILED")
+        with suppress(StoreError), store_errors():  # the error itself says more
+            client.set_terminated(site.parent, "KILLED" if interrupted else "FAILED")
         raise
     client.log_artifact(site.parent, str(page))
     client.set_terminated(site.parent, "FINISHED")
@@ -131,7 +134,8 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
 def _parent(site: "Site", paper: "Paper") -> str:
     """Create the MLflow run that is the parent of all experiments of this call."""
     from pipeline.data.datalist import read_datalist
-    from pipeline.tracking.run import connect
+    from pipeline.tracking.connection import connect
+    from pipeline.tracking.dead_runs import process_tags
     from pipeline.tracking.run_name import unique_run_name
 
     client, experiment = connect(site.tracking.resolve(), paper.bundle)
@@ -142,6 +146,7 @@ def _parent(site: "Site", paper: "Paper") -> str:
         "scale": site.scale,
         "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256,
         "git_commit": site.commit,
+        **process_tags(site.out),
     }
     name = f"reproduce_{paper.name}_{unique_run_name()}"
     return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)

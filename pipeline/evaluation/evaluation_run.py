@@ -79,6 +79,7 @@ def evaluate(
                 f"{model.path}: its record has hashes of files, not of pixels; a training image "
                 "that was saved anew is not recognised; train again for a full check"
             )
+        history = run.history(model.record.mlflow_run_id)
         selection = select(predictions, search, model)
         cases = predictions.cases("test")
         names = list(labels or ()) if len(labels or ()) > 1 else []
@@ -98,13 +99,12 @@ def evaluate(
             summary = summary.model_copy(update={"reference": comparison})
         _write(run.folder, cases, rows, summary, scoring)
         model.store(_to_store(search, selection, model))
-        history = run.history(model.record.mlflow_run_id)
         report = Report(
             summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring
         )
         write_report(run.folder / REPORT, report)
-        _record(run, summary)
         print("\n".join(summary_text(summary)))
+        _record(run, summary)
         print(f"report      {run.folder / REPORT}")
         print(f"MLflow run  {run.where()}")
 

@@ -96,8 +96,8 @@ def explain(
         written = _write(out, explanation, (of_cases, of_all))
         pictures = [path for path in written if path.suffix == ".png"]
         write_with_section(out / "report.html", page, explanation, pictures)
-        _record(run, [*written, out / "report.html"], explanation)
         print(_format_summary(explanation, out, run))
+        _record(run, [*written, out / "report.html"], explanation)
 
 
 def network_of(model: TrainedModel) -> torch.nn.Module:

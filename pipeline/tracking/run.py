@@ -7,71 +7,33 @@ execution is one run of its own that ends FINISHED, FAILED or KILLED.
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from filelock import FileLock, Timeout
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Metric
 
 from pipeline.bundle.workflow import running_workflow
 from pipeline.data.datalist import datalist_sha256
+from pipeline.interruption import uninterrupted
 from pipeline.provenance import git_commit
+from pipeline.tracking.connection import DATABASE, StoreError, connect, store_errors
+from pipeline.tracking.dead_runs import close_dead_runs, lock_path, process_tags
 from pipeline.tracking.executed_config import flat_parameters, save_executed_config
-
-DATABASE = "mlflow.db"
-
-
-def store_uri(root: Path) -> str:
-    """Return where the tracking store is: in a folder, unless ``MLFLOW_TRACKING_URI`` says."""
-    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root / DATABASE}")
-
-
-def open_client(root: Path) -> MlflowClient:
-    """Open the tracking store in a folder, or the one that ``MLFLOW_TRACKING_URI`` names.
-
-    Raises:
-        ValueError: another version of MLflow made its tables.
-    """
-    uri = store_uri(root)
-    try:
-        return MlflowClient(tracking_uri=uri)
-    except MlflowException as error:
-        if "database schema" not in str(error):
-            raise
-        local = "MLFLOW_TRACKING_URI" not in os.environ
-        # an address may hold a password
-        name, address = (str(root / DATABASE), uri) if local else ("MLFLOW_TRACKING_URI", "URI")
-        raise ValueError(
-            f"{name}: a tracking store whose tables another version of MLflow made; copy it, then "
-            f"run: mlflow db upgrade {address}"
-        ) from None
-
-
-def connect(root: Path, experiment: str) -> tuple[MlflowClient, str]:
-    """Open the tracking store in a folder, made if absent, and return the id of an experiment.
-
-    The environment variable ``MLFLOW_TRACKING_URI`` names another store.
-
-    Raises:
-        ValueError: another version of MLflow made its tables.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    # MLflow creates its tables without a lock; two first runs at a time would collide
-    with FileLock(root / ".lock"):
-        client = open_client(root)
-        existing = client.get_experiment_by_name(experiment)
-        if existing is not None:
-            return client, str(existing.experiment_id)
-        artifacts = (root / "artifacts" / experiment).as_uri()
-        local = "MLFLOW_TRACKING_URI" not in os.environ
-        return client, str(client.create_experiment(experiment, artifacts if local else None))
+from pipeline.tracking.metric_log import MetricLog
+from pipeline.tracking.stored_run import (
+    History,
+    begin_run,
+    history_of,
+    missing_metrics,
+    reopen_run,
+    stored_run,
+)
 
 
 class Run:
@@ -94,12 +56,16 @@ class Run:
 
     Attributes:
         id: of the MLflow run; None before :meth:`start`.
+        is_recorded: whether the run ended without an error and the store has all of it.
+        metric_log: the metrics of every epoch, whatever becomes of the store.
         datalist_sha256: hash that identifies the cohort and its split.
 
-    From :meth:`start` to :meth:`end` the folder is locked.
+    The store is reached when the run is made, before any data is read. From :meth:`start` to
+    :meth:`end` the folder is locked.
 
     Raises:
         FileNotFoundError: no such cohort.
+        StoreError: the tracking store cannot be written.
         ValueError: made outside a bundle run, whose config it records.
     """
 
@@ -122,6 +88,13 @@ class Run:
         self.datalist_sha256 = datalist_sha256(dataset_dir)
         self.workflow = running_workflow()
         self.id: str | None = None
+        self.is_recorded = False
+        self.metric_log = MetricLog(self.folder)
+        self._interrupted: tuple[str | None, int] | None = None
+        self._history: History | None = None
+        self._lock: FileLock | None = None
+        if not idist.get_rank():  # one process speaks for all
+            self.client, self._experiment = connect(self.store, self.bundle)
 
     @property
     def tags(self) -> dict[str, Any]:
@@ -134,32 +107,82 @@ class Run:
             **self.own_tags,
         }
 
+    def resume(self, mlflow_run_id: str | None, epoch: int) -> None:
+        """Go on with an interrupted run, from an epoch; before anything is recorded.
+
+        A run that the store does not have is begun anew, and printed.
+
+        Args:
+            mlflow_run_id: of the interrupted run.
+            epoch: after which it goes on.
+        """
+        self._interrupted = (mlflow_run_id, epoch)
+
     def start(self) -> str:
-        """Open the MLflow run, once, with parameters, tags and executed config; return its id."""
+        """Open the MLflow run, once, with parameters, tags and executed config; return its id.
+
+        Runs of this host whose process is gone are closed as KILLED.
+
+        Raises:
+            StoreError: the store failed.
+            ValueError: another run writes to the folder.
+        """
         if self.id is None:
             self._claim()
-            self.client, experiment = connect(self.store, self.bundle)
-            self.id = str(self.client.create_run(experiment, run_name=self.name).info.run_id)
-            parameters = flat_parameters(self.workflow.parser)
-            self.client.log_batch(
-                self.id,
-                params=[Param(key, value) for key, value in parameters.items()],
-                tags=[RunTag(key, str(value)) for key, value in self._all_tags().items()],
-            )
-            save_executed_config(self.workflow.parser, self.log_artifact)
+            try:
+                with self._storing():
+                    close_dead_runs(self.client)
+                    self.id = self._reopened() or self._begun()
+                    save_executed_config(self.workflow.parser, self.log_artifact)
+            except BaseException as error:
+                with suppress(StoreError):
+                    self.end(error)
+                raise
         return self.id
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Record numbers at a step (an epoch); other values are passed over."""
+        """Record numbers at a step (an epoch); other values are passed over.
+
+        Raises:
+            StoreError: the store failed.
+        """
         now = int(time.time() * 1000)
-        numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float))}
         run_id = self.start()
-        self.client.log_batch(run_id, metrics=[Metric(k, v, now, step) for k, v in numbers.items()])
+        rows = [
+            Metric(name, float(value), now, step)
+            for name, value in metrics.items()
+            if isinstance(value, (int, float))
+        ]
+        with self._storing():
+            self.client.log_batch(run_id, metrics=rows)
+
+    def send_epochs(self) -> list[int]:
+        """Record the epochs of :attr:`metric_log` that the store has not yet, and return them.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        run_id = self.start()
+        history, self._history = self._history, None  # asked for again after a failure
+        with self._storing():
+            if history is None:
+                history = history_of(self.client, self.client.get_run(run_id))
+            metrics = missing_metrics(self.metric_log.read(), history)
+            self.client.log_batch(run_id, metrics=metrics)
+        for metric in metrics:
+            history.setdefault(metric.key, []).append((metric.step, metric.value))
+        self._history = history
+        return sorted({metric.step for metric in metrics})
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """Copy a file into the run's artefacts."""
+        """Copy a file into the run's artefacts.
+
+        Raises:
+            StoreError: the store failed.
+        """
         run_id = self.start()
-        self.client.log_artifact(run_id, str(path), folder)
+        with self._storing():
+            self.client.log_artifact(run_id, str(path), folder)
 
     def log_folder(self, root: Path) -> None:
         """Copy every file below a folder into the run's artefacts."""
@@ -168,42 +191,71 @@ class Run:
                 inside = path.parent.relative_to(root)
                 self.log_artifact(path, None if inside == Path() else str(inside))
 
+    def set_tag(self, name: str, value: str) -> None:
+        """Tag the run.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        run_id = self.start()
+        with self._storing():
+            self.client.set_tag(run_id, name, value)
+
     def end(self, error: BaseException | None = None) -> None:
-        """Close the run: FINISHED, KILLED after an interruption, FAILED after an error."""
-        if self.id is None:
-            return
+        """Close the run: FINISHED, KILLED after an interruption, FAILED after an error.
+
+        A further interruption waits until this is done.
+
+        Raises:
+            StoreError: the store failed; the folder is free all the same.
+        """
         killed = isinstance(error, (KeyboardInterrupt, SystemExit))
         status = "KILLED" if killed else "FAILED" if error else "FINISHED"
-        if error is not None:
-            self.client.set_tag(self.id, "error", f"{type(error).__name__}: {error}"[:5000])
-        self.client.set_terminated(self.id, status)
-        self._lock.release()
-        self._lock_path.unlink(missing_ok=True)
+        with uninterrupted():
+            try:
+                with self._storing():
+                    self._terminate(status, error)
+            finally:
+                self.release()
+        self.is_recorded = error is None and self.id is not None
+
+    def release(self) -> None:
+        """Free the folder for others, whatever became of the record."""
+        if self._lock is not None:
+            self._lock.release()
+            lock_path(self.folder).unlink(missing_ok=True)
+            self._lock = None
 
     @contextmanager
     def recorded(self) -> Iterator["Run"]:
-        """Open the run for a block and close it by how the block ends."""
+        """Open the run for a block and close it by how the block ends.
+
+        Raises:
+            StoreError: the store failed; what the block has written to the folder stays.
+        """
         self.start()
         try:
             yield self
+            self.end()
+        except StoreError as error:
+            self._give_up(error)
+            raise StoreError(
+                f"{error}; what was computed is in {self.folder}, but not recorded: run it again "
+                "when the store is back"
+            ) from None
         except BaseException as error:
-            self.end(error)
+            self._give_up(error)
             raise
-        self.end()
 
-    def history(self, run_id: str | None) -> dict[str, list[tuple[int, float]]]:
-        """Return every metric of a run as (epoch, value) pairs; nothing where it is unknown."""
-        self.start()
-        try:
-            names = self.client.get_run(run_id).data.metrics
-        except MlflowException:
-            return {}
-        return {
-            name: [
-                (point.step, point.value) for point in self.client.get_metric_history(run_id, name)
-            ]
-            for name in names
-        }
+    def history(self, run_id: str | None) -> History:
+        """Return every metric of a run as (epoch, value) pairs; nothing where it is unknown.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        with self._storing():
+            run = stored_run(self.client, run_id)
+            return history_of(self.client, run) if run else {}
 
     def executed(self) -> dict[str, Any]:
         """By which code and config, and where, the run is executed."""
@@ -219,29 +271,63 @@ class Run:
         """Say where the run stands in MLflow."""
         return f"{self.name} in experiment {self.bundle}"
 
-    @property
-    def _lock_path(self) -> Path:
-        return self.folder.with_name(f".{self.folder.name}.lock")
+    def _storing(self) -> AbstractContextManager[None]:
+        return store_errors(self.store / DATABASE)
+
+    def _begun(self) -> str:
+        run_id = begin_run(
+            self.client, self._experiment, self.name, self._parameters(), self._all_tags()
+        )
+        self._history = {}
+        return run_id
+
+    def _reopened(self) -> str | None:
+        """Reopen the interrupted run that this one goes on with, if the store has it."""
+        if self._interrupted is None:
+            return None
+        run_id, epoch = self._interrupted
+        run = stored_run(self.client, run_id)
+        if run is None:
+            print(f"{self.name}: not in the tracking store any more; recorded as a new run")
+            return None
+        return reopen_run(self.client, run, epoch, self._parameters(), self._all_tags())
+
+    def _parameters(self) -> dict[str, str]:
+        return flat_parameters(self.workflow.parser)
+
+    def _terminate(self, status: str, error: BaseException | None) -> None:
+        if self.id is None:
+            return
+        if error is not None:
+            self.client.set_tag(self.id, "error", f"{type(error).__name__}: {error}"[:5000])
+        self.client.set_terminated(self.id, status)
+
+    def _give_up(self, error: BaseException) -> None:
+        with suppress(StoreError):  # the error itself says more
+            self.end(error)
 
     def _claim(self) -> None:
         """Lock the folder: two runs that write to one would mix their files."""
-        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self._lock_path)
+        path = lock_path(self.folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
         try:
-            self._lock.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
                 f"{self.folder}: another run is writing there; wait for it, or give another "
                 "--output_dir"
             ) from None
+        self._lock = lock
 
-    def _all_tags(self) -> dict[str, Any]:
-        return {
+    def _all_tags(self) -> dict[str, str]:
+        tags = {
             "run": self.workflow.run_id,
             "git_commit": git_commit(Path(self.workflow.config_root_path)),
             "torch": torch.__version__,
-            "folder": str(self.folder.absolute()),
-            "dataset_dir": str(Path(self.dataset_dir).absolute()),
+            "dataset_dir": Path(self.dataset_dir).absolute(),
+            **process_tags(self.folder),
             **self.tags,
             **({"mlflow.parentRunId": self.parent} if self.parent else {}),
         }
+        return {name: str(value) for name, value in tags.items()}

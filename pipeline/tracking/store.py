@@ -11,7 +11,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
 
 from pipeline.data.datalist import read_datalist
-from pipeline.tracking.run import DATABASE, Run, open_client
+from pipeline.tracking.connection import DATABASE, open_client
+from pipeline.tracking.run import Run
+from pipeline.tracking_errors import ADDRESS
 
 CASES = "cases.json"
 MODEL = "model.pt"
@@ -28,10 +30,10 @@ def open_store(root: Path) -> MlflowClient:
 
     Raises:
         FileNotFoundError: there is no store in the folder.
-        ValueError: another version of MLflow made its tables.
+        StoreError: another version of MLflow made its tables, it is locked, damaged, …
     """
     path = root.resolve() / DATABASE
-    if "MLFLOW_TRACKING_URI" not in os.environ and not path.is_file():
+    if not os.environ.get(ADDRESS) and not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such tracking store; give --tracking the folder of {DATABASE}"
         )

@@ -24,7 +24,7 @@ from pipeline.training.overlays import BestOverlays
 from pipeline.training.progress import Progress
 from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.stop_on_nan import StopOnNan
-from pipeline.training.track_training import TrackTraining
+from pipeline.training.track_training import RecordEpoch, TrackTraining
 from pipeline.training.weight_map import takes_weights, weighted_iteration
 
 Loss = Callable[..., torch.Tensor]
@@ -84,9 +84,10 @@ def training_engine(
         KeepBest(run, network, validator, key_metric, patience, publish_to, init_from),
         BestOverlays(validator, run.folder),
         Progress(validator),
-        TrackTraining(run, validator),
+        RecordEpoch(run, validator),
         LrScheduleHandler(**scheduler),
         KeepLast(run, state, resume),
+        TrackTraining(run),
         *train_handlers,
     ]
     return SupervisedTrainer(

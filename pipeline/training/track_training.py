@@ -1,58 +1,160 @@
-"""Recording a training in MLflow: every epoch, and what it leaves."""
+"""Recording a training: every epoch in a file, and all of it in MLflow."""
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
+from pipeline.inference.trained_model import read_record, record_path, write_record
+from pipeline.interruption import uninterrupted
 from pipeline.tracking import Run
-from pipeline.tracking.store import RESUME_FILE
+from pipeline.tracking.connection import StoreError
+from pipeline.tracking.metric_log import METRICS
+from pipeline.tracking.store import MODEL, RESUME_FILE
+
+RETRY_SECONDS = 30.0
+"""How long a store that failed is left alone."""
+
+RECORDED_LATE = "recorded_late"
+"""Tag of a run of which the store missed something for a while."""
+
+UNRECORDED = (RESUME_FILE, "previous.pt", METRICS)
+"""Files of a run's folder that are no artefacts: states, and what MLflow has as metrics."""
+
+
+class RecordEpoch:
+    """Write the metrics of every epoch, with its learning rate, to ``metrics.jsonl``.
+
+    Args:
+        run: the training, in whose folder the file is.
+        validator: the engine whose metrics stand beside the trainer's.
+    """
+
+    def __init__(self, run: Run, validator: Engine) -> None:
+        self.log, self.validator = run.metric_log, validator
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer, after its validation and before its learning rate changes."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._record)
+
+    @idist.one_rank_only()
+    def _record(self, engine: Engine) -> None:
+        state = engine.state
+        metrics = {f"train_{name}": value for name, value in state.metrics.items()}
+        if self.validator.state.epoch == state.epoch:
+            of_validation = self.validator.state.metrics
+            metrics |= {f"val_{name}": value for name, value in of_validation.items()}
+        metrics["learning_rate"] = engine.optimizer.param_groups[0]["lr"]
+        numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float))}
+        self.log.append(state.epoch, numbers)
 
 
 class TrackTraining:
-    """Record a training: metrics of every epoch, overlays and the best model.
+    """Record a training in MLflow: its epochs, overlays and best model, how it ends.
+
+    The store is needed to begin. Later its failure is a warning: the epochs wait in
+    ``metrics.jsonl`` and are sent when it is back, at the latest when the training ends.
 
     What ``unet-school data check`` wrote in the cohort is recorded, too.
 
     Args:
         run: the training; the files in its folder become artefacts when it ends.
-        validator: the engine whose metrics stand beside the trainer's.
+        clock: seconds of a clock that only goes forward.
     """
 
-    def __init__(self, run: Run, validator: Engine) -> None:
-        self.run, self.validator = run, validator
+    def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
+        self.run, self.clock = run, clock
         data = Path(run.dataset_dir).resolve()
         cohort = data.parents[1] if data.parent.name == "folds" else data
         self.check = cohort / "check"
+        self.has_failed = self.is_late = False
+        self.next_attempt = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the trainer, after all other handlers."""
+        """Attach to the trainer, after the handler that saves its state."""
         if idist.get_rank():  # one process speaks for all
             return
-        engine.add_event_handler(Events.STARTED, self.run.start)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._log_epoch)
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._send_epochs)
         engine.add_event_handler(Events.COMPLETED, self._complete)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
-    def _log_epoch(self, engine: Engine) -> None:
-        rows = {f"train_{name}": value for name, value in engine.state.metrics.items()}
-        if self.validator.state.epoch == engine.state.epoch:
-            rows |= {f"val_{name}": value for name, value in self.validator.state.metrics.items()}
-        rows["learning_rate"] = engine.optimizer.param_groups[0]["lr"]
-        self.run.log_metrics(rows, step=engine.state.epoch)
+    def _start(self, engine: Engine) -> None:
+        self.run.metric_log.keep_until(engine.state.epoch)
+        self.run.start()
+        self._name_run_in_record()
+        self.is_late = bool(self.run.send_epochs())
+
+    def _name_run_in_record(self) -> None:
+        """Name this run in the record of a model whose run the store lost."""
+        model = self.run.folder / MODEL
+        if record_path(model).is_file():
+            record = read_record(model)
+            write_record(model, record.model_copy(update={"mlflow_run_id": self.run.id}))
+
+    def _send_epochs(self) -> None:
+        if self.has_failed and self.clock() < self.next_attempt:
+            return
+        try:
+            self._send()
+        except StoreError as error:
+            self._postpone(error)
+
+    def _send(self) -> None:
+        self.run.send_epochs()
+        if self.is_late:
+            self.run.set_tag(RECORDED_LATE, "true")
+        if self.has_failed:
+            print("the tracking store is back and has every epoch", file=sys.stderr)
+        self.has_failed = False
+
+    def _postpone(self, error: StoreError) -> None:
+        if not self.has_failed:
+            print(
+                f"warning: {error}; training goes on, its metrics wait in "
+                f"{self.run.folder / METRICS}",
+                file=sys.stderr,
+            )
+        self.has_failed = self.is_late = True
+        self.next_attempt = self.clock() + RETRY_SECONDS
 
     def _complete(self) -> None:
+        try:
+            self._send()
+            self._send_files()
+            self.run.end()
+        except StoreError as error:
+            self.run.release()
+            bundle = Path(self.run.workflow.config_root_path).parent
+            print(
+                f"warning: {error}; the training is whole, its record is not: when the store is "
+                f"back, unet-school train {bundle} --resume {self.run.folder} records it",
+                file=sys.stderr,
+            )
+
+    def _send_files(self) -> None:
         for path in sorted(self.check.glob("*.*")):
             self.run.log_artifact(path, "data")
         for path in sorted(self.run.folder.glob("*")):
-            if path.is_file() and path.name != RESUME_FILE:
+            if path.is_file() and path.name not in UNRECORDED:
                 self.run.log_artifact(path)
-        self.run.end()
 
     def _fail(self, error: BaseException) -> None:
-        self.run.end(error)
+        if self.run.id is not None:
+            self._end(error)
         last = self.run.folder / RESUME_FILE
         if isinstance(error, (KeyboardInterrupt, SystemExit)) and last.is_file():
             print(f"to go on from the last whole epoch: --resume {last}", file=sys.stderr)
         raise error
+
+    def _end(self, error: BaseException) -> None:
+        with uninterrupted():
+            try:
+                self._send()
+                self.run.end(error)
+            except StoreError as failure:
+                self.run.release()
+                print(f"warning: {failure}; the end of the run is not recorded", file=sys.stderr)

@@ -65,6 +65,8 @@ def test_a_parent_run_with_children(done):
     children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert len(children) == 3
     assert parent.info.status == "FINISHED"
+    assert "error" not in parent.data.tags  # no fold took it for dead
+    assert parent.data.tags["folder"] == str(done / "out")
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert files == {"cases.csv", "cases.json", "summary.json", "report.html"}
     assert "cross-validation" in (done / "out" / "report.html").read_text()
@@ -80,6 +82,16 @@ def test_what_is_done_is_not_done_again(done, bundle, small, capfd):
     assert len(runs_of(done)[1]) == 1 + 3 + 4
     assert call(done, bundle, small, folds=4) == 1
     assert "was begun with folds 3, found 4" in capfd.readouterr().err
+
+
+def test_a_parent_run_that_the_store_lost_is_begun_anew(done, bundle, small):
+    client, runs = runs_of(done)
+    (parent,) = (run for run in runs if run.data.tags["run"] == "crossval")
+    client.delete_run(parent.info.run_id)
+    assert call(done, bundle, small) == 0
+    _, runs = runs_of(done)
+    (new,) = (run for run in runs if run.data.tags["run"] == "crossval")
+    assert (new.info.status, new.data.metrics) == ("FINISHED", parent.data.metrics)
 
 
 def test_the_ensemble_is_a_model_like_any_other(done, bundle, small):

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from pipeline.bundle import Bundle
 from pipeline.inference.trained_model import save_model
-from pipeline.tracking.run import DATABASE
+from pipeline.tracking.connection import DATABASE
 from tests.conftest import ROOT
 
 OLD_VERSION = "c3d6457b6d8a"

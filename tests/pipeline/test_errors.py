@@ -24,7 +24,8 @@ def wrapped(error):
 def test_a_full_disk_under_the_tracking_database():
     line = error_line(wrapped(sqlite3.OperationalError("database or disk is full")))
     assert line == (
-        "tracking database: database or disk is full; make room, or give another --tracking_dir"
+        "tracking store: no room for the tracking database; make room, or give another "
+        "--tracking_dir"
     )
 
 

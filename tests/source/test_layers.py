@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
+    {"interruption", "tracking_errors"},
     {"errors", "files", "provenance", "schemas"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},

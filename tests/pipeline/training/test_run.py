@@ -33,7 +33,7 @@ def test_the_bundle_has_every_property_that_monai_looks_up(start):
 def test_a_training_leaves_a_model_its_record_and_pictures(start, tmp_path):
     folder = train(start())
     assert {p.name for p in folder.iterdir()} == {
-        "fingerprint.json", "model.pt", "model.json", "last.pt", "overlay_0.png",
+        "fingerprint.json", "model.pt", "model.json", "last.pt", "metrics.jsonl", "overlay_0.png",
     }  # fmt: skip
     record = json.loads((tmp_path / "models" / "model.json").read_text())
     assert record["bundle"] == "membranes"
