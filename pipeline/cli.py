@@ -17,6 +17,7 @@ from pipeline.commands.runs import RUNS, add_run
 from pipeline.commands.sign import add_key, add_sign, add_verify
 from pipeline.errors import error_line, wants_traceback
 from pipeline.interruption import exit_when_terminated
+from pipeline.progress import flush_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     exit_when_terminated()
+    flush_lines()
     try:
         return int(options.command(options) or 0)
     except KeyboardInterrupt:

@@ -72,11 +72,20 @@ def error_line(error: BaseException) -> str | None:
             extra = EXTRAS[cause.name]
             return f'{cause.name}: not installed; pip install "unet-school[{extra}]"'
         if isinstance(cause, OSError) and cause.filename and cause.strerror:
-            return f"{cause.filename}: {cause.strerror}"
+            return _system_line(causes)
         if isinstance(cause, Exception) and _stated_by_us(cause.__traceback__):
             return str(cause)
     lines = map(tracking_error_line, causes)
     return next((line for line in lines if line is not None), None) or _component_line(causes)
+
+
+def _system_line(causes: Sequence[BaseException]) -> str:
+    """The line for an error of the system: the outermost, since the inner ones were met.
+
+    ``mkdir(parents=True)`` first meets that the parent is absent, and fails on making it.
+    """
+    errors = [c for c in causes if isinstance(c, OSError) and c.filename and c.strerror]
+    return f"{errors[-1].filename}: {errors[-1].strerror}"
 
 
 def _component_line(causes: Sequence[BaseException]) -> str | None:

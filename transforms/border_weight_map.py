@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import convert_to_dst_type, convert_to_numpy
+from monai.utils import convert_to_dst_type
 from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
 
 from transforms.naming import apply_named
 from transforms.nearest_instances import two_nearest_instances
-from transforms.whole_numbers import whole_numbers
+from transforms.whole_numbers import label_array, whole_numbers
 
 NEGLIGIBLE_WEIGHT = 5e-6
 """Border terms below this are left out, which limits the distance at which instances count."""
@@ -93,7 +93,7 @@ class BorderWeightMap(Transform):
 
     def __call__(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
         """Return the weight of each pixel."""
-        array = convert_to_numpy(label)
+        array = label_array(label)
         instances = number_instances(array)
         if self.spacing is not None and len(self.spacing) != instances.ndim:
             raise ValueError(

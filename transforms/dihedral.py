@@ -3,8 +3,8 @@
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import torch
-from monai.config import KeysCollection
+import numpy as np
+from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, RandomizableTransform, Transform
 
 
@@ -14,26 +14,22 @@ class Dihedral(Transform):
     Element ``k`` of the dihedral group D4 transposes when ``k & 4``, then flips the rows when
     ``k & 2`` and the columns when ``k & 1``. No pixel is interpolated.
 
-    Shapes: ``(..., H, W)``; the last two axes are exchanged for ``k >= 4``.
+    Shapes: ``(..., H, W)``, array or tensor; the last two axes are exchanged for ``k >= 4``.
 
     Example:
+        >>> import torch
         >>> Dihedral()(torch.tensor([[1, 2], [3, 4]]), 1)
         tensor([[2, 1],
                 [4, 3]])
     """
 
-    def __call__(self, image: torch.Tensor, k: int) -> torch.Tensor:
+    def __call__(self, image: NdarrayOrTensor, k: int) -> NdarrayOrTensor:
         """Return element ``k``, 0 to 7, applied to the image."""
-        if k & 4:
-            image = image.transpose(-2, -1)
-        axes = [axis for axis, bit in ((-2, 2), (-1, 1)) if k & bit]
-        return torch.flip(image, axes) if axes else image
+        return _flipped(_transposed(image, k), k)
 
-    def inverse(self, image: torch.Tensor, k: int) -> torch.Tensor:
+    def inverse(self, image: NdarrayOrTensor, k: int) -> NdarrayOrTensor:
         """Undo element ``k``."""
-        axes = [axis for axis, bit in ((-2, 2), (-1, 1)) if k & bit]
-        image = torch.flip(image, axes) if axes else image
-        return image.transpose(-2, -1) if k & 4 else image
+        return _transposed(_flipped(image, k), k)
 
 
 class RandDihedrald(RandomizableTransform, MapTransform):
@@ -54,3 +50,20 @@ class RandDihedrald(RandomizableTransform, MapTransform):
         for key in self.key_iterator(out):
             out[key] = self.transform(out[key], k)
         return out
+
+
+def _transposed(image: NdarrayOrTensor, k: int) -> NdarrayOrTensor:
+    if not k & 4:
+        return image
+    if isinstance(image, np.ndarray):
+        return np.ascontiguousarray(np.swapaxes(image, -2, -1))
+    return image.transpose(-2, -1)
+
+
+def _flipped(image: NdarrayOrTensor, k: int) -> NdarrayOrTensor:
+    axes = tuple(axis for axis, bit in ((-2, 2), (-1, 1)) if k & bit)
+    if not axes:
+        return image
+    if isinstance(image, np.ndarray):
+        return np.ascontiguousarray(np.flip(image, axes))  # torch takes no negative strides
+    return image.flip(axes)

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import convert_to_dst_type, convert_to_numpy
+from monai.utils import convert_to_dst_type
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from transforms.border_weight_map import number_instances
 from transforms.naming import apply_named
-from transforms.whole_numbers import whole_numbers
+from transforms.whole_numbers import label_array, whole_numbers
 
 
 class SeparateTouching(Transform):
@@ -53,7 +53,7 @@ class SeparateTouching(Transform):
 
     def __call__(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
         """Return the label with a border of background between instances."""
-        array = whole_numbers(convert_to_numpy(label))
+        array = whole_numbers(label_array(label))
         ranks = _rank_by_size(number_instances(array))
         for gap in range(1, self.width + 1):
             steps = (_near_smaller, _near_larger)

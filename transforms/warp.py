@@ -14,6 +14,8 @@ from torch import Tensor
 from transforms.naming import file_of
 
 MODES = ("nearest", "bilinear", "bicubic")
+MAX_SINGLE = 2**24
+"""Largest whole number up to which single precision holds all of them."""
 
 
 def check_mode(mode: str) -> None:
@@ -46,9 +48,7 @@ def warp(image: Any, positions: Tensor, mode: str) -> Any:
         >>> warp(row, torch.tensor([[[0.0, 0, 0]], [[-1.0, 0.5, 4]]]), "bilinear")
         tensor([[[2.0000, 1.5000, 1.0000]]])
     """
-    pixels = convert_to_tensor(image, track_meta=False, dtype=torch.float32)
-    out, *_ = convert_to_dst_type(_sampled(pixels, sampling_grid(positions), mode), image)
-    return out
+    return _warped(image, sampling_grid(positions), mode)
 
 
 def sampling_grid(positions: Tensor) -> Tensor:
@@ -66,9 +66,32 @@ def sampling_grid(positions: Tensor) -> Tensor:
     return grid.sub_(1)
 
 
+def _warped(image: Any, grid: Tensor, mode: str) -> Any:
+    """Sample an image of any type and device on a grid, and return one of its type."""
+    pixels = convert_to_tensor(image, track_meta=False)
+    if mode == "nearest" and _has_large_numbers(pixels):
+        numbers, codes = torch.unique(pixels, return_inverse=True)
+        sampled = numbers[_sampled(codes, grid, mode).long()]
+    else:
+        sampled = _sampled(pixels, grid, mode)
+    out, *_ = convert_to_dst_type(sampled, image)
+    return out
+
+
+def _has_large_numbers(pixels: Tensor) -> bool:
+    """Whether an image holds whole numbers that single precision would round."""
+    if pixels.is_floating_point() or not pixels.numel():
+        return False
+    return bool(pixels.abs().max() > MAX_SINGLE)
+
+
 def _sampled(pixels: Tensor, grid: Tensor, mode: str) -> Tensor:
     sampled: Tensor = F.grid_sample(
-        pixels[None], grid, mode=mode, padding_mode="reflection", align_corners=True
+        pixels[None].float(),
+        grid.to(pixels.device),
+        mode=mode,
+        padding_mode="reflection",
+        align_corners=True,
     )
     return sampled[0]
 
@@ -139,16 +162,14 @@ class RandJointWarpd(Randomizable, MapTransform):
             return out
         grid = sampling_grid(self.transform.positions(sides))
         for key, mode in modes.items():
-            warped = _sampled(_pixels_of_size(out[key], sides), grid, mode)
-            out[key], *_ = convert_to_dst_type(warped, out[key])
+            _check_size(out[key], sides)
+            out[key] = _warped(out[key], grid, mode)
         return out
 
 
-def _pixels_of_size(image: Any, sides: Sequence[int]) -> Tensor:
+def _check_size(image: Any, sides: Sequence[int]) -> None:
     if image.shape[1:] != sides:
         raise ValueError(
             f"{file_of(image)}: size {tuple(image.shape[1:])}; expected {tuple(sides)} as the "
             "first key has, to be deformed in the same way"
         )
-    pixels: Tensor = convert_to_tensor(image, track_meta=False, dtype=torch.float32)
-    return pixels

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import NdarrayOrTensor
+from monai.utils import convert_to_numpy
+from numpy.typing import NDArray
 
 RELATIVE_TOLERANCE = 1e-3
 """Distance to the nearest whole number, as a share of it, up to which a value is that number."""
@@ -42,6 +44,18 @@ def whole_numbers(values: NdarrayOrTensor) -> Any:
     with np.errstate(invalid="ignore"):  # infinite less infinite
         nearest = values.round()
         return np.where(_is_near(values, nearest), nearest, values)
+
+
+def label_array(label: NdarrayOrTensor) -> NDArray[Any]:
+    """Return a label as an array; numpy has no bfloat16, whose whole numbers float32 holds.
+
+    Example:
+        >>> label_array(torch.tensor([1.0, 2.0], dtype=torch.bfloat16)).tolist()
+        [1.0, 2.0]
+    """
+    if isinstance(label, torch.Tensor) and label.dtype == torch.bfloat16:
+        label = label.float()
+    return np.asarray(convert_to_numpy(label))
 
 
 def _is_near(values: Any, nearest: Any) -> Any:

@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -15,6 +14,8 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, nearest
 from pipeline.bundle.quiet import ignore_foreign_warnings
+from pipeline.bundle.workflow import BundleWorkflow
+from pipeline.children import run_child
 
 TRAIN = "train.yaml"
 OVERLAYS = {
@@ -25,8 +26,6 @@ OVERLAYS = {
 }
 """The config that each run lays over ``train.yaml``."""
 EXPERIMENTS = "experiments"
-EXIT_SECONDS = 60
-"""Seconds that an interrupted run may take to end its records."""
 
 
 class Bundle:
@@ -170,7 +169,7 @@ class Bundle:
         ignore_foreign_warnings()
         paths = [str(path) for path in self.files(run, *further)]
         kind = "infer" if run == "inferring" else "train"
-        return ConfigWorkflow(paths, run_id=run, workflow_type=kind, **self.overrides)
+        return BundleWorkflow(paths, self.overrides, run_id=run, workflow_type=kind)
 
     def run(self, run: str, *further: Path) -> None:
         """Do a run in this process."""
@@ -195,8 +194,8 @@ class Bundle:
         arguments = absolute.arguments(run, *(path.resolve() for path in further))
         source = os.pathsep.join([str(absolute.folder), os.environ.get("PYTHONPATH", "")])
         # a packed bundle brings the source that it runs with
-        environment = {**os.environ, "PYTHONPATH": source} if self.is_packed() else None
-        if _exit_code([sys.executable, *module, *arguments], environment):
+        environment = {"PYTHONPATH": source} if self.is_packed() else {}
+        if run_child([sys.executable, *module, *arguments], environment):
             where = self.overrides.get("models_dir", self.configs)
             raise ValueError(f"{where}: {run} stopped; mend what it says above, and run this again")
 
@@ -242,16 +241,3 @@ def _quoted(word: str) -> str:
     """A word as a person quotes it in a shell."""
     easy = "'" in word and not set(word) & set('"$`\\!')
     return f'"{word}"' if easy else shlex.quote(word)
-
-
-def _exit_code(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    with subprocess.Popen(command, env=environment) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # the terminal has interrupted the run as well
-            process.wait(EXIT_SECONDS)
-            raise
-        except BaseException:
-            process.terminate()
-            process.wait(EXIT_SECONDS)
-            raise

@@ -12,15 +12,19 @@ from monai.utils import set_determinism
 from pipeline.bundle.bundle import TRAIN
 from pipeline.bundle.check import check_config
 from pipeline.bundle.overrides import apply_overrides, read_typed_texts, typed_numbers
+from pipeline.bundle.places import check_places
 from pipeline.bundle.quiet import ignore_foreign_warnings
-from pipeline.bundle.workflow import running_workflow, typed_call
+from pipeline.bundle.restore import restore
+from pipeline.bundle.workflow import running_workflow, typed_call, typed_values
 from pipeline.errors import one_line_errors
+from pipeline.progress import flush_lines
 
 
 def prepare(seed: Any = 0, threads: Any = None) -> None:
     """Check the running config, files, overlays and overrides alike; seed the generators.
 
-    For the list ``initialize`` of a config. Texts that were typed and that YAML reads as
+    For the list ``initialize`` of a config. A training that is resumed gets the config that it was
+    begun with, see :mod:`pipeline.bundle.restore`. Texts that were typed and that YAML reads as
     something else (``false``, ``null``) are replaced by what it reads, names that MONAI read as
     numbers (``1e5``) by what was typed.
 
@@ -30,15 +34,21 @@ def prepare(seed: Any = 0, threads: Any = None) -> None:
 
     Raises:
         ValueError: a key that nothing uses, naming the nearest one that something does; a run that
-            the config does not have; a knob whose value is out of range.
+            the config does not have; a knob whose value is out of range; a folder of another
+            training.
+        OSError: a folder that the run writes to cannot be written.
     """
     one_line_errors()
+    flush_lines()
     ignore_foreign_warnings()
     workflow = running_workflow()
     check_running(workflow)
+    restore(workflow, *typed_values(workflow))
     set_determinism(seed=workflow.parser.get_parsed_content("seed", default=seed))
+    threads = workflow.parser.get_parsed_content("threads", default=threads)
     if threads is not None:
         torch.set_num_threads(threads)
+    check_places(workflow)
 
 
 def check_running(workflow: ConfigWorkflow) -> None:

@@ -15,6 +15,21 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 from monai.utils import ensure_tuple
 
+
+class BundleWorkflow(ConfigWorkflow):
+    """MONAI's workflow, with what was typed to make it.
+
+    Args:
+        files: configs, the bundle's own first.
+        overrides: of keys.
+        more: arguments of MONAI's workflow.
+    """
+
+    def __init__(self, files: list[str], overrides: Mapping[str, Any], **more: Any) -> None:
+        super().__init__(files, **more, **overrides)
+        self.typed = list(files), dict(overrides)
+
+
 CREATES = "create_workflow"
 """MONAI's function that merges what was typed into a workflow."""
 
@@ -36,12 +51,22 @@ def typed_call() -> tuple[list[str], dict[str, Any]]:
     """Return the config files and overrides that ``monai.bundle run`` was called with.
 
     They are as they were typed, before MONAI merged them. Both are empty where a
-    ``ConfigWorkflow`` was made without that call.
+    ``ConfigWorkflow`` was made without that call, as a verb of ours does.
     """
     for frame in _stack():
         if frame.f_code.co_name == CREATES and isinstance(frame.f_locals.get("kwargs"), Mapping):
             return _typed(frame.f_locals)
     return [], {}
+
+
+def typed_values(workflow: ConfigWorkflow) -> tuple[list[str], dict[str, Any]]:
+    """Return the config files and overrides that a workflow was made with, in whichever way.
+
+    Both are empty where a ``ConfigWorkflow`` was made by hand.
+    """
+    if isinstance(workflow, BundleWorkflow):
+        return workflow.typed
+    return typed_call()
 
 
 def bundle_root() -> str:

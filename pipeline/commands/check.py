@@ -61,13 +61,13 @@ def inspect(
     Returns:
         The statistics of each case, and the issues of the cohort, errors first.
     """
-    from tqdm import tqdm
-
     from pipeline.data.fingerprint import inspect_cases
     from pipeline.data.issues import find_issues
+    from pipeline.progress import Work, count
 
-    with tqdm(total=len(cases), unit="case", disable=None) as bar:
-        statistics = inspect_cases(cases, bar.update)
+    print(f"inspecting {count(len(cases), 'case')}", flush=True)
+    with Work("inspecting", len(cases), "case") as work:
+        statistics = inspect_cases(cases, work.advance)
     return statistics, find_issues(statistics, classes)
 
 

@@ -56,6 +56,13 @@ def add_crossval(parser: argparse.ArgumentParser) -> None:
 
 
 def _crossval(options: argparse.Namespace) -> None:
+    from pipeline.claims import claim
+
+    with claim(options.out):
+        _cross_validate(options)
+
+
+def _cross_validate(options: argparse.Namespace) -> None:
     from pipeline.evaluation.crossval import run_folds, summarise_folds, write_ensemble
     from pipeline.evaluation.report import write_crossval_report
     from pipeline.evaluation.summarise import Groups

@@ -141,17 +141,17 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
 
 
 def _phantom(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
     from pipeline.commands.describe import describe
     from pipeline.data.ct_phantom import write_lungs
     from pipeline.data.phantom import write_cells
     from pipeline.files import fill_folder
+    from pipeline.progress import Work, count
 
     settings = {"count": options.count, "size": options.size, "seed": options.seed}
     write = write_cells if options.kind == "cells" else write_lungs
-    with tqdm(total=options.count, unit="image", disable=None) as bar:
-        fill_folder(options.out, partial(write, tick=bar.update, **settings))
+    print(f"making {count(options.count, 'image')} in {options.out}", flush=True)
+    with Work("making", options.count, "image") as work:
+        fill_folder(options.out, partial(write, tick=work.advance, **settings))
     if options.kind == "cells":
         describe(options.out)
     else:
@@ -174,19 +174,21 @@ def _list_cohort(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
     from pipeline.commands.describe import describe
     from pipeline.data.cohort import write_cohort
+    from pipeline.progress import Work, count
 
     cohort, settings = _list_cohort(options)
     description = {"seed": options.seed, "split": getattr(options, "split", "random"), **settings}
-    with tqdm(total=len(cohort.cases), unit="image", disable=None) as bar:
+    print(f"preparing {count(len(cohort.cases), 'case')} in {options.out}", flush=True)
+    with Work("preparing", len(cohort.cases), "case") as work:
         split = _split_function(cohort, options)
-        write_cohort(cohort, options.out, split, description, list(settings.values()), bar.update)
+        tick, of_images = work.advance, list(settings.values())
+        write_cohort(cohort, options.out, split, description, of_images, tick)
     for remark in cohort.remarks:
         print(remark)
     describe(options.out)
+    print(f"next        unet-school data check {options.out}")
 
 
 def _split_function(

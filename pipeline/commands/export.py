@@ -29,11 +29,13 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from pipeline.bundle import Bundle
+    from pipeline.claims import claim
     from pipeline.sharing.export import TOLERANCE, export
 
     bundle = Bundle(options.bundle, options.overlays)
     model = options.model or options.bundle / "models" / "model.pt"
-    exported = export(bundle, model, options.images, options.out, options.formats)
+    with claim(options.out):
+        exported = export(bundle, model, options.images, options.out, options.formats)
     for name, difference in exported.differences.items():
         print(f"{name:22} differs by {difference:.1e} at most (tolerance {TOLERANCE:g})")
     for name, sides in exported.fixed_sides.items():

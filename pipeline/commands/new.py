@@ -41,6 +41,13 @@ def add_new(parser: argparse.ArgumentParser) -> None:
 
 
 def _new(options: argparse.Namespace) -> None:
+    from pipeline.claims import claim
+
+    with claim(options.bundle):
+        _write_new(options)
+
+
+def _write_new(options: argparse.Namespace) -> None:
     from pipeline.data.cohorts.folder import folder
 
     _check_is_new(options.bundle)
@@ -155,17 +162,16 @@ def _refuse_errors(issues: Sequence["Issue"], accepted: Sequence[str] = ()) -> N
 def _write_data(
     cohort: "Cohort", data: Path, options: argparse.Namespace, meaning: _Meaning
 ) -> None:
-    from tqdm import tqdm
-
     from pipeline.data.cohort import write_cohort
     from pipeline.data.splits import split_columns
+    from pipeline.progress import Work
 
     settings = {"strata": cohort.strata, "sizes": options.sizes, "seed": options.seed}
     split = partial(split_columns, group=cohort.group, **settings)
     description = {"seed": options.seed, "split": "random", "labels": meaning.labels}
     description |= {} if meaning.ignore is None else {"ignore": meaning.ignore}
-    with tqdm(total=len(cohort.cases), unit="image", disable=None) as bar:
-        write_cohort(cohort, data, split, description, tick=bar.update)
+    with Work("preparing", len(cohort.cases), "case") as work:
+        write_cohort(cohort, data, split, description, tick=work.advance)
 
 
 def _inspect_and_mend(

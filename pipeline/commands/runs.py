@@ -30,7 +30,11 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
         )
         add_series(parser)
     if verb == "train":
-        parser.add_argument("--resume", type=Path, help="models/RUN/last.pt of an interrupted run")
+        parser.add_argument(
+            "--resume",
+            metavar="RUN",
+            help="interrupted training to go on with, as it was begun: its name or folder",
+        )
     else:
         parser.add_argument("--run", help="training, by name or id (the newest that finished)")
         parser.add_argument("--out", type=Path, help="folder for what is written")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from pipeline.claims import claim
 from pipeline.data.datalist import write_datalist
 from pipeline.data.identity import hash_pixels
 from pipeline.data.series import headers_of, is_series
@@ -95,9 +96,23 @@ def write_cohort(
 
     Raises:
         FileExistsError: ``folder`` exists and is not empty.
-        ValueError: an original is corrupt or not as expected, or two cases have the same name.
+        ValueError: an original is corrupt or not as expected, two cases have the same name, or
+            another process writes this cohort.
     """
     folder = Path(folder).resolve()
+    with claim(folder):
+        _write_cohort(cohort, folder, split, description, settings, tick, workers)
+
+
+def _write_cohort(
+    cohort: Cohort,
+    folder: Path,
+    split: Callable[[Sequence[Columns]], Splits],
+    description: Mapping[str, Any],
+    settings: Sequence[Any],
+    tick: Callable[[], object],
+    workers: int | None,
+) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder}: exists and is not empty; give another --out or remove it")
     _check_names(cohort.cases)

@@ -45,7 +45,8 @@ def describe_cohort(
     Returns:
         ``images``, ``patients``: their numbers, where an image of an unknown patient counts as one;
         equal numbers say nothing of patients. ``modality``: as given. ``sizes``: images of each
-        size. ``channels``, ``dtypes``: values that occur. ``intensities``: for each of
+        size. ``channels``, ``dtypes``: values that occur. ``maximum``: largest value of their one
+        number format; None: they have several, or values with a unit. ``intensities``: for each of
         :data:`FEATURES` the 5th, 50th and 95th percentile over images; ``extents`` (sides in
         pixels, spacing in mm where the files have one) and ``foreground``: the same percentiles.
         ``intensities``, ``extents`` and ``foreground`` are empty for fewer than ``min_patients``
@@ -64,6 +65,7 @@ def describe_cohort(
         "sizes": _count_groups(cases, _format_size, min_patients),
         "channels": sorted({str(image.channels) for image in images}),
         "dtypes": sorted({image.dtype for image in images}),
+        "maximum": _common_maximum(images),
         "intensities": {
             name: _percentiles(values[:, i]) for i, name in enumerate(FEATURES) if enough
         },
@@ -86,7 +88,9 @@ def differences(image: ImageStatistics, cohort: CohortDescription) -> list[str]:
     is larger than the width of these 90 %, or than a hundredth of the range from their darkest to
     their brightest pixels if that is more. A side or a spacing is out of distribution if it is
     :data:`MAX_SIZE_RATIO` times as large or as small as theirs. A number of channels or a number
-    format is out of distribution if no image of the cohort has it.
+    format is out of distribution if no image of the cohort has it. Brightness in another number
+    format, 8 bits for 16, is compared as a share of the format's largest value, as the network
+    reads it.
 
     Args:
         image: statistics of the image.
@@ -95,17 +99,19 @@ def differences(image: ImageStatistics, cohort: CohortDescription) -> list[str]:
     Returns:
         One line for each difference; an empty list if the image is like those of the cohort.
     """
+    scale = _scale(image, cohort)
+    occurring = [("channels", "channels", str(image.channels))]
+    if scale == 1:
+        occurring.append(("number format", "dtypes", image.dtype))
     lines = [
         f"{what} {value}, where the training images have {', '.join(cohort[key])}"
-        for what, key, value in (
-            ("channels", "channels", str(image.channels)),
-            ("number format", "dtypes", image.dtype),
-        )
+        for what, key, value in occurring
         if value not in cohort[key]
     ]
     spreads = cohort["intensities"]
     min_margin = (spreads["brightest"][2] - spreads["darkest"][0]) / 100 if spreads else 0.0
-    for name, value in zip(FEATURES, _features(image), strict=True):
+    features = [scale * value for value in _features(image)]
+    for name, value in zip(FEATURES, features, strict=True):
         if name not in spreads:
             continue
         low, _, high = spreads[name]
@@ -152,6 +158,17 @@ def shift(cases: Sequence[CaseStatistics], reference: CohortDescription) -> dict
         "groups": mixes,
         "out_of_distribution": sum(bool(differences(image, reference)) for image in images),
     }
+
+
+def _common_maximum(images: Sequence[ImageStatistics]) -> float | None:
+    maxima = {image.maximum for image in images}
+    return maxima.pop() if len(maxima) == 1 else None
+
+
+def _scale(image: ImageStatistics, cohort: CohortDescription) -> float:
+    """Return by what brightness is multiplied to be that of the cohort's number format."""
+    maximum = cohort.get("maximum")
+    return maximum / image.maximum if maximum and image.maximum else 1.0
 
 
 def _features(image: ImageStatistics) -> tuple[float, ...]:

@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.datalist import SPLITS, read_datalist
-from pipeline.data.foreground import foreground_intensities, foreground_values
+from pipeline.data.foreground import (
+    ForegroundSample,
+    foreground_intensities,
+    sample_foreground,
+)
 from pipeline.data.image_statistics import (
     ImageStatistics,
     InstanceStatistics,
@@ -45,8 +49,8 @@ class CaseStatistics(NamedTuple):
         offset: distance between image and mask, voxels, at the corner where it is largest; 0 where
             a format has no place, or their sizes differ.
         picture: small picture by :func:`pipeline.data.image_statistics.thumbnail`.
-        foreground: intensities inside the mask, see
-            :func:`pipeline.data.foreground.foreground_values`.
+        foreground: voxels inside the mask, see
+            :func:`pipeline.data.foreground.sample_foreground`.
         unreadable: reason why a file could not be read; empty if all could.
         changed: files whose hash differs from the datalist's.
     """
@@ -60,7 +64,7 @@ class CaseStatistics(NamedTuple):
     instances: InstanceStatistics | None = None
     offset: float = 0.0
     picture: NDArray[np.float32] | None = None
-    foreground: NDArray[np.float32] | None = None
+    foreground: ForegroundSample | None = None
     unreadable: str = ""
     changed: tuple[Path, ...] = ()
 
@@ -165,7 +169,7 @@ def fingerprint(statistics: Sequence[CaseStatistics], ignore: int | None = None)
         },
         "intensity_mean": _range([image.mean for image in images]),
         "intensity_deviation": _range([image.deviation for image in images]),
-        "foreground_intensities": foreground_intensities(_training_foreground(statistics)),
+        "foreground_intensities": foreground_intensities(_training_foreground(statistics, ignore)),
         "mask_values": sorted({value for mask in masks for value in mask.values}),
         "foreground": _range([_foreground(mask, ignore) for mask in masks]),
         "likeness": likeness(statistics),
@@ -179,10 +183,12 @@ def fingerprint(statistics: Sequence[CaseStatistics], ignore: int | None = None)
     return summary
 
 
-def _training_foreground(statistics: Sequence[CaseStatistics]) -> list[NDArray[np.float32]]:
+def _training_foreground(
+    statistics: Sequence[CaseStatistics], ignore: int | None
+) -> list[NDArray[np.float32]]:
     """Return the intensities inside the masks, before a split of all cases, then of training's."""
     return [
-        case.foreground
+        case.foreground.without(ignore)
         for case in statistics
         if case.split in ("", "training") and case.foreground is not None
     ]
@@ -245,7 +251,7 @@ def _inspect_case(case: Listed) -> CaseStatistics:
         instances=counts,
         offset=_offset(image, label),
         picture=thumbnail(image),
-        foreground=foreground_values(image, label),
+        foreground=sample_foreground(image, label),
         changed=changed,
     )
 

@@ -1,6 +1,7 @@
 """Intensities of the voxels inside the masks."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +14,23 @@ MAX_SAMPLES = 10_000
 """Largest number of voxels of a case that count, so that a large mask does not outweigh others."""
 
 
-def foreground_values(image: Pixels, label: Pixels) -> NDArray[np.float32]:
+class ForegroundSample(NamedTuple):
+    """Voxels inside the mask of a case.
+
+    Attributes:
+        intensities: in the image, ``(n,)``.
+        numbers: in the mask, ``(n,)``.
+    """
+
+    intensities: NDArray[np.float32]
+    numbers: NDArray[np.generic]
+
+    def without(self, number: int | None) -> NDArray[np.float32]:
+        """Return the intensities of the voxels that do not have a number in the mask."""
+        return self.intensities[self.numbers != number] if number is not None else self.intensities
+
+
+def sample_foreground(image: Pixels, label: Pixels) -> ForegroundSample:
     """Return intensities of a grey image inside its mask, evenly drawn.
 
     Args:
@@ -21,15 +38,16 @@ def foreground_values(image: Pixels, label: Pixels) -> NDArray[np.float32]:
         label: its mask; voxels that are not 0 are inside.
 
     Returns:
-        ``(n,)``, at most :data:`MAX_SAMPLES`, without NaN and infinite values; empty if the image
-        has several channels or the sizes differ.
+        At most :data:`MAX_SAMPLES` voxels, without NaN and infinite values; none if the image has
+        several channels or the sizes differ.
 
     Example:
         >>> image, label = Pixels(np.array([[5, 6], [7, 8]])), Pixels(np.array([[0, 1], [0, 2]]))
-        >>> foreground_values(image, label).tolist()
-        [6.0, 8.0]
+        >>> sample = sample_foreground(image, label)
+        >>> sample.intensities.tolist(), sample.without(2).tolist()
+        ([6.0, 8.0], [6.0])
     """
-    nothing = np.zeros(0, np.float32)
+    nothing = ForegroundSample(np.zeros(0, np.float32), np.zeros(0, np.uint8))
     if image.channels > 1 or label.channels > 1 or image.spatial_dims != label.spatial_dims:
         return nothing
     values, inside = _upright(image), _upright(label)
@@ -38,7 +56,8 @@ def foreground_values(image: Pixels, label: Pixels) -> NDArray[np.float32]:
     places = np.flatnonzero(inside)
     step = max(1, -(-len(places) // MAX_SAMPLES))
     drawn = values.ravel()[places[::step]].astype(np.float32)
-    return drawn[np.isfinite(drawn)]
+    finite = np.isfinite(drawn)
+    return ForegroundSample(drawn[finite], inside.ravel()[places[::step]][finite])
 
 
 def foreground_intensities(samples: Sequence[NDArray[np.float32]]) -> dict[str, float]:

@@ -46,6 +46,7 @@ class ImageStatistics(NamedTuple):
             aside).
         colour: whether the channels are red, green and blue, and not separate images.
         content: hash of the values, see :func:`pipeline.data.pixel_hashes.values_sha256`.
+        maximum: largest value of the number format; None: the values have a unit, or are fractions.
     """
 
     size: tuple[int, ...]
@@ -60,6 +61,7 @@ class ImageStatistics(NamedTuple):
     all_equal_channels: bool
     content: str
     colour: bool = False
+    maximum: float | None = None
 
 
 class MaskStatistics(NamedTuple):
@@ -129,6 +131,7 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
         _all_equal_channels(pixels),
         values_sha256(array),
         pixels.colour,
+        pixels.maximum,
     )
 
 

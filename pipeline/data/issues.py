@@ -1,5 +1,6 @@
 """Quality control of a cohort: each issue names the file, the value and the remedy."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,10 +15,10 @@ from transforms.places import MAX_FINE_OFFSET, MAX_NEAR_OFFSET
 
 ERROR, WARNING = "error", "warning"
 
+PIXELS = re.compile(r"\d+ pixels?")
+"""A number of pixels in what was observed."""
 MIN_DUPLICATE_CORRELATION = 0.995
 """Correlation of two small pictures above which they count as near-duplicates."""
-
-
 MAX_STRAY_SHARE = 1e-3
 """Share of a mask's labelled pixels up to which a value that no other mask has is a slip."""
 MAX_UNNAMED_VALUES = 3
@@ -53,18 +54,22 @@ class Issue(NamedTuple):
 def issue_lines(issues: Sequence[Issue]) -> list[str]:
     """Return the issues as lines; what many files have in common becomes one line.
 
-    The line is that of the first file, with the number of files and the first names; sizes that
-    differ from file to file follow the names.
+    The line is that of the first file, with the number of files and the first names; numbers of
+    pixels may differ from file to file, and sizes that do follow the names.
 
     Example:
         >>> issues = [Issue("error", f"masks/{name}.png", "an empty mask", "draw it", "empty")
         ...           for name in "ab"]
         >>> issue_lines(issues)
         ['error: masks/a.png: an empty mask; draw it (2 files, first a.png, b.png)']
+        >>> issues = [Issue("error", f"{n}.png", f"NaN in {n} pixels", "correct it", "values")
+        ...           for n in (1, 2)]
+        >>> issue_lines(issues)
+        ['error: 1.png: NaN in 1 pixels; correct it (2 files, first 1.png, 2.png)']
     """
     alike: dict[tuple[str, str, str, str], list[Issue]] = defaultdict(list)
     for issue in issues:
-        observed = "" if issue.kind == "size" else issue.observed
+        observed = "" if issue.kind == "size" else PIXELS.sub("pixels", issue.observed)
         alike[issue.level, issue.kind, observed, issue.remedy].append(issue)
     return [_common_line(group) for group in alike.values()]
 
@@ -73,8 +78,8 @@ def _common_line(issues: Sequence[Issue]) -> str:
     first, *others = issues
     if not others:
         return first.line()
-    equal = len({issue.observed for issue in issues}) == 1
-    names = [Path(issue.file).name + ("" if equal else f" ({issue.observed})") for issue in issues]
+    differ = first.kind == "size" and len({issue.observed for issue in issues}) > 1
+    names = [Path(issue.file).name + (f" ({issue.observed})" if differ else "") for issue in issues]
     return f"{first.line()} ({len(issues)} files, first {few(names)})"
 
 

@@ -58,8 +58,9 @@ def run_folds(folds: Folds) -> list[Row]:
     for fold in range(len(folds.data)):
         folder = folds.folder(fold)
         print(f"fold {fold + 1} of {len(folds.data)}: {folder}", flush=True)
-        if not (folder / MODEL).is_file():
-            training = {"current_run#parent": folds.parent, **resumable(folder)}
+        unfinished = resumable(folder)
+        if unfinished or not (folder / MODEL).is_file():
+            training = {"current_run#parent": folds.parent, **unfinished}
             _start(folds, "training", fold, training)
         if not (folder / "eval" / CASES).is_file():
             _start(folds, "evaluating", fold, {"output_dir": folder / "eval"})

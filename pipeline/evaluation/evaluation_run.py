@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from pipeline.data.datalist import images_among
+from pipeline.data.datalist import images_among, read_datalist
 from pipeline.data.label_numbers import LabelNumbers, labels_overlap
 from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, table
 from pipeline.evaluation.overlays import overlay
@@ -33,6 +33,7 @@ from pipeline.files import atomic, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
 from pipeline.metrics.overlap import METRICS
+from pipeline.progress import count
 from pipeline.provenance import versions
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES, REPORT
@@ -79,6 +80,7 @@ def evaluate(
                 f"{model.path}: its record has hashes of files, not of pixels; a training image "
                 "that was saved anew is not recognised; train again for a full check"
             )
+        print(_begin_line(run, model, search), flush=True)
         history = run.history(model.record.mlflow_run_id)
         selection = select(predictions, search, model)
         cases = predictions.cases("test")
@@ -107,6 +109,17 @@ def evaluate(
         _record(run, summary)
         print(f"report      {run.folder / REPORT}")
         print(f"MLflow run  {run.where()}")
+        print(f"next        {run.command('explain', model.record.run_name)}")
+
+
+def _begin_line(run: Run, model: TrainedModel, search: OperatingPointSearch) -> str:
+    datalist = read_datalist(run.dataset_dir)
+    sizes = {split: len(datalist.listed(split)) for split in ("validation", "test")}
+    return (
+        f"evaluating {model.path} of {model.record.run_name}: operating point by {search.metric} "
+        f"of {count(sizes['validation'], 'validation case')}, then "
+        f"{count(sizes['test'], 'test case')}, on {run.device}"
+    )
 
 
 def refuse_trained_on(model: Path, record: ModelRecord, dataset_dir: str) -> None:

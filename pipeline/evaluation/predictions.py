@@ -16,6 +16,7 @@ from pipeline.data.datalist import columns_of, load_split
 from pipeline.evaluation.cases import Case
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.file_voxels import SCALE
+from pipeline.progress import Work
 from transforms.match_image import match_grid
 from transforms.whole_numbers import whole_numbers
 
@@ -60,7 +61,7 @@ class SplitPredictions:
         Raises:
             ValueError: no image has any foreground; every score would be of empty masks.
         """
-        return collect_cases(self.engine(split), columns_of(self.dataset_dir, split))
+        return collect_cases(self.engine(split), columns_of(self.dataset_dir, split), split)
 
     def engine(self, split: str) -> Evaluator:
         """Return MONAI's evaluator of a split, the same at every call."""
@@ -84,13 +85,16 @@ class SplitPredictions:
 
 
 def collect_cases(
-    evaluator: Evaluator, columns: Mapping[str, Mapping[str, Any]] | None = None
+    evaluator: Evaluator,
+    columns: Mapping[str, Mapping[str, Any]] | None = None,
+    split: str = "",
 ) -> list[Case]:
     """Run an evaluator over its data and return one case for each image.
 
     Args:
         evaluator: its output holds image, probability, scale and label.
         columns: further columns of each case, by the path of its image.
+        split: name of the split, for the progress.
 
     Raises:
         ValueError: no image has any foreground; every score would be of empty masks.
@@ -101,8 +105,13 @@ def collect_cases(
         for output, entry in zip(engine.state.output, engine.state.batch, strict=True):
             case = _case(output, entry)
             cases.append(case._replace(columns=(columns or {}).get(case.path, {})))
+            work.advance()
 
-    with evaluator.add_event_handler(Events.ITERATION_COMPLETED, add):
+    name = f"predicting {split}".strip()
+    with (
+        Work(name, len(evaluator.data_loader), "case") as work,
+        evaluator.add_event_handler(Events.ITERATION_COMPLETED, add),
+    ):
         evaluator.run()
     if not any(bool((case.truth > 0).any()) for case in cases):
         raise ValueError(

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from PIL import Image
 
 from pipeline.evaluation.cases import Case, Scoring
@@ -108,7 +108,9 @@ def _training_curves(history: History) -> str:
         for split, colour in (("train", TRAIN), ("val", VALIDATION)):
             points = history.get(f"{split}_{name}", ())
             if points:
-                axes.plot(*zip(*points, strict=True), color=colour, label=split, linewidth=1.5)
+                marker = "o" if len(points) == 1 else None  # one point makes no line
+                epochs, values = zip(*points, strict=True)
+                axes.plot(epochs, values, marker=marker, color=colour, label=split, linewidth=1.5)
         axes.set(title=name, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
@@ -139,6 +141,7 @@ def _calibration_curve(curve: Sequence[Sequence[float]]) -> str:
     axes.set(ylabel="share of foreground", ylim=(0, 1))
     below.bar(predicted, pixels, width=0.04, color=TRAIN)
     below.set(xlabel="predicted probability", ylabel="pixels", yscale="log", xlim=(0, 1))
+    below.yaxis.set_minor_formatter(NullFormatter())  # within one decade they would overlap
     axes.grid(alpha=0.25)
     return _as_svg(figure)
 

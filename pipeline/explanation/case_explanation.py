@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from monai.inferers import Inferer
 from monai.transforms.inverse import InvertibleTransform
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.data.columns import check_list
 from pipeline.explanation.extremes import Extreme
@@ -32,6 +31,7 @@ from pipeline.networks import (
     feature_maps,
     feature_modules,
 )
+from pipeline.progress import track
 
 AGAINST = ("truth", "prediction")
 """What the harm of an occlusion can be measured against."""
@@ -220,7 +220,7 @@ def explain_cases(
     # before the work, since an occlusion that does not fit into an image fails
     sizes = sorted({explainer.occlusion_for(image).size for image in cases})
     rows, overlays, steps = [], [], []
-    for extreme, image in zip(chosen, tqdm(cases, desc="images"), strict=True):
+    for extreme, image in zip(chosen, track(cases, "explaining", len(cases), "image"), strict=True):
         title = "\n".join((*extreme.why, f"{metric} {extreme.value:.3f}"))
         row, of_image, of_steps = explainer.explain(image, f"hiding regions of {extreme.image}")
         identity = {"image": extreme.image, "why": "; ".join(extreme.why), metric: extreme.value}

@@ -28,6 +28,7 @@ from pipeline.files import atomic, write_json
 from pipeline.inference.mirrored import Mirrored
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.networks import UNet, bottleneck_of, check_feature_names
+from pipeline.progress import count
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import find_evaluation
 
@@ -72,6 +73,7 @@ def explain(
         explainer = CaseExplainer(network, cases)
         check_feature_names(network, [latent.layer or bottleneck_of(network)])
         check_clusters(len(images), latent.clusters)
+        print(f"explaining {model.path} by {count(len(images), 'image')}", flush=True)
         rows, page = find_evaluation(run, model.record.mlflow_run_id, model.path, evaluation)
         check_metric(rows, groups.metric)
         columns, without = group_columns(groups.columns, rows, images.columns())

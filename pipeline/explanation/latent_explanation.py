@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
-from tqdm import tqdm
 
 from pipeline.explanation.case_explanation import ExplanationPart
 from pipeline.explanation.images import Images
@@ -29,6 +28,7 @@ from pipeline.explanation.pictures import (
 )
 from pipeline.metrics.statistics import holm, patients_of
 from pipeline.networks import bottleneck_of, feature_maps
+from pipeline.progress import track
 
 NEAREST_IMAGES = 6
 """Images that are drawn of each cluster, the nearest to its centre."""
@@ -96,7 +96,7 @@ def _latents(
 ) -> NDArray[np.float32]:
     device = next(network.parameters()).device
     shape: tuple[int, ...] = ()
-    for i, image in enumerate(tqdm(images, total=len(images), desc="latents")):
+    for i, image in enumerate(track(images, "latents", len(images), "image")):
         pixels = image.pixels[None].to(device)
         map_ = feature_maps(network, pixels, [layer], inputs=True)[layer][0].float().cpu()
         if grid is not None:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from monai.transforms import GaussianSmooth
 from torch import Tensor
-from tqdm import tqdm
+
+from pipeline.progress import track
 
 FILLS = ("noise", "mean", "blur")
 """Contents that can replace a hidden region."""
@@ -111,9 +112,9 @@ def occlusion_map(
             return [harm(logits[None]) - plain for logits in predict(hidden)]
 
     with _workers(image.device) as pool:
-        # None: a bar on a terminal alone, since a log would hold every step
-        no_bar = None if progress else True
-        done = tqdm(pool.map(harms_of, work), progress, len(work), leave=False, disable=no_bar)
+        done = pool.map(harms_of, work)
+        if progress:
+            done = track(done, progress, len(work), "batch")
         for (_, batch), harms in zip(work, done, strict=True):
             for region, value in zip(batch, harms, strict=True):
                 total[region[1:]] += value

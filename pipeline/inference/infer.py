@@ -9,12 +9,13 @@ from typing import Any
 
 from monai.data import DataLoader, Dataset
 from monai.engines import Evaluator
-from tqdm import tqdm
 
+from pipeline.claims import claim
 from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.inference.report import InferenceCase
 from pipeline.inference.writer import WritePredictions
+from pipeline.progress import count, track
 
 EXIT_FAILED = 3
 """Exit code of an inference of which some images failed."""
@@ -32,11 +33,18 @@ def infer(evaluator: Evaluator, writer: WritePredictions) -> None:
 
     Raises:
         SystemExit: with code 3, an image failed; the report and the last lines name it.
+        ValueError: another inference writes to the folder.
     """
+    with claim(writer.folder):
+        _infer_folder(evaluator, writer)
+
+
+def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     dataset = evaluator.data_loader.dataset
     todo = writer.report.begin(group_pages(dataset.data))
     try:
-        for case in tqdm(todo, unit="image", disable=None):
+        print(_begin_line(writer, len(todo)), flush=True)
+        for case in track(todo, "segmenting", len(todo), "image"):
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
         writer.report.write()
@@ -46,6 +54,15 @@ def infer(evaluator: Evaluator, writer: WritePredictions) -> None:
             f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"
         )
         raise SystemExit(EXIT_FAILED)
+
+
+def _begin_line(writer: WritePredictions, images: int) -> str:
+    settings = writer.report.settings
+    return (
+        f"segmenting {count(images, 'image')} with {settings['model']} at threshold "
+        f"{settings['threshold']:.3f}, mean of {count(settings['tta_versions'], 'version')}, on "
+        f"{writer.report.further['device']}"
+    )
 
 
 def group_pages(entries: Sequence[Mapping[str, Any]]) -> list[InferenceCase]:

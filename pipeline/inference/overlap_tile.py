@@ -10,8 +10,9 @@ import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 from torch import Tensor
-from tqdm import tqdm
 
+from pipeline.networks import most_refined
+from pipeline.progress import track
 from transforms.mirror import crop_mirrored
 
 Network = Callable[..., Tensor]
@@ -39,7 +40,8 @@ class OverlapTileInferer(Inferer):
         progress: whether to show a bar with the expected end.
 
     Shapes: images ``(B, C, *spatial)`` to ``(B, K, *spatial)``, two or three spatial dimensions,
-    from one pixel per axis on; a side shorter than the margin is mirrored repeatedly.
+    from one pixel per axis on; a side shorter than the margin is mirrored repeatedly. Of a network
+    with several heads the most refined one counts.
 
     Raises:
         ValueError: a tile that the margin leaves no ``multiple`` of, another number of sides than
@@ -121,12 +123,13 @@ class OverlapTileInferer(Inferer):
                 "for each"
             )
         origins = list(itertools.product(*map(self._origins, sides, tile)))
-        bar = tqdm(total=len(origins), unit="tile", leave=False, disable=not self.progress)
-        for done in range(0, len(origins), self.batch_size):
+        steps = range(0, len(origins), self.batch_size)
+        for done in track(steps, "segmenting", len(steps), "batch") if self.progress else steps:
             batch = origins[done : done + self.batch_size]
             starts = [[first - self.margin for first in origin] for origin in batch]
             tiles = torch.stack([crop_mirrored(image, start, tile) for start in starts])
-            for origin, logits in zip(batch, self._centres(network(tiles), tile), strict=True):
+            centres = self._centres(most_refined(network(tiles)), tile)
+            for origin, logits in zip(batch, centres, strict=True):
                 inside = [slice(side - first) for side, first in zip(sides, origin, strict=True)]
                 kept = logits[(slice(None), *inside)]
                 where = (
@@ -134,8 +137,6 @@ class OverlapTileInferer(Inferer):
                     for first, length in zip(origin, kept.shape[1:], strict=True)
                 )
                 yield (slice(None), *where), kept
-            bar.update(len(batch))
-        bar.close()
 
     def _origins(self, side: int, tile: int) -> range:
         """Where in the image the tiles' valid centres start, along one axis."""

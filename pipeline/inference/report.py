@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from pipeline.files import write_json
 REPORT = "run_report.json"
 EMPTY, FULL = "empty", "full"
 """Coverage of a mask without foreground, and of one without background."""
+KINDS = ("mask", "probability", "instances")
+"""Folders of what is written for an image."""
 SECONDS_BETWEEN_WRITES = 2.0
 """Time between two writes of a growing report; the last one is always written."""
 
@@ -50,6 +52,11 @@ class InferenceReport:
     A report that is there already is continued: an image that was made from the same file by the
     same model and settings, and whose files are there, is not made again.
 
+    It is written before the first image is made. From then on it lists no file that may be by
+    another model or other settings as its own, whenever the inference is interrupted:
+    ``not_yet_made`` are the images to come, ``files_of_earlier_inferences`` what lies in the folder
+    and is not of this one.
+
     Args:
         folder: where predictions are written.
         settings: on which the predictions depend: model, operating point, window, ….
@@ -65,35 +72,50 @@ class InferenceReport:
         self.entries: list[Entry] = []
         self.failed: list[Entry] = []
         self.kept = 0
-        self.gone: list[str] = []
+        # dicts without values: ordered, and quick to take from
+        self.gone: dict[str, None] = {}
+        self.not_yet_made: dict[str, None] = {}
+        self.earlier: dict[str, None] = {}
         self._last_write = 0.0
 
     def begin(self, cases: Sequence[InferenceCase]) -> list[InferenceCase]:
-        """Take over what is made already; return the cases that are to be made."""
-        before = {str(entry["image"]): entry for entry in self._entries_before()}
-        names = {case.name for case in cases}
-        self.gone = [
-            file for name, entry in before.items() if name not in names for file in entry["files"]
-        ]
-        todo = []
-        for case in cases:
-            entry = before.get(case.name)
-            if entry is not None and self._is_made(entry, case):
-                self.entries.append(entry)
-                self.kept += 1
-            else:
-                todo.append(case)
+        """Take over what is made already, write the report; return the cases to be made."""
+        content = self._read()
+        before = {str(entry["image"]): entry for entry in _entries(content)}
+        kept = {case.name for case in cases if self._is_made(before.get(case.name), case)}
+        self.entries += [before[case.name] for case in cases if case.name in kept]
+        self.kept = len(kept)
+        todo = [case for case in cases if case.name not in kept]
+        self.not_yet_made = dict.fromkeys(case.name for case in todo)
+        self._list_files(before, {case.name for case in cases}, content)
+        self.write()
         return todo
+
+    def _list_files(
+        self, before: Mapping[str, Entry], names: Collection[str], content: Mapping[str, Any]
+    ) -> None:
+        """List the files that are in the folder and not of this inference."""
+        own = {file for entry in self.entries for file in entry["files"]}
+        files = dict.fromkeys(file for file in self._files() if file not in own)
+        gone = [f for name, entry in before.items() if name not in names for f in entry["files"]]
+        gone += content.get("masks_of_images_that_are_gone", ())
+        self.gone = dict.fromkeys(file for file in gone if file in files)
+        self.earlier = dict.fromkeys(file for file in files if file not in self.gone)
 
     def add(self, entry: Entry, case: InferenceCase | None = None) -> None:
         """Add an image that was written."""
         source = {"source": case.stamps()} if case is not None else {}
         self.entries.append({**entry, "made_with": self.made_with, **source})
+        self.not_yet_made.pop(str(entry["image"]), None)
+        for file in entry["files"]:
+            self.gone.pop(file, None)
+            self.earlier.pop(file, None)
         self._write_soon()
 
     def fail(self, name: str, reason: str) -> None:
         """Add an image that could not be inferred."""
         self.failed.append({"image": name, "reason": reason})
+        self.not_yet_made.pop(name, None)
         self._write_soon()
 
     def write(self) -> None:
@@ -108,7 +130,9 @@ class InferenceReport:
             "empty_masks": len(self._covered(EMPTY)),
             "full_masks": len(self._covered(FULL)),
             "failed": self.failed,
-            "masks_of_images_that_are_gone": self.gone,
+            "not_yet_made": list(self.not_yet_made),
+            "masks_of_images_that_are_gone": list(self.gone),
+            "files_of_earlier_inferences": list(self.earlier),
             "per_image": self.entries,
         }
         write_json(self.folder / REPORT, content)
@@ -130,8 +154,13 @@ class InferenceReport:
                 lines.append(f"{len(named)} masks are {coverage}: {few(named)}")
         if self.gone:
             lines.append(
-                f"{len(self.gone)} files of images that are no longer there: {few(self.gone)}; "
-                "remove them if they are not wanted"
+                f"{len(self.gone)} files of images that are no longer there: "
+                f"{few(list(self.gone))}; remove them if they are not wanted"
+            )
+        if self.earlier:
+            lines.append(
+                f"{len(self.earlier)} files are of earlier inferences, by another model or other "
+                f"settings: {few(list(self.earlier))}; remove them if they are not wanted"
             )
         lines += [
             f"quality     {entry['image']}: {difference}"
@@ -143,16 +172,27 @@ class InferenceReport:
     def _covered(self, coverage: str) -> list[str]:
         return [entry["image"] for entry in self.entries if entry["coverage"] == coverage]
 
-    def _entries_before(self) -> list[Entry]:
+    def _read(self) -> dict[str, Any]:
+        """Return the report that is there; empty where there is none, or it was cut off."""
         try:
             content = json.loads((self.folder / REPORT).read_text("utf-8"))
-        except (OSError, ValueError):  # none, or one that was cut off: all is made again
-            return []
-        return [entry for entry in content.get("per_image", []) if "files" in entry]
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
-    def _is_made(self, entry: Entry, case: InferenceCase) -> bool:
+    def _files(self) -> list[str]:
+        """Return what is written in the folder for images, without files that are being written."""
+        return [
+            path.relative_to(self.folder).as_posix()
+            for kind in KINDS
+            for path in sorted((self.folder / kind).rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        ]
+
+    def _is_made(self, entry: Entry | None, case: InferenceCase) -> bool:
         return (
-            entry.get("made_with") == self.made_with
+            entry is not None
+            and entry.get("made_with") == self.made_with
             and entry.get("source") == case.stamps()
             and all((self.folder / file).is_file() for file in entry["files"])
         )
@@ -160,3 +200,7 @@ class InferenceReport:
     def _write_soon(self) -> None:
         if time.monotonic() - self._last_write > SECONDS_BETWEEN_WRITES:
             self.write()
+
+
+def _entries(content: Mapping[str, Any]) -> list[Entry]:
+    return [entry for entry in content.get("per_image", []) if "files" in entry]

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.files import atomic, write_text
+from pipeline.claims import MODEL_WAIT_SECONDS, claim
+from pipeline.files import atomic, sha256, write_text
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.networks.weights import load_weights
@@ -133,9 +134,19 @@ class TrainedModel:
             raise ValueError(f"{self.path}: {first_error(error)}") from None
 
     def store(self, operating_point: OperatingPoint) -> None:
-        """Keep an operating point in the record."""
+        """Keep an operating point in the record.
+
+        Raises:
+            ValueError: by now, other weights lie at the path.
+        """
         self.record = self.record.model_copy(update={"operating_point": operating_point})
-        write_record(self.path, self.record)
+        with claim(self.path, MODEL_WAIT_SECONDS):
+            if sha256(self.path) != self.record.sha256:
+                raise ValueError(
+                    f"{self.path}: another training was published there during this evaluation; "
+                    "evaluate again"
+                )
+            write_record(self.path, self.record)
 
 
 def save_model(path: Path, weights: Mapping[str, Any], **fields: Any) -> ModelRecord:

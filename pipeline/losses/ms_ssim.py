@@ -6,7 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.losses.checks import at_least_single, check_probabilities, check_same_shape
+from pipeline.losses.checks import (
+    at_least_single,
+    check_probabilities,
+    check_same_shape,
+    check_weight_map,
+)
 
 WANG_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
@@ -35,11 +40,12 @@ class MSSSIMLoss(nn.Module):
         sigma: standard deviation of the window in pixels.
 
     Shapes:
-        Logits and target ``(B, C, *spatial)``, the target in [0, 1].
+        Logits and target ``(B, C, *spatial)``, the target in [0, 1]; weight ``(B, 1, *spatial)``
+        or None. With a weight map the averages over the pixels of each scale are weighted by it.
 
     Raises:
-        ValueError: an argument outside its choices, a target of another shape or outside [0, 1],
-            or a side too small for the scales.
+        ValueError: an argument outside its choices, a target or weight map of another shape, a
+            target outside [0, 1], or a side too small for the scales.
 
     Example:
         >>> mask = torch.zeros(1, 1, 44, 44)
@@ -73,14 +79,18 @@ class MSSSIMLoss(nn.Module):
         bell = torch.exp(-(offsets**2) / (2 * sigma**2))
         self.register_buffer("window", bell / bell.sum(), persistent=False)
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the loss of logits against a mask."""
         check_same_shape("MSSSIMLoss", prediction, target)
         check_probabilities("MSSSIMLoss", target)
         self._check_sides(prediction.shape[2:])
         with torch.autocast(prediction.device.type, enabled=False):
             probabilities = at_least_single(prediction).sigmoid()
-            return (1 - self._similarity(probabilities, target.to(probabilities))).mean()
+            if weight is not None:
+                check_weight_map("MSSSIMLoss", weight, prediction)
+                weight = weight.to(probabilities).expand_as(probabilities).flatten(0, 1)[:, None]
+            similarity = self._similarity(probabilities, target.to(probabilities), weight)
+            return (1 - similarity).mean()
 
     def _check_sides(self, sides: Sequence[int]) -> None:
         scales, reach = len(self.exponents), self.window_size - 1
@@ -93,19 +103,22 @@ class MSSSIMLoss(nn.Module):
                 + (f"scales: {fitting}" if fitting else "a smaller window_size")
             )
 
-    def _similarity(self, probabilities: Tensor, target: Tensor) -> Tensor:
-        """Return the MS-SSIM of each image and channel, ``(B * C,)``."""
+    def _similarity(self, probabilities: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the MS-SSIM of each image and channel, ``(B * C,)``; weight ``(B * C, 1, …)``."""
         first = probabilities.flatten(0, 1)[:, None]
         second = target.flatten(0, 1)[:, None]
         similarity = torch.ones_like(first.flatten(1)[:, 0])
         for scale, exponent in enumerate(self.exponents):
             if scale:
                 first, second = self._halved(first), self._halved(second)
-            luminance, structure = self._luminance_and_structure(first, second)
+                weight = None if weight is None else self._halved(weight)
+            luminance, structure = self._luminance_and_structure(first, second, weight)
             similarity = similarity * structure.clamp(min=MIN_SIMILARITY) ** exponent
         return similarity * luminance.clamp(min=MIN_SIMILARITY) ** exponent
 
-    def _luminance_and_structure(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    def _luminance_and_structure(
+        self, first: Tensor, second: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         c1, c2 = 0.01**2, 0.03**2
         mean_1, mean_2 = self._smoothed(first), self._smoothed(second)
         variance_1 = self._smoothed(first * first) - mean_1**2
@@ -113,7 +126,8 @@ class MSSSIMLoss(nn.Module):
         covariance = self._smoothed(first * second) - mean_1 * mean_2
         luminance = (2 * mean_1 * mean_2 + c1) / (mean_1**2 + mean_2**2 + c1)
         structure = (2 * covariance + c2) / (variance_1 + variance_2 + c2)
-        return luminance.flatten(1).mean(1), structure.flatten(1).mean(1)
+        local = None if weight is None else self._smoothed(weight)
+        return _mean(luminance, local), _mean(structure, local)
 
     def _smoothed(self, image: Tensor) -> Tensor:
         """Average an image ``(N, 1, *spatial)`` by the Gaussian window, where all of it fits."""
@@ -125,6 +139,14 @@ class MSSSIMLoss(nn.Module):
 
     def _halved(self, image: Tensor) -> Tensor:
         return AVERAGE_POOLS[self.spatial_dims](image, 2, ceil_mode=True)
+
+
+def _mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Average ``(N, 1, *spatial)`` over the pixels, ``(N,)``."""
+    if weight is None:
+        return values.flatten(1).mean(1)
+    total = weight.flatten(1).sum(1).clamp(min=torch.finfo(weight.dtype).tiny)
+    return (values * weight).flatten(1).sum(1) / total
 
 
 def scales_that_fit(patch: Sequence[int], window_size: int = 11) -> int:

@@ -6,7 +6,12 @@ from monai.losses import DiceLoss
 from monai.losses.focal_loss import sigmoid_focal_loss
 from torch import Tensor, nn
 
-from pipeline.losses.checks import at_least_single, check_probabilities, check_same_shape
+from pipeline.losses.checks import (
+    at_least_single,
+    check_probabilities,
+    check_same_shape,
+    check_weight_map,
+)
 from pipeline.losses.ms_ssim import MSSSIMLoss
 
 
@@ -25,7 +30,9 @@ class UNet3PlusLoss(nn.Module):
         window_size: side of the MS-SSIM's window in pixels.
 
     Shapes:
-        Logits and target ``(B, C, *spatial)``, the target in [0, 1].
+        Logits and target ``(B, C, *spatial)``, the target in [0, 1]; weight ``(B, 1, *spatial)``
+        or None. The weight map acts on the focal loss and the MS-SSIM, which are means over
+        pixels, and not on the IoU loss.
 
     Raises:
         ValueError: arguments or input that :class:`MSSSIMLoss` refuses.
@@ -50,15 +57,18 @@ class UNet3PlusLoss(nn.Module):
         self.ms_ssim = MSSSIMLoss(spatial_dims, scales, window_size)
         self.iou = DiceLoss(sigmoid=True, jaccard=True, smooth_nr=smooth, smooth_dr=smooth)
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the loss of logits against a mask."""
         check_same_shape(type(self).__name__, prediction, target)
         check_probabilities(type(self).__name__, target)
         prediction = at_least_single(prediction)
         target = target.to(prediction)
-        focal: Tensor = sigmoid_focal_loss(prediction, target, self.gamma).mean()
+        focal: Tensor = sigmoid_focal_loss(prediction, target, self.gamma)
+        if weight is not None:
+            check_weight_map(type(self).__name__, weight, prediction)
+            focal = focal * weight.to(focal)
         iou: Tensor = self.iou(prediction, target)
-        return focal + self.ms_ssim(prediction, target) + iou
+        return focal.mean() + self.ms_ssim(prediction, target, weight) + iou
 
 
 class ClassificationGuidedLoss(nn.Module):

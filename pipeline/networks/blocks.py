@@ -101,8 +101,20 @@ class ConvolutionUnit(nn.Module):
         """Maps ``(B, in_channels[i], *spatial)`` to ``(B, out_channels, *spatial)``."""
         features = self._convolve(maps)
         if self.order == "conv-act-norm":
-            return self.norm(self.activation(features))
-        return self.activation(self.norm(features))
+            return self._normalised(self.activation(features))
+        return self.activation(self._normalised(features))
+
+    def _normalised(self, features: Tensor) -> Tensor:
+        try:
+            normalised: Tensor = self.norm(features)
+        except ValueError:  # torch refuses the moments of a single value
+            count, _, *sides = features.shape
+            raise ValueError(
+                f"{type(self.norm).__name__}: found maps of {' x '.join(map(str, sides))} in a "
+                f"batch of {count}, which have one value to normalise; give larger patches, or a "
+                "larger batch where the norm is of the batch"
+            ) from None
+        return normalised
 
     def _convolve(self, maps: Sequence[Tensor]) -> Tensor:
         if len(maps) == 1:

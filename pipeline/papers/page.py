@@ -55,17 +55,34 @@ def section(paper: Paper, results: Path) -> str:
     root = results.parents[1]
     lines = [f"## {paper.title}", ""]
     lines += [f"{paper.authors}; `unet-school reproduce {paper.name}`", ""]
-    lines += ["| experiment | measure | paper | ours, reduced scale | ours, paper scale |"]
-    lines += ["|---|---|---|---|---|"]
+    columns = ["experiment", "measure", "paper"]
+    columns += ["printed by the authors' code"] if paper.code else []
+    columns += ["ours, reduced scale", "ours, paper scale"]
+    lines += [_row(columns), f"|{'---|' * len(columns)}"]
     for experiment in paper.experiments:
         lines += _rows(root, paper, experiment, records)
     lines += ["", *_ranking(paper, records)]
     lines += [*_curves(paper, records)]
     lines += ["**Differences**", "", *(f"- {_sentence(note)}" for note in paper.notes), ""]
+    lines += _authors_code(paper)
     lines += ["**Experiments**", ""]
     for experiment in paper.experiments:
         lines.append(_description(root, paper, experiment, records))
     return "\n".join(lines) + "\n"
+
+
+def _authors_code(paper: Paper) -> Iterator[str]:
+    """List what the authors' public code settles, and what it contradicts."""
+    if not paper.code:
+        return
+    yield "**The authors' code**"
+    yield ""
+    for version in paper.code:
+        line = f"- {version.repository}. It says: {_sentence(version.settles)}"
+        if version.contradicts:
+            line += f" Otherwise than the paper: {_sentence(version.contradicts)}"
+        yield line
+    yield ""
 
 
 def _description(root: Path, paper: Paper, experiment: Experiment, records: Records) -> str:
@@ -153,8 +170,13 @@ def _rows(root: Path, paper: Paper, experiment: Experiment, records: Records) ->
         if result.metric == "network_numbers":
             digits = ",.0f"
             cells = [f"{count:,}" if count else NO_VALUE for count in counts]
-        reference = NO_VALUE if result.paper is None else f"{result.paper:{digits}}"
-        yield f"| {title} | {result.name}{where} | {reference} | {' | '.join(cells)} |"
+        references = [result.paper, result.code] if paper.code else [result.paper]
+        printed = [NO_VALUE if value is None else f"{value:{digits}}" for value in references]
+        yield _row([title, f"{result.name}{where}", *printed, *cells])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int | None:

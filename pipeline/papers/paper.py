@@ -17,12 +17,14 @@ class Result(NamedTuple):
         name: name of the quantity on the page.
         metric: name of our metric for it; ``network_numbers`` needs no run.
         paper: the paper's number; None: the paper prints none.
+        code: number that the authors' public code prints; None: it prints none.
         where: where the paper prints it, and its meaning where that is not plain.
     """
 
     name: str
     metric: str
     paper: float | None = None
+    code: float | None = None
     where: str = ""
 
 
@@ -44,6 +46,20 @@ class Experiment(NamedTuple):
     reduced: str
     results: Sequence[Result]
     base: str | None = None
+
+
+class AuthorsCode(NamedTuple):
+    """What the authors' public code says of the paper.
+
+    Attributes:
+        repository: address, and the file.
+        settles: what the paper leaves open and the code says.
+        contradicts: what the code does otherwise than the paper says; empty: nothing.
+    """
+
+    repository: str
+    settles: str
+    contradicts: str = ""
 
 
 class Ranking(NamedTuple):
@@ -70,6 +86,7 @@ class Paper(NamedTuple):
         prepare: further arguments of that command, for the cohort of the records.
         notes: differences between the paper and all of our experiments, and its misprints.
         experiments: experiments in the order of the page.
+        code: versions of the authors' public code.
         ranking: ranking of some experiments; None: the paper ranks none.
         curve_metric: metric that is tabulated against the epoch.
     """
@@ -81,6 +98,7 @@ class Paper(NamedTuple):
     cohort: str
     notes: Sequence[str]
     experiments: Sequence[Experiment]
+    code: Sequence[AuthorsCode] = ()
     ranking: Ranking | None = None
     curve_metric: str = "accuracy"
     prepare: str = ""
@@ -126,4 +144,5 @@ def read_paper(name: str) -> Paper:
         for key, value in content.pop("experiments").items()
     ]
     ranking = Ranking(**content.pop("ranking")) if "ranking" in content else None
-    return Paper(name, **content, experiments=experiments, ranking=ranking)
+    code = [AuthorsCode(**version) for version in content.pop("code", ())]
+    return Paper(name, **content, experiments=experiments, ranking=ranking, code=code)

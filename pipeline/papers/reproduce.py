@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.bundle import Bundle
+from pipeline.claims import claim
 from pipeline.data.datalist import read_datalist
 from pipeline.files import write_json
 from pipeline.inference.trained_model import read_record
@@ -146,7 +148,10 @@ def _print_progress(name: str, done: int, total: int, began: float) -> None:
 def _run_seed(
     site: Site, paper: Paper, experiment: Experiment, seed: int, hashes: Mapping[str, str]
 ) -> tuple[Path, Path]:
-    """Train and evaluate, unless done already, and return the folders of both."""
+    """Train and evaluate, unless done already, and return the folders of both.
+
+    The folder of the seed is claimed, so that calls for other experiments may run at a time.
+    """
     data = read_datalist(str(site.dataset_dir)).sha256
     key = f"{hashes['training_sha256'][:8]}_{data[:8]}"
     folder = site.out / paper.name / site.scale / experiment.name / key / f"seed_{seed}"
@@ -160,13 +165,22 @@ def _run_seed(
     }
     bundle = experiment_bundle(site.root, paper, experiment, site.scale, site.settings)
     bundle = bundle.with_places(places)
-    if not (folder / MODEL).is_file():
+    with claim(folder):
+        _run_bundle(site, paper, bundle, folder, evaluation, name)
+    return folder, evaluation
+
+
+def _run_bundle(
+    site: Site, paper: Paper, bundle: Bundle, folder: Path, evaluation: Path, name: str
+) -> None:
+    """Train and evaluate an experiment's bundle, unless done already."""
+    unfinished = {key: str(path.resolve()) for key, path in resumable(folder).items()}
+    if unfinished or not (folder / MODEL).is_file():
         write_json(folder / ORIGIN, {"commit": site.commit, "hardware": hardware()})
-        own = {"run_name": name, "current_run#parent": site.parent}
-        resumed = {key: str(path.resolve()) for key, path in resumable(folder).items()}
+        own = unfinished or {"run_name": name}
         began = time.time()
         try:
-            bundle.with_overrides({**own, **resumed}).start("training")
+            bundle.with_overrides({**own, "current_run#parent": site.parent}).start("training")
         finally:
             seconds = _training_seconds(folder) + time.time() - began
             write_json(folder / TRAINING_SECONDS, seconds)
@@ -174,7 +188,6 @@ def _run_seed(
         own = {"run_name": f"{name}_eval", "output_dir": str(evaluation.resolve())}
         overlay = evaluation_overlay(site.root, paper)
         bundle.with_overrides(own).start("evaluating", overlay)
-    return folder, evaluation
 
 
 def _training_seconds(folder: Path) -> float:

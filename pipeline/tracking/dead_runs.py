@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run
+
+from pipeline.claims import is_claimed
 
 BEGAN = time.strftime("%Y-%m-%d %H:%M:%S")
 """When this process began, about: a number of a process is used again."""
@@ -37,11 +38,6 @@ def close_dead_runs(client: MlflowClient) -> None:
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-def lock_path(folder: Path) -> Path:
-    """Return the lock of a folder that a run claims."""
-    return folder.with_name(f".{folder.name}.lock")
-
-
 def _running_here(client: MlflowClient) -> Iterator[Run]:
     experiments = [one.experiment_id for one in client.search_experiments()]
     condition = f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'"
@@ -59,18 +55,7 @@ def _is_dead(tags: Mapping[str, str]) -> bool:
     # a folder that is not visible here is of another container with the same host name
     if not tags.get("folder") or not folder.parent.is_dir():
         return False
-    return not _is_claimed(folder) and not _is_alive(tags.get("process", ""))
-
-
-def _is_claimed(folder: Path) -> bool:
-    path = lock_path(folder)
-    if not path.is_file():
-        return False
-    try:
-        with FileLock(path).acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
+    return not is_claimed(folder) and not _is_alive(tags.get("process", ""))
 
 
 def _this_process() -> str:

@@ -7,6 +7,7 @@ execution is one run of its own that ends FINISHED, FAILED or KILLED.
 
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -15,15 +16,16 @@ from typing import Any
 
 import ignite.distributed as idist
 import torch
-from filelock import FileLock, Timeout
 from mlflow.entities import Metric
 
 from pipeline.bundle.workflow import running_workflow
+from pipeline.claims import claim
 from pipeline.data.datalist import datalist_sha256
+from pipeline.files import shown
 from pipeline.interruption import uninterrupted
 from pipeline.provenance import git_commit
 from pipeline.tracking.connection import DATABASE, StoreError, connect, store_errors
-from pipeline.tracking.dead_runs import close_dead_runs, lock_path, process_tags
+from pipeline.tracking.dead_runs import close_dead_runs, process_tags
 from pipeline.tracking.executed_config import flat_parameters, save_executed_config
 from pipeline.tracking.metric_log import MetricLog
 from pipeline.tracking.stored_run import (
@@ -59,9 +61,9 @@ class Run:
         is_recorded: whether the run ended without an error and the store has all of it.
         metric_log: the metrics of every epoch, whatever becomes of the store.
         datalist_sha256: hash that identifies the cohort and its split.
+        claim: on the folder, which is held from :meth:`start` to :meth:`end`.
 
-    The store is reached when the run is made, before any data is read. From :meth:`start` to
-    :meth:`end` the folder is locked.
+    The store is reached when the run is made, before any data is read.
 
     Raises:
         FileNotFoundError: no such cohort.
@@ -92,7 +94,7 @@ class Run:
         self.metric_log = MetricLog(self.folder)
         self._interrupted: tuple[str | None, int] | None = None
         self._history: History | None = None
-        self._lock: FileLock | None = None
+        self.claim = claim(self.folder)
         if not idist.get_rank():  # one process speaks for all
             self.client, self._experiment = connect(self.store, self.bundle)
 
@@ -128,7 +130,7 @@ class Run:
             ValueError: another run writes to the folder.
         """
         if self.id is None:
-            self._claim()
+            self.claim.acquire()
             try:
                 with self._storing():
                     close_dead_runs(self.client)
@@ -216,15 +218,8 @@ class Run:
                 with self._storing():
                     self._terminate(status, error)
             finally:
-                self.release()
+                self.claim.release()
         self.is_recorded = error is None and self.id is not None
-
-    def release(self) -> None:
-        """Free the folder for others, whatever became of the record."""
-        if self._lock is not None:
-            self._lock.release()
-            lock_path(self.folder).unlink(missing_ok=True)
-            self._lock = None
 
     @contextmanager
     def recorded(self) -> Iterator["Run"]:
@@ -267,6 +262,19 @@ class Run:
             "device": self.device,
         }
 
+    def command(self, verb: str, training: str) -> str:
+        """Return what is typed to do something with a training of the same bundle and store.
+
+        Args:
+            verb: ``evaluate``, ``explain``, ….
+            training: its name.
+        """
+        bundle = Path(self.workflow.config_root_path).parent
+        words = ["unet-school", verb, shown(bundle), "--run", training]
+        if self.store != (bundle / ".." / ".." / "mlruns").resolve():
+            words += ["--tracking", shown(self.store)]
+        return shlex.join(words)
+
     def where(self) -> str:
         """Say where the run stands in MLflow."""
         return f"{self.name} in experiment {self.bundle}"
@@ -305,20 +313,6 @@ class Run:
     def _give_up(self, error: BaseException) -> None:
         with suppress(StoreError):  # the error itself says more
             self.end(error)
-
-    def _claim(self) -> None:
-        """Lock the folder: two runs that write to one would mix their files."""
-        path = lock_path(self.folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise ValueError(
-                f"{self.folder}: another run is writing there; wait for it, or give another "
-                "--output_dir"
-            ) from None
-        self._lock = lock
 
     def _all_tags(self) -> dict[str, str]:
         tags = {

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
 
 from pipeline.data.datalist import read_datalist
+from pipeline.states import newest_states
 from pipeline.tracking.connection import DATABASE, open_client
 from pipeline.tracking.run import Run
 from pipeline.tracking_errors import ADDRESS
@@ -18,8 +19,6 @@ from pipeline.tracking_errors import ADDRESS
 CASES = "cases.json"
 MODEL = "model.pt"
 """The weights of a training's best epoch, and of the newest training in ``models``."""
-RESUME_FILE = "last.pt"
-"""The file to resume from; too large and too short-lived for an artefact."""
 REPORT = "report.html"
 EVALUATED = ("evaluating", "crossval")
 """Kinds of runs that leave a per-image table."""
@@ -138,9 +137,9 @@ def find_evaluation(
         return _read_evaluation(Path(temporary))
 
 
-def resumable(folder: Path) -> dict[str, Path]:
-    """Return the override that continues the newest unfinished training in a folder, if any."""
-    states = sorted(folder.glob(f"*/{RESUME_FILE}"), key=lambda path: path.stat().st_mtime)
+def resumable(models: Path) -> dict[str, Path]:
+    """Return the override that goes on with the newest unfinished training in a folder, if any."""
+    states = newest_states(models)
     return {"resume": states[-1]} if states else {}
 
 

@@ -1,44 +1,32 @@
-"""The best model so far, and the last state to resume from."""
+"""The best model so far, and the weights of every epoch."""
 
 import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.claims import MODEL_WAIT_SECONDS, claim
 from pipeline.data.datalist import image_hashes, read_datalist
 from pipeline.data.drift import describe_cohort
 from pipeline.data.fingerprint import cohort_cases, inspect_cases
 from pipeline.files import atomic, write_json
 from pipeline.inference.input_check import FINGERPRINT
 from pipeline.inference.trained_model import (
-    read_checkpoint,
     read_record,
     record_path,
     save_model,
     serialise,
 )
-from pipeline.networks.weights import load_weights
 from pipeline.tracking import Run
-from pipeline.tracking.store import MODEL, RESUME_FILE
+from pipeline.tracking.store import MODEL
 
 TRAINING = "training"
-TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch")
-
-
-class Stateful(Protocol):
-    """What can be saved and restored: a network, an optimiser, a scheduler, an engine."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> object:
-        """Take a state."""
 
 
 def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
@@ -59,8 +47,8 @@ def bare(part: Any) -> Any:
 class KeepBest:
     """Keep the network of the best validation, and stop when it is long ago.
 
-    The trainer's state shows it to the other handlers: ``best_epoch``, and ``best_score``, which
-    is higher for a better validation.
+    The trainer's state shows it to the other handlers: ``best_epoch``, ``best_score``, which is
+    higher for a better validation, and ``stopped_early``.
 
     Writes ``fingerprint.json``, a description of the training images, to the run's folder at the
     beginning; ``model.pt``, a plain state dict, and ``model.json``, its record, after each better
@@ -100,6 +88,7 @@ class KeepBest:
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after its validation handler."""
         engine.state.best_score, engine.state.best_epoch = -math.inf, 0
+        engine.state.stopped_early = False
         engine.add_event_handler(Events.STARTED, self._describe_cohort)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._compare)
         engine.add_event_handler(Events.COMPLETED, self._publish)
@@ -124,6 +113,7 @@ class KeepBest:
             state.best_score, state.best_epoch = score, state.epoch
             self._save(state.epoch, value)
         elif self.patience and state.epoch - state.best_epoch >= self.patience:
+            state.stopped_early = True
             engine.terminate()
 
     def _value(self) -> float:
@@ -158,74 +148,9 @@ class KeepBest:
             raise ValueError(
                 f"val_interval: no validation in {engine.state.epoch} epochs, so there is no best "
                 f"model; lower val_interval, or go on with more max_epochs and --resume "
-                f"{self.run.folder / RESUME_FILE}"
+                f"{self.run.folder}"
             )
         _copy_model(self.run.folder, self.publish_to)
-
-
-class KeepLast:
-    """Save the whole state of the training after each epoch, and resume from such a file.
-
-    The random states need no saving: :class:`pipeline.training.SeedEachEpoch` derives them from
-    the seed and the epoch.
-
-    Args:
-        run: the training; the file is ``last.pt`` in its folder. A resumed run must have the same
-            seed and cohort, since the record of the model says what it was trained on.
-        state: what makes up the training: network, optimiser, scheduler, ….
-        resume: ``last.pt`` of an interrupted run, or ``None`` to start afresh.
-    """
-
-    def __init__(self, run: Run, state: Mapping[str, Stateful], resume: str | None = None) -> None:
-        self.path = run.folder / RESUME_FILE
-        self.state = {name: bare(part) for name, part in state.items()}
-        self.seed, self.datalist, self.resume = run.seed, run.datalist_sha256, resume
-        self.dataset_dir = run.dataset_dir
-
-    def attach(self, engine: Engine) -> None:
-        """Attach to the trainer, after every handler whose state it saves."""
-        if self.resume:
-            engine.add_event_handler(Events.STARTED, self._load)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
-
-    @idist.one_rank_only()
-    def _save(self, engine: Engine) -> None:
-        content = {name: part.state_dict() for name, part in self.state.items()}
-        content["run"] = {"seed": self.seed, "datalist": self.datalist}
-        content["trainer"] = {name: getattr(engine.state, name) for name in TRAINER_STATE}
-        write_tensors(self.path, content)
-
-    def _load(self, engine: Engine) -> None:
-        path = Path(str(self.resume))
-        content = read_checkpoint(path)
-        self._check(path, content, engine)
-        for name, part in self.state.items():
-            if isinstance(part, torch.nn.Module):
-                load_weights(part, content[name], path)
-            else:
-                part.load_state_dict(content[name])
-        for name in TRAINER_STATE:
-            setattr(engine.state, name, content["trainer"][name])
-        _copy_model(path.parent, self.path.parent)  # in case no later epoch beats it
-
-    def _check(self, path: Path, content: Mapping[str, Any], engine: Engine) -> None:
-        if set(content) != {*self.state, "run", "trainer"}:
-            raise ValueError(f"{path}: not a {RESUME_FILE} of this bundle; give one to --resume")
-        if content["run"]["seed"] != self.seed:
-            raise ValueError(
-                f"{path}: was trained with --seed {content['run']['seed']}, not {self.seed}; "
-                "resume with the same seed"
-            )
-        if not read_datalist(self.dataset_dir).is_identified_by(content["run"]["datalist"]):
-            raise ValueError(
-                f"{path}: was trained on another cohort or split; resume with the same "
-                "--dataset_dir, as it was then"
-            )
-        if content["trainer"]["epoch"] >= engine.state.max_epochs:
-            raise ValueError(
-                f"{path}: has all {content['trainer']['epoch']} epochs; "
-                "raise --max_epochs to train on"
-            )
 
 
 class KeepEpochs:
@@ -256,7 +181,8 @@ class KeepEpochs:
 @idist.one_rank_only()
 def _copy_model(source: Path, target: Path) -> None:
     """Copy a model, its record and the description of its cohort, where there is one."""
-    for path in (source / MODEL, record_path(source / MODEL), source / FINGERPRINT):
-        if path.is_file():
-            with atomic(target / path.name) as temporary:
-                shutil.copyfile(path, temporary)
+    with claim(target / MODEL, MODEL_WAIT_SECONDS):  # what lies there together is of one model
+        for path in (source / MODEL, record_path(source / MODEL), source / FINGERPRINT):
+            if path.is_file():
+                with atomic(target / path.name) as temporary:
+                    shutil.copyfile(path, temporary)

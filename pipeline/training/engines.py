@@ -18,11 +18,13 @@ from torch.utils.data import DataLoader
 
 from pipeline.losses import IgnoringLoss
 from pipeline.tracking import Run
-from pipeline.training.checkpoints import KeepBest, KeepLast
+from pipeline.training.checkpoints import KeepBest
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
+from pipeline.training.own_folder import OwnFolder
 from pipeline.training.progress import Progress
 from pipeline.training.reproducible import SeedEachEpoch
+from pipeline.training.resume import Finish, KeepLast
 from pipeline.training.stop_on_nan import StopOnNan
 from pipeline.training.track_training import RecordEpoch, TrackTraining
 from pipeline.training.weight_map import takes_weights, weighted_iteration
@@ -65,7 +67,7 @@ def training_engine(
         key_metric: of validation, by which the best epoch is judged.
         publish_to: the bundle's ``models`` folder.
         patience: epochs without a better validation after which training stops; 0 for never.
-        resume: ``last.pt`` of an interrupted run; None: a new training.
+        resume: state of an interrupted run; None: a new training.
         init_from: weights that the network began with, where these are of an earlier training.
         train_handlers: further ones.
     """
@@ -78,16 +80,18 @@ def training_engine(
         "lr_scheduler": lr_scheduler,
     }
     handlers = [
+        OwnFolder(run, network, publish_to, resume),
         SeedEachEpoch(run.seed, train_data_loader.dataset),
         StopOnNan(),
         ValidationHandler(val_interval, validator, epoch_level=True),
         KeepBest(run, network, validator, key_metric, patience, publish_to, init_from),
         BestOverlays(validator, run.folder),
-        Progress(validator),
+        Progress(run, validator),
         RecordEpoch(run, validator),
         LrScheduleHandler(**scheduler),
         KeepLast(run, state, resume),
         TrackTraining(run),
+        Finish(run, key_metric, publish_to),
         *train_handlers,
     ]
     return SupervisedTrainer(

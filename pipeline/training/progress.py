@@ -1,40 +1,54 @@
-"""How far a training is, when it will end, and one line for each epoch."""
+"""What a training begins, how far it is and when it will end, one line for each epoch, its end."""
 
 import time
+from pathlib import Path
 
 import ignite.distributed as idist
+import torch
 from ignite.engine import Engine, Events
 from tqdm import tqdm
+
+from pipeline.data.datalist import read_datalist
+from pipeline.files import shown
+from pipeline.progress import count
+from pipeline.tracking import Run
+from pipeline.training.checkpoints import bare
 
 ORDER = ("loss", "iou", "dice", "accuracy")
 
 
-class Progress:
-    """Show a bar with the expected end, and print one line for each epoch.
+SPEED_STEPS = 5
+"""Steps after which the speed of a training is said."""
 
-    The line stands below its heading::
+
+class Progress:
+    """Say what is trained, show a bar with the expected end, and print one line for each epoch.
+
+    The line of an epoch stands below its heading::
 
         epoch  train loss     iou  … |  val loss     iou  … |      lr     s   ends
             1      0.4812  0.7810  … |    0.3993  0.8120  … | 3.0e-03   9.8  14:32  best
 
     Args:
+        run: the training.
         validator: the engine whose metrics stand beside the trainer's.
     """
 
-    def __init__(self, validator: Engine) -> None:
-        self.validator = validator
+    def __init__(self, run: Run, validator: Engine) -> None:
+        self.run, self.validator = run, validator
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after :class:`pipeline.training.KeepBest`."""
         if idist.get_rank():  # one process speaks for all
             return
-        self.begun, self.bar = False, tqdm(disable=True)
+        self.begun, self.has_heading, self.bar = False, False, tqdm(disable=True)
         engine.add_event_handler(Events.EPOCH_STARTED, self._epoch_started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._line)
         engine.add_event_handler(Events.COMPLETED, self._close)
 
     def _start(self, engine: Engine) -> None:
+        tqdm.write(begin_line(self.run, engine))
         self.begun = True
         self.total = engine.state.max_epochs * engine.state.epoch_length
         self.began, self.begun_at = time.monotonic(), engine.state.iteration
@@ -45,7 +59,6 @@ class Progress:
             disable=None,  # no bar where the output is not a terminal
             bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps, {rate_fmt}, {desc}",
         )
-        tqdm.write(f"{'epoch':>5}  {_heading('train')} | {_heading('val')} |      lr      s   ends")
 
     def _epoch_started(self, engine: Engine) -> None:
         if not self.begun:  # not at STARTED, where a resumed training does not yet know its epoch
@@ -55,6 +68,10 @@ class Progress:
     def _step(self, engine: Engine) -> None:
         self.bar.set_description_str(f"ends {self._end(engine)}", refresh=False)
         self.bar.update()
+        steps = engine.state.iteration - self.begun_at
+        if steps == min(SPEED_STEPS, engine.state.epoch_length):
+            seconds = (time.monotonic() - self.began) / steps * engine.state.epoch_length
+            tqdm.write(f"about {seconds:.1f} s of training an epoch, ends {self._end(engine)}")
 
     def _end(self, engine: Engine) -> str:
         """Return the time of day at which the last epoch will end at the present speed."""
@@ -63,6 +80,11 @@ class Progress:
         return time.strftime("%H:%M", time.localtime(time.time() + left))
 
     def _line(self, engine: Engine) -> None:
+        if not self.has_heading:
+            self.has_heading = True
+            tqdm.write(
+                f"{'epoch':>5}  {_heading('train')} | {_heading('val')} |      lr      s   ends"
+            )
         validated = self.validator.state.epoch == engine.state.epoch
         values = self.validator.state.metrics if validated else {}
         seconds = time.monotonic() - self.epoch_started
@@ -76,6 +98,19 @@ class Progress:
     def _close(self) -> None:
         self.bar.close()
         self.begun = False
+
+
+def begin_line(run: Run, engine: Engine) -> str:
+    """Return the line that says what a training trains, on what and how long."""
+    datalist, state = read_datalist(run.dataset_dir), engine.state
+    sizes = [f"{len(datalist.listed(split))} {split}" for split in ("training", "validation")]
+    weights = sum(weight.numel() for weight in engine.network.parameters())
+    threads = f", {count(torch.get_num_threads(), 'thread')}" if run.device == "cpu" else ""
+    return (
+        f"{run.bundle} {run.name}: {' and '.join(sizes)} cases of {shown(Path(run.dataset_dir))}, "
+        f"{type(bare(engine.network)).__name__} of {weights:,} weights, on {run.device}{threads}, "
+        f"epochs {state.epoch} to {state.max_epochs} of {count(state.epoch_length, 'step')}"
+    )
 
 
 def _heading(split: str) -> str:

@@ -10,10 +10,11 @@ from ignite.engine import Engine, Events
 
 from pipeline.inference.trained_model import read_record, record_path, write_record
 from pipeline.interruption import uninterrupted
+from pipeline.states import PREVIOUS_STATE, STATE
 from pipeline.tracking import Run
 from pipeline.tracking.connection import StoreError
 from pipeline.tracking.metric_log import METRICS
-from pipeline.tracking.store import MODEL, RESUME_FILE
+from pipeline.tracking.store import MODEL
 
 RETRY_SECONDS = 30.0
 """How long a store that failed is left alone."""
@@ -21,7 +22,7 @@ RETRY_SECONDS = 30.0
 RECORDED_LATE = "recorded_late"
 """Tag of a run of which the store missed something for a while."""
 
-UNRECORDED = (RESUME_FILE, "previous.pt", METRICS)
+UNRECORDED = (STATE, PREVIOUS_STATE, METRICS)
 """Files of a run's folder that are no artefacts: states, and what MLflow has as metrics."""
 
 
@@ -127,7 +128,7 @@ class TrackTraining:
             self._send_files()
             self.run.end()
         except StoreError as error:
-            self.run.release()
+            self.run.claim.release()
             bundle = Path(self.run.workflow.config_root_path).parent
             print(
                 f"warning: {error}; the training is whole, its record is not: when the store is "
@@ -145,9 +146,7 @@ class TrackTraining:
     def _fail(self, error: BaseException) -> None:
         if self.run.id is not None:
             self._end(error)
-        last = self.run.folder / RESUME_FILE
-        if isinstance(error, (KeyboardInterrupt, SystemExit)) and last.is_file():
-            print(f"to go on from the last whole epoch: --resume {last}", file=sys.stderr)
+        self.run.claim.release()
         raise error
 
     def _end(self, error: BaseException) -> None:
@@ -156,5 +155,5 @@ class TrackTraining:
                 self._send()
                 self.run.end(error)
             except StoreError as failure:
-                self.run.release()
+                self.run.claim.release()
                 print(f"warning: {failure}; the end of the run is not recorded", file=sys.stderr)

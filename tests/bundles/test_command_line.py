@@ -51,7 +51,7 @@ def test_an_interruption_ends_the_run_and_can_be_resumed(command, tmp_path):
     assert "Traceback" not in output
     assert "interrupted" in output
     (last,) = tmp_path.glob("models/*/last.pt")
-    assert f"--resume {last}" in output
+    assert f"--resume models/{last.parent.name}\n" in output
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("membranes").experiment_id])
     assert run.info.status == "KILLED"

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from pipeline import cli
 from pipeline.bundle import Bundle
+from pipeline.claims import claim
 from pipeline.data.phantom import write_cells
 from pipeline.inference.trained_model import read_checkpoint
 
@@ -82,6 +83,12 @@ def test_what_is_done_is_not_done_again(done, bundle, small, capfd):
     assert len(runs_of(done)[1]) == 1 + 3 + 4
     assert call(done, bundle, small, folds=4) == 1
     assert "was begun with folds 3, found 4" in capfd.readouterr().err
+
+
+def test_a_second_call_into_one_folder_is_refused(done, bundle, small, capfd):
+    with claim(done / "out"):
+        assert call(done, bundle, small) == 1
+    assert f"{done / 'out'}: is being written by process " in capfd.readouterr().err
 
 
 def test_a_parent_run_that_the_store_lost_is_begun_anew(done, bundle, small):

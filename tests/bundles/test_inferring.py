@@ -7,6 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from pipeline.claims import claim, is_claimed
 from pipeline.errors import error_line
 from pipeline.files import sha256
 
@@ -147,3 +148,22 @@ def test_empty_and_full_masks_are_counted(infer, images, capsys):
     report = json.loads((infer(images, threshold=0.0) / "run_report.json").read_text())
     assert (report["empty_masks"], report["full_masks"]) == (0, 4)
     assert "4 masks are full: a.png, b.tif, c.tif, d.nii.gz" in capsys.readouterr().out
+
+
+def test_a_second_inference_into_one_folder_is_refused(infer, failing, site, images):
+    out = infer(images)
+    before = (out / "run_report.json").read_bytes()
+    with claim(out):
+        line = failing(images, threshold=0.9)
+    assert line.startswith(f"{out}: is being written by process ")
+    assert (out / "run_report.json").read_bytes() == before
+    assert not is_claimed(out)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_images_are_read(failing, images, site):
+    (site / "file").touch()
+    out = site / "file" / "out"
+    assert failing(images / "none", output_dir=str(out)) == (
+        f"{out}: cannot be written (Not a directory); make it writable, or give another "
+        "--output_dir"
+    )

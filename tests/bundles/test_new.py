@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline import cli
 from pipeline.bundle import Bundle
+from pipeline.claims import claim
 
 SHORT = {"max_epochs": 1, "val_interval": 1, "steps_per_epoch": 2, "threads": 1}
 DATA_SETS = {
@@ -318,6 +319,12 @@ def test_an_interrupted_call_leaves_nothing_in_the_way(squares, tmp_path, monkey
     assert not (tmp_path / "mine").exists()
     assert new(tmp_path / "mine", squares) == 0
     assert not (tmp_path / ".mine.partial").exists()
+
+
+def test_a_bundle_that_is_being_written_is_refused(squares, tmp_path, capsys):
+    with claim(tmp_path / "mine"):
+        assert new(tmp_path / "mine", squares) == 1
+    assert f"{tmp_path / 'mine'}: is being written by process " in capsys.readouterr().err
 
 
 def interrupt(*_):

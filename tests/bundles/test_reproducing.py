@@ -8,6 +8,7 @@ import torch
 from mlflow import MlflowClient
 
 from pipeline import cli
+from pipeline.claims import claim
 from pipeline.papers.configs import OneScaleError, evaluation_overlay, experiment_bundle
 from pipeline.papers.paper import SCALES, paper_names, read_paper
 from tests.conftest import ROOT
@@ -109,7 +110,7 @@ def test_the_record_holds_what_the_table_needs(done):
     heads = [record["metrics"][f"test_accuracy_head_{i}"]["mean"] for i in range(1, 5)]
     assert len(set(heads)) > 1
     page = (done / "docs" / "results.md").read_text()
-    assert f"| accuracy of head 1 (Table II) | 0.878 | {heads[0]:.4f} | not run |" in page
+    assert f"| 0.878 | 0.839 | {heads[0]:.4f} | not run |" in page
 
 
 def test_one_parent_with_a_child(done):
@@ -182,3 +183,11 @@ def test_user_errors(done, phantom, tmp_path, capsys, monkeypatch):
 def test_the_table_alone(done, capsys):
     assert cli.main(["reproduce", "unet_school_isbi", "--table", "--root", str(done)]) == 0
     assert "| UNet++ with deep supervision |" in capsys.readouterr().out
+
+
+def test_a_second_call_for_one_training_is_refused(done, capsys):
+    folder = next((done / "out").rglob("seed_0")).with_name("seed_1")
+    with claim(folder):
+        assert call(done, *ONE, "--seeds", "2") == 1
+    assert f"{folder}: is being written by process " in capsys.readouterr().err
+    assert not folder.exists()

@@ -10,8 +10,10 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"interruption", "tracking_errors"},
-    {"errors", "files", "provenance", "schemas"},
+    {"children", "interruption", "tracking_errors"},
+    {"errors", "files", "progress", "provenance", "schemas"},
+    {"states"},
+    {"claims"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},
     {"data"},

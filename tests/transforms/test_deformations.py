@@ -136,3 +136,33 @@ def test_the_affine_keeps_straight_lines_straight():
     for axis in (1, 2, 3):
         bent = positions.diff(dim=axis).diff(dim=axis).abs().max()
         assert bent < 1e-3
+
+
+@both
+def test_numbers_that_single_precision_would_round_stay_what_they_are(transform, alike):
+    labels = torch.tensor([0, 2**24 + 1, 2**24 + 3, 2**40 + 5])
+    label = labels[torch.randint(4, (1, 24, 24), generator=torch.Generator().manual_seed(0))]
+    deform = alike("label", mode="nearest").set_random_state(0)
+    deformed = deform({"label": label})["label"]
+    assert deformed.dtype == torch.int64
+    assert set(deformed.unique().tolist()) == set(labels.tolist())
+    ranks = torch.searchsorted(labels, label)
+    again = alike("label", mode="nearest").set_random_state(0)({"label": ranks})["label"]
+    assert torch.equal(labels[again], deformed)
+
+
+@both
+def test_an_image_is_deformed_on_its_own_device(transform, alike):
+    """The device ``meta`` computes nothing, and refuses tensors of another device as CUDA does."""
+    data = {"image": torch.rand(1, 16, 16, device="meta")}
+    assert alike("image")(data)["image"].device.type == "meta"
+    assert transform()(data["image"]).device.type == "meta"
+
+
+@both
+def test_a_label_of_bfloat16_is_deformed_as_one_of_float32(transform, alike):
+    label = (image(24, 24) > 0.5).to(torch.bfloat16)
+    first = alike("label", mode="nearest").set_random_state(0)({"label": label})["label"]
+    again = alike("label", mode="nearest").set_random_state(0)({"label": label.float()})["label"]
+    assert first.dtype == torch.bfloat16
+    assert torch.equal(first.float(), again)

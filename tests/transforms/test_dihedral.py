@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -39,3 +40,21 @@ def test_all_eight_are_drawn():
     square = torch.rand(1, 4, 4)
     drawn = {tuple(transform({"image": square})["image"].flatten().tolist()) for _ in range(100)}
     assert len(drawn) == 8
+
+
+@pytest.mark.parametrize("k", range(8))
+def test_an_array_is_turned_as_a_tensor_is(k):
+    array = np.arange(24, dtype=np.uint16).reshape(1, 4, 6)
+    turned = Dihedral()(array, k)
+    assert turned.tolist() == Dihedral()(torch.from_numpy(array.astype(np.int32)), k).tolist()
+    assert turned.dtype == np.uint16
+    assert np.array_equal(Dihedral().inverse(turned, k), array)
+    assert torch.from_numpy(turned.astype(np.int32)).is_contiguous()
+
+
+def test_arrays_and_tensors_of_one_dictionary_are_turned_alike():
+    square = torch.rand(1, 5, 5)
+    transform = RandDihedrald(["image", "label"]).set_random_state(0)
+    for _ in range(16):
+        turned = transform({"image": square, "label": square.numpy()})
+        np.testing.assert_array_equal(turned["image"], turned["label"])

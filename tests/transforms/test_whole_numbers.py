@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
-from transforms import BinaryMask, ClassMasks, SeparateTouching
+from transforms import BinaryMask, BorderWeightMap, ClassMasks, SeparateTouching
 from transforms.whole_numbers import whole_numbers
 
 SLOPE_OF_255 = np.float64(255 * np.float32(1 / 255))
@@ -60,3 +60,10 @@ def test_the_transforms_round_alike():
     assert BinaryMask()(torch.tensor([[[0, 254.9999]]])).tolist() == [[[0, 1]]]
     apart = SeparateTouching(width=1)(torch.tensor([[[0.999, 0.999, 1.998, 1.998, 1.998]]]))
     assert apart.tolist() == [[[1, 1, 0, 2, 2]]]
+
+
+@pytest.mark.parametrize("transform", [BorderWeightMap(), SeparateTouching()])
+def test_a_label_of_bfloat16_is_that_of_float32(transform):
+    label = torch.zeros(1, 20, 20)
+    label[:, 2:8], label[:, 9:15] = 1, 2
+    assert torch.equal(transform(label.bfloat16()).float(), transform(label))

@@ -1,40 +1,9 @@
-import os
 import re
-import signal
-import sys
-import threading
-import time
 
 import pytest
 
 from pipeline.bundle import Bundle
-from pipeline.bundle import bundle as module
 from tests.conftest import ROOT
-
-
-def test_a_termination_ends_the_run_that_was_begun(tmp_path):
-    ended = tmp_path / "ended"
-    child = (
-        "import pathlib, signal, sys, time\n"
-        f"signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({str(ended)!r}).touch(), "
-        "sys.exit(1)))\n"
-        f"pathlib.Path({str(tmp_path / 'begun')!r}).touch()\n"
-        "time.sleep(60)\n"
-    )
-
-    def terminate_once_begun():
-        while not (tmp_path / "begun").exists():
-            time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        threading.Thread(target=terminate_once_begun, daemon=True).start()
-        with pytest.raises(SystemExit):
-            module._exit_code([sys.executable, "-c", child])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert ended.exists()
 
 
 @pytest.fixture

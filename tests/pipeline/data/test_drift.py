@@ -69,6 +69,33 @@ def test_differences_are_named(image, starts):
         assert any(line.startswith(start) for line in lines)
 
 
+def in_format(image, dtype):
+    """The statistics of an image of 8 bits in a number format whose white is as bright."""
+    maximum = np.iinfo(dtype).max
+    pixels = (np.full((16, 16), image) * (maximum / 255)).astype(dtype)
+    pixels[::2] //= 2
+    return image_statistics(Pixels(pixels, maximum=float(maximum)))
+
+
+def test_brightness_is_compared_as_a_share_of_the_number_format():
+    cohort = [COHORT[0]._replace(image=in_format(100 + i, np.uint16)) for i in range(21)]
+    description = describe_cohort(cohort)
+    assert description["maximum"] == 65535
+    assert differences(in_format(110, np.uint8), description) == []
+    lines = differences(in_format(250, np.uint8), description)
+    means = [line for line in lines if line.startswith("mean")]
+    assert len(means) == 1
+    assert float(means[0].split()[1].rstrip(",")) == pytest.approx(187.5 * 257, rel=1e-3)
+    without_unit = in_format(110, np.uint8)._replace(maximum=None)
+    assert differences(without_unit, description)[0].startswith("number format uint8, where")
+
+
+def test_a_cohort_of_two_number_formats_has_no_common_maximum():
+    images = [in_format(100, np.uint8), in_format(100, np.uint16)]
+    cohort = [COHORT[0]._replace(image=image) for image in images]
+    assert describe_cohort(cohort)["maximum"] is None
+
+
 def test_the_shift_between_two_cohorts():
     cohort = [case(100 + i % 21, sex="fm"[i % 2]) for i in range(40)]
     own = [case(160, sex="f") for _ in range(15)] + [case(110, sex="m") for _ in range(45)]

@@ -26,3 +26,11 @@ def test_flat_images_have_no_spacing():
     summary = fingerprint([case((64, 48), ())])
     assert summary["spacing_mm"] == summary["extent_mm"] == []
     assert summary["spacing_percentiles_mm"] == {"10": []}
+
+
+def test_a_pixel_size_that_only_some_flat_files_state_is_not_the_cohorts():
+    stated, unstated = case((64, 48), (0.5, 0.5)), case((64, 48), ())
+    assert fingerprint([stated, stated])["spacing_mm"] == [[0.5] * 3] * 2
+    summary = fingerprint([stated, unstated])
+    assert summary["spacing_mm"] == summary["extent_mm"] == []
+    assert summary["spacing_percentiles_mm"] == {"10": []}

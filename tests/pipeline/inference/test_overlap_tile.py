@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pipeline.inference import OverlapTileInferer
-from pipeline.networks import UNet
+from pipeline.networks import UNet, UNet3Plus, most_refined
 from transforms.mirror import crop_mirrored
 
 FEATURES = (3, 4, 5)  # two poolings: multiples of 4
@@ -145,3 +145,18 @@ def test_another_margin_than_the_networks_is_refused():
     net = network(padding="valid").float()
     with pytest.raises(ValueError, match="set the margin to what the network takes off"):
         OverlapTileInferer(92, margin=8, multiple=4)(torch.zeros(1, 1, 50, 50), net)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("guided", [False, True])
+def test_of_several_heads_the_most_refined_one_counts(guided):
+    """A network in training with deep supervision returns a list, or a guided output."""
+    options = {"deep_supervision": True, "classification_guided": guided, "norm": None}
+    torch.manual_seed(0)
+    net = UNet3Plus(2, 1, 1, (2, 2, 2, 2, 2), skip_channels=2, **options)
+    image = torch.rand(1, 1, 70, 50)
+    inferer = OverlapTileInferer(tile=64, margin=16)
+    predicted = inferer(image, net.train())
+    expected = inferer(image, lambda tiles: most_refined(net(tiles)))
+    assert predicted.shape == image.shape
+    torch.testing.assert_close(predicted, expected)

@@ -145,3 +145,24 @@ def test_a_side_smaller_than_the_window_wants_a_smaller_window():
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         MSSSIMLoss(**{"spatial_dims": 2} | arguments)
+
+
+def test_a_weight_map_weighs_the_pixels_of_each_scale(images):
+    prediction, target = images
+    loss = MSSSIMLoss(2, scales=2)
+    plain = loss(prediction, target)
+    ones = torch.ones_like(target[:, :1])
+    torch.testing.assert_close(loss(prediction, target, 3 * ones), plain)
+    # half of the image alone, far from the other half, is that half as an image
+    left = ones.clone()
+    left[..., left.shape[-1] // 2 :] = 0
+    half = prediction.clone()
+    half[..., half.shape[-1] // 2 + 24 :] = 7
+    torch.testing.assert_close(loss(half, target, left), loss(prediction, target, left))
+    assert not torch.allclose(loss(prediction, target, left), plain)
+
+
+def test_a_weight_map_of_another_shape_is_refused(images):
+    prediction, target = images
+    with pytest.raises(ValueError, match="MSSSIMLoss weight: found a map of shape"):
+        MSSSIMLoss(2, scales=2)(prediction, target, torch.ones(1, 1, 3, 3))

@@ -2,6 +2,7 @@ from math import log
 
 import pytest
 import torch
+from monai.losses.focal_loss import sigmoid_focal_loss
 from torch import nn
 
 from pipeline.losses import (
@@ -11,6 +12,7 @@ from pipeline.losses import (
     UNet3PlusLoss,
 )
 from pipeline.networks import UNet3Plus, UNetPlusPlus
+from pipeline.training.weight_map import takes_weights
 
 C1, C2 = 0.01**2, 0.03**2
 
@@ -100,3 +102,17 @@ def test_they_fit_the_networks(mode):
     ):
         network.train(mode == "train")
         assert loss(network(image), mask).isfinite()
+
+
+def test_a_weight_map_acts_on_the_means_over_pixels():
+    """A map of ones changes nothing; one of threes adds two focal losses."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 1, 44, 44, generator=generator)
+    mask = (torch.rand(2, 1, 44, 44, generator=generator) > 0.5).float()
+    loss = UNet3PlusLoss(2, scales=2)
+    ones = torch.ones(2, 1, 44, 44)
+    torch.testing.assert_close(loss(logits, mask, ones), loss(logits, mask))
+    focal = sigmoid_focal_loss(logits, mask, 2.0).mean()
+    # an average weighted by 3 everywhere is the same average
+    torch.testing.assert_close(loss(logits, mask, 3 * ones), loss(logits, mask) + 2 * focal)
+    assert takes_weights(DeepSupervisionLoss(loss, [1.0]))

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline.losses import ClassificationGuidedLoss, UNet3PlusLoss
 from pipeline.networks import UNet3Plus
 from pipeline.networks.full_scale import convolve_upsampled
 
@@ -100,3 +101,26 @@ def test_features_of_another_length_are_refused(features):
     message = rf"^UNet3Plus features: found {len(features)} in .*expected exactly 5"
     with pytest.raises(ValueError, match=message):
         network(features=features)
+
+
+@torch.no_grad()
+def test_where_all_classes_are_judged_absent_nothing_is_predicted():
+    network = UNet3Plus(2, 1, 3, (2, 2, 2, 2, 2), skip_channels=2, classification_guided=True)
+    torch.nn.init.zeros_(network.classifier[1].weight)
+    network.classifier[1].bias.copy_(torch.tensor([5.0] * 3 + [-5.0] * 3))  # absent, present
+    logits = network.eval()(torch.rand(2, 1, 32, 32))
+    assert logits.shape == (2, 3, 32, 32)
+    assert bool((logits.sigmoid() == 0).all())
+    present = torch.ones(2, 3, 32, 32)
+    loss = ClassificationGuidedLoss(UNet3PlusLoss(2, scales=1))(logits, present)
+    assert bool(torch.isfinite(loss))
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_one_patch_whose_deepest_map_is_one_pixel(norm):
+    network = UNet3Plus(2, 1, 1, (2, 2, 2, 2, 2), skip_channels=2, norm=norm)
+    with pytest.raises(ValueError, match=r"Norm2d: found maps of 1 x 1 in a batch of 1, which"):
+        network(torch.rand(1, 1, 16, 16))
+    if norm == "batch":
+        assert network(torch.rand(2, 1, 16, 16)).shape == (2, 1, 16, 16)
+        assert network.eval()(torch.rand(1, 1, 16, 16)).shape == (1, 1, 16, 16)

@@ -123,3 +123,25 @@ def test_unknown_names_list_the_existing_ones():
         read_paper("unet")
     with pytest.raises(ValueError, match="u: unet_isbi_mane_mittal has no such experiment; it has"):
         read_paper("unet_isbi_mane_mittal").experiment("u")
+
+
+def test_the_printed_heads_are_running_means_of_the_heads_alone():
+    """U-Net School's code never resets its counts between the first network and the heads."""
+    heads = read_paper("unet_school_isbi").experiment("unetpp_deep_supervision").results[:4]
+    first = read_paper("unet_school_isbi").experiment("unetpp").results[0].paper
+    alone = [first, *(head.code for head in heads)]
+    for i, head in enumerate(heads, start=2):
+        assert sum(alone[:i]) / i == pytest.approx(head.paper, abs=0.001)
+
+
+def test_what_the_authors_code_prints_stands_beside_the_paper(results):
+    for name, numbers in {
+        "magicians_corner_pancreas_ct": "| 0.69 | 0.573 |",
+        "unet_school_isbi": "| 0.878 | 0.839 |",
+    }.items():
+        text = section(read_paper(name), results)
+        assert "| paper | printed by the authors' code | ours, reduced scale |" in text
+        assert numbers in text
+        assert "**The authors' code**" in text
+    without = section(read_paper("unet_isbi_mane_mittal"), results)
+    assert "authors' code" not in without

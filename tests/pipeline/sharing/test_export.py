@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from pipeline import cli
+from pipeline.claims import claim
 from pipeline.inference.trained_model import save_model
 from pipeline.networks import UNet, UNetPlusPlus
 from tests.conftest import ROOT
@@ -128,3 +129,11 @@ def test_an_export_that_differs_is_not_kept(model, real_data, monkeypatch, capsy
     assert export(folder, folder / "images", "--formats", "torchscript") == 1
     assert "from the network; not written" in capsys.readouterr().err
     assert not list((folder / "out").glob("*.ts"))
+
+
+def test_a_folder_that_is_being_written_is_refused(tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["export", str(CONFIGS.parent), "--images", str(tmp_path), "--out", str(out)]
+    with claim(out):
+        assert cli.main(command) == 1
+    assert f"{out}: is being written by process " in capsys.readouterr().err

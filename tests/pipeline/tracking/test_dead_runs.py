@@ -7,8 +7,9 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from pipeline.claims import lock_path
 from pipeline.tracking import connection
-from pipeline.tracking.dead_runs import close_dead_runs, lock_path, process_tags
+from pipeline.tracking.dead_runs import close_dead_runs, process_tags
 from tests.conftest import ROOT
 
 

@@ -2,6 +2,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 from ignite.engine import Engine, Events
 
 from pipeline.training.progress import Progress
@@ -20,13 +21,15 @@ def clock(monkeypatch):
     return clock
 
 
-def train(clock, from_epoch: int) -> None:
+def train(clock, phantom, from_epoch: int) -> None:
     def step(engine, batch):
         clock.now += SECONDS
 
     trainer, validator = Engine(step), Engine(lambda engine, batch: None)
     trainer.optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
-    Progress(validator).attach(trainer)
+    trainer.network = torch.nn.Linear(3, 1)
+    run = SimpleNamespace(bundle="cells", name="night", dataset_dir=str(phantom), device="cpu")
+    Progress(run, validator).attach(trainer)
 
     @trainer.on(Events.STARTED)
     def resume(engine):
@@ -38,8 +41,13 @@ def train(clock, from_epoch: int) -> None:
 
 
 @pytest.mark.parametrize(("from_epoch", "ends"), [(0, "01:40"), (60, "00:40")])
-def test_the_end_is_told_by_the_speed_of_this_process(clock, capsys, from_epoch, ends):
-    train(clock, from_epoch)  # a minute an epoch
-    line = capsys.readouterr().out.splitlines()[-1]
+def test_the_end_is_told_by_the_speed_of_this_process(clock, phantom, capsys, from_epoch, ends):
+    train(clock, phantom, from_epoch)  # a minute an epoch
+    first, speed, _, line = capsys.readouterr().out.splitlines()
+    assert first == (
+        f"cells night: 3 training and 1 validation cases of {phantom}, Linear of 4 weights, on "
+        f"cpu, 1 thread, epochs {from_epoch + 1} to 100 of 10 steps"
+    )
+    assert speed == f"about 60.0 s of training an epoch, ends {ends}"
     assert line.split()[0] == str(from_epoch + 1)
     assert line.split()[-1] == ends

@@ -11,6 +11,7 @@ from pipeline.data import image_hashes, read_datalist, write_datalist
 from pipeline.data.phantom import write_cells
 from pipeline.errors import error_line
 from pipeline.inference.trained_model import read_checkpoint
+from pipeline.states import read_state, write_state
 
 
 def train(workflow):
@@ -33,7 +34,8 @@ def test_the_bundle_has_every_property_that_monai_looks_up(start):
 def test_a_training_leaves_a_model_its_record_and_pictures(start, tmp_path):
     folder = train(start())
     assert {p.name for p in folder.iterdir()} == {
-        "fingerprint.json", "model.pt", "model.json", "last.pt", "metrics.jsonl", "overlay_0.png",
+        "fingerprint.json", "model.pt", "model.json", "last.pt", "previous.pt", "finished.json",
+        "metrics.jsonl", "overlay_0.png",
     }  # fmt: skip
     record = json.loads((tmp_path / "models" / "model.json").read_text())
     assert record["bundle"] == "membranes"
@@ -77,11 +79,13 @@ def test_resume_of_an_early_best_keeps_its_model(start):
     first = start(max_epochs=1)
     folder = train(first)
     # no later epoch beats an IoU of 2, so the best model is still the first run's
-    content = read_checkpoint(folder / "last.pt")
+    content = read_state(folder / "last.pt")
     content["trainer"]["best_score"] = 2.0
-    torch.save(content, folder / "last.pt")
+    write_state(folder, content)
+    best = read_checkpoint(folder / "model.pt")
     resumed = train(start(max_epochs=2, resume=str(folder / "last.pt")))
-    assert equal(read_checkpoint(resumed / "model.pt"), read_checkpoint(folder / "model.pt"))
+    assert resumed == folder
+    assert equal(read_checkpoint(folder / "model.pt"), best)
 
 
 def test_early_stopping(start):
@@ -121,18 +125,21 @@ def test_a_loss_that_is_no_number_stops_the_run(start):
 
 def test_resuming_with_another_seed_network_or_file(start, tmp_path):
     last = str(train(start(seed=1)) / "last.pt")
-    assert "was trained with --seed 1, not 2" in failing(start, seed=2, resume=last, max_epochs=3)
-    assert "has all 2 epochs" in failing(start, seed=1, resume=last)
+    line = failing(start, seed=2, resume=last, max_epochs=3)
+    assert line.startswith("seed: found 2, 20")
+    assert "was begun with 1; leave it out" in line
+    assert "is finished and published, with 2 epochs" in failing(start, seed=1, resume=last)
     write_cells(tmp_path / "other", count=5, size=64, seed=8)
     data = {"dataset_dir": str(tmp_path / "other")}
     line = failing(start, seed=1, resume=last, max_epochs=3, **data)
     assert "was trained on another cohort or split" in line
     other = {"network_def__features": [4, 4, 8, 8, 16]}
     line = failing(start, seed=1, resume=last, max_epochs=3, **other)
-    assert "weights of another network" in line
+    assert line.startswith("network_def: found ")
     model = str(tmp_path / "models" / "model.pt")
-    assert "not a last.pt of this bundle" in failing(start, resume=model, max_epochs=3)
-    assert "no such checkpoint" in failing(start, resume=str(tmp_path / "gone.pt"))
+    assert "cut off or changed, or not a last.pt" in failing(start, resume=model, max_epochs=3)
+    line = failing(start, resume="2026-01-01_gone")
+    assert line.startswith("--resume 2026-01-01_gone: no such run in ")
 
 
 def test_a_training_resumes_on_the_same_pixels_in_other_files(start, phantom, tmp_path):
@@ -145,8 +152,8 @@ def test_a_training_resumes_on_the_same_pixels_in_other_files(start, phantom, tm
     datalist = read_datalist(cohort)
     splits = {name: [e.unhashed() for e in entries] for name, entries in datalist.splits.items()}
     write_datalist(cohort, splits, **datalist.description)
-    again = train(start(resume=last, dataset_dir=str(cohort)))
-    assert equal(weights(again), weights(train(start(resume=last))))
+    whole = weights(train(start()))
+    assert equal(weights(train(start(resume=last, dataset_dir=str(cohort)))), whole)
 
 
 def test_a_record_names_the_images_by_their_values(start, phantom, tmp_path):

@@ -50,10 +50,11 @@ def test_a_batch_without_a_map_has_no_weights():
     [
         (PixelWeightedBCELoss(), True),
         (BCEDiceLoss(), True),
-        (UNet3PlusLoss(2), False),
+        (UNet3PlusLoss(2), True),
         (torch.nn.BCEWithLogitsLoss(), False),
         (DeepSupervisionLoss(BCEDiceLoss(), [1.0]), True),
-        (DeepSupervisionLoss(UNet3PlusLoss(2), [1.0]), False),
+        (DeepSupervisionLoss(UNet3PlusLoss(2), [1.0]), True),
+        (DeepSupervisionLoss(torch.nn.BCEWithLogitsLoss(), [1.0]), False),
         (lambda prediction, truth: prediction, False),
     ],
 )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.claims import claim
 from pipeline.data import read_datalist
 from pipeline.data.cohorts import nuclei
 
@@ -46,6 +47,12 @@ def test_one_mask_for_each_nucleus(source, prepare, save, tmp_path):
             assert [entry[key] for key in same] == [reference[key] for key in same]
     instances = np.asarray(Image.open(read_datalist(out).entries("test")[0].instances))
     assert np.array_equal(instances, np.where(LABEL == 300, 2, LABEL))
+
+
+def test_a_cohort_that_is_being_written_is_refused(source, failing):
+    with claim(source / "out"):
+        assert f"{source / 'out'}: is being written by" in failing("nuclei", "--source", source)
+    assert not list(source.glob(".out.partial"))
 
 
 def test_what_was_written_before_a_mistake_is_not_written_again(
