@@ -91,9 +91,9 @@ def write_text(path: Path, text: str, durable: bool = False) -> None:
         temporary.write_text(text, "utf-8")
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` as indented JSON atomically."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, content: Any, durable: bool = False) -> None:
+    """Write ``content`` as indented JSON atomically; ``durable`` as in :func:`atomic`."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", durable)
 
 
 def sha256(path: Path) -> str:

@@ -25,12 +25,15 @@ DIGITS = 64
 """Hexadecimal digits of the hash."""
 COMMENT_LENGTH = struct.Struct("<H")
 """Length of the comment, the last field of a zip archive before the comment itself."""
+END_BYTES = 22
+"""Length of the end of a zip archive without a comment."""
+END_OF_ARCHIVE = b"PK\x05\x06"
 
 StateContent = dict[str, Any]
 
 
 class DamagedStateError(ValueError):
-    """A state that was cut off or changed."""
+    """A state that was cut off or changed, or cannot be read."""
 
 
 def write_state(folder: Path, content: Mapping[str, Any]) -> None:
@@ -49,12 +52,20 @@ def write_state(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path) -> StateContent:
+    """Read a state; see :func:`read_whole_state`."""
+    return read_whole_state(path)[1]
+
+
+def read_whole_state(path: Path) -> tuple[Path, StateContent]:
     """Read a state; where it is damaged or absent, the one beside it, which is printed.
 
     Nothing in it is executed.
 
     Args:
         path: ``last.pt`` or ``previous.pt``.
+
+    Returns:
+        The file that was read, and its content.
 
     Raises:
         FileNotFoundError: there is none.
@@ -75,8 +86,18 @@ def read_state(path: Path) -> StateContent:
             reason = "; ".join(reasons) or f"{path}: absent"
             epoch = state.get("trainer", {}).get("epoch")
             print(f"{reason}; goes on from {candidate.name}, of epoch {epoch}", flush=True)
-        return state
+        return candidate, state
     raise ValueError(f"{'; '.join(reasons)}; restore it from a copy, or begin a new training")
+
+
+def remove_damaged_states(folder: Path) -> None:
+    """Remove states that are damaged, so that none becomes the previous one in place of a whole."""
+    for path in (folder / STATE, folder / PREVIOUS_STATE):
+        if path.is_file():
+            try:
+                unseal(path.read_bytes())
+            except DamagedStateError:
+                path.unlink()
 
 
 def seal(content: bytes) -> bytes:
@@ -106,15 +127,22 @@ def unseal(sealed: bytes) -> bytes:
 
 
 def newest_states(models: Path) -> list[Path]:
-    """Return the states of the runs below a folder of models that are not finished, newest last."""
+    """Return the states of the runs below a folder of models that are not finished, newest last.
+
+    Runs of a version that did not seal its states are left out: they cannot be resumed.
+    """
     folders = {path.parent for name in (STATE, PREVIOUS_STATE) for path in models.glob(f"*/{name}")}
-    unfinished = [folder for folder in folders if not (folder / FINISHED).is_file()]
+    unfinished = [
+        folder
+        for folder in folders
+        if not (folder / FINISHED).is_file() and not _is_unsealed(folder / STATE)
+    ]
     return sorted((folder / STATE for folder in unfinished), key=_time)
 
 
 def mark_finished(folder: Path, content: Mapping[str, Any]) -> None:
     """Say that a training is over: its model is published, and the tracking store has it."""
-    write_json(folder / FINISHED, dict(content))
+    write_json(folder / FINISHED, dict(content), durable=True)
 
 
 def read_finished(folder: Path) -> dict[str, Any] | None:
@@ -142,6 +170,21 @@ def _read(path: Path) -> StateContent:
     try:
         content = unseal(path.read_bytes())
         state: StateContent = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise DamagedStateError(f"{path}: cannot be read ({error.strerror})") from None
+    except MemoryError:
+        raise
     except Exception:  # a broken pickle may raise any exception
-        raise DamagedStateError(f"{path}: cut off or changed, or not a {STATE}") from None
+        reason = "of an older version" if _is_unsealed(path) else "cut off or changed"
+        raise DamagedStateError(f"{path}: {reason}, or not a {STATE}") from None
     return state
+
+
+def _is_unsealed(path: Path) -> bool:
+    """Whether a file is an archive without a comment, as a state was before states were sealed."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - END_BYTES))
+        end = file.read()
+    return end.startswith(END_OF_ARCHIVE) and end.endswith(COMMENT_LENGTH.pack(0))

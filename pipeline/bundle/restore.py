@@ -11,17 +11,22 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from pipeline.bundle.knobs import knob_error
 from pipeline.bundle.overrides import apply_overrides, nearest, split_key
-from pipeline.states import PREVIOUS_STATE, STATE, read_state
+from pipeline.states import PREVIOUS_STATE, STATE, read_whole_state
 
 CHANGEABLE = (
     "max_epochs", "patience", "threads", "device", "cache_rate", "dataset_dir", "models_dir",
     "tracking_dir",
 )  # fmt: skip
 """Keys that a resumed training may change: its length, and where it computes and writes."""
-OF_THE_CALL = ("resume", "_meta_", "current_run::parent")
-"""Keys of the call itself: what it resumes, and on whose behalf."""
+OF_THE_CALL = ("resume", "_meta_")
+"""Keys of the call itself."""
+PARENT = "current_run::parent"
+"""The run that the training belongs to, which may be another one when it is resumed."""
 PLACES = ("dataset_dir", "models_dir", "tracking_dir", "init_from", "reference_dir")
+NAMES = ("run_name", "output_dir")
+"""Keys that a resumed training has from its state, and from where that is now."""
 MAX_VALUE_CHARACTERS = 60
 
 
@@ -45,10 +50,7 @@ def executed_config(workflow: ConfigWorkflow, name: str, folder: Path) -> str:
     """
     parser = workflow.parser
     config = {key: value for key, value in parser.config.items() if key not in OF_THE_CALL}
-    for key in PLACES:
-        place = parser.get_parsed_content(key, default=None)
-        if place is not None:
-            config[key] = str(Path(place).resolve())
+    config |= _absolute_places(parser)
     config |= {"run_name": name, "output_dir": str(folder.resolve()), "resume": None}
     return json.dumps(config, default=str)
 
@@ -63,10 +65,10 @@ def find_state(resume: str, models: Path) -> Path:
     Raises:
         FileNotFoundError: there is none; names the nearest run.
     """
-    path = Path(resume)
-    if path.is_file() or path.with_name(PREVIOUS_STATE).is_file():
+    path = Path(resume).absolute()
+    if path.is_file() or (path.name == STATE and path.with_name(PREVIOUS_STATE).is_file()):
         return path
-    for folder in (path, models / resume):
+    for folder in (path, models.absolute() / resume):
         if any((folder / name).is_file() for name in (STATE, PREVIOUS_STATE)):
             return folder / STATE
     names = sorted({state.parent.name for state in models.glob(f"*/{STATE}")})
@@ -87,26 +89,66 @@ def restore(workflow: ConfigWorkflow, files: Sequence[str], overrides: Mapping[s
 
     Raises:
         FileNotFoundError: no such run.
-        ValueError: a damaged state, one of another bundle, or a typed value that differs from that
-            of the run and may not change.
+        ValueError: a damaged state, one of another bundle, a typed value that differs from that
+            of the run and may not change, or one of the run that this machine does not have.
     """
     parser = workflow.parser
     resume = parser.get_parsed_content("resume", default=None)
     if resume is None:
         return
     state = find_state(str(resume), Path(parser.get_parsed_content("models_dir")))
-    begun = _begun_config(state)
-    own = _meaning(state, parser.config, begun)
-    base = _base(workflow, files)
-    typed = {*_override_paths(overrides), *_keys_unlike(base, parser.config)}
-    changes = dict(_changes(state, own, parser.config, typed))
-    _print_taken_over(own, parser.config, {*changes, *typed, *OF_THE_CALL})
-    apply_overrides(own, changes)
-    parser.set({**own, "_meta_": parser.config.get("_meta_", {}), "resume": str(state)})
+    state, content = read_whole_state(state)
+    begun = _meaning(state, parser.config, _begun_config(state, content))
+    typed = _typed_paths(workflow, files, overrides)
+    now = {**parser.config, **_absolute_places(parser), **_typed_names(parser, typed)}
+    changes = dict(_changes(state, begun, now, typed))
+    _print_taken_over(begun, now, {*changes, *OF_THE_CALL, *NAMES})
+    apply_overrides(begun, changes)
+    _check_knobs(state, begun)
+    parser.set({**begun, "_meta_": parser.config.get("_meta_", {}), "resume": str(state)})
 
 
-def _begun_config(state: Path) -> dict[str, Any]:
-    content = read_state(state)
+def _absolute_places(parser: ConfigParser) -> dict[str, str]:
+    places = {key: parser.get_parsed_content(key, default=None) for key in PLACES}
+    return {key: str(Path(place).resolve()) for key, place in places.items() if place is not None}
+
+
+def _typed_names(parser: ConfigParser, typed: set[str]) -> dict[str, str]:
+    names = {key: str(parser.get_parsed_content(key)) for key in NAMES if key in typed}
+    if "output_dir" in names:
+        names["output_dir"] = str(Path(names["output_dir"]).resolve())
+    return names
+
+
+def _typed_paths(
+    workflow: ConfigWorkflow, files: Sequence[str], overrides: Mapping[str, Any]
+) -> set[str]:
+    """The keys that overlays and overrides set; of a workflow made by hand, those that differ."""
+    if not files:
+        return set(_keys_unlike_the_bundle(workflow))
+    overlays = (ConfigParser.load_config_file(path) for path in files[1:])
+    keys = [*overrides, *(key.lstrip("+~") for overlay in overlays for key in overlay)]
+    return {"::".join(split_key(key)) for key in keys}
+
+
+def _keys_unlike_the_bundle(workflow: ConfigWorkflow) -> Iterator[str]:
+    path = Path(workflow.config_root_path) / "train.yaml"
+    if path.is_file():
+        bundle = ConfigParser(ConfigParser.load_config_file(path))
+        bundle.resolve_macro_and_relative_ids()
+        for key, value in workflow.parser.config.items():
+            if bundle.config.get(key, ABSENT) != value:
+                yield key
+
+
+def _check_knobs(state: Path, config: Mapping[str, Any]) -> None:
+    """Refuse what this machine does not have, as the device of another one."""
+    for key, value in config.items():
+        if error := knob_error(key, value):
+            raise ValueError(f"{error}; {_run_of(state)} was begun with it, give another --{key}")
+
+
+def _begun_config(state: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     text = content.get("run", {}).get("config")
     if text is None:
         raise ValueError(
@@ -133,48 +175,32 @@ def _meaning(state: Path, now: Mapping[str, Any], begun: Mapping[str, Any]) -> d
     return own
 
 
-def _base(workflow: ConfigWorkflow, files: Sequence[str]) -> Mapping[str, Any]:
-    """The bundle's first config, over which others are laid."""
-    first = Path(files[0]) if files else Path(workflow.config_root_path) / "train.yaml"
-    return ConfigParser.load_config_file(first) if first.is_file() else {}
-
-
-def _override_paths(overrides: Mapping[str, Any]) -> Iterator[str]:
-    return ("::".join(split_key(key)) for key in overrides)
-
-
-def _keys_unlike(base: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    """The keys that something typed gave another value than the first config has."""
-    return (key for key, value in config.items() if base and base.get(key, ABSENT) != value)
-
-
 def _changes(
     state: Path, begun: Mapping[str, Any], now: Mapping[str, Any], typed: set[str]
 ) -> Iterator[tuple[str, Any]]:
     """Yield what may change, printing it; refuse what may not."""
     for path in sorted(typed):
-        top = path.partition("::")[0]
         before, value = _at(begun, path), _at(now, path)
-        if path in OF_THE_CALL or top in OF_THE_CALL or _equal(top, before, value):
+        if path in OF_THE_CALL or _equal(before, value):
             continue
-        name = path.replace("::", "#")
-        if path not in CHANGEABLE:
+        if path not in (*CHANGEABLE, PARENT):
             raise ValueError(
-                f"{name}: found {_short(value)}, {state.parent.name} was begun with "
+                f"{_shown(path)}: found {_short(value)}, {_run_of(state)} was begun with "
                 f"{_short(before)}; leave it out, or begin a new training; a resumed one may "
                 f"change {', '.join(CHANGEABLE)}"
             )
-        print(f"resumed with {name} {_short(value)}, begun with {_short(before)}", flush=True)
+        if path != PARENT:
+            print(f"resumed with {path} {_short(value)}, begun with {_short(before)}", flush=True)
         yield path, value
 
 
 def _print_taken_over(begun: Mapping[str, Any], now: Mapping[str, Any], aside: set[str]) -> None:
     """Say what comes from the run and not from the bundle as it is now."""
-    tops = {path.partition("::")[0] for path in aside} | {"run_name", "output_dir"}
+    tops = {path.partition("::")[0] for path in aside}
     keys = [
         key
         for key in {**begun, **now}
-        if key not in tops and key not in PLACES and not _equal(key, _at(begun, key), _at(now, key))
+        if key not in tops and not _equal(_at(begun, key), _at(now, key))
     ]
     if keys:
         print(f"as the training was begun: {', '.join(sorted(keys))}", flush=True)
@@ -191,12 +217,21 @@ def _at(config: Any, path: str) -> Any:
     return config
 
 
-def _equal(key: str, before: Any, value: Any) -> bool:
-    if before == value or str(before) == str(value):
-        return True
-    places = isinstance(before, str) and isinstance(value, (str, Path))
-    is_place = key in (*PLACES, "output_dir") and places and str(value)[:1] not in "$@%"
-    return is_place and Path(before).resolve() == Path(value).resolve()
+def _equal(before: Any, value: Any) -> bool:
+    """Whether a value that was read from JSON is one of a config, or of what was typed."""
+    return bool(before == value) or str(before) == str(value) or before == _from_json(value)
+
+
+def _from_json(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _run_of(state: Path) -> str:
+    return state.parent.name
+
+
+def _shown(path: str) -> str:
+    return path.replace("::", "#")
 
 
 def _short(value: Any) -> str:

@@ -161,7 +161,7 @@ def save_model(path: Path, weights: Mapping[str, Any], **fields: Any) -> ModelRe
         OSError: there is no room, or the folder cannot be written.
     """
     content = serialise(weights)
-    with atomic(path) as temporary:
+    with atomic(path, durable=True) as temporary:
         temporary.write_bytes(content)
     record = ModelRecord(sha256=_sha256(content), **fields)
     write_record(path, record)
@@ -233,7 +233,7 @@ def read_record(model: Path) -> ModelRecord:
 
 def write_record(model: Path, record: ModelRecord) -> None:
     """Write the record of a model."""
-    write_text(record_path(model), record.model_dump_json(indent=2) + "\n")
+    write_text(record_path(model), record.model_dump_json(indent=2) + "\n", durable=True)
 
 
 def initial_network(

@@ -15,7 +15,7 @@ from pipeline.claims import MODEL_WAIT_SECONDS, claim
 from pipeline.data.datalist import image_hashes, read_datalist
 from pipeline.data.drift import describe_cohort
 from pipeline.data.fingerprint import cohort_cases, inspect_cases
-from pipeline.files import atomic, write_json
+from pipeline.files import atomic, remove_unfinished, write_json
 from pipeline.inference.input_check import FINGERPRINT
 from pipeline.inference.trained_model import (
     read_record,
@@ -182,7 +182,8 @@ class KeepEpochs:
 def _copy_model(source: Path, target: Path) -> None:
     """Copy a model, its record and the description of its cohort, where there is one."""
     with claim(target / MODEL, MODEL_WAIT_SECONDS):  # what lies there together is of one model
+        remove_unfinished(target)
         for path in (source / MODEL, record_path(source / MODEL), source / FINGERPRINT):
             if path.is_file():
-                with atomic(target / path.name) as temporary:
+                with atomic(target / path.name, durable=True) as temporary:
                     shutil.copyfile(path, temporary)

@@ -1,6 +1,7 @@
 """Saving the state of a training after each epoch, going on from it, and finishing once."""
 
 import json
+import shlex
 import sys
 import time
 import warnings
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 import ignite.distributed as idist
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine, Events, State
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -18,14 +19,20 @@ from pipeline.bundle.restore import executed_config
 from pipeline.data.datalist import read_datalist
 from pipeline.files import remove_unfinished, shown
 from pipeline.networks.weights import load_weights
-from pipeline.states import FINISHED, PREVIOUS_STATE, STATE, mark_finished, read_state, write_state
+from pipeline.states import (
+    FINISHED,
+    PREVIOUS_STATE,
+    STATE,
+    mark_finished,
+    read_state,
+    remove_damaged_states,
+    write_state,
+)
 from pipeline.tracking import Run
 from pipeline.tracking.store import MODEL
 from pipeline.training.checkpoints import bare
 
 TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch", "stopped_early")
-LENGTH = ("max_epochs", "patience")
-"""Keys that decide when a training is over."""
 
 
 class Stateful(Protocol):
@@ -60,12 +67,14 @@ class KeepLast:
         """Attach to the trainer, after every handler whose state it saves."""
         engine.add_event_handler(Events.STARTED, self._load if self.resume else self._begin)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
-        engine.add_event_handler(Events.EXCEPTION_RAISED, self._say_how_to_resume)
+        if not idist.get_rank():  # a handler would swallow the error of another process
+            engine.add_event_handler(Events.EXCEPTION_RAISED, self._say_how_to_resume)
 
     def _begin(self) -> None:
         self.trains = True
         if not idist.get_rank():
             remove_unfinished(self.run.folder)
+            remove_damaged_states(self.run.folder)
 
     @idist.one_rank_only()
     def _save(self, engine: Engine) -> None:
@@ -89,33 +98,45 @@ class KeepLast:
         self._load_parts(path, content, is_relengthed)
         for name in TRAINER_STATE:
             setattr(engine.state, name, content["trainer"][name])
-        self._go_on(engine, is_relengthed)
+        self._go_on(engine)
         self.run.resume(content["run"]["mlflow_run_id"], engine.state.epoch)
         self._begin()
 
-    def _go_on(self, engine: Engine, is_relengthed: bool) -> None:
-        """Train on, or finish what has all its epochs."""
+    def _go_on(self, engine: Engine) -> None:
+        """Train on, or finish what has all its epochs or has waited long enough for a better one.
+
+        Raises:
+            ValueError: it is finished already.
+        """
         state = engine.state
-        over = state.epoch >= state.max_epochs or (state.stopped_early and not is_relengthed)
+        reasons = self._reasons_to_stop(state)
         finished = self.run.folder / FINISHED
-        if over and finished.is_file():
+        if reasons and finished.is_file():
             raise ValueError(
                 f"{self.run.folder}: is finished and published, with {state.epoch} epochs; raise "
-                "--max_epochs to train on"
-                + (", and --patience, by which it stopped" if state.stopped_early else "")
+                f"{' and '.join(reasons)} to train on"
             )
-        if over:
+        if reasons:
             print(f"{self.run.name}: has all its {state.epoch} epochs; finishing", flush=True)
             engine.terminate()
         else:
             state.stopped_early = False
             finished.unlink(missing_ok=True)
 
+    def _reasons_to_stop(self, state: State) -> list[str]:
+        """Name the settings by which the training is over."""
+        patience = self.run.workflow.parser.get_parsed_content("patience", default=0)
+        has_waited = 0 < patience <= state.epoch - state.best_epoch
+        over = {
+            "--max_epochs": state.epoch >= state.max_epochs,
+            "--patience": state.stopped_early and has_waited,
+        }
+        return [setting for setting, is_over in over.items() if is_over]
+
     def _is_relengthed(self, content: Mapping[str, Any]) -> bool:
-        """Whether the training is now over at another epoch than when the state was saved."""
-        now = self.run.workflow.parser
-        begun = json.loads(content["run"]["config"])
-        return any(begun.get(key) != now.get(key) for key in LENGTH)
+        """Whether the training now has another number of epochs than when the state was saved."""
+        now = self.run.workflow.parser.get("max_epochs")
+        return bool(json.loads(content["run"]["config"]).get("max_epochs") != now)
 
     def _load_parts(self, path: Path, content: Mapping[str, Any], is_relengthed: bool) -> None:
         rates = self._rates(content["trainer"]["epoch"]) if is_relengthed else None
@@ -152,19 +173,14 @@ class KeepLast:
                 "--dataset_dir, as it was then"
             )
 
-    @idist.one_rank_only()
     def _say_how_to_resume(self, error: BaseException) -> None:
         folder = self.run.folder
         has_state = any((folder / name).is_file() for name in (STATE, PREVIOUS_STATE))
         if not (self.trains and has_state):
             return
         bundle = Path(self.run.workflow.config_root_path).parent
-        print(
-            f"to go on from the last whole epoch: unet-school train {shown(bundle)} --resume "
-            f"{shown(folder)}",
-            file=sys.stderr,
-            flush=True,
-        )
+        command = shlex.join(["unet-school", "train", shown(bundle), "--resume", shown(folder)])
+        print(f"to go on from the last whole epoch: {command}", file=sys.stderr, flush=True)
 
 
 class Finish:

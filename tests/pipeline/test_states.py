@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import files
-from pipeline.states import DamagedStateError, newest_states, read_state, seal, unseal, write_state
+from pipeline.states import (
+    DamagedStateError,
+    newest_states,
+    read_state,
+    remove_damaged_states,
+    seal,
+    unseal,
+    write_state,
+)
 
 
 def state(epoch):
@@ -73,6 +82,28 @@ def test_two_damaged_states_are_one_line(folder):
     assert "weights_only" not in str(caught.value)
 
 
+def test_a_damaged_state_is_removed_and_a_whole_one_is_not(folder):
+    remove_damaged_states(folder)
+    assert len(list(folder.iterdir())) == 2
+    (folder / "last.pt").write_bytes(b"")
+    remove_damaged_states(folder)
+    assert [path.name for path in folder.iterdir()] == ["previous.pt"]
+
+
+def test_a_state_of_an_older_version(folder):
+    torch.save(state(2), folder / "last.pt")
+    (folder / "previous.pt").unlink()
+    with pytest.raises(ValueError, match=r"last\.pt: of an older version, or not a last\.pt; "):
+        read_state(folder / "last.pt")
+
+
+def test_a_state_that_cannot_be_read_says_why(folder, monkeypatch):
+    denied = PermissionError(13, "Permission denied")
+    monkeypatch.setattr("pathlib.Path.read_bytes", Mock(side_effect=denied))
+    with pytest.raises(ValueError, match=r"last\.pt: cannot be read \(Permission denied\); "):
+        read_state(folder / "last.pt")
+
+
 def test_no_state(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such state of a training"):
         read_state(tmp_path / "last.pt")
@@ -123,4 +154,6 @@ def test_the_newest_unfinished_states_of_a_folder_of_runs(tmp_path):
         write_state(tmp_path / name, state(1))
         os.utime(tmp_path / name / "last.pt", (number, number))
     (tmp_path / "done" / "finished.json").write_text("{}")
+    (tmp_path / "older").mkdir()
+    torch.save(state(1), tmp_path / "older" / "last.pt")
     assert newest_states(tmp_path) == [tmp_path / "old" / "last.pt", tmp_path / "new" / "last.pt"]

@@ -3,16 +3,17 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-import yaml
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 
 from pipeline.errors import error_line
-from pipeline.states import read_state
+from pipeline.states import read_state, write_state
 from pipeline.tracking import Run
 from pipeline.training import checkpoints
+from pipeline.training.resume import KeepLast
 
 
 def folder_of(workflow):
@@ -105,7 +106,7 @@ def test_what_is_typed_again_alike_is_accepted_without_a_word(start, capsys):
     ("typed", "line"),
     [
         ({"learning_rate": 1e-4}, "learning_rate: found 0.0001, NAME was begun with 0.01; leave"),
-        ({"network_def__dropout": 0.2}, "network_def: found "),
+        ({"network_def__dropout": 0.2}, "network_def#dropout: found 0.2, NAME was begun with 0.1"),
         ({"batch_size": 4}, "batch_size: found 4, NAME was begun with 2; leave it out, or begin"),
         ({"key_metric": "dice"}, "key_metric: found dice, NAME was begun with iou; leave it out"),
         ({"patch": [64, 64]}, "patch: found [64, 64], NAME was begun with [32, 32]; leave it out"),
@@ -142,7 +143,7 @@ def test_an_overlay_that_the_training_was_not_begun_with_is_refused(start):
     assert line.startswith("loss: found {")
 
 
-def test_an_edited_train_yaml_does_not_change_a_training(bundle, start, phantom, small, tmp_path):
+def test_an_edited_train_yaml_does_not_change_a_training(bundle, phantom, small, tmp_path, capsys):
     from pipeline.bundle import Bundle
 
     own = shutil.copytree(bundle, tmp_path / "membranes" / "configs").parent
@@ -155,13 +156,24 @@ def test_an_edited_train_yaml_does_not_change_a_training(bundle, start, phantom,
 
     half = stopped(lambda **typed: begin(**small, **typed), learning_rate=0.01)
     config = own / "configs" / "train.yaml"
-    config.write_text(config.read_text().replace("threshold: null", "threshold: 0.4"))
-    edited = yaml.safe_load(config.read_text())
-    config.write_text(config.read_text().replace("val_interval: 2 ", "val_interval: 1 "))
-    assert edited["val_interval"] == 2
-    workflow = begin(resume=str(half))
+    text = config.read_text()
+    edits = {"dropout: 0.0": "dropout: 0.3", "keys: [image, label]": "keys: [label, image]"}
+    for old, new in edits.items():
+        assert text.count(f"  {old}\n") + text.count(f"\n{old}\n") == 1
+        text = text.replace(old, new)
+    config.write_text(text.replace("training:\n", "training:\n- $print('a new step')\n"))
+    capsys.readouterr()
+    # one key of the network is typed again, another was edited
+    features = {"network_def#features": small["network_def#features"]}
+    workflow = begin(resume=str(half), **features)
+    (line,) = capsys.readouterr().out.splitlines()
+    taken = set(line.removeprefix("as the training was begun: ").split(", "))
+    assert {"network_def", "keys", "training", "run", "learning_rate", "batch_size"} <= taken
+    assert not taken & {"loss", "optimizer", "augmentation", "run_name", "output_dir", "bundle"}
     assert workflow.parser["learning_rate"] == 0.01
+    assert workflow.parser["network_def#dropout"] == 0.0
     assert train(workflow) == half
+    assert "a new step" not in capsys.readouterr().out
 
 
 def test_a_longer_training_has_the_rates_of_one_that_was_begun_so_long(start):
@@ -229,7 +241,9 @@ def test_a_training_that_stopped_early_is_over_and_goes_on_with_more_patience(st
     folder = train(start(**settings))
     epoch = read_state(folder / "last.pt")["trainer"]["epoch"]
     assert epoch < 50
-    assert "and --patience, by which it stopped" in failing(start, resume=str(folder), **settings)
+    line = f"{folder}: is finished and published, with {epoch} epochs; raise --patience to train on"
+    assert failing(start, resume=str(folder), **settings) == line
+    assert failing(start, resume=str(folder), **{**settings, "max_epochs": 60}) == line
     (folder / "finished.json").unlink()  # as if it had died in publishing
     assert train(start(resume=str(folder), **settings)) == folder
     assert read_state(folder / "last.pt")["trainer"]["epoch"] == epoch
@@ -250,11 +264,77 @@ def test_every_error_after_a_state_says_how_to_go_on(start, capsys, monkeypatch)
     assert f"unet-school train bundles/membranes --resume {folder}\n" in capsys.readouterr().err
 
 
+def test_a_damaged_state_does_not_push_the_whole_one_out(start, capsys):
+    """The damaged newest state must not push the whole one out when the next is written."""
+    whole = train(start(max_epochs=3))
+    half = stopped(start, after=2, max_epochs=3)
+    (half / "last.pt").write_bytes(b"")
+    capsys.readouterr()
+    workflow = start(max_epochs=3, resume=str(half))
+    states = []
+    workflow.trainer.add_event_handler(
+        Events.EPOCH_STARTED(once=2), lambda: states.extend(half.glob("*.pt"))
+    )
+    assert train(workflow) == half
+    printed = capsys.readouterr().out
+    assert printed.count("goes on from previous.pt, of epoch 1") == 1
+    assert {path.name for path in states} == {"model.pt", "previous.pt"}
+    assert parts(half) == parts(whole)
+    assert read_state(half / "previous.pt")["trainer"]["epoch"] == 2
+
+
+def test_a_run_is_resumed_from_within_its_folder(start, monkeypatch):
+    half = stopped(start, max_epochs=2)
+    monkeypatch.chdir(half)
+    assert train(start(resume=".", max_epochs=2)) == half
+
+
+def test_an_overlay_with_expressions_is_typed_again(start, tmp_path, capsys):
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("run_name: $'seed_' + str(@seed)\noutput_dir: $@models_dir + '/mine'\n")
+    half = stopped(start, overlays=[overlay])
+    assert half.name == "mine"
+    capsys.readouterr()
+    assert train(start(resume=str(half), overlays=[overlay])) == half
+    assert "resumed with" not in capsys.readouterr().out
+
+
+def test_a_resumed_training_may_belong_to_another_run(start, capsys):
+    half = stopped(start, current_run__parent="1" * 32)
+    capsys.readouterr()
+    workflow = start(resume=str(half), current_run__parent="2" * 32)
+    assert workflow.parser["current_run#parent"] == "2" * 32
+    assert capsys.readouterr().out == ""
+    assert start(resume=str(half)).parser["current_run#parent"] == "1" * 32
+
+
+def test_a_device_that_this_machine_does_not_have(start):
+    half = stopped(start)
+    content = read_state(half / "last.pt")
+    config = json.loads(content["run"]["config"])
+    content["run"]["config"] = json.dumps({**config, "device": "cuda:99"})
+    write_state(half, content)
+    line = failing(start, resume=str(half))
+    assert line.startswith("device: found 'cuda:99', expected cpu, or cuda")
+    assert line.endswith(f"; {half.name} was begun with it, give another --device")
+    assert train(start(resume=str(half), device="cpu")) == half
+
+
+def test_the_error_of_another_process_than_the_first_is_raised(monkeypatch):
+    monkeypatch.setattr("ignite.distributed.get_rank", lambda: 1)
+
+    def fail(engine, batch):
+        raise RuntimeError("a bug")
+
+    engine = Engine(fail)
+    KeepLast(SimpleNamespace(folder=Path("nowhere")), {}).attach(engine)
+    with pytest.raises(RuntimeError, match="a bug"):
+        engine.run([0])
+
+
 def test_a_state_of_another_bundle_or_version(start, tmp_path):
     half = stopped(start, max_epochs=2)
     content = read_state(half / "last.pt")
-    from pipeline.states import write_state
-
     config = json.loads(content["run"]["config"])
     content["run"]["config"] = json.dumps({**config, "bundle": "nuclei"})
     write_state(half, content)
