@@ -6,7 +6,7 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
-from pipeline.claims import refuse_another_run
+from pipeline.claims import claim, refuse_another_run
 from pipeline.files import check_writable
 
 MODEL = "model"
@@ -20,6 +20,8 @@ PLACES = {
 """The keys of the places that a run writes to."""
 SERVER = "MLFLOW_TRACKING_URI"
 """Environment variable: the tracking store is there, and not in ``tracking_dir``."""
+RANK = "RANK"
+"""Environment variable: number of this process of ``torchrun``; the first speaks for all."""
 
 
 def check_places(workflow: ConfigWorkflow) -> None:
@@ -30,7 +32,8 @@ def check_places(workflow: ConfigWorkflow) -> None:
 
     Raises:
         OSError: a folder cannot be written; the system's reason.
-        ValueError: the run's folder holds the state or the model of another training.
+        ValueError: another run writes to the run's folder, or it holds the state or the model of
+            another training.
     """
     parser = workflow.parser
     run = run_kind(workflow)
@@ -38,9 +41,11 @@ def check_places(workflow: ConfigWorkflow) -> None:
         if key in parser and not (key == "tracking_dir" and SERVER in os.environ):
             path = Path(parser.get_parsed_content(key))
             check_writable(path.parent if key == MODEL else path, f"--{key}")
-    if run == "training" and "output_dir" in parser:
+    if run == "training" and "output_dir" in parser and os.environ.get(RANK, "0") == "0":
         resume = parser.get_parsed_content("resume", default=None)
-        refuse_another_run(Path(parser.get_parsed_content("output_dir")), resume)
+        folder = Path(parser.get_parsed_content("output_dir"))
+        with claim(folder):  # a training that is running is no candidate for --resume
+            refuse_another_run(folder, resume)
 
 
 def run_kind(workflow: ConfigWorkflow) -> str:

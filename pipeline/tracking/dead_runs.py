@@ -33,7 +33,8 @@ def process_tags(folder: Path) -> dict[str, str]:
 def close_dead_runs(client: MlflowClient) -> None:
     """Close the RUNNING runs of this host as KILLED whose process is gone."""
     for run in _running_here(client):
-        if _is_dead(run.data.tags):
+        # one that ended since it was listed has recorded that before it gave its folder up
+        if _is_dead(run.data.tags) and _is_running(client, run):
             client.set_tag(run.info.run_id, "error", ENDED)
             client.set_terminated(run.info.run_id, "KILLED")
 
@@ -48,6 +49,10 @@ def _running_here(client: MlflowClient) -> Iterator[Run]:
         token = page.token
         if not token:
             return
+
+
+def _is_running(client: MlflowClient, run: Run) -> bool:
+    return bool(client.get_run(run.info.run_id).info.status == "RUNNING")
 
 
 def _is_dead(tags: Mapping[str, str]) -> bool:

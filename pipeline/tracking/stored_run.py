@@ -26,10 +26,9 @@ def begin_run(
     parameters: Mapping[str, str],
     tags: Mapping[str, str],
 ) -> str:
-    """Begin a run and return its id."""
-    run_id = str(client.create_run(experiment, run_name=name).info.run_id)
-    rows = [Param(key, value) for key, value in parameters.items()]
-    client.log_batch(run_id, params=rows, tags=_as_tags(tags))
+    """Begin a run and return its id; it names its process from its first moment."""
+    run_id = str(client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
+    client.log_batch(run_id, params=[Param(key, value) for key, value in parameters.items()])
     return run_id
 
 

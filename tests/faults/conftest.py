@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from tests.faults.trainings import Commands, Site
 
+
 @pytest.fixture(scope="session")
 def context() -> ForkServerContext:
     """The fork server; it imports the project before its first fork."""

@@ -20,7 +20,7 @@ import psutil
 from mlflow.exceptions import MlflowException
 
 START = ["-m", "pipeline.bundle.start"]
-GATE_SECONDS = 120
+GATE_SECONDS = 600
 """Longest wait for the test to open a gate."""
 
 

@@ -137,9 +137,7 @@ def server(site):
 
     def start():
         gate = site.commands.gate()
-        served = site.commands.start(
-            port, site.tracking, target=serve, gates={"ready": gate}
-        )
+        served = site.commands.start(port, site.tracking, target=serve, gates={"ready": gate})
         served.reach(gate)
         return served
 

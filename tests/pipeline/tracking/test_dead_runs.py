@@ -8,7 +8,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from pipeline.claims import lock_path
-from pipeline.tracking import connection
+from pipeline.tracking import connection, dead_runs
 from pipeline.tracking.dead_runs import close_dead_runs, process_tags
 from tests.conftest import ROOT
 
@@ -140,3 +140,16 @@ def test_a_training_that_is_interrupted_is_recorded_as_killed(train_and_signal, 
     result = train_and_signal(*(getattr(signal, name) for name in names))
     assert result.returncode != 0
     assert statuses(tmp_path) == ["KILLED"], result.stderr[-2000:]
+
+
+def test_a_run_that_ends_while_the_runs_are_listed_keeps_its_status(store, begin, monkeypatch):
+    client, _ = store
+    run = begin("ending")
+
+    def ends_meanwhile(tags):
+        client.set_terminated(run, "FINISHED")
+        return True
+
+    monkeypatch.setattr(dead_runs, "_is_dead", ends_meanwhile)
+    close_dead_runs(client)
+    assert client.get_run(run).info.status == "FINISHED"
