@@ -45,12 +45,13 @@ def refusal(function):
     try:
         function()
     except Exception as error:
-        line = error_line(error)
-        assert line, f"no line for {error!r}"
-        assert "\n" not in line, line
-        assert len(line) < MAX_MESSAGE_CHARACTERS, line
-        return line
-    return None
+        refused, line = error, error_line(error)
+    else:
+        return None
+    assert line, f"no line for {refused!r}"
+    assert "\n" not in line, line
+    assert len(line) < MAX_MESSAGE_CHARACTERS, line
+    return line
 
 
 # ------------------------------------------------------------------------------- random defects

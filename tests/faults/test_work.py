@@ -52,7 +52,7 @@ def test_memory_ends_in_a_step(site):
 
 @pytest.mark.slow
 def test_memory_ends_in_a_validation(site):
-    """Too little memory for a window (RLIMIT_AS): it is halved, a line says so, training goes on."""
+    """Too little memory for a window (RLIMIT_AS): it is halved, and said; training goes on."""
     limit = Fault(STEP, "limit_memory", argument=384 * MEGABYTE)
     outcome = site.train(WIDE, "window=[2048,2048]", "max_epochs=1", faults=[limit]).ends_with(0)
     assert "memory" in outcome.text
