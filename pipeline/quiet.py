@@ -11,14 +11,19 @@ FOREIGN_WARNINGS = (
 FOREIGN_LOGS = (
     "Not all config files are in",  # overlays stand where they belong
     "Default logging file in",
+    "nvImageCodec is not available",
 )
+LOGGERS = (
+    "monai.bundle.workflows", "monai.bundle.scripts", "monai.data.nvimgcodec_pydicom_plugin",
+)  # fmt: skip
+"""What logs them."""
 
 
 def ignore_foreign_warnings() -> None:
     """Filter the warnings of MONAI that stand above every run, and nothing else."""
     for message in FOREIGN_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    for name in ("monai.bundle.workflows", "monai.bundle.scripts"):
+    for name in LOGGERS:
         logger = logging.getLogger(name)
         if _is_foreign not in logger.filters:
             logger.addFilter(_is_foreign)

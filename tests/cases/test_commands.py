@@ -118,7 +118,8 @@ def test_a_cohort_that_may_only_be_read_is_checked_and_printed(
     outcome = run_command("data", "check", phantom)
     assert outcome.code == 0, outcome.err
     printed = outcome.out.splitlines()
-    assert printed[:2] == ["inspecting 5 cases", f"{'cases':22} 5"]
+    assert printed[0] == "inspecting 5 cases"
+    assert printed[1].split() == ["cases", "5"]
     assert any(line == "no issues" or line.startswith("warning: ") for line in printed)
     assert printed[-1] == f"not written to {phantom / 'check'} (Permission denied)"
     assert not (phantom / "check").exists()
