@@ -19,6 +19,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ALLOCATION.search(str(error)) is not None
 
 
+def is_killed_worker(error: BaseException) -> bool:
+    """Return whether an error says that a process of a data loader was killed.
+
+    Example:
+        >>> is_killed_worker(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."))
+        True
+    """
+    return WORKER.match(str(error)) is not None
+
+
 def memory_line(error: BaseException) -> str | None:
     """Return the line for an error of want of memory, or None.
 
@@ -31,7 +41,7 @@ def memory_line(error: BaseException) -> str | None:
             "out of memory; lower --batch_size or the sides of --patch in training, those of "
             "--window elsewhere"
         )
-    if isinstance(error, RuntimeError) and (match := WORKER.match(str(error))):
+    if match := WORKER.match(str(error)):
         return (
             f"a worker of the data loader was killed ({match[1].strip()}), most often since memory "
             "ran out; lower num_workers"

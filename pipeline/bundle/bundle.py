@@ -12,6 +12,7 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from pipeline.bundle.check import check_config
+from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.overrides import apply_overrides, nearest
 from pipeline.bundle.workflow import BundleWorkflow
 from pipeline.children import run_child
@@ -119,7 +120,7 @@ class Bundle:
         for path in (*paths, *further):
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: no such config; every bundle has {path.name}")
-        if own and "bundle_root" in ConfigParser.load_config_file(self.configs / own):
+        if own and "bundle_root" in ConfigFiles.load_config_file(self.configs / own):
             if self.overlays:
                 raise ValueError(f"{self.configs / own}: is whole; it takes no overlay")
             paths = [self.configs / own]
@@ -132,7 +133,7 @@ class Bundle:
             ValueError: an override whose parent is not in the config.
         """
         paths = [str(path) for path in self.files(run, *further)]
-        config: dict[str, Any] = ConfigParser.load_config_files(paths)
+        config: dict[str, Any] = ConfigFiles.load_config_files(paths)
         apply_overrides(config, self.overrides)
         return config
 
@@ -142,7 +143,7 @@ class Bundle:
         Raises:
             ValueError: the first of them, in one line.
         """
-        base = ConfigParser.load_config_file(self.configs / TRAIN)
+        base = ConfigFiles.load_config_file(self.configs / TRAIN)
         check_config(run, self.config(run, *further), base)
 
     def parser(self, run: str, *further: Path) -> ConfigParser:

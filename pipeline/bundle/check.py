@@ -92,7 +92,13 @@ class _Check:
     def __init__(self, config: dict[str, Any], base: ConfigParser) -> None:
         self.parser, self.base = ConfigParser(config), base
         resolved = ConfigParser(copy.deepcopy(config))
-        resolved.resolve_macro_and_relative_ids()
+        try:
+            resolved.resolve_macro_and_relative_ids()
+        except (KeyError, ValueError, OSError) as error:
+            message = str(error.args[0] if error.args else error).removeprefix("query key: ")
+            raise ValueError(
+                f"%{message}: a macro of a key that the config does not have; correct the %…"
+            ) from None
         self.used = _macros(config) | _references(resolved.config) | MONAI_IDS
 
     def section(self, prefix: str, section: dict[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from mlflow.tracking.context.abstract_context import RunContextProvider
 
+from pipeline.bundle.config_files import ConfigFiles
 from pipeline.errors import show_one_line
 from pipeline.quiet import ignore_foreign_warnings
 
@@ -39,12 +40,10 @@ def begin() -> None:
 def override_error(error: BaseException) -> str | None:
     """Return the line for an override that MONAI could not merge; None for other errors."""
     for override, files in _merges(error):
-        from monai.bundle import ConfigParser
-
         from pipeline.bundle.overrides import apply_overrides
 
         try:
-            apply_overrides(ConfigParser.load_config_files(files), override)
+            apply_overrides(ConfigFiles.load_config_files(files), override)
         except ValueError as refusal:
             return str(refusal)
     return None

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from monai.bundle import ConfigParser
 
 from pipeline.bundle.check import RUN_NAMES
+from pipeline.bundle.config_files import ConfigFiles
 
 INITIALIZE = "initialize"
 OWN_PATHS = {"tracking_dir": "$@bundle_root + '/mlruns'"}
@@ -32,7 +32,7 @@ def flatten(files: Sequence[Path]) -> dict[str, Any]:
     Args:
         files: ``train.yaml`` and its overlays, in order.
     """
-    config = ConfigParser.load_config_files([str(path) for path in files])
+    config = ConfigFiles.load_config_files([str(path) for path in files])
     initial_steps = config.pop(INITIALIZE, [])
     config = {key: _fill_macro(value, config) for key, value in config.items()}
     for key in RUN_NAMES:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 from monai.utils import set_determinism
 
 from pipeline.bundle.bundle import TRAIN
 from pipeline.bundle.check import check_config
+from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.overrides import apply_overrides, read_typed_texts, typed_numbers
 from pipeline.bundle.places import check_places
 from pipeline.bundle.restore import restore
@@ -63,10 +64,10 @@ def check_running(workflow: ConfigWorkflow) -> None:
         workflow.parser[key] = value
     config = workflow.parser.config
     if files:
-        config = ConfigParser.load_config_files(files)
+        config = ConfigFiles.load_config_files(files)
         apply_overrides(config, {**overrides, **values})
     base = Path(workflow.config_root_path) / TRAIN
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        content = ConfigParser.load_config_file(base) if base.is_file() else {}
+        content = ConfigFiles.load_config_file(base) if base.is_file() else {}
         check_config(workflow.run_id, config, content)

@@ -11,6 +11,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.knobs import knob_error
 from pipeline.bundle.overrides import apply_overrides, nearest, split_key
 from pipeline.states import PREVIOUS_STATE, STATE, read_whole_state
@@ -126,7 +127,7 @@ def _typed_paths(
     """The keys that overlays and overrides set; of a workflow made by hand, those that differ."""
     if not files:
         return set(_keys_unlike_the_bundle(workflow))
-    overlays = (ConfigParser.load_config_file(path) for path in files[1:])
+    overlays = (ConfigFiles.load_config_file(path) for path in files[1:])
     keys = [*overrides, *(key.lstrip("+~") for overlay in overlays for key in overlay)]
     return {"::".join(split_key(key)) for key in keys}
 
@@ -134,7 +135,7 @@ def _typed_paths(
 def _keys_unlike_the_bundle(workflow: ConfigWorkflow) -> Iterator[str]:
     path = Path(workflow.config_root_path) / "train.yaml"
     if path.is_file():
-        bundle = ConfigParser(ConfigParser.load_config_file(path))
+        bundle = ConfigParser(ConfigFiles.load_config_file(path))
         bundle.resolve_macro_and_relative_ids()
         for key, value in workflow.parser.config.items():
             if bundle.config.get(key, ABSENT) != value:

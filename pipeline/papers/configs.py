@@ -11,6 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from pipeline.bundle import Bundle
+from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.overrides import read_settings
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.planning.wiring import wiring_of
@@ -114,7 +115,7 @@ def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str
 
 @cache
 def _numbers_of(configs: tuple[Path, ...]) -> int:
-    parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
+    parser = ConfigParser(ConfigFiles.load_config_files([str(path) for path in configs]))
     with torch.device("meta"):
         network = parser.get_parsed_content("network_def")
     state = network.state_dict().values()

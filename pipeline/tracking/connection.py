@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline.memory_errors import is_killed_worker
 from pipeline.tracking_errors import ADDRESS, first_line, tracking_error_line
 
 DATABASE = "mlflow.db"
@@ -62,6 +63,8 @@ def store_errors(database: Path | None = None) -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
+        if is_killed_worker(error):  # its signal arrives wherever the process is
+            raise RuntimeError(str(error)) from error
         line = tracking_error_line(error, str(database or "")) or _file_line(error)
         raise StoreError(line or first_line(error)) from error
 

@@ -206,7 +206,7 @@ def assert_trained_alike(site: Site, whole: Site) -> None:
 def assert_recorded_once(site: Site, whole: Site) -> Run:
     """One finished MLflow run, every epoch in it once, and the files of an uninterrupted one."""
     (run,) = [run for run in site.runs() if run.info.run_name == site.name]
-    (expected,) = whole.runs()
+    (expected,) = [run for run in whole.runs() if run.info.run_name == whole.name]
     assert run.info.status == "FINISHED"
     assert site.curves(run) == whole.curves(expected)
     assert site.artifacts(run) == whole.artifacts(expected)
