@@ -8,7 +8,8 @@ import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 
-from pipeline.inference.stitching import infer_bounded, mean_in_8_bits
+from pipeline.inference.eight_bits import mean_in_8_bits
+from pipeline.inference.stitching import infer_bounded
 from pipeline.networks import logit_of_mean
 from transforms import Dihedral
 

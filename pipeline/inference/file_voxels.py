@@ -17,7 +17,7 @@ from monai.transforms import (
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
-from pipeline.inference.stitching import as_probability
+from pipeline.inference.eight_bits import as_probability
 from transforms import PixelSpacingd
 
 SPATIAL = (CenterSpatialCropd, Orientationd, PixelSpacingd, Resized, Spacingd)

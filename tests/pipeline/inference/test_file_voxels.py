@@ -6,8 +6,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import CenterSpatialCropd, Compose, Invertd, Orientationd, Spacingd
 
+from pipeline.inference.eight_bits import in_8_bits
 from pipeline.inference.file_voxels import SCALE, ToFileVoxels
-from pipeline.inference.stitching import in_8_bits
 
 AFFINE = np.diag([-0.8, -0.8, 2.0, 1])
 PREPROCESSINGS = {
