@@ -47,12 +47,15 @@ class FileProbabilities:
         return len(self.maps)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the probabilities of each label, ``(*spatial)``."""
-        for label in self.maps:
-            probability = as_probability(label) if label.dtype == torch.uint8 else label
-            if self.turn_back is not None:
-                probability = self.turn_back(probability[None])[0].clamp(0, 1)
-            yield probability.numpy(force=True)
+        """Return the probabilities of each label, ``(*spatial)``, one after the other."""
+        return map(self._of_file, self.maps)
+
+    def _of_file(self, label: torch.Tensor) -> NDArray[np.float32]:
+        probability = as_probability(label) if label.dtype == torch.uint8 else label
+        if self.turn_back is None:
+            return probability.numpy(force=True)
+        turned = self.turn_back(probability[None])[0].numpy(force=True)
+        return turned.clip(0, 1, out=turned)
 
 
 class ToFileVoxels:
