@@ -48,6 +48,21 @@ def test_8_bits_come_back_as_probabilities(item, preprocessing):
     np.testing.assert_allclose(coarse, exact, atol=0.5 / 255 + 1e-6)
 
 
+def test_places_of_a_large_map_are_in_32_bits(item, preprocessing, monkeypatch):
+    formats = []
+    sample = torch.nn.functional.grid_sample
+
+    def watched(input, grid, **kwargs):
+        formats.append((input.dtype, grid.dtype))
+        return sample(input, grid, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "grid_sample", watched)
+    maps = in_8_bits(item["pred"].sigmoid())
+    list(ToFileVoxels(preprocessing)({**item, "pred": maps})["pred"])
+    assert len(formats) == (4 if is_resampled(preprocessing) else 0)
+    assert set(formats) <= {(torch.float32, torch.float32)}
+
+
 def test_without_transforms_of_places_they_are_those_of_the_network(item):
     out = ToFileVoxels(Compose([]))(item)
     np.testing.assert_array_equal(np.stack(list(out["pred"])), item["pred"].sigmoid().numpy())
