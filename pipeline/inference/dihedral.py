@@ -8,8 +8,8 @@ import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 
+from pipeline.inference.eight_bits import mean_in_8_bits
 from pipeline.inference.fitting import fitting
-from pipeline.inference.stitching import mean_in_8_bits
 from pipeline.networks import logit_of_mean
 from transforms import Dihedral
 

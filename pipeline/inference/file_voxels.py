@@ -1,6 +1,7 @@
 """From the logits on the network's grid to probabilities in the pixels of the file."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from monai.transforms import (
     Resized,
     Spacingd,
 )
-from monai.utils import convert_to_tensor
+from monai.utils import TraceKeys, convert_to_tensor
 from numpy.typing import NDArray
 
-from pipeline.inference.stitching import as_probability
+from pipeline.inference.eight_bits import as_probability
 from transforms import PixelSpacingd
 
 SPATIAL = (CenterSpatialCropd, Orientationd, PixelSpacingd, Resized, Spacingd)
@@ -47,12 +48,15 @@ class FileProbabilities:
         return len(self.maps)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the probabilities of each label, ``(*spatial)``."""
-        for label in self.maps:
-            probability = as_probability(label) if label.dtype == torch.uint8 else label
-            if self.turn_back is not None:
-                probability = self.turn_back(probability[None])[0].clamp(0, 1)
-            yield probability.numpy(force=True)
+        """Return the probabilities of each label, ``(*spatial)``, one after the other."""
+        return map(self._of_file, self.maps)
+
+    def _of_file(self, label: torch.Tensor) -> NDArray[np.float32]:
+        probability = as_probability(label) if label.dtype == torch.uint8 else label
+        if self.turn_back is None:
+            return probability.numpy(force=True)
+        turned = self.turn_back(probability[None])[0].numpy(force=True)
+        return turned.clip(0, 1, out=turned)
 
 
 class ToFileVoxels:
@@ -76,13 +80,15 @@ class ToFileVoxels:
         maps: torch.Tensor = convert_to_tensor(item["pred"], track_meta=False)
         if self.invert_image is None or self.invert_label is None:
             return {**item, "pred": FileProbabilities(maps), SCALE: 1.0}
-        on_grid, invert = item["image"], self.invert_label
+        large = maps.dtype == torch.uint8
+        on_grid = _with_32_bit_places(item["image"]) if large else item["image"]
+        invert = self.invert_label
 
         def turn_back(label: torch.Tensor) -> torch.Tensor:
             turned: torch.Tensor = invert({"label": MetaTensor(label), "image": on_grid})["label"]
             return convert_to_tensor(turned, track_meta=False)
 
-        out = self.invert_image(dict(item))
+        out = self.invert_image({**item, "image": on_grid})
         scale = _voxel_size(on_grid) / _voxel_size(out["image"])
         return {**out, "pred": FileProbabilities(maps, turn_back), SCALE: scale}
 
@@ -96,3 +102,17 @@ def _voxel_size(image: MetaTensor) -> float:
     dims = image.ndim - 1
     affine = np.asarray(image.affine, np.float64)[:dims, :dims]
     return abs(float(np.linalg.det(affine)))
+
+
+def _with_32_bit_places(image: MetaTensor) -> MetaTensor:
+    """Return an image whose resampling is inverted with places in 32 bits.
+
+    In MONAI's 64 the places of the voxels of a large volume take six times the memory of its
+    values, and are more exact than 8 bits of a probability can show.
+    """
+    operations = deepcopy(image.applied_operations)
+    for operation in operations:
+        extra = operation.get(TraceKeys.EXTRA_INFO, {})
+        if extra.get("dtype") == "float64":
+            extra["dtype"] = "float32"
+    return MetaTensor(image.as_tensor(), meta=image.meta, applied_operations=operations)

@@ -17,10 +17,11 @@ from pipeline.data.resample import nearest_voxels
 from pipeline.data.suffixes import NIFTI, PNG_LIKE, TIFF, suffix_of
 from pipeline.data.tiff import centimetres, read_tiff
 from pipeline.data.volumes import read_volume
+from pipeline.inference.eight_bits import WHITE
 
 MAX_SHEAR = 1e-4
 """Largest cosine of the angle of two axes that count as orthogonal."""
-UNITS = {8: 1 / 255, 32: 1.0}
+UNITS = {8: 1 / WHITE, 32: 1.0}
 """The probability that the number 1 stands for, by the bits of what is written."""
 
 
@@ -44,7 +45,7 @@ def in_bits(probability: np.ndarray, bits: int) -> np.ndarray:
         [0, 128, 255]
     """
     if bits == 8:
-        return np.rint(probability * 255).astype(np.uint8)
+        return np.rint(probability * WHITE).astype(np.uint8)
     return probability.astype(np.float32, copy=False)
 
 

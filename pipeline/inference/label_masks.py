@@ -73,12 +73,19 @@ def most_probable(
         ``(*spatial)``, uint8, or uint16 if a number is above 255.
     """
     dtype = np.min_scalar_type(max(numbers))
-    winner: NDArray[np.integer] = np.zeros((), dtype)
-    best: NDArray[np.floating] = np.full((), -1, np.float32)
-    for number, probability in zip(numbers, probabilities, strict=True):
+    labels = iter(probabilities)
+    first = next(labels)
+    winner = np.where(postprocessing(first, threshold), dtype.type(numbers[0]), dtype.type(0))
+    best = np.where(winner > 0, first, -1)
+    del first
+
+    def winning(probability: NDArray[np.floating]) -> NDArray[np.bool_]:
         wins = postprocessing(probability, threshold) & (probability > best)
-        best = np.where(wins, probability, best)
-        winner = np.where(wins, dtype.type(number), winner)
+        np.copyto(best, probability, where=wins)
+        return wins
+
+    for number in numbers[1:]:  # no name holds a label while the next one is made
+        winner[winning(next(labels))] = number
     return winner
 
 

@@ -1,7 +1,5 @@
 """Sliding windows over images whose map of probabilities is too large for 32 bits a value."""
 
-import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,10 +9,10 @@ from monai.inferers import Inferer, SlidingWindowInferer
 from monai.utils import convert_to_tensor, ensure_tuple_rep, fall_back_tuple
 from torch import Tensor
 
+from pipeline.inference.eight_bits import in_8_bits
+
 MAX_FLOAT_BYTES = 2**30
 """Size up to which the map of an image, labels x pixels x 4 bytes, is kept in 32 bits."""
-WHITE = 255
-"""The number that stands for the probability 1 in 8 bits."""
 
 Network = Callable[..., Tensor]
 Window = tuple[slice, ...]
@@ -22,45 +20,6 @@ Window = tuple[slice, ...]
 
 class _TooLargeError(Exception):
     """The map of an image would be larger than :data:`MAX_FLOAT_BYTES`."""
-
-
-def in_8_bits(probability: Tensor) -> Tensor:
-    """Return probabilities as whole numbers, of which 255 stands for 1.
-
-    What is at or above 1/2 stays so.
-
-    Example:
-        >>> in_8_bits(torch.tensor([0.0, 0.499, 0.5, 1.0])).tolist()
-        [0, 127, 128, 255]
-    """
-    return probability.mul(WHITE).round_().to(torch.uint8)
-
-
-def as_probability(output: Tensor) -> Tensor:
-    """Return the probabilities, float32, of logits or of numbers in 8 bits.
-
-    Example:
-        >>> as_probability(torch.tensor([0.0]))
-        tensor([0.5000])
-        >>> as_probability(torch.tensor([255], dtype=torch.uint8))
-        tensor([1.])
-    """
-    if output.dtype == torch.uint8:
-        return output.float().div_(WHITE)
-    return output.float().sigmoid()
-
-
-def mean_in_8_bits(maps: Iterable[Tensor]) -> Tensor:
-    """Return the mean of maps in 8 bits, of which one is in memory at a time.
-
-    Example:
-        >>> mean_in_8_bits(torch.tensor([[0], [255]], dtype=torch.uint8)).tolist()
-        [128]
-    """
-    count, total = 0, torch.zeros((), dtype=torch.int16)
-    for count, values in enumerate(maps, start=1):
-        total = total.add_(values) if count > 1 else values.to(torch.int16)
-    return total.add_(count // 2).div_(count, rounding_mode="floor").to(torch.uint8)
 
 
 def infer_bounded(
@@ -141,7 +100,9 @@ def passing_axis(sides: Sequence[int], roi: Sequence[int]) -> int:
 
 
 class _Planes:
-    """Planes across an axis to which windows add their logits.
+    """Planes across an axis to which windows add their logits, in a ring as long as a window.
+
+    The ring is one block of memory, which the system takes back as a whole.
 
     Args:
         weights: of a window's pixels, the axis first.
@@ -151,23 +112,26 @@ class _Planes:
     def __init__(self, weights: Tensor, sides: tuple[int, ...]) -> None:
         self.weights, self.sides = weights, sides
         self.first = 0
-        self.sums: deque[tuple[Tensor, Tensor]] = deque()
+        self.sums = torch.empty(0)
+        self.counts = torch.zeros(len(weights), *sides)
 
     def add(self, start: int, place: Window, logits: Tensor) -> None:
         """Add a window that starts at a plane, ``(planes, K, …)``."""
-        while self.first + len(self.sums) < start + len(logits):
-            self.sums.append((torch.zeros(logits.shape[1], *self.sides), torch.zeros(self.sides)))
-        at = itertools.islice(self.sums, start - self.first, None)
-        for plane, weight, (total, count) in zip(logits, self.weights, at, strict=False):
-            total[(slice(None), *place)].addcmul_(plane, weight)
-            count[place] += weight
+        if not self.sums.numel():
+            self.sums = torch.zeros(len(self.weights), logits.shape[1], *self.sides)
+        for i, (plane, weight) in enumerate(zip(logits, self.weights, strict=True), start):
+            at = i % len(self.weights)
+            self.sums[at][(slice(None), *place)].addcmul_(plane, weight)
+            self.counts[at][place] += weight
 
     def finished(self, start: int) -> Iterator[tuple[int, Tensor]]:
         """Take out the planes before the next window, with their probabilities in 8 bits."""
-        while self.sums and self.first < start:
-            total, count = self.sums.popleft()
-            yield self.first, in_8_bits(total.div_(count).sigmoid_())
-            self.first += 1
+        for i in range(self.first, start):
+            total, count = self.sums[i % len(self.weights)], self.counts[i % len(self.weights)]
+            yield i, in_8_bits(total.div_(count).sigmoid_())
+            total.zero_()
+            count.zero_()
+        self.first = start
 
 
 def _keep(output: Tensor, axis: int, inside: Window, planes: Iterable[tuple[int, Tensor]]) -> None:

@@ -201,11 +201,14 @@ class WritePredictions:
         self, probabilities: Iterable[np.ndarray], keep: Callable[[np.ndarray], None]
     ) -> Iterator[np.ndarray]:
         """Pass the probabilities of each label on; where they are wanted, keep what is written."""
-        for label in probabilities:
+
+        def passed(label: np.ndarray) -> np.ndarray:
             probability = np.asarray(label)
             if self.probabilities is not None:
                 keep(in_bits(probability, self.probabilities))
-            yield probability
+            return probability
+
+        return map(passed, probabilities)
 
     def _map_folders(self) -> list[str]:
         """The folder of each label's probability maps."""

@@ -6,8 +6,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import CenterSpatialCropd, Compose, Invertd, Orientationd, Spacingd
 
+from pipeline.inference.eight_bits import in_8_bits
 from pipeline.inference.file_voxels import SCALE, ToFileVoxels
-from pipeline.inference.stitching import in_8_bits
 
 AFFINE = np.diag([-0.8, -0.8, 2.0, 1])
 PREPROCESSINGS = {
@@ -46,6 +46,21 @@ def test_8_bits_come_back_as_probabilities(item, preprocessing):
     coarse = np.stack(list(ToFileVoxels(preprocessing)({**item, "pred": maps})["pred"]))
     assert coarse.dtype == np.float32
     np.testing.assert_allclose(coarse, exact, atol=0.5 / 255 + 1e-6)
+
+
+def test_places_of_a_large_map_are_in_32_bits(item, preprocessing, monkeypatch):
+    formats = []
+    sample = torch.nn.functional.grid_sample
+
+    def watched(input, grid, **kwargs):
+        formats.append((input.dtype, grid.dtype))
+        return sample(input, grid, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "grid_sample", watched)
+    maps = in_8_bits(item["pred"].sigmoid())
+    list(ToFileVoxels(preprocessing)({**item, "pred": maps})["pred"])
+    assert len(formats) == (4 if is_resampled(preprocessing) else 0)
+    assert set(formats) <= {(torch.float32, torch.float32)}
 
 
 def test_without_transforms_of_places_they_are_those_of_the_network(item):
