@@ -75,7 +75,7 @@ def error_line(error: BaseException) -> str | None:
         if isinstance(cause, OSError) and cause.filename and cause.strerror:
             return _system_line(causes)
         if isinstance(cause, Exception) and _stated_by_us(cause.__traceback__):
-            return " ".join(str(cause).splitlines())  # a name may hold a line break
+            return str(cause)
     lines = (explain(cause) for cause in causes for explain in (memory_line, tracking_error_line))
     return next((line for line in lines if line is not None), None) or _component_line(causes)
 

@@ -2,7 +2,11 @@
 
 import re
 
-ALLOCATION = re.compile(r"can't allocate memory|DefaultCPUAllocator|out of memory", re.IGNORECASE)
+ALLOCATION = re.compile(
+    r"can't allocate memory|DefaultCPUAllocator|out of memory|ALLOC_FAILED|bad_alloc|"
+    "could not create a memory object",
+    re.IGNORECASE,
+)
 """What torch says of memory that it does not get."""
 WORKER = re.compile(r"DataLoader worker \(pid\(?s?\)? ?([\d, ]+)\)")
 

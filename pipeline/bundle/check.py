@@ -17,7 +17,7 @@ import copy
 import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping
-from pydoc import locate
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 from monai.bundle import ConfigComponent, ConfigParser
@@ -164,7 +164,7 @@ class _Check:
         """Check that a component's target exists and that its keys are arguments of it."""
         component = ConfigComponent(config, path, self.parser.locator)
         name = str(component.resolve_module_name())
-        if locate(name) is None:
+        if _located(name) is None:
             yield f"{_shown(path)}: _target_ {name}: no such class or function"
             return
         arguments = _arguments(name)
@@ -176,9 +176,17 @@ class _Check:
                 )
 
 
+def _located(name: str) -> object:
+    """Return what a name stands for; None: nothing, or a module that cannot be imported."""
+    try:
+        return locate(name)
+    except ErrorDuringImport:
+        return None
+
+
 def _arguments(name: str) -> Collection[str] | None:
     """Return the arguments of a target, or ``None`` when it takes any or does not say."""
-    target = locate(name)
+    target = _located(name)
     if not callable(target):
         return None
     try:

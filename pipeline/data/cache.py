@@ -7,7 +7,7 @@ from monai.data import CacheDataset
 from monai.transforms import Compose, RandomizableTrait, Transform
 
 from pipeline.data.compact import packed, size_of, unpacked
-from pipeline.data.memory import available_memory
+from pipeline.data.memory import available_memory, is_first_process, processes_here
 from pipeline.progress import Work, count
 
 MEMORY_SHARE = 0.5
@@ -42,23 +42,25 @@ class BoundedCache(CacheDataset):
 
     def _fill_cache(self, indices: Sequence[int] | None = None) -> list[Any]:
         wanted = range(self.cache_num) if indices is None else indices
-        budget = MEMORY_SHARE * available_memory()
+        budget = MEMORY_SHARE * available_memory() / processes_here()
         kept: list[Any] = []
         used = 0
         with Work(f"reading {self.name}", len(wanted), "case") as work:
             for index in wanted:
                 item = packed(self._load_cache_item(index))
-                used += size_of(item)
-                if used > budget:
+                if used + size_of(item) > budget:
                     break
+                used += size_of(item)
                 kept.append(item)
                 work.advance()
         self.cache_num = len(kept)
-        if wanted:
-            print(_line(self.name, len(kept), len(wanted), used), flush=True)
+        if wanted and is_first_process():
+            print(_line(self.name, len(kept), len(self.data), len(wanted), used), flush=True)
         return kept
 
     def _transform(self, index: int) -> Any:
+        if not -len(self) <= index < len(self):  # ends a loop over the data set
+            raise IndexError(f"case {index} of {len(self)}")
         place = index % len(self)
         if place >= self.cache_num:
             return super()._transform(index)
@@ -69,8 +71,8 @@ class BoundedCache(CacheDataset):
         return item if first is None else self.transform(item, start=first)
 
 
-def _line(name: str, kept: int, wanted: int, used: int) -> str:
-    line = f"{name}: {kept} of {count(wanted, 'case')} kept in memory, {used / 2**20:.1f} MiB"
+def _line(name: str, kept: int, cases: int, wanted: int, used: int) -> str:
+    line = f"{name}: {kept} of {count(cases, 'case')} kept in memory, {used / 2**20:.1f} MiB"
     if kept < wanted:
         line += "; there is no room for the others, which are read each time: slower, not otherwise"
     return line

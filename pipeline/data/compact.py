@@ -4,6 +4,7 @@ An image of 8 or 16 bits has as many values after its brightness was scaled, shi
 and so has a mask. Only what was interpolated has more.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -80,7 +81,7 @@ def _unpacked(value: Any) -> Any:
         bits = value.table.take(value.codes)
         plain = torch.from_numpy(bits.view(np.int32)).view(value.like.dtype)
         return _with_meta(plain, value.like)
-    return value.clone() if isinstance(value, torch.Tensor) else value
+    return value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
 
 
 def _with_meta(plain: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

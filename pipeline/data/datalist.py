@@ -22,9 +22,9 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from pipeline.data.identity import cohort_sha256, hash_pixels
 from pipeline.data.label_numbers import all_numbers
@@ -37,6 +37,16 @@ HASH_SUFFIX = "_sha256"
 PIXELS, VALUES = "_pixels", "_values"
 """Kinds of hashes beside that of a file's bytes."""
 IMAGE_VALUES = f"image{VALUES}{HASH_SUFFIX}"
+
+
+def _plain_path(path: str) -> str:
+    if any(ord(character) < ord(" ") for character in path):
+        raise ValueError("expected a path without line breaks and other control characters")
+    return path
+
+
+PlainPath = Annotated[str, AfterValidator(_plain_path)]
+"""A path that stays on its line in a message."""
 
 
 class Entry(BaseModel):
@@ -53,9 +63,9 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    image: str
-    label: str
-    instances: str | None = None
+    image: PlainPath
+    label: PlainPath
+    instances: PlainPath | None = None
     hashes: Mapping[str, str] = {}
     columns: dict[str, Any] = {}
 

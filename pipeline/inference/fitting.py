@@ -31,6 +31,17 @@ class FittingInferer(Inferer):
 
     def __init__(self, inferer: Inferer, bounded: bool = False) -> None:
         self.inferer, self.bounded = inferer, bounded
+        self.configured = getattr(inferer, "roi_size", None)
+
+    @property
+    def reduced(self) -> str:
+        """In what the windows differ from those of the config; empty: in nothing."""
+        sides = getattr(self.inferer, "roi_size", None)
+        if sides == self.configured:
+            return ""
+        return (
+            f"windows of {_text(sides)}, since memory ran out, and not of {_text(self.configured)}"
+        )
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
@@ -70,10 +81,16 @@ def _reduce(inferer: Inferer) -> str | None:
     if inferer.sw_batch_size > 1:
         inferer.sw_batch_size //= 2
         return f"goes on with {inferer.sw_batch_size} windows at a time"
+    if isinstance(inferer.roi_size, int):
+        return None
     sides = list(inferer.roi_size)
     longest = sides.index(max(sides))
     if sides[longest] < 2 * MIN_WINDOW_PIXELS:
         return None
     sides[longest] = sides[longest] // 2 // MIN_WINDOW_PIXELS * MIN_WINDOW_PIXELS
     inferer.roi_size = sides
-    return f"goes on with windows of {' x '.join(map(str, sides))}"
+    return f"goes on with windows of {_text(sides)}"
+
+
+def _text(sides: Any) -> str:
+    return " x ".join(map(str, sides))

@@ -13,6 +13,7 @@ from pipeline.data.label_numbers import LabelNumbers, painted_numbers
 from pipeline.data.readers import count_pages, first_path, split_page
 from pipeline.files import atomic
 from pipeline.inference.file_voxels import SCALE
+from pipeline.inference.fitting import FittingInferer
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import (
     UNITS,
@@ -111,6 +112,7 @@ class WritePredictions:
         self.case: InferenceCase | None = None
         self.pages: list[_Page] = []
         self.differences: list[str] = []
+        self.reduced = ""
         self.clock = time.perf_counter()
 
     def start(self, case: InferenceCase) -> None:
@@ -129,6 +131,8 @@ class WritePredictions:
         engine.add_event_handler(Events.COMPLETED, self.report.write)
 
     def _add(self, engine: Engine) -> None:
+        inner = getattr(getattr(engine, "inferer", None), "inferer", None)
+        self.reduced = inner.reduced if isinstance(inner, FittingInferer) else ""
         for item in engine.state.output:
             point = self.operating_point.at(item[SCALE])
             self._check_labels(len(item["pred"]))
@@ -243,7 +247,7 @@ class WritePredictions:
             "coverage": _coverage(mask > 0),
             "seconds": round(now - self.clock, 3),
             "quality": f"{flagged} the training images",
-            "differences": self.differences,
+            "differences": [*self.differences, *([self.reduced] if self.reduced else [])],
         }
         self.report.add(entry, self.case)
         self.clock = time.perf_counter()

@@ -59,7 +59,6 @@ class Plan(NamedTuple):
         crop: place of the patches: ``anywhere``, or around the ``foreground``.
         loss: name of the loss: ``bce``, ``bce_dice`` or ``weighted_bce``.
         symmetric: whether mirrored and turned images are as likely as the originals.
-        cache: share of the training cases that are kept in memory.
         labels: name of each label, and its number in the masks, or the numbers of a region.
         kind: kind of the labels: ``mask``, ``classes`` or ``instances``.
         colour: whether the channels are red, green and blue.
@@ -81,7 +80,6 @@ class Plan(NamedTuple):
     crop: Choice
     loss: Choice
     symmetric: Choice
-    cache: Choice
     labels: Choice
     kind: str
     colour: bool = False
@@ -135,7 +133,6 @@ def plan(
         _crop(fingerprint, patch.value, medians),
         _loss(fingerprint, kind, len(labels)),
         _symmetric(fingerprint),
-        _cache(fingerprint, machine, medians),
         _labels(labels, kind),
         kind,
         bool(fingerprint["colour"]),
@@ -343,13 +340,6 @@ def _symmetric(fingerprint: Fingerprint) -> Choice:
         False, f"the images are arranged alike (mean correlation {likeness:.2f}), as bodies are: "
         "turned and scaled a little, never mirrored",
     )  # fmt: skip
-
-
-def _cache(fingerprint: Fingerprint, machine: Machine, sides: Sequence[float]) -> Choice:
-    bytes_needed = 4 * 4 * math.prod(sides) * fingerprint["splits"]["training"]
-    free = machine.memory if machine.device == "cpu" else 8e9
-    share = min(1.0, round(free / 2 / bytes_needed, 2))
-    return Choice(share, f"the training cases take about {bytes_needed / 1e9:.1f} GB in memory")
 
 
 def _labels(labels: LabelNumbers, kind: str) -> Choice:

@@ -97,7 +97,7 @@ def test_it_passes_what_monai_verifies(made):
 def test_every_planned_value_has_its_reason_above_it(made):
     bundle, _ = made
     lines = (bundle / "configs" / "train.yaml").read_text().splitlines()
-    planned = ("batch_size:", "patch:", "window:", "cache_rate:", "labels:", "loss:")
+    planned = ("batch_size:", "patch:", "window:", "labels:", "loss:")
     inside = ("spatial_dims:", "in_channels:", "  features:")
     for i, line in enumerate(lines):
         if line.startswith((*planned, *inside)):

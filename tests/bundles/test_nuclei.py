@@ -11,6 +11,7 @@ from scipy.ndimage import label
 from skimage.morphology import remove_small_objects
 
 from pipeline import cli
+from pipeline.data.compact import unpacked
 
 SMALL = {"network_def#features": [4, 4, 8, 8, 8, 4], "patch": [64, 64], "window": [128, 128]}
 
@@ -80,5 +81,5 @@ def test_what_the_network_learns_from(bundle, cohort, border, w0):
     assert first["label"].shape == first["weight"].shape == (1, 64, 64)
     assert set(np.unique(first["label"])) <= {0, 1}
     assert "instances" not in first
-    balanced = len(np.unique(np.round(dataset._cache[0]["weight"], 4))) <= 2
+    balanced = len(np.unique(np.round(unpacked(dataset._cache[0])["weight"], 4))) <= 2
     assert balanced == (w0 == 0)

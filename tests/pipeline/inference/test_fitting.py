@@ -39,6 +39,7 @@ def test_first_the_batch_then_the_window_is_halved_and_stays_so(error, capsys):
         "out of memory: goes on with 1 windows at a time",
         "out of memory: goes on with windows of 64 x 128",
     ]
+    assert inferer.reduced == "windows of 64 x 128, since memory ran out, and not of 128 x 128"
     card.calls.clear()
     inferer(image, card)
     assert set(card.calls) == {(1, 1, 64, 128)}
@@ -49,6 +50,7 @@ def test_tiles_become_fewer(capsys):
     inferer = fitting(OverlapTileInferer(tile=32, margin=4, multiple=4, batch_size=4))
     torch.testing.assert_close(inferer(image, card), 2 * image)
     assert capsys.readouterr().out.endswith("goes on with 1 tiles at a time\n")
+    assert inferer.reduced == ""
 
 
 def test_what_does_not_fit_at_all_and_other_errors_are_passed_on():

@@ -59,7 +59,7 @@ def test_a_radiograph_on_a_cpu():
         "spatial_dims": 2, "channels": 1, "intensities": "each", "spacing": None,
         "features": [16, 32, 64, 128, 256], "strides": [[2, 2]] * 4, "kernels": [[3, 3]] * 5,
         "patch": [192, 192], "window": [512, 512], "batch_size": 4,
-        "crop": "anywhere", "loss": "bce", "symmetric": False, "cache": 1.0,
+        "crop": "anywhere", "loss": "bce", "symmetric": False,
         "labels": {"lung": 1},
     }  # fmt: skip
 
@@ -240,11 +240,6 @@ def test_micrographs_may_be_turned():
     oblong = [[520] * 3, [150] * 3]
     assert value("patch", likeness=0.02, size_range=oblong) == [144, 144]  # turned, it still fits
     assert value("patch", likeness=0.7, size_range=oblong) == [256, 144]
-
-
-def test_what_memory_cannot_hold_is_not_cached():
-    sizes = [[512] * 3, [512] * 3, [300] * 3]
-    assert value("cache", base=volumes(sizes)) == 0.11  # 8 GB of 75
 
 
 @pytest.mark.parametrize(
