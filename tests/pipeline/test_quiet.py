@@ -7,9 +7,11 @@ DECODER = "nvImageCodec is not available; skipping pydicom decoder plugin regist
 
 
 def test_a_decoder_that_is_not_used_is_not_mentioned(caplog, monkeypatch):
-    # a bundle's logging.conf disables the loggers that it does not name
+    # a bundle's logging.conf, which another test has read, cuts the loggers off
     logger = logging.getLogger("monai.data.nvimgcodec_pydicom_plugin")
     monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         ignore_foreign_warnings()
