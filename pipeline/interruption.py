@@ -19,7 +19,8 @@ class _Interruptions:
     """Raises the first of several signals, and none while something is brought to its end."""
 
     def __init__(self) -> None:
-        self.shields = 0
+        self.shields = self.delays = 0
+        self.delayed: int | None = None
         self.raised_at = -REPEAT_SECONDS
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
@@ -27,6 +28,13 @@ class _Interruptions:
         if self.shields or now - self.raised_at < REPEAT_SECONDS:
             return
         self.raised_at = now
+        if self.delays and self.delayed is None:
+            self.delayed = number
+        else:
+            self.raise_exit(number)
+
+    def raise_exit(self, number: int) -> None:
+        self.delayed = None
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
@@ -56,3 +64,22 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         _interruptions.shields -= 1
+
+
+@contextmanager
+def delayed() -> Iterator[None]:
+    """Let a signal wait until the end of a block that must not be cut in two.
+
+    A database that is left within a transaction stays locked. A second signal does not wait, for a
+    block that hangs.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+        yield
+        return
+    _interruptions.delays += 1
+    try:
+        yield
+    finally:
+        _interruptions.delays -= 1
+        if not _interruptions.delays and _interruptions.delayed is not None:
+            _interruptions.raise_exit(_interruptions.delayed)

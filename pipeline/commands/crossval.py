@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +67,9 @@ def _cross_validate(options: argparse.Namespace) -> None:
     from pipeline.evaluation.summarise import Groups
     from pipeline.files import shown
     from pipeline.metrics.statistics import share_patients
-    from pipeline.tracking.connection import StoreError, store_errors
     from pipeline.tracking.dead_runs import process_tags
     from pipeline.tracking.store import open_store
-    from pipeline.tracking.stored_run import continue_run
+    from pipeline.tracking.stored_run import closed_on_error, continue_run
 
     bundle = bundle_of(options)
     bundle.with_places(dict.fromkeys(DECIDED_KEYS))  # refuses a --set of these keys
@@ -80,18 +78,13 @@ def _cross_validate(options: argparse.Namespace) -> None:
     print(_begin_line(options, folds), flush=True)
     client = open_store(folds.tracking)
     continue_run(client, folds.parent, process_tags(folds.out))
-    try:
+    with closed_on_error(client, folds.parent):
         rows = run_folds(folds)
         groups = Groups(options.groups, options.age, options.metric)
         summary = summarise_folds(folds, rows, groups)
         page = folds.out / "report.html"
         write_crossval_report(page, summary, options.groups, share_patients(rows))
         overlay = write_ensemble(folds)
-    except BaseException as error:
-        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-        with suppress(StoreError), store_errors():  # the error itself says more
-            client.set_terminated(folds.parent, "KILLED" if interrupted else "FAILED")
-        raise
     _record(client, folds, summary)
     for name in ("iou", "dice", "accuracy"):
         score = summary.test[name]

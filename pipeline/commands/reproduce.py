@@ -1,7 +1,6 @@
 """``unet-school reproduce``: run and record a paper's experiments, and compare the numbers."""
 
 import argparse
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,21 +91,16 @@ def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> N
     """Run experiments as children of one MLflow run, and write the page after each."""
     from pipeline.papers.page import write_page
     from pipeline.papers.reproduce import run_experiments
-    from pipeline.tracking.connection import StoreError, store_errors
     from pipeline.tracking.store import open_store
+    from pipeline.tracking.stored_run import closed_on_error
 
     site = site._replace(parent=_parent(site, paper))
     client = open_store(site.tracking)
-    try:
+    with closed_on_error(client, site.parent):
         for experiment, record in run_experiments(site, paper, experiments):
             for name, score in record["metrics"].items():
                 client.log_metric(site.parent, f"{experiment.name}.{name}", score["mean"])
             page = write_page(site.results)
-    except BaseException as error:
-        interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-        with suppress(StoreError), store_errors():  # the error itself says more
-            client.set_terminated(site.parent, "KILLED" if interrupted else "FAILED")
-        raise
     client.log_artifact(site.parent, str(page))
     client.set_terminated(site.parent, "FINISHED")
 

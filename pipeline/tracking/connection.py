@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline.interruption import delayed
 from pipeline.memory_errors import is_killed_worker
 from pipeline.tracking_errors import ADDRESS, first_line, tracking_error_line
 
@@ -54,6 +55,9 @@ class StoreError(ValueError):
 def store_errors(database: Path | None = None) -> Iterator[None]:
     """Turn each failure of the tracking store into a :class:`StoreError`.
 
+    An interruption waits for what is written: a transaction that was cut in two would hold the
+    database against the end of the run.
+
     Args:
         database: file of the store, for the message.
 
@@ -61,7 +65,8 @@ def store_errors(database: Path | None = None) -> Iterator[None]:
         StoreError: the store failed.
     """
     try:
-        yield
+        with delayed():
+            yield
     except FAILURES as error:
         if is_killed_worker(error):  # its signal arrives wherever the process is
             raise RuntimeError(str(error)) from error

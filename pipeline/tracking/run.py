@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ from pipeline.tracking.stored_run import (
     history_of,
     missing_metrics,
     reopen_run,
+    status_of,
     stored_run,
+    warn_unrecorded_end,
 )
 
 
@@ -135,8 +137,7 @@ class Run:
                     self.id = self._reopened() or self._begun()
                     save_executed_config(self.workflow.parser, self.log_artifact)
             except BaseException as error:
-                with suppress(StoreError):
-                    self.end(error)
+                self._give_up(error)
                 raise
         return self.id
 
@@ -209,12 +210,10 @@ class Run:
         Raises:
             StoreError: the store failed; the folder is free all the same.
         """
-        killed = isinstance(error, (KeyboardInterrupt, SystemExit))
-        status = "KILLED" if killed else "FAILED" if error else "FINISHED"
         with uninterrupted():
             try:
                 with self._storing():
-                    self._terminate(status, error)
+                    self._terminate(error)
             finally:
                 self.claim.release()
         self.is_recorded = error is None and self.id is not None
@@ -288,16 +287,19 @@ class Run:
     def _parameters(self) -> dict[str, str]:
         return flat_parameters(self.workflow.parser)
 
-    def _terminate(self, status: str, error: BaseException | None) -> None:
+    def _terminate(self, error: BaseException | None) -> None:
         if self.id is None:
             return
         if error is not None:
             self.client.set_tag(self.id, "error", f"{type(error).__name__}: {error}"[:5000])
-        self.client.set_terminated(self.id, status)
+        self.client.set_terminated(self.id, status_of(error))
 
     def _give_up(self, error: BaseException) -> None:
-        with suppress(StoreError):  # the error itself says more
+        try:
             self.end(error)
+        except StoreError as failure:
+            if not isinstance(error, StoreError):  # which says the same
+                warn_unrecorded_end(failure)
 
     def _all_tags(self) -> dict[str, str]:
         tags = {

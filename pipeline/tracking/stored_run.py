@@ -1,12 +1,16 @@
 """A run in the tracking store: begun, or reopened when a training is resumed."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
 
+from pipeline.interruption import uninterrupted
+from pipeline.tracking.connection import StoreError, store_errors
 from pipeline.tracking.executed_config import PLACES_AND_TIMES
 from pipeline.tracking.metric_log import Epoch
 
@@ -58,6 +62,38 @@ def continue_run(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> 
     client.log_batch(run_id, tags=_as_tags(tags))
     if "error" in client.get_run(run_id).data.tags:
         client.delete_tag(run_id, "error")
+
+
+@contextmanager
+def closed_on_error(client: MlflowClient, run_id: str) -> Iterator[None]:
+    """Close a run if a block fails: KILLED after an interruption, else FAILED."""
+    try:
+        yield
+    except BaseException as error:
+        with uninterrupted():
+            try:
+                with store_errors():
+                    client.set_terminated(run_id, status_of(error))
+            except StoreError as failure:
+                warn_unrecorded_end(failure)
+        raise
+
+
+def status_of(error: BaseException | None) -> str:
+    """Return MLflow's status of a run that ended, with an error or without.
+
+    Example:
+        >>> status_of(KeyboardInterrupt()), status_of(ValueError()), status_of(None)
+        ('KILLED', 'FAILED', 'FINISHED')
+    """
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return "KILLED"
+    return "FAILED" if error else "FINISHED"
+
+
+def warn_unrecorded_end(failure: StoreError) -> None:
+    """Print that a run ended and the store does not have it; the next start closes it."""
+    print(f"warning: {failure}; the end of the run is not recorded", file=sys.stderr)
 
 
 def stored_run(client: MlflowClient, run_id: str | None) -> StoredRun | None:

@@ -17,6 +17,7 @@ from pipeline.tracking.connection import StoreError
 from pipeline.tracking.executed_config import EXECUTED
 from pipeline.tracking.metric_log import METRICS
 from pipeline.tracking.store import MODEL
+from pipeline.tracking.stored_run import warn_unrecorded_end
 
 RETRY_SECONDS = 30.0
 """How long a store that failed is left alone."""
@@ -160,4 +161,4 @@ class TrackTraining:
                 self.run.end(error)
             except StoreError as failure:
                 self.run.claim.release()
-                print(f"warning: {failure}; the end of the run is not recorded", file=sys.stderr)
+                warn_unrecorded_end(failure)

@@ -67,3 +67,35 @@ def test_a_signal_long_after_another_ends_again():
         "    except KeyboardInterrupt:\n        print('interrupted')"
     )
     assert run(code, env={**os.environ}).stdout.splitlines() == ["interrupted"] * 2
+
+
+DELAYED = """
+import os, signal, time
+from pipeline import interruption
+interruption.exit_when_terminated()
+try:
+    with interruption.delayed():
+        with interruption.delayed():
+            os.kill(os.getpid(), {first})
+        print("whole")
+    print("not reached")
+except BaseException as error:
+    print(type(error).__name__, getattr(error, "code", ""))
+interruption.REPEAT_SECONDS = 0
+try:
+    with interruption.delayed():
+        os.kill(os.getpid(), signal.SIGINT)
+        print("hangs")
+        os.kill(os.getpid(), signal.SIGINT)
+        print("not reached")
+except KeyboardInterrupt:
+    print("at once")
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "raised"), [("SIGINT", "KeyboardInterrupt "), ("SIGTERM", "SystemExit 143")]
+)
+def test_a_signal_waits_for_a_block_that_is_not_cut_in_two_but_once(first, raised):
+    result = run(DELAYED.format(first=f"signal.{first}"))
+    assert result.stdout.splitlines() == ["whole", raised, "hangs", "at once"], result.stderr
