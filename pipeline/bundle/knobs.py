@@ -42,7 +42,7 @@ def number(least: float, most: float = math.inf) -> Knob:
     upper = f" to {most:g}" if math.isfinite(most) else " or more"
     return Knob(
         f"a number, {least:g}{upper}",
-        lambda value: _is_number(value) and math.isfinite(value) and least <= value <= most,
+        lambda value: _is_number(value) and -math.inf < value < math.inf and least <= value <= most,
     )
 
 

@@ -42,7 +42,7 @@ def format_report(report: "AuditReport", show_accepted: bool = False) -> list[st
         show_accepted: whether accepted values get a line, too.
     """
     lines = [
-        f"{judgement.kind:11} {judgement.file}, {judgement.key}: {judgement.text}"
+        f"{judgement.kind:11} {judgement.key}: {judgement.text}"
         for judgement in report.judgements
         if show_accepted and not judgement.reason
     ]

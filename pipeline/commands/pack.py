@@ -64,10 +64,15 @@ def _pack(options: argparse.Namespace) -> None:
     run = str(trained.summary.model.mlflow_run_id)
     made = {"commit": git_commit(Path(__file__).parent), "versions": versions(), "mlflow_run": run}
     name = options.bundle.resolve().name
-    pack(files, name, made, options.out, options.sample)
+    custom = pack(files, name, made, options.out, options.sample)
     print(f"packed      {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
     digest = sha256(options.out)
     print(f"sha256      {digest}")
+    if custom:
+        print(
+            "custom      it has own expressions or own parts of the wiring; a receiver accepts it "
+            f"only by a policy that names its config: {custom}"
+        )
     print("licence     the training data's licence also holds for the weights:")
     print(textwrap.indent(files["docs/data_license.txt"].decode().strip(), " " * 12))
     if not options.no_registry:

@@ -1,31 +1,37 @@
 """Judge a packed bundle before any of it is imported, unpacked or run."""
 
+import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
-from pipeline.sharing.configs import Judgement, judge_config
+from pipeline.sharing.judgement import Judgement, judge_values
 from pipeline.sharing.manifest import compare_files, read_manifest
-from pipeline.sharing.parsing import strict_json, strict_yaml
+from pipeline.sharing.packed_configs import packed_configs
+from pipeline.sharing.parsing import strict_json
 from pipeline.sharing.policy import Policy, read_policy
 from pipeline.sharing.source import installed_hashes, is_source, unknown_source
 from pipeline.sharing.tensors import judge_safetensors, judge_state_dict
+from pipeline.sharing.values import VALUES, Values, read_values
 
 ALLOWED_PATHS = (
     r"LICENSE", r"manifest\.json",
-    r"configs/[\w-]+\.yaml", r"configs/metadata\.json", r"configs/logging\.conf",
+    r"configs/[\w-]+\.yaml", r"configs/(metadata|values)\.json", r"configs/logging\.conf",
     r"models/model\.(pt|safetensors|json)",
     r"docs/[\w-]+\.(md|txt|json|html|png)", r"sample/[\w-]+\.(png|json|npy|nii\.gz|tif)",
     r"(pipeline|transforms)/[\w/.-]+",
 )  # fmt: skip
 """Patterns of the paths that a bundle's files may have; a bundle needs no others."""
 REQUIRED_FILES = (
-    "LICENSE", "configs/metadata.json", "configs/inference.yaml", "models/model.pt",
+    "LICENSE", "configs/metadata.json", VALUES, "models/model.pt",
 )  # fmt: skip
+READ_IT = (
+    "it has own expressions, or own parts of the wiring; read them (unet-school audit FILE --all), "
+    "and list this hash under custom_configs in your policy"
+)
 LOGGING_CONFIG = "pipeline/planning/templates/logging.conf"
 """The only logging config that a bundle may have: MONAI reads classes and calls from it."""
 
@@ -71,11 +77,6 @@ def judge_archive(archive: Archive, policy: Policy) -> tuple[list[Judgement], li
     refusals: list[RefusedError] = []
     for check in _checks(archive, policy, judgements):
         _collect(check, refusals)
-    refusals += [
-        RefusedError(f"{judgement.file}, {judgement.key}", judgement.text, judgement.reason)
-        for judgement in judgements
-        if judgement.reason
-    ]
     return judgements, refusals
 
 
@@ -95,9 +96,7 @@ def _checks(
     yield lambda: _check_paths(archive)
     yield lambda: compare_files(archive, read_manifest(archive))
     yield lambda: _check_source(archive, policy)
-    for file in sorted(archive.files):
-        if re.fullmatch(r"configs/[\w-]+\.yaml", file):
-            yield partial(_judge_config, archive, file, policy, judgements)
+    yield lambda: _judge_values(archive, policy, judgements)
     yield lambda: _check_metadata(archive)
     yield lambda: _check_logging(archive)
     yield lambda: _check_weights(archive, policy)
@@ -123,8 +122,38 @@ def _check_source(archive: Archive, policy: Policy) -> list[RefusedError]:
     ]
 
 
-def _judge_config(archive: Archive, file: str, policy: Policy, judgements: list[Judgement]) -> None:
-    judgements += judge_config(strict_yaml(archive.read(file), file), file, policy)
+def _judge_values(
+    archive: Archive, policy: Policy, judgements: list[Judgement]
+) -> list[RefusedError]:
+    """Judge the values, and refuse configs that are not what the values and the release make."""
+    if VALUES not in archive.files:
+        return []
+    content = archive.read(VALUES)
+    values = read_values(content)
+    judgements += judge_values(values, policy)
+    refusals = [
+        RefusedError(f"{VALUES}, {judgement.key}", judgement.text, judgement.reason)
+        for judgement in judgements
+        if judgement.reason
+    ]
+    sha256 = hashlib.sha256(content).hexdigest()
+    if any(judgement.is_custom for judgement in judgements) and sha256 not in policy.custom_configs:
+        refusals.append(RefusedError(VALUES, f"a custom config, SHA-256 {sha256}", READ_IT))
+    return refusals or _compare_configs(archive, values)
+
+
+def _compare_configs(archive: Archive, values: Values) -> list[RefusedError]:
+    try:
+        made = packed_configs(values)
+    except ValueError as error:
+        raise RefusedError(VALUES, str(error), "expected a place in the wiring") from None
+    reason = f"expected what this release makes of {VALUES}"
+    packed = {file for file in archive.files if file.endswith(".yaml") and not is_source(file)}
+    return [
+        RefusedError(file, "another config", reason)
+        for file in sorted({*packed, *made})
+        if file not in archive.files or made.get(file) != archive.read(file)
+    ]
 
 
 def _check_metadata(archive: Archive) -> list[RefusedError]:

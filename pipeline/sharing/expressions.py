@@ -1,8 +1,9 @@
 """Judge an expression of a config (``$…``) by its syntax tree, without evaluating it.
 
-MONAI passes the text after ``$`` to Python's ``eval``. Our bundles need little: arithmetic, joined
-lists and paths, a condition, a list comprehension, a few functions of torch, and a few methods of
-the objects that references (``@…``) stand for. Everything else is refused, whatever it would do.
+MONAI passes the text after ``$`` to Python's ``eval``. A custom config may need a little of that:
+arithmetic, joined lists, a condition, a list comprehension, a few functions of torch, and a few
+methods of the objects that references (``@…``) stand for. Everything else is refused, whatever it
+would do. A path has one form: ``$@key + '/literal'``.
 """
 
 import ast
@@ -10,11 +11,15 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from monai.bundle.reference_resolver import ReferenceResolver
+
 REFERENCE = re.compile(r"@@?\w+(?:(?:::|#)\w+)*")
 """A reference, as ``@train#trainer``; to MONAI ``::`` and ``#`` mean the same."""
 PLACEHOLDER = "reference_"
 """The name that replaces a reference before the text is parsed as Python."""
 MAX_EXPRESSION_CHARACTERS = 300
+PATH = re.compile(r"\$@(\w+) \+ '((?:/[\w-][\w.-]*)+/?)'( \+ @run_name)?")
+"""A path: a folder's key, a literal below it, and nothing else."""
 MAX_CONSTANT = 10_000
 """Largest absolute value of a number."""
 ALLOWED_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
@@ -27,8 +32,7 @@ class AllowedNames(NamedTuple):
         names: whole dotted names, as ``torch.device``; they may also be called.
         methods: methods of the object that a reference stands for, as ``run``.
         attributes: attributes of such an object, which are read and not called.
-        paths: keys whose values are folders of the bundle; a text that starts with ``/`` may only
-            follow a reference to one of them.
+        paths: keys of folders, see :data:`PATH`.
     """
 
     names: frozenset[str]
@@ -54,6 +58,10 @@ def judge_expression(text: str, allowed: AllowedNames) -> str:
         >>> judge_expression("$import os", few)
         'imports'
     """
+    if not text.isascii() or not text.isprintable():
+        return "letters beyond printable ASCII"
+    if path := PATH.fullmatch(text):
+        return "" if path[1] in allowed.paths else f"{path[1]} is no folder's key"
     body = text.removeprefix("$").strip()
     if re.match(r"(import|from)\b", body):
         return "imports"
@@ -61,22 +69,25 @@ def judge_expression(text: str, allowed: AllowedNames) -> str:
         return f"{len(body)} characters, more than {MAX_EXPRESSION_CHARACTERS}"
     if PLACEHOLDER in body:
         return f"the name {PLACEHOLDER}"
+    code = REFERENCE.sub(PLACEHOLDER, body)
+    if "#" in code or "::" in code:
+        return "a '#' outside a reference, which MONAI reads as '::'"
     try:
-        tree = ast.parse(REFERENCE.sub(PLACEHOLDER, body), mode="eval")
+        tree = ast.parse(code, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return "not a Python expression"
-    return _Judge(allowed, body).judge(tree.body)
+    return _Judge(allowed).judge(tree.body)
 
 
-def leading_key(text: str) -> str:
-    """Return the key whose reference begins a path's expression; empty: another beginning.
+def as_evaluated(text: str) -> str:
+    """Return an expression or a reference as MONAI evaluates it, after its own rewriting.
 
     Example:
-        >>> leading_key("$@models_dir + '/model.pt'")
-        'models_dir'
+        >>> as_evaluated("$@train#dataset + [1]")
+        "__local_refs['train::dataset'] + [1]"
     """
-    match = re.match(r"\$\s*@(\w+)\s*(\+|$)", text)
-    return match[1] if match else ""
+    rewritten = ReferenceResolver.normalize_id(text).removeprefix("$")
+    return REFERENCE.sub(lambda match: f"__local_refs['{match[0].lstrip('@')}']", rewritten)
 
 
 class _Judge:
@@ -86,10 +97,9 @@ class _Judge:
     node without a method is refused.
     """
 
-    def __init__(self, allowed: AllowedNames, body: str) -> None:
+    def __init__(self, allowed: AllowedNames) -> None:
         self.allowed = allowed
-        self.in_bundle = leading_key(f"${body}") in allowed.paths
-        self.bound: set[str] = set()
+        self.bound: tuple[str, ...] = ()
 
     def judge(self, node: ast.AST) -> str:
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
@@ -112,10 +122,8 @@ class _Judge:
     def _text(self, value: str) -> str:
         if PLACEHOLDER in value or any(sign in value for sign in "@$%"):
             return f"{value!r} is also read by MONAI"
-        if ".." in value or "://" in value or value.startswith("~"):
-            return f"{value!r} leads out of the bundle"
-        if value.startswith("/") and not self.in_bundle:
-            return f"{value!r} is a path of the machine"
+        if re.search(r"[/\\:~]|\.\.", value):
+            return f"{value!r} may be a path; expected $@key + '/literal' as a whole"
         return ""
 
     def _binop(self, node: ast.BinOp) -> str:
@@ -146,17 +154,17 @@ class _Judge:
         first, *others = node.generators
         if others or first.ifs or first.is_async or not isinstance(first.target, ast.Name):
             return "more than one simple loop"
+        name = first.target.id
+        if name in (PLACEHOLDER, *self.bound) or any(
+            n.split(".")[0] == name for n in self.allowed.names
+        ):
+            return f"binds the name {name} again"
         if reason := self.judge(first.iter):
             return reason
-        self.bound.add(first.target.id)
-        return self.judge(node.elt)
-
-    def _lambda(self, node: ast.Lambda) -> str:
-        args = node.args
-        if args.vararg or args.kwarg or args.defaults or args.kwonlyargs or args.posonlyargs:
-            return "a function of more than plain arguments"
-        self.bound |= {argument.arg for argument in args.args}
-        return self.judge(node.body)
+        self.bound += (name,)
+        reason = self.judge(node.elt)
+        self.bound = self.bound[:-1]
+        return reason
 
     def _subscript(self, node: ast.Subscript) -> str:
         return self._all((node.value, node.slice))

@@ -1,5 +1,6 @@
 """Pack a trained bundle: everything that a receiver needs, and no patient data."""
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.torch import save as as_safetensors
 
+from pipeline.bundle import Bundle
 from pipeline.data.datalist import read_datalist
 from pipeline.data.drift import describe_cohort
 from pipeline.data.fingerprint import CaseStatistics
@@ -22,11 +24,19 @@ from pipeline.sharing.card import model_card
 from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.licence import licence_text
 from pipeline.sharing.manifest import MANIFEST, make_manifest
-from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT, packed_configs
+from pipeline.sharing.packed_configs import (
+    EVALUATION,
+    EXPORTS,
+    FINGERPRINT,
+    packed_configs,
+    packed_values,
+)
+from pipeline.sharing.policy import read_policy
 from pipeline.sharing.privacy import check_private, private_words
 from pipeline.sharing.requirements import VERSION_KEYS, installed_versions, public_version
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
+from pipeline.sharing.values import VALUES
 from pipeline.tracking.store import evaluations
 
 EXECUTED_CONFIG = "config.json"
@@ -136,6 +146,7 @@ def bundle_files(
         if case.unreadable or case.changed:
             issue = case.unreadable or f"{case.changed[0]}: changed since it was listed"
             raise ValueError(f"{issue}; correct the cohort, because its fingerprint is packed")
+    values = packed_values(Bundle(bundle), trained.config, trained.evaluated)
     evaluation = shared_evaluation(trained.summary)
     metadata = _metadata(bundle, evaluation)
     datalist = read_datalist(trained.dataset_dir)
@@ -153,7 +164,8 @@ def bundle_files(
         EVALUATION: _json(evaluation),
         FINGERPRINT: _json(fingerprint),
         **({EXPORTS: _json(exports)} if exports else {}),
-        **packed_configs(bundle, trained.config, trained.evaluated),
+        VALUES: values.to_json(),
+        **packed_configs(values),
         **_weights(trained.model),
     }
     words = private_words(datalist.to_json(), columns)
@@ -167,10 +179,13 @@ def pack(
     made: Mapping[str, Any],
     out: Path,
     sample: Sequence[Path] = (),
-) -> None:
+) -> str | None:
     """Write an archive: the files of a bundle, a sample with its result, and the manifest.
 
     The archive is audited before it is moved to its place, as a receiver would audit it.
+
+    Returns:
+        The hash by which a receiver accepts a custom config; None: it needs no such decision.
 
     Args:
         files: the result of :func:`bundle_files`.
@@ -186,11 +201,14 @@ def pack(
     content[MANIFEST] = make_manifest(content, made)
     with atomic(out) as temporary:
         write_archive(temporary, name, content)
-        report = audit(temporary)
+        custom = hashlib.sha256(files[VALUES]).hexdigest()
+        policy = read_policy().model_copy(update={"custom_configs": frozenset({custom})})
+        report = audit(temporary, policy)
         if report.refusals:
             raise ValueError(
                 f"{report.refusals[0]}; not written, because no receiver would accept it"
             )
+    return custom if any(judgement.is_custom for judgement in report.judgements) else None
 
 
 def _cohort_of(evaluation: Run) -> Path:

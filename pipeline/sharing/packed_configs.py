@@ -1,92 +1,143 @@
-"""The configs of a packed bundle: the executed ones without paths and times, one file each."""
+"""The configs of a packed bundle: made from its values and the release's own wiring.
+
+``pack`` reads the values out of what a training and its evaluation executed. Sender and receiver
+make the configs from them, so that a config which differs from its values is not accepted.
+"""
 
 import copy
-import json
-import tempfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
+import yaml
+from monai.bundle.reference_resolver import ReferenceResolver
+
 from pipeline.bundle import Bundle
+from pipeline.bundle.bundle import OVERLAYS
+from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.flatten import dump, flatten
-from pipeline.tracking.executed_config import PLACES_AND_TIMES
+from pipeline.bundle.overrides import apply_overrides
+from pipeline.planning.wiring import wiring
+from pipeline.sharing.values import Values
 
 FINGERPRINT = "docs/fingerprint.json"
 EVALUATION = "docs/evaluation.json"
 EXPORTS = "docs/exports.json"
 PAPER_STEPS = "pipeline.papers."
 """Prefix of evaluation steps that compute a paper's results; a packed bundle omits them."""
+RUN_OF = {str(config).removesuffix(".yaml"): run for run, config in OVERLAYS.items() if config}
+"""The run of each config that is laid over ``train``."""
 
 
-def packed_configs(
-    bundle: Path, trained: Mapping[str, Any], evaluated: Mapping[str, Any]
-) -> dict[str, bytes]:
-    """Return each config of a packed bundle, by its path in the bundle.
+def packed_values(
+    bundle: Bundle, trained: Mapping[str, Any], evaluated: Mapping[str, Any]
+) -> Values:
+    """Return what a bundle's configs say beside the wiring.
 
     Args:
-        bundle: folder of the bundle.
+        bundle: the bundle.
         trained: the complete config that the training executed.
         evaluated: the complete config that the evaluation executed.
     """
-    own = Bundle(bundle)
-    train = _without_places(trained, own.files("training"))
-    # so that the receiver's training does not overwrite the received weights
-    train["models_dir"] = "$@bundle_root + '/own_models'"
-    received = {**train, "models_dir": "$@bundle_root + '/models'"}
-    evaluate = _without_places(evaluated, own.files("evaluating"))
-    steps = [step for step in evaluate["evaluating"] if not _is_paper_step(step)]
-    configs = {
-        "train": _merge(train, []),
-        "evaluate": _merge({**evaluate, "evaluating": steps, **_AS_STORED}, []),
-        "inference": {**_merge(received, own.files("inferring")[1:]), **_INPUT_CHECK},
-        "explain": _merge(received, own.files("explaining")[1:]),
+    train = _own("train", trained)
+    overlays = {
+        config: ConfigFiles.load_config_files(bundle.files(run)[-1:])
+        for config, run in RUN_OF.items()
+        if config != "evaluate"
     }
-    if (own.configs / "multi_gpu.yaml").is_file():
-        configs["multi_gpu"] = _merge(train, [own.configs / "multi_gpu.yaml"])
-    for name, run in (("train", "training"), ("evaluate", "evaluating")):
-        configs[name]["run"] = copy.deepcopy(configs[name][run])
-    title = f"{own.name}: %s, whole; written by unet-school pack"
-    return {f"configs/{name}.yaml": dump(config, title % name) for name, config in configs.items()}
-
-
-def _in_bundle(path: str) -> str:
-    return f"$@bundle_root + '/{path}'"
-
-
-_AS_STORED = {
-    "threshold": None,
-    "as_stored": True,
-    "reference": {
-        "_target_": "pipeline.evaluation.ReferenceEvaluation",
-        "evaluation": _in_bundle(EVALUATION),
-        "fingerprint": _in_bundle(FINGERPRINT),
-    },
-}
-"""Keys of an evaluation at the stored operating point, with the sender's scores as reference."""
-_INPUT_CHECK = {
-    "input_check": {
-        "_target_": "pipeline.inference.InputCheck",
-        "fingerprint": _in_bundle(FINGERPRINT),
-        "spatial_dims": "@spatial_dims",
-        "in_channels": "@in_channels",
+    steps = [step for step in evaluated["evaluating"] if not _is_paper_step(step)]
+    evaluate = {**evaluated, "evaluating": steps}
+    before = {**trained, "network": None, "run": None}
+    overlays["evaluate"] = {
+        k: v for k, v in evaluate.items() if before.get(k) != v or k not in before
     }
-}
+    return Values(train=train, **{name: _own(name, config) for name, config in overlays.items()})
 
 
-def _without_places(executed: Mapping[str, Any], files: Sequence[Path]) -> dict[str, Any]:
-    """Return an executed config with the paths and times of the bundle's own config files."""
-    default = flatten(files)
-    config = {key: copy.deepcopy(executed[key]) for key in executed if key != "_meta_"}
-    config |= {key: default[key] for key in PLACES_AND_TIMES if key in default}
-    config["current_run"].pop("parent", None)
+def packed_configs(values: Values) -> dict[str, bytes]:
+    """Return each config of a packed bundle, by its path in the bundle.
+
+    Args:
+        values: of the bundle.
+
+    Raises:
+        ValueError: a value has no place in the wiring.
+    """
+    train = _config({}, values.train, "train")
+    configs = {"train": train, "multi_gpu": _config(train, {}, "multi_gpu")}
+    configs |= {name: _config(train, getattr(values, name), name) for name in RUN_OF}
+    title = f"{values.train.get('bundle')}: %s, whole; made by unet-school pack"
+    whole = {name: flatten(config) for name, config in configs.items()}
+    return {f"configs/{name}.yaml": dump(config, title % name) for name, config in whole.items()}
+
+
+@cache
+def _read_places() -> dict[str, dict[str, Any]]:
+    content: dict[str, dict[str, Any]] = yaml.safe_load(
+        files("pipeline.sharing").joinpath("places.yaml").read_text("utf-8")
+    )
+    return content
+
+
+def places(config: str) -> dict[str, Any]:
+    """Return what a packed config says of places, times and the machine.
+
+    Example:
+        >>> places("inference")["model"]
+        "$@models_dir + '/model.pt'"
+    """
+    return copy.deepcopy(_read_places().get(config, {}))
+
+
+def wired_keys(config: str) -> set[str]:
+    """Return the top-level keys that a packed config has from wiring and places."""
+    more = () if config == "train" else (*wiring("train"), *places("train"))
+    return {*wiring(config), *places(config), *more, "_meta_"}
+
+
+def _own(config: str, executed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that are not of wiring or places, and where the wiring was changed."""
+    wired = wired_keys(config)
+    own = {key: value for key, value in executed.items() if key not in wired}
+    own |= dict(_changes(wiring(config), executed, ""))
+    of_processes = _normalised(wiring("multi_gpu"))  # how it was computed, not what
+    return {
+        key: copy.deepcopy(value)
+        for key, value in own.items()
+        if key not in of_processes or _normalised(value) != of_processes[key]
+    }
+
+
+def _changes(wired: Mapping[str, Any], executed: Mapping[str, Any], place: str) -> Iterator[Any]:
+    """Yield each key whose value differs from the wiring's; a section is looked into."""
+    for key, value in wired.items():
+        if key not in executed or key == "run":  # MONAI's own name of a run that has another
+            continue
+        is_section = isinstance(value, dict) and "_target_" not in value
+        if is_section and isinstance(executed[key], dict):
+            yield from _changes(value, executed[key], f"{place}{key}#")
+        elif _normalised(executed[key]) != _normalised(value):
+            yield f"{place}{key}", executed[key]
+
+
+def _normalised(value: Any) -> Any:
+    """Return a value as MONAI writes its references: ``@train#dataset`` as ``@train::dataset``."""
+    if isinstance(value, dict):
+        return {key: _normalised(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_normalised(item) for item in value]
+    return ReferenceResolver.normalize_id(value) if isinstance(value, str) else value
+
+
+def _config(base: Mapping[str, Any], own: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a config: its own keys, its places and its wiring over a base."""
+    whole = {key: value for key, value in own.items() if "#" not in key}
+    deeper = {key: value for key, value in wiring(name).items() if "#" in key}
+    plain = {key: value for key, value in wiring(name).items() if "#" not in key}
+    config = copy.deepcopy({**base, **whole, **places(name), **plain, **places(name), **whole})
+    apply_overrides(config, copy.deepcopy({**deeper, **{k: own[k] for k in own if "#" in k}}))
     return config
-
-
-def _merge(config: Mapping[str, Any], overlays: Sequence[Path]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder) / "train.json"
-        base.write_text(json.dumps(config), "utf-8")
-        return flatten([base, *overlays])
 
 
 def _is_paper_step(step: Any) -> bool:

@@ -1,103 +1,11 @@
-"""Strict reading of YAML and JSON: lists, mappings, texts and numbers, and nothing else.
-
-A YAML file can show one thing to a person and another to a program: a key that appears twice, an
-anchor whose value stands elsewhere, a tag that creates an object. A config needs none of them.
-"""
+"""Strict reading of JSON: each key once, numbers that are numbers, no invisible characters."""
 
 import json
 from typing import Any
 
-import yaml
-from yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
-
 from pipeline.sharing.archive import RefusedError
 
-MAX_DEPTH = 30
-"""Levels of nesting."""
 MAX_FILE_BYTES = 1 << 20
-
-
-class _Strict(yaml.SafeLoader):
-    """MONAI's own YAML loader, which refuses all that is not plain, in the same pass."""
-
-    def __init__(self, text: str, place: str) -> None:
-        super().__init__(text)
-        self.place = place
-        self.depth = self.documents = 0
-
-    def get_event(self) -> Any:
-        event = super().get_event()
-        mark = event.start_mark
-        where = f"{self.place}, line {mark.line + 1 if mark else 1}"
-        self.documents += isinstance(event, DocumentStartEvent)
-        if self.documents > 1:
-            raise RefusedError(where, "a second document", "expected one")
-        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
-            raise RefusedError(where, "an anchor or alias", "write the value out")
-        if tag := getattr(event, "tag", None):
-            raise RefusedError(where, f"the tag {tag}", "expected plain YAML")
-        if isinstance(event, ScalarEvent) and event.value == "<<" and event.implicit[0]:
-            raise RefusedError(where, "a merge key", "write the keys out")
-        self.depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
-        self.depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
-        if self.depth > MAX_DEPTH:
-            raise RefusedError(where, f"{self.depth} levels", f"expected {MAX_DEPTH} at most")
-        return event
-
-
-def _mapping(loader: _Strict, node: yaml.MappingNode) -> dict[Any, Any]:
-    mapping: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} is not a text; quote it", key_node.start_mark
-            )
-        if key in mapping:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key '{key}' appears twice", key_node.start_mark
-            )
-        mapping[key] = loader.construct_object(value_node, deep=True)
-    return mapping
-
-
-_Strict.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-
-def strict_yaml(content: bytes, place: str) -> dict[str, Any]:
-    """Read one YAML mapping without tags, anchors, merge keys or duplicate keys.
-
-    Args:
-        content: the file's bytes.
-        place: the file's name, for the messages.
-
-    Raises:
-        RefusedError: the content is anything else.
-
-    Example:
-        >>> strict_yaml(b"a: [1, 2]", "train.yaml")
-        {'a': [1, 2]}
-    """
-    text = _text(content, place)
-    try:
-        value = _Strict(text, place).get_single_data()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{place}, line {mark.line + 1}" if mark else place
-        raise RefusedError(where, str(error.problem), "expected plain YAML") from None
-    except RefusedError:
-        raise
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RefusedError(place, str(error).splitlines()[0], "expected plain YAML") from None
-    return _as_mapping(value, place)
 
 
 def strict_json(content: bytes, place: str) -> dict[str, Any]:

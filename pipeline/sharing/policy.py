@@ -4,14 +4,25 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, ValidationError
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from pipeline.schemas import first_error
 from pipeline.sharing.archive import MEGABYTE, Limits
 from pipeline.sharing.expressions import AllowedNames
-from pipeline.sharing.parsing import strict_yaml
+from pipeline.sharing.kinds import KINDS
 
 DEFAULT_POLICY = "policy.yaml"
+LIST_OF = "list of "
+"""Before a role: a list of its components."""
 
 
 def _require_list(value: Any) -> Any:
@@ -20,7 +31,14 @@ def _require_list(value: Any) -> Any:
     return value
 
 
+def _alternatives(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 Names = Annotated[frozenset[StrictStr], BeforeValidator(_require_list)]
+Accepted = Annotated[tuple[StrictStr, ...], BeforeValidator(_alternatives), Field(min_length=1)]
+"""What a value may be: kinds, roles, lists of a role, or texts as they are."""
+Arguments = dict[str, Accepted]
 Count = Annotated[int, Field(strict=True, ge=1)]
 
 
@@ -47,20 +65,35 @@ class Policy(BaseModel):
     """A policy, with the keys of its YAML file.
 
     Attributes:
-        targets: whole names that ``_target_`` may have.
+        keys: what each key of a package's values may hold.
+        targets: by role, the whole names that ``_target_`` may have, with their arguments.
+        custom_configs: hashes of ``values.json`` that a person has read and accepted.
         names: see :class:`pipeline.sharing.expressions.AllowedNames`; so for the next three.
         limits: the largest sizes.
         trusted_source: hashes of source trees, see :func:`pipeline.sharing.source.tree_sha256`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    targets: Names
+    keys: dict[str, Accepted]
+    targets: dict[str, dict[str, Arguments]]
+    custom_configs: Names
     names: Names
     methods: Names
     attributes: Names
     paths: Names
     limits: PolicyLimits
     trusted_source: Names
+
+    @model_validator(mode="after")
+    def _check_alternatives(self) -> "Policy":
+        """Refuse what is neither a kind nor a role nor a text for MONAI."""
+        arguments = [a for role in self.targets.values() for a in role.values()]
+        for accepted in (a for table in (self.keys, *arguments) for a in table.values()):
+            for name in accepted:
+                is_text = name.startswith(("$", "@"))
+                if not is_text and name.removeprefix(LIST_OF) not in {*KINDS, *self.targets}:
+                    raise ValueError(f"{name}: neither a kind nor a role of targets")
+        return self
 
     @property
     def allowed(self) -> AllowedNames:
@@ -90,15 +123,17 @@ def read_policy(path: Path | None = None) -> Policy:
         ValueError: a key is unknown or missing, or its value has another type or is out of range.
 
     Example:
-        >>> "torch.optim.Adam" in read_policy().targets, "os.system" in read_policy().targets
-        (True, False)
+        >>> sorted(read_policy().targets["reader"])
+        ['pipeline.data.readers.PageReader', 'pipeline.data.volumes.VolumeReader']
     """
     if path is not None and not path.is_file():
         raise FileNotFoundError(f"{path}: no such policy")
     file = path or files("pipeline.sharing").joinpath(DEFAULT_POLICY)
     place = str(path or DEFAULT_POLICY)
+    remedy = f"expected the keys and types of pipeline/sharing/{DEFAULT_POLICY}"
     try:
-        return Policy.model_validate(strict_yaml(file.read_bytes(), place))
+        return Policy.model_validate(yaml.safe_load(file.read_text("utf-8")))
     except ValidationError as error:
-        remedy = f"expected the keys and types of pipeline/sharing/{DEFAULT_POLICY}"
         raise ValueError(f"{place}: {first_error(error)}; {remedy}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{place}: {' '.join(str(error).split())}; {remedy}") from None

@@ -6,6 +6,7 @@ this folder: by ``unet-school new`` for a planned bundle, by ``python -m pipelin
 BUNDLE …`` for those of the repository.
 """
 
+import copy
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +31,22 @@ def wiring_text(config: str) -> str:
     return files("pipeline.planning.wiring").joinpath(f"{config}.yaml").read_text("utf-8")
 
 
+def wiring(config: str) -> dict[str, Any]:
+    """Return the keys of a config's wiring, ``train``, ``evaluate``, ….
+
+    Example:
+        >>> wiring("evaluate")["network"]
+        '$@trained_model.network'
+    """
+    return copy.deepcopy(_read(config))
+
+
+@cache
+def _read(config: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(wiring_text(config))
+    return content
+
+
 def wiring_of(run: str) -> dict[str, Any]:
     """Return the keys of a run's wiring.
 
@@ -37,9 +54,7 @@ def wiring_of(run: str) -> dict[str, Any]:
         >>> "trained_model" in wiring_of("evaluating")
         True
     """
-    config = OVERLAYS[run] or TRAIN
-    content: dict[str, Any] = yaml.safe_load(wiring_text(config.removesuffix(".yaml")))
-    return content
+    return wiring((OVERLAYS[run] or TRAIN).removesuffix(".yaml"))
 
 
 def rewire(bundle: Path) -> list[Path]:

@@ -4,15 +4,18 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from pipeline.bundle.flatten import dump, flatten
+from pipeline.bundle import Bundle
 from pipeline.networks import UNet
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.manifest import MANIFEST, make_manifest
+from pipeline.sharing.packed_configs import packed_configs, packed_values
 from pipeline.sharing.source import source_files
+from pipeline.sharing.values import VALUES
 from tests.conftest import ROOT
 
 SOURCE = {"pipeline/errors.py", "transforms/__init__.py"}
-CONFIGS = ROOT / "bundles" / "membranes" / "configs"
+MEMBRANES = ROOT / "bundles" / "membranes"
+CONFIGS = MEMBRANES / "configs"
 
 
 @pytest.fixture(scope="session")
@@ -21,20 +24,14 @@ def whole() -> dict[str, bytes]:
     weights = UNet(2, 1, 1, features=[2, 4], norm="batch").state_dict()
     stream = io.BytesIO()
     torch.save(weights, stream)
-    overlays = {
-        "train": [], "evaluate": ["evaluate"], "inference": ["inference"], "explain": ["explain"],
-    }  # fmt: skip
-    configs = {
-        f"configs/{name}.yaml": dump(
-            flatten([CONFIGS / f"{config}.yaml" for config in ("train", *more)]), name
-        )
-        for name, more in overlays.items()
-    }
+    bundle = Bundle(MEMBRANES)
+    values = packed_values(bundle, bundle.config("training"), bundle.config("evaluating"))
     return {
         "LICENSE": (ROOT / "LICENSE").read_bytes(),
         "configs/metadata.json": (CONFIGS / "metadata.json").read_bytes(),
         "configs/logging.conf": (CONFIGS / "logging.conf").read_bytes(),
-        **configs,
+        VALUES: values.to_json(),
+        **packed_configs(values),
         "models/model.pt": stream.getvalue(),
         "models/model.safetensors": save(dict(weights)),
         "docs/README.md": b"# A model\n",
