@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pipeline.errors import few
 from pipeline.files import shown, write_json
+from pipeline.inference.quality_lines import quality_lines
 from pipeline.progress import count
 
 REPORT = "run_report.json"
@@ -162,11 +163,7 @@ class InferenceReport:
                 f"{len(self.earlier)} files are of earlier inferences, by another model or other "
                 f"settings: {few(list(self.earlier))}; remove them if they are not wanted"
             )
-        lines += [
-            f"quality     {entry['image']}: {difference}"
-            for entry in self.entries
-            for difference in entry.get("differences", ())
-        ]
+        lines += quality_lines(self.entries)
         return lines + [f"failed      {entry['reason']}" for entry in self.failed]
 
     def _made(self) -> str:
