@@ -14,8 +14,9 @@ from pipeline.claims import claim
 from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.files import shown
-from pipeline.inference.report import InferenceCase
+from pipeline.inference.report import REPORT, InferenceCase
 from pipeline.inference.writer import WritePredictions
+from pipeline.next_command import print_next_file
 from pipeline.progress import count, track
 
 EXIT_FAILED = 3
@@ -51,6 +52,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     finally:
         writer.report.write()
     print("\n".join(writer.report.lines()))
+    print_next_file(writer.folder / REPORT)
     if writer.report.failed:
         print(
             f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"

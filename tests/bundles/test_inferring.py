@@ -151,7 +151,9 @@ def test_a_bad_image_is_named_and_the_others_are_done(infer, site, images, capsy
     assert "h.tif: 3072 values that are NaN or infinite" in reasons.pop("h.tif")
     assert not reasons
     assert [row["image"] for row in report["per_image"]] == ["a.png", "b.tif", "c.tif", "d.nii.gz"]
-    assert "4 of 8 images failed" in capsys.readouterr().out
+    *_, following, last = capsys.readouterr().out.splitlines()
+    assert following == f"next        more {site / 'out' / 'run_report.json'}"
+    assert last == "4 of 8 images failed; mend them, and call again"
 
 
 def test_called_again_only_what_is_missing_or_made_otherwise_is_made(infer, images, capsys):
