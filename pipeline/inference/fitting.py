@@ -9,10 +9,7 @@ from monai.inferers import Inferer, SlidingWindowInferer
 
 from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.stitching import infer_bounded
-from pipeline.memory_errors import is_out_of_memory
-
-MIN_WINDOW_PIXELS = 32
-"""Shortest side that a window is halved to; networks of four poolings take its multiples."""
+from pipeline.memory_errors import halved_longest, is_out_of_memory
 
 
 class FittingInferer(Inferer):
@@ -99,11 +96,9 @@ def _reduce_windows(inferer: SlidingWindowInferer) -> str | None:
         return f"goes on with {inferer.sw_batch_size} windows at a time"
     if isinstance(inferer.roi_size, int):
         return None
-    sides = list(inferer.roi_size)
-    longest = sides.index(max(sides))
-    if sides[longest] < 2 * MIN_WINDOW_PIXELS:
+    sides = halved_longest(inferer.roi_size)
+    if sides is None:
         return None
-    sides[longest] = sides[longest] // 2 // MIN_WINDOW_PIXELS * MIN_WINDOW_PIXELS
     inferer.roi_size = sides
     return f"goes on with windows of {_text(sides)}"
 
