@@ -104,6 +104,10 @@ class InferenceReport:
         self.gone = dict.fromkeys(file for file in gone if file in files)
         self.earlier = dict.fromkeys(file for file in files if file not in self.gone)
 
+    def earlier_bytes(self) -> int:
+        """Return the size of the files of earlier inferences."""
+        return sum((self.folder / file).stat().st_size for file in self.earlier)
+
     def add(self, entry: Entry, case: InferenceCase | None = None) -> None:
         """Add an image that was written."""
         source = {"source": case.stamps()} if case is not None else {}

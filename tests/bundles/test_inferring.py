@@ -1,5 +1,6 @@
 import json
 import shutil
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -130,6 +131,15 @@ def test_a_disk_with_no_room(failing, site, images, monkeypatch):
         "(No space left on device); nothing is half-written"
     )
     assert failing(images) == line
+    assert [p.name for p in (site / "out").rglob("*") if p.is_file()] == ["run_report.json"]
+
+
+def test_room_is_looked_for_before_an_image_is_made(failing, site, images, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=10))
+    assert failing(images, probabilities=32) == (
+        f"{site / 'out'}: found room for 0.00 MB, expected 0.00 MB for the masks of 4 images and "
+        "their probability maps in 32 bits; make room, or give another --output_dir"
+    )
     assert [p.name for p in (site / "out").rglob("*") if p.is_file()] == ["run_report.json"]
 
 
