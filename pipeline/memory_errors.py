@@ -1,7 +1,10 @@
 """Lines for what happens where memory runs out."""
 
 import re
+from collections.abc import Sequence
 
+MIN_SIDE = 32
+"""Shortest side, pixels, that a patch or window is halved to: networks of five poolings take it."""
 ALLOCATION = re.compile(
     r"can't allocate memory|DefaultCPUAllocator|out of memory|ALLOC_FAILED|bad_alloc|"
     "could not create a memory object",
@@ -31,6 +34,41 @@ def is_killed_worker(error: BaseException) -> bool:
         True
     """
     return WORKER.match(str(error)) is not None
+
+
+def halved_longest(sides: Sequence[int]) -> list[int] | None:
+    """Return sides of which the longest is halved, as a multiple of :data:`MIN_SIDE`.
+
+    Returns:
+        None: it would be shorter than that.
+
+    Example:
+        >>> halved_longest([96, 224]), halved_longest([48, 60])
+        ([96, 96], None)
+    """
+    halved = list(sides)
+    longest = halved.index(max(halved))
+    if halved[longest] < 2 * MIN_SIDE:
+        return None
+    halved[longest] = halved[longest] // 2 // MIN_SIDE * MIN_SIDE
+    return halved
+
+
+def step_line(batch_size: int, patch: Sequence[int]) -> str:
+    """Return the line for a step of training that does not fit into memory.
+
+    Example:
+        >>> step_line(5, [192, 192])
+        'out of memory in a step: lower batch_size 5 -> 2, or patch [192, 192] -> [96, 192]'
+        >>> step_line(1, [32, 32])
+        'out of memory in a step of 1 patch of [32, 32]: train a network of fewer features'
+    """
+    smaller = [f"batch_size {batch_size} -> {batch_size // 2}"] if batch_size > 1 else []
+    if halved := halved_longest(patch):
+        smaller.append(f"patch {list(patch)} -> {halved}")
+    if smaller:
+        return f"out of memory in a step: lower {', or '.join(smaller)}"
+    return f"out of memory in a step of 1 patch of {list(patch)}: train a network of fewer features"
 
 
 def memory_line(error: BaseException) -> str | None:

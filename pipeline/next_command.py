@@ -35,5 +35,19 @@ def print_next(*words: str | Path) -> None:
         >>> print_next("train", Path.cwd() / "bundles" / "mine")
         next        unet-school train bundles/mine
     """
+    _print_next(typed_command(*words))
+
+
+def print_next_file(path: Path) -> None:
+    """Print the command that shows a text file which a command has written.
+
+    Example:
+        >>> print_next_file(Path.cwd() / "predictions" / "run_report.json")
+        next        more predictions/run_report.json
+    """
+    _print_next(shlex.join(["more", shown(path)]))  # in every shell, that of Windows as well
+
+
+def _print_next(command: str) -> None:
     if not STARTED_BY_COMMAND:
-        print(f"next        {typed_command(*words)}", flush=True)
+        print(f"next        {command}", flush=True)

@@ -7,7 +7,7 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from pipeline.claims import claim, refuse_another_run
-from pipeline.files import check_writable
+from pipeline.files import check_room, check_writable
 
 MODEL = "model"
 """The key of the weights, beside which an evaluation stores the operating point."""
@@ -20,20 +20,22 @@ PLACES = {
 """The keys of the places that a run writes to."""
 SERVER = "MLFLOW_TRACKING_URI"
 """Environment variable: the tracking store is there, and not in ``tracking_dir``."""
+RECORD_BYTES = 5 * 10**6
+"""Room in the tracking store for the record of a run: its database has 1 MB, a report as much."""
 RANK = "RANK"
 """Environment variable: number of this process of ``torchrun``; the first speaks for all."""
 
 
 def check_places(workflow: ConfigWorkflow) -> None:
-    """Refuse folders that cannot be written, and one that holds another training.
+    """Refuse folders that cannot be written or have no room, and one of another training.
 
     Args:
         workflow: of the run, with its config.
 
     Raises:
         OSError: a folder cannot be written; the system's reason.
-        ValueError: another run writes to the run's folder, or it holds the state or the model of
-            another training.
+        ValueError: the tracking store has no room, another run writes to the run's folder, or it
+            holds the state or the model of another training.
     """
     parser = workflow.parser
     run = run_kind(workflow)
@@ -41,6 +43,8 @@ def check_places(workflow: ConfigWorkflow) -> None:
         if key in parser and not (key == "tracking_dir" and SERVER in os.environ):
             path = Path(parser.get_parsed_content(key))
             check_writable(path.parent if key == MODEL else path, f"--{key}")
+            if key == "tracking_dir":
+                check_room(path, RECORD_BYTES, "the record of this run", f"--{key}")
     if run == "training" and "output_dir" in parser and os.environ.get(RANK, "0") == "0":
         resume = parser.get_parsed_content("resume", default=None)
         folder = Path(parser.get_parsed_content("output_dir"))

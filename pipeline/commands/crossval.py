@@ -67,6 +67,7 @@ def _cross_validate(options: argparse.Namespace) -> None:
     from pipeline.evaluation.summarise import Groups
     from pipeline.files import shown
     from pipeline.metrics.statistics import share_patients
+    from pipeline.next_command import print_next
     from pipeline.tracking.dead_runs import process_tags
     from pipeline.tracking.store import open_store
     from pipeline.tracking.stored_run import closed_on_error, continue_run
@@ -91,10 +92,8 @@ def _cross_validate(options: argparse.Namespace) -> None:
         ends = "" if score.low is None else f" ({score.low:.4f} to {score.high:.4f})"
         print(f"out of fold, {score.n} images: {name} {score.mean:.4f}{ends}")
     print(f"report      {shown(page)}")
-    overlays = " ".join(map(str, [*bundle.overlays, overlay]))
-    print(
-        f"ensemble    unet-school infer {options.bundle} --with {overlays} --images DIR --out DIR"
-    )
+    overlays = [*bundle.overlays, overlay]
+    print_next("infer", options.bundle, "--with", *overlays, "--images", "DIR", "--out", "OUT")
 
 
 def _begin_line(options: argparse.Namespace, folds: "Folds") -> str:

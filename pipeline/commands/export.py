@@ -30,7 +30,8 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def _export(options: argparse.Namespace) -> None:
     from pipeline.bundle import Bundle
     from pipeline.claims import claim
-    from pipeline.sharing.export import TOLERANCE, export
+    from pipeline.next_command import print_next_file
+    from pipeline.sharing.export import EXPORTS, TOLERANCE, export
 
     bundle = Bundle(options.bundle, options.overlays)
     model = options.model or options.bundle / "models" / "model.pt"
@@ -49,3 +50,4 @@ def _export(options: argparse.Namespace) -> None:
         f"{options.out}: compared on {exported.images} images, each whole (of a volume a window) "
         "and cropped to its centre"
     )
+    print_next_file(options.out / EXPORTS)

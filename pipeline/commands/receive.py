@@ -1,7 +1,6 @@
 """``unet-school receive``: check a bundle of another hospital, then unpack it."""
 
 import argparse
-import shlex
 import time
 from pathlib import Path
 
@@ -24,6 +23,7 @@ def add_receive(parser: argparse.ArgumentParser) -> None:
 
 def _receive(options: argparse.Namespace) -> int:
     from pipeline.files import atomic
+    from pipeline.next_command import print_next
     from pipeline.sharing.policy import read_policy
     from pipeline.sharing.protocol import format_protocol
     from pipeline.sharing.receive import receive
@@ -39,7 +39,5 @@ def _receive(options: argparse.Namespace) -> int:
     print(page)
     if result.refusals:
         return REFUSED
-    config = options.out / "configs" / "inference.yaml"
-    quoted = shlex.quote(str(config))
-    print(f"python -m monai.bundle run inferring --config_file {quoted} --image_dir DIR")
+    print_next("infer", options.out, "--images", "DIR", "--out", "OUT")
     return 0

@@ -52,6 +52,7 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
 
 def _reproduce(options: argparse.Namespace) -> None:
     from pipeline.files import shown
+    from pipeline.next_command import print_next_file
     from pipeline.papers.page import section, write_page
     from pipeline.papers.paper import read_paper
     from pipeline.papers.reproduce import to_do
@@ -73,7 +74,9 @@ def _reproduce(options: argparse.Namespace) -> None:
         print(_begin_line(site, paper, remaining), flush=True)
         _run(site, paper, remaining)
     print(section(paper, results))
-    print(f"page        {shown(write_page(results))}")
+    page = write_page(results)
+    print(f"page        {shown(page)}")
+    print_next_file(page)
 
 
 def _begin_line(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> str:

@@ -1,7 +1,7 @@
 """Test-time augmentation over the symmetries of the square."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ class DihedralInferer(Inferer):
     Each version is turned back before the mean is taken. What is returned is the logit of the mean
     probability, so that it stands wherever the network's own logits would; of an image whose map is
     too large for that, the mean probability in 8 bits, see :mod:`pipeline.inference.stitching`.
+    Where memory runs out, all versions of an image are inferred in windows of the size that fits.
 
     Args:
         inferer: how one version is inferred, a sliding window for instance.
@@ -67,8 +68,15 @@ class DihedralInferer(Inferer):
             output = self.inferer(version, network, *args, **kwargs)
             return self.dihedral.inverse(output, k)
 
-        outputs = map(turned_back, range(self.versions))
+        while True:
+            mean, window = self._mean(map(turned_back, range(self.versions)))
+            if self.inferer.window == window:
+                return mean  # else a later version did not fit into the first one's windows
+
+    def _mean(self, outputs: Iterator[torch.Tensor]) -> tuple[torch.Tensor, Any]:
+        """Return the mean of outputs, and the windows that the first of them was made in."""
         first = next(outputs)
+        window = self.inferer.window
         if first.dtype == torch.uint8:
-            return mean_in_8_bits(itertools.chain([first], outputs))
-        return logit_of_mean([first, *outputs], softmax=False)
+            return mean_in_8_bits(itertools.chain([first], outputs)), window
+        return logit_of_mean([first, *outputs], softmax=False), window

@@ -9,17 +9,15 @@ from monai.inferers import Inferer, SlidingWindowInferer
 
 from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.stitching import infer_bounded
-from pipeline.memory_errors import is_out_of_memory
-
-MIN_WINDOW_PIXELS = 32
-"""Shortest side that a window is halved to; networks of four poolings take its multiples."""
+from pipeline.memory_errors import halved_longest, is_out_of_memory
 
 
 class FittingInferer(Inferer):
     """An inferer whose windows become fewer at a time, then smaller, where memory runs out.
 
     Each step is printed and kept for what follows. Windows of another size see other surroundings,
-    so that probabilities near their borders change a little.
+    so that probabilities near their borders change a little; overlapping tiles of another size give
+    the same.
 
     Args:
         inferer: any; of others than a sliding window and overlapping tiles nothing can be reduced.
@@ -31,16 +29,21 @@ class FittingInferer(Inferer):
 
     def __init__(self, inferer: Inferer, bounded: bool = False) -> None:
         self.inferer, self.bounded = inferer, bounded
-        self.configured = getattr(inferer, "roi_size", None)
+        self.configured = self.window
+
+    @property
+    def window(self) -> Any:
+        """Sides of the windows of a sliding window; None of another inferer."""
+        return getattr(self.inferer, "roi_size", None)
 
     @property
     def reduced(self) -> str:
         """In what the windows differ from those of the config; empty: in nothing."""
-        sides = getattr(self.inferer, "roi_size", None)
-        if sides == self.configured:
+        if self.window == self.configured:
             return ""
         return (
-            f"windows of {_text(sides)}, since memory ran out, and not of {_text(self.configured)}"
+            f"windows of {_text(self.window)}, since memory ran out, and not of "
+            f"{_text(self.configured)}"
         )
 
     def __call__(
@@ -56,7 +59,7 @@ class FittingInferer(Inferer):
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                step = _reduce(self.inferer)
+                step = _reduce(self.inferer, inputs.ndim - 2)
                 if step is None:
                     raise
             gc.collect()
@@ -71,23 +74,31 @@ def fitting(inferer: Inferer, bounded: bool = False) -> FittingInferer:
     return FittingInferer(inner, bounded)
 
 
-def _reduce(inferer: Inferer) -> str | None:
+def _reduce(inferer: Inferer, dims: int) -> str | None:
     """Halve what an inferer does at a time, and say so; None: nothing is left to halve."""
-    if isinstance(inferer, OverlapTileInferer) and inferer.batch_size > 1:
+    if isinstance(inferer, OverlapTileInferer):
+        return _reduce_tiles(inferer, dims)
+    if isinstance(inferer, SlidingWindowInferer):
+        return _reduce_windows(inferer)
+    return None
+
+
+def _reduce_tiles(inferer: OverlapTileInferer, dims: int) -> str | None:
+    if inferer.batch_size > 1:
         inferer.batch_size //= 2
         return f"goes on with {inferer.batch_size} tiles at a time"
-    if not isinstance(inferer, SlidingWindowInferer):
-        return None
+    return f"goes on with tiles of {_text(inferer.tile)}" if inferer.shrink(dims) else None
+
+
+def _reduce_windows(inferer: SlidingWindowInferer) -> str | None:
     if inferer.sw_batch_size > 1:
         inferer.sw_batch_size //= 2
         return f"goes on with {inferer.sw_batch_size} windows at a time"
     if isinstance(inferer.roi_size, int):
         return None
-    sides = list(inferer.roi_size)
-    longest = sides.index(max(sides))
-    if sides[longest] < 2 * MIN_WINDOW_PIXELS:
+    sides = halved_longest(inferer.roi_size)
+    if sides is None:
         return None
-    sides[longest] = sides[longest] // 2 // MIN_WINDOW_PIXELS * MIN_WINDOW_PIXELS
     inferer.roi_size = sides
     return f"goes on with windows of {_text(sides)}"
 

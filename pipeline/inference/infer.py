@@ -14,8 +14,10 @@ from pipeline.claims import claim
 from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.files import shown
-from pipeline.inference.report import InferenceCase
+from pipeline.inference.report import REPORT, InferenceCase
+from pipeline.inference.room import check_room_for
 from pipeline.inference.writer import WritePredictions
+from pipeline.next_command import print_next_file
 from pipeline.progress import count, track
 
 EXIT_FAILED = 3
@@ -34,7 +36,7 @@ def infer(evaluator: Evaluator, writer: WritePredictions) -> None:
 
     Raises:
         SystemExit: with code 3, an image failed; the report and the last lines name it.
-        ValueError: another inference writes to the folder.
+        ValueError: another inference writes to the folder, or the disk has no room for all masks.
     """
     with claim(writer.folder):
         _infer_folder(evaluator, writer)
@@ -45,12 +47,14 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     todo = writer.report.begin(group_pages(dataset.data))
     try:
         if todo:
+            check_room_for(writer, todo)
             print(_begin_line(writer, len(todo)), flush=True)
         for case in track(todo, "segmenting", len(todo), "image"):
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
         writer.report.write()
     print("\n".join(writer.report.lines()))
+    print_next_file(writer.folder / REPORT)
     if writer.report.failed:
         print(
             f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"

@@ -113,15 +113,45 @@ class OverlapTileInferer(Inferer):
             output[where] = logits.float().numpy(force=True)
             _let_go(image, output)
 
+    def shrink(self, dims: int) -> bool:
+        """Halve the valid centre of the tile's longest side; the result stays the same.
+
+        The side keeps its remainder by ``multiple``, and so fits the network as before.
+
+        Args:
+            dims: spatial dimensions of the images.
+
+        Returns:
+            Whether there was more than one ``multiple`` to halve.
+
+        Example:
+            >>> inferer = OverlapTileInferer(tile=572)
+            >>> inferer.shrink(dims=2), inferer.tile
+            (True, [380, 572])
+        """
+        sides = self._sides(dims)
+        longest = sides.index(max(sides))
+        steps = (sides[longest] - 2 * self.margin) // self.multiple
+        if steps < 2:
+            return False
+        sides[longest] -= (steps - steps // 2) * self.multiple
+        self.tile = sides
+        return True
+
+    def _sides(self, dims: int) -> list[int]:
+        """The tile's sides in an image of ``dims`` dimensions."""
+        tile = [self.tile] * dims if isinstance(self.tile, int) else list(self.tile)
+        if len(tile) != dims:
+            raise ValueError(
+                f"tile: found {len(tile)} sides for an image of {dims} dimensions; give one for "
+                "each"
+            )
+        return tile
+
     def _pieces(self, image: Any, network: Network) -> Iterator[tuple[tuple[slice, ...], Tensor]]:
         """Yield each tile's logits and where in the output they belong."""
         sides = tuple(image.shape[1:])
-        tile = (self.tile,) * len(sides) if isinstance(self.tile, int) else tuple(self.tile)
-        if len(tile) != len(sides):
-            raise ValueError(
-                f"tile: found {len(tile)} sides for an image of {len(sides)} dimensions; give one "
-                "for each"
-            )
+        tile = self._sides(len(sides))
         origins = list(itertools.product(*map(self._origins, sides, tile)))
         steps = range(0, len(origins), self.batch_size)
         for done in track(steps, "segmenting", len(steps), "batch") if self.progress else steps:

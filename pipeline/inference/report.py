@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pipeline.errors import few
 from pipeline.files import shown, write_json
+from pipeline.inference.quality_lines import quality_lines
 from pipeline.progress import count
 
 REPORT = "run_report.json"
@@ -103,6 +104,10 @@ class InferenceReport:
         self.gone = dict.fromkeys(file for file in gone if file in files)
         self.earlier = dict.fromkeys(file for file in files if file not in self.gone)
 
+    def earlier_bytes(self) -> int:
+        """Return the size of the files of earlier inferences."""
+        return sum((self.folder / file).stat().st_size for file in self.earlier)
+
     def add(self, entry: Entry, case: InferenceCase | None = None) -> None:
         """Add an image that was written."""
         source = {"source": case.stamps()} if case is not None else {}
@@ -162,11 +167,7 @@ class InferenceReport:
                 f"{len(self.earlier)} files are of earlier inferences, by another model or other "
                 f"settings: {few(list(self.earlier))}; remove them if they are not wanted"
             )
-        lines += [
-            f"quality     {entry['image']}: {difference}"
-            for entry in self.entries
-            for difference in entry.get("differences", ())
-        ]
+        lines += quality_lines(self.entries)
         return lines + [f"failed      {entry['reason']}" for entry in self.failed]
 
     def _made(self) -> str:

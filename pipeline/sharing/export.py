@@ -22,6 +22,8 @@ TOLERANCE = 1e-4
 """Largest accepted difference of a probability."""
 MAX_COMPARED_IMAGES = 8
 """Largest number of images on which the formats are compared."""
+EXPORTS = "exports.json"
+"""The measured differences, which a model card shows."""
 SUFFIXES = {"torchscript": ".ts", "onnx": ".onnx", "torch_export": ".pt2"}
 Sides = tuple[int, ...]
 """Pixels along each axis."""
@@ -107,7 +109,7 @@ def export(
         "differences": differences,
         "fixed_sides": fixed_sides,
     }
-    write_json(out / "exports.json", content)
+    write_json(out / EXPORTS, content)
     return ExportComparison(len(tiles) // 2, differences, fixed_sides)
 
 

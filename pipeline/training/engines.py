@@ -20,6 +20,7 @@ from pipeline.inference.fitting import fitting
 from pipeline.losses import IgnoringLoss
 from pipeline.tracking import Run
 from pipeline.training.checkpoints import KeepBest
+from pipeline.training.memory_of_step import naming_its_size, plain_iteration
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
 from pipeline.training.own_folder import OwnFolder
@@ -103,7 +104,9 @@ def training_engine(
         optimizer=optimizer,
         loss_function=IgnoringLoss(loss),
         inferer=inferer,
-        iteration_update=weighted_iteration if takes_weights(loss) else None,
+        iteration_update=naming_its_size(
+            weighted_iteration if takes_weights(loss) else plain_iteration
+        ),
         key_train_metric={"loss": TrainingLoss()},
         additional_metrics=image_metrics(),
         train_handlers=handlers,

@@ -1,11 +1,13 @@
 """A training owns its folder, and has room in it, before its first step."""
 
+import os
 from pathlib import Path
 
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
+from pipeline.bundle.places import SERVER
 from pipeline.claims import TRAINED_FILES, refuse_another_run
 from pipeline.files import check_room
 from pipeline.tracking import Run
@@ -47,6 +49,8 @@ class OwnFolder:
         needed = STATES * state_bytes(self.network) + MODELS * model - _written_bytes(folder)
         check_room(folder, needed, "the states and the best model of this training", "--models_dir")
         check_room(self.publish_to, MODELS * model, "the model of this training", "--models_dir")
+        if SERVER not in os.environ:
+            check_room(self.run.store, model, "the model as an artefact", "--tracking_dir")
 
 
 def weight_bytes(network: torch.nn.Module) -> int:

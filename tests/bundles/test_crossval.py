@@ -12,6 +12,7 @@ from pipeline import cli
 from pipeline.bundle import Bundle
 from pipeline.claims import claim
 from pipeline.data.phantom import write_cells
+from pipeline.files import shown
 from pipeline.inference.trained_model import read_checkpoint
 from pipeline.tracking import Run
 from pipeline.training import checkpoints
@@ -81,6 +82,11 @@ def test_what_is_done_is_not_done_again(done, bundle, small, capfd):
     shutil.rmtree(done / "out" / "fold_2" / "eval")
     assert call(done, bundle, small) == 0
     told = capfd.readouterr().out
+    *_, last = told.splitlines()
+    folder, ensemble = bundle.parent, done / "out" / "ensemble" / "ensemble.yaml"
+    assert last == (
+        f"next        unet-school infer {shown(folder)} --with {ensemble} --images DIR --out OUT"
+    )
     assert told.count("chosen by accuracy on validation") == 1  # one evaluation
     assert (done / "out" / "fold_1" / "model.pt").stat().st_mtime_ns == weights
     assert len(runs_of(done)[1]) == 1 + 3 + 4

@@ -1,5 +1,6 @@
 import json
 import shutil
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -133,6 +134,15 @@ def test_a_disk_with_no_room(failing, site, images, monkeypatch):
     assert [p.name for p in (site / "out").rglob("*") if p.is_file()] == ["run_report.json"]
 
 
+def test_room_is_looked_for_before_an_image_is_made(failing, site, images, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=10))
+    assert failing(images, probabilities=32) == (
+        f"{site / 'out'}: found room for 0.00 MB, expected 0.00 MB for the masks of 4 images and "
+        "their probability maps in 32 bits; make room, or give another --output_dir"
+    )
+    assert [p.name for p in (site / "out").rglob("*") if p.is_file()] == ["run_report.json"]
+
+
 def test_a_bad_image_is_named_and_the_others_are_done(infer, site, images, capsys):
     whole = (images / "a.png").read_bytes()
     (images / "e.png").write_bytes(whole[: len(whole) // 2])
@@ -151,7 +161,9 @@ def test_a_bad_image_is_named_and_the_others_are_done(infer, site, images, capsy
     assert "h.tif: 3072 values that are NaN or infinite" in reasons.pop("h.tif")
     assert not reasons
     assert [row["image"] for row in report["per_image"]] == ["a.png", "b.tif", "c.tif", "d.nii.gz"]
-    assert "4 of 8 images failed" in capsys.readouterr().out
+    *_, following, last = capsys.readouterr().out.splitlines()
+    assert following == f"next        more {site / 'out' / 'run_report.json'}"
+    assert last == "4 of 8 images failed; mend them, and call again"
 
 
 def test_called_again_only_what_is_missing_or_made_otherwise_is_made(infer, images, capsys):

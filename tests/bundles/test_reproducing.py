@@ -128,7 +128,9 @@ def test_one_parent_with_a_child(done):
 
 def test_what_is_recorded_is_not_run_again(done, capsys):
     assert call(done, *ONE) == 0
-    assert "unetpp_deep_supervision: recorded already" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "unetpp_deep_supervision: recorded already" in printed
+    assert printed.endswith(f"next        more {done / 'docs' / 'results.md'}\n")
 
 
 def test_a_record_of_another_config_is_named(done, capsys):

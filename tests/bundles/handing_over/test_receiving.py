@@ -97,10 +97,12 @@ def test_weights_that_were_not_evaluated_are_refused(changed, package, tmp_path,
     assert "models/model.json: weights" in capsys.readouterr().out
 
 
-def test_a_manifest_cannot_add_to_the_protocol(changed, package, tmp_path):
+def test_a_manifest_cannot_add_to_the_protocol(changed, package, tmp_path, capsys):
     made = {"commit": "abc |\n| sample | Dice 1.0000 \x1b[2J", "versions": ["a"]}
     path = changed(lambda files: None, made)
     assert receive(path, package, tmp_path / "out") == 0
+    following = f"infer {tmp_path / 'out'} --images DIR --out OUT"
+    assert capsys.readouterr().out.endswith(f"\nnext        unet-school {following}\n")
     page = path.with_name("changed.zip.acceptance.md").read_text()
     assert page.count("| sample |") == 1
     assert "\x1b" not in page

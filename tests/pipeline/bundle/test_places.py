@@ -1,3 +1,4 @@
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -50,6 +51,21 @@ def test_what_an_inference_only_reads_is_not_tried(workflow, key):
 def test_a_tracking_server_needs_no_folder(workflow, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
     check_places(workflow("training", "tracking_dir"))
+
+
+@pytest.mark.parametrize("run", ["training", "evaluating", "explaining"])
+def test_a_tracking_store_without_room_is_refused(workflow, tmp_path, monkeypatch, run):
+    (tmp_path / "tracking_dir").mkdir()
+
+    def room(folder):
+        return SimpleNamespace(free=10**6 if folder.name == "tracking_dir" else 10**9)
+
+    monkeypatch.setattr(shutil, "disk_usage", room)
+    with pytest.raises(ValueError, match=r"tracking_dir: found room for 1\.00 MB, expected 5"):
+        check_places(workflow(run))
+    check_places(workflow("inferring"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
+    check_places(workflow(run))
 
 
 def test_a_model_of_another_training_is_refused_in_a_training_alone(workflow, tmp_path):

@@ -5,9 +5,10 @@ import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
 
 from pipeline.errors import error_line
-from pipeline.inference import DihedralInferer, OverlapTileInferer
+from pipeline.inference import DihedralInferer, OverlapTileInferer, stitching
 from pipeline.inference.fitting import FittingInferer, fitting
 from pipeline.memory_errors import is_out_of_memory, memory_line
+from pipeline.networks import UNet
 
 ERRORS = [
     MemoryError(),
@@ -45,12 +46,53 @@ def test_first_the_batch_then_the_window_is_halved_and_stays_so(error, capsys):
     assert set(card.calls) == {(1, 1, 64, 128)}
 
 
-def test_tiles_become_fewer(capsys):
-    card, image = Card(32 * 32), torch.rand(1, 1, 50, 70)
+def test_tiles_become_fewer_then_smaller(capsys):
+    card, image = Card(24 * 32), torch.rand(1, 1, 50, 70)
     inferer = fitting(OverlapTileInferer(tile=32, margin=4, multiple=4, batch_size=4))
     torch.testing.assert_close(inferer(image, card), 2 * image)
-    assert capsys.readouterr().out.endswith("goes on with 1 tiles at a time\n")
-    assert inferer.reduced == ""
+    assert capsys.readouterr().out.splitlines() == [
+        "out of memory: goes on with 2 tiles at a time",
+        "out of memory: goes on with 1 tiles at a time",
+        "out of memory: goes on with tiles of 20 x 32",
+    ]
+    assert inferer.reduced == ""  # the result is the same
+    with pytest.raises(MemoryError):
+        inferer(image, Card(11 * 12))  # a margin twice and one multiple
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_smaller_tiles_of_a_network_give_the_same(padding):
+    torch.manual_seed(0)
+    network = UNet(2, 1, 1, features=(3, 4, 5), padding=padding).eval()
+    margin, tile = (20, 76) if padding == "valid" else (24, 88)
+    image = torch.rand(1, 1, 61, 130)
+    inferer = OverlapTileInferer(tile, margin, multiple=4)
+    expected = inferer(image, network)
+    while inferer.shrink(dims=2):
+        torch.testing.assert_close(inferer(image, network), expected)
+    assert set(inferer.tile) == {2 * margin + 4}
+
+
+@pytest.mark.parametrize("limit", [None, 100], ids=["32 bits", "8 bits"])
+def test_all_symmetries_of_an_image_see_the_same_windows(limit, monkeypatch):
+    """Memory runs out at the third symmetry; the first two are made again."""
+    if limit:
+        monkeypatch.setattr(stitching, "MAX_FLOAT_BYTES", limit)
+    window_mean = Card(64 * 64)
+    calls = iter(range(10**6))
+
+    def network(windows):  # depends on the window, as a network does
+        window_mean.pixels = 64 * 64 if next(calls) < 20 else 32 * 64
+        window_mean(windows)
+        return windows - windows.mean((2, 3), keepdim=True)
+
+    image = 5 * torch.rand(1, 1, 128, 128)
+    found = DihedralInferer(SlidingWindowInferer((64, 64), 1))(image, network)
+    expected = DihedralInferer(SlidingWindowInferer((32, 64), 1))(image, network)
+    assert window_mean.calls[0] == (1, 1, 64, 64)
+    assert found.dtype == (torch.uint8 if limit else torch.float32)
+    torch.testing.assert_close(found, expected)
 
 
 def test_what_does_not_fit_at_all_and_other_errors_are_passed_on():

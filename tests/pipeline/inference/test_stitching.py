@@ -87,6 +87,23 @@ def test_symmetries_are_averaged_in_8_bits(size, monkeypatch):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("versions", [1, 8])
+def test_a_large_map_stays_in_8_bits_where_memory_runs_out(versions, monkeypatch, capsys):
+    monkeypatch.setattr(stitching, "MAX_FLOAT_BYTES", 100)
+
+    def network(windows):
+        if windows.numel() > 2 * 32 * 32:
+            raise MemoryError
+        return windows
+
+    image = torch.randn(1, 1, 40, 70)
+    large = DihedralInferer(SlidingWindowInferer((64, 64), 8), versions)(image, network)
+    assert large.dtype == torch.uint8
+    assert (large / 255 - image.sigmoid()).abs().max() <= 1 / 255 + 1e-6
+    assert capsys.readouterr().out.endswith("goes on with windows of 32 x 64\n")
+
+
+@torch.inference_mode()
 def test_a_network_sees_the_further_arguments(monkeypatch):
     monkeypatch.setattr(stitching, "MAX_FLOAT_BYTES", 100)
     image = torch.zeros(1, 1, 20, 20)

@@ -65,6 +65,8 @@ def test_every_format_agrees_with_the_network_on_real_tiles(model, real_data, ca
     source = Image.open(page or next((real_data / "isbi2012").rglob("*.tif")))
     source.convert("L").crop((0, 0, 200, 136)).save(images / "tile.png")
     assert export(folder, images) == 0
+    following = f"next        more {folder / 'out' / 'exports.json'}\n"
+    assert capsys.readouterr().out.endswith(following)
     exports = json.loads((folder / "out" / "exports.json").read_text())
     formats = {"torchscript", "onnx", "torch_export"}
     levels = {"", " level 1"} if kind == "UNetPlusPlus" else {""}

@@ -32,7 +32,7 @@ def error(start):
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "models" / "mine"
-    return SimpleNamespace(folder=folder, claim=claim(folder))
+    return SimpleNamespace(folder=folder, claim=claim(folder), store=tmp_path / "mlruns")
 
 
 def begin(run, resume=None, network=None):
@@ -123,6 +123,20 @@ def test_room_is_compared_before_the_first_step(run, monkeypatch, free):
         "expected 0.00 MB for the states and the best model of this training; make room, or give "
         "another --models_dir"
     )
+
+
+def test_room_for_the_model_in_the_tracking_store(run, monkeypatch):
+    def room(folder):
+        return SimpleNamespace(free=0 if folder == run.store else 10**9)
+
+    run.store.mkdir()
+    monkeypatch.setattr(shutil, "disk_usage", room)
+    with pytest.raises(ValueError, match="for the model as an artefact; make room") as error:
+        begin(run)
+    assert str(error.value).startswith(f"{run.store}: found room for 0.00 MB")
+    assert str(error.value).endswith("give another --tracking_dir")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
+    begin(run)
 
 
 def test_a_resumed_run_needs_no_room_for_what_it_replaces(run, monkeypatch):
