@@ -35,8 +35,14 @@ from monai.transforms import (
 )
 
 from pipeline.data.volumes import VolumeReader
-from pipeline.inference import DihedralInferer, TrainedModel, WritePredictions, infer
-from pipeline.inference.file_voxels import to_file_voxels
+from pipeline.inference import (
+    DihedralInferer,
+    ToFileVoxels,
+    ToLabelMap,
+    TrainedModel,
+    WritePredictions,
+    infer,
+)
 from pipeline.inference.folder import find_cases
 from pipeline.inference.trained_model import save_model
 
@@ -84,7 +90,7 @@ def segment(options: argparse.Namespace, labels: int, folder: Path) -> float:
         val_data_loader=DataLoader(Dataset(find_cases(str(folder / "images"), 3), transform)),
         network=network,
         inferer=DihedralInferer(window, versions=1),
-        postprocessing=to_file_voxels(transform),
+        postprocessing=Compose([ToFileVoxels(transform), ToLabelMap(model.operating_point, names)]),
         val_handlers=[writer],
     )
     start = time.perf_counter()

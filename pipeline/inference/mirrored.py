@@ -40,7 +40,7 @@ class Mirrored(nn.Module):
             before = (larger - out) // 2
             places = reflect_indices(arange(-before, larger - before), side)
             image = image.index_select(axis, places.to(image.device))
-        return crop_far(self.network(image), sides)
+        return crop_far(self.network(image), list(sides))
 
     def feature_modules(self) -> dict[str, nn.Module]:
         """The network's own."""

@@ -1,7 +1,7 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,6 @@ from ignite.engine import Engine, Events
 from pipeline.data.label_numbers import LabelNumbers, painted_numbers
 from pipeline.data.readers import count_pages, first_path, split_page
 from pipeline.files import atomic
-from pipeline.inference.file_voxels import SCALE
 from pipeline.inference.fitting import FittingInferer
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import (
@@ -25,6 +24,8 @@ from pipeline.inference.formats import (
     save_pages,
     save_volume,
 )
+from pipeline.inference.label_map import INSTANCES, PROBABILITY
+from pipeline.inference.label_masks import is_plain
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.report import EMPTY, FULL, InferenceCase, InferenceReport
 from pipeline.inference.trained_model import TrainedModel
@@ -73,7 +74,7 @@ class WritePredictions:
     Args:
         folder: where to write.
         model: that infers.
-        operating_point: how probabilities become masks; None: the model's own.
+        operating_point: how probabilities became masks, for the report; None: the model's own.
         report: what else the report says.
         labels: name of each label and its number in the mask, or the numbers of a region, of which
             the first is in the mask. Of several labels, probabilities are written to
@@ -125,7 +126,7 @@ class WritePredictions:
         self.differences = self._check([entry["image"] for entry in case.entries])
 
     def attach(self, engine: Engine) -> None:
-        """Attach to an evaluator whose output is a list of items with ``image`` and ``pred``."""
+        """Attach to an evaluator whose output is a list of items, as ``ToLabelMap`` leaves them."""
         self.report.further["device"] = str(getattr(engine.state, "device", "cpu"))
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.COMPLETED, self.report.write)
@@ -134,18 +135,15 @@ class WritePredictions:
         inner = getattr(getattr(engine, "inferer", None), "inferer", None)
         self.reduced = inner.reduced if isinstance(inner, FittingInferer) else ""
         for item in engine.state.output:
-            point = self.operating_point.at(item[SCALE])
-            self._check_labels(len(item["pred"]))
             if item["image"].ndim == 4:
-                self._write_volume(item, point)
+                self._write_volume(item)
             else:
-                self._add_page(item, point)
+                self._add_page(item)
 
-    def _add_page(self, item: dict[str, Any], point: OperatingPoint) -> None:
+    def _add_page(self, item: dict[str, Any]) -> None:
         path, page = split_page(item["image"].meta["filename_or_obj"])
-        maps: list[np.ndarray] = []
-        mask, instances = point.painted(self._keeping(item["pred"], maps.append), self.labels)
-        self.pages.append(_Page(mask, instances, maps))
+        maps = list(self._wanted_maps(item))
+        self.pages.append(_Page(self._mask(item), item.get(INSTANCES), maps))
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = self.pages, []
@@ -169,19 +167,15 @@ class WritePredictions:
             counts["instances"] = sum(int(page.max()) for page in numbered)
         self._report(path, name, files, mask, counts)
 
-    def _write_volume(self, item: dict[str, Any], point: OperatingPoint) -> None:
+    def _write_volume(self, item: dict[str, Any]) -> None:
         path, image = Path(item["image"].meta["filename_or_obj"]), item["image"]
         name = self._written_as() or written_volume(path)
         affine = image.affine.numpy(force=True)
         in_mm = bool(image.meta.get("in_mm", True))
         save = partial(save_volume, affine=affine, in_mm=in_mm)
-        files: list[str] = []
-        folders = iter(self._map_folders())
-
-        def keep(probability: np.ndarray) -> None:
-            files.append(self._save_map(next(folders), name, probability, save))
-
-        mask, instances = point.painted(self._keeping(item["pred"], keep), self.labels)
+        mask, instances = self._mask(item), item.get(INSTANCES)
+        maps = zip(self._map_folders(), self._wanted_maps(item), strict=False)
+        files = [self._save_map(folder, name, label, save) for folder, label in maps]
         files.append(self._save("mask", name, mask, save))
         counts: dict[str, Any] = {"voxels": list(mask.shape)}
         if instances is not None:
@@ -194,25 +188,16 @@ class WritePredictions:
             counts["orthogonal"] = files[-1]
         self._report(path, name, files, mask, counts)
 
-    def _check_labels(self, maps: int) -> None:
-        if maps != max(1, len(self.labels)):
-            raise ValueError(
-                f"labels: found {len(self.labels)} names for {maps} maps of the network; give one "
-                "for each of several"
-            )
+    def _mask(self, item: dict[str, Any]) -> np.ndarray:
+        """The label map; of one label that is foreground and no more, a mask."""
+        label_map: np.ndarray = item["pred"][0].numpy(force=True)
+        return label_map.view(np.bool_) if is_plain(self.labels) else label_map
 
-    def _keeping(
-        self, probabilities: Iterable[np.ndarray], keep: Callable[[np.ndarray], None]
-    ) -> Iterator[np.ndarray]:
-        """Pass the probabilities of each label on; where they are wanted, keep what is written."""
-
-        def passed(label: np.ndarray) -> np.ndarray:
-            probability = np.asarray(label)
-            if self.probabilities is not None:
-                keep(in_bits(probability, self.probabilities))
-            return probability
-
-        return map(passed, probabilities)
+    def _wanted_maps(self, item: dict[str, Any]) -> Iterator[np.ndarray]:
+        """Return the probabilities of each label as they are written, one after the other."""
+        if self.probabilities is None:
+            return iter(())
+        return (in_bits(label, self.probabilities) for label in item[PROBABILITY])
 
     def _map_folders(self) -> list[str]:
         """The folder of each label's probability maps."""

@@ -70,7 +70,7 @@ def same_padding(kernel: Sequence[int]) -> tuple[int, ...]:
 class ConvolutionUnit(nn.Module):
     """A convolution with its normalisation and activation, in the style's order.
 
-    Called with several maps, it returns the convolution of their concatenation along channels;
+    Called with a list of maps, it returns the convolution of their concatenation along channels;
     ``in_channels`` holds the channels of each map. Each map is convolved with its slice of the
     weight and the results are added, so no concatenated copy is made or kept for the backward pass.
     ``kernel`` holds the kernel's side along each axis, 3 by default.
@@ -86,50 +86,65 @@ class ConvolutionUnit(nn.Module):
     ) -> None:
         super().__init__()
         sides = tuple(kernel or [3] * style.spatial_dims)
-        self.in_channels = tuple(in_channels)
+        padding = same_padding(sides) if style.padding == "same" else (0,) * style.spatial_dims
+        self.in_channels = list(in_channels)
+        self.padding = list(padding)
         self.convolution = CONVOLUTIONS[style.spatial_dims](
             sum(in_channels),
             out_channels,
             sides,
-            padding=same_padding(sides) if style.padding == "same" else 0,
+            padding=padding,
         )
         self.norm = normalisation(style, out_channels) if normalised else nn.Identity()
         self.activation = activation(style)
         self.order = style.order
 
-    def forward(self, *maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor | list[Tensor]) -> Tensor:
         """Maps ``(B, in_channels[i], *spatial)`` to ``(B, out_channels, *spatial)``."""
-        features = self._convolve(maps)
+        if isinstance(maps, Tensor):
+            features: Tensor = self.convolution(maps)
+        else:
+            features = self._sum_of_convolutions(maps)
         if self.order == "conv-act-norm":
             return self._normalised(self.activation(features))
         return self.activation(self._normalised(features))
 
     def _normalised(self, features: Tensor) -> Tensor:
-        try:
-            normalised: Tensor = self.norm(features)
-        except ValueError:  # torch refuses the moments of a single value
-            count, _, *sides = features.shape
-            raise ValueError(
-                f"{type(self.norm).__name__}: found maps of {' x '.join(map(str, sides))} in a "
-                f"batch of {count}, which have one value to normalise; give larger patches, or a "
-                "larger batch where the norm is of the batch"
-            ) from None
-        return normalised
+        if torch.jit.is_scripting():
+            return self.norm(features)
+        return normalised(self.norm, features)
 
-    def _convolve(self, maps: Sequence[Tensor]) -> Tensor:
-        if len(maps) == 1:
-            return self.convolution(maps[0])
-        convolve = F.conv2d if self.convolution.weight.dim() == 4 else F.conv3d
+    def _sum_of_convolutions(self, maps: list[Tensor]) -> Tensor:
         kernels = self.convolution.weight.split(self.in_channels, dim=1)
-        padding = self.convolution.padding
-        total = convolve(maps[0], kernels[0], self.convolution.bias, padding=padding)
+        total = convolve(maps[0], kernels[0], self.convolution.bias, self.padding)
         for features, kernel in zip(maps[1:], kernels[1:], strict=True):
-            total += convolve(features, kernel, padding=padding)
+            total += convolve(features, kernel, None, self.padding)
         return total
 
 
+def normalised(norm: nn.Module, features: Tensor) -> Tensor:
+    """Normalise maps; where each has a single value, which has no moments, say what to do."""
+    try:
+        values: Tensor = norm(features)
+    except ValueError:  # torch refuses the moments of a single value
+        count, _, *sides = features.shape
+        raise ValueError(
+            f"{type(norm).__name__}: found maps of {' x '.join(map(str, sides))} in a "
+            f"batch of {count}, which have one value to normalise; give larger patches, or a "
+            "larger batch where the norm is of the batch"
+        ) from None
+    return values
+
+
+def convolve(features: Tensor, kernel: Tensor, bias: Tensor | None, padding: list[int]) -> Tensor:
+    """Convolve flat maps or volumes, whichever the kernel is for."""
+    if kernel.dim() == 4:
+        return F.conv2d(features, kernel, bias, padding=padding)
+    return F.conv3d(features, kernel, bias, padding=padding)
+
+
 class ConvolutionBlock(nn.Module):
-    """Convolution units one after another; the first may take several maps.
+    """Convolution units one after another; the first may take a list of maps.
 
     ``kernel`` and ``first_kernel`` hold the sides of all kernels and, where it differs, of the
     first.
@@ -159,13 +174,18 @@ class ConvolutionBlock(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, *maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor | list[Tensor]) -> Tensor:
         """Maps ``(B, in_channels[i], *spatial)`` to ``(B, out_channels, *spatial)``."""
-        first, *rest = self.units
-        features = first(*maps)
-        for unit in rest:
-            features = unit(features)
-        return self.dropout(features)
+        for unit in self.units:
+            maps = unit(maps)
+        return self.dropout(maps)
+
+
+def with_axes(values: Tensor, axes: int) -> Tensor:
+    """Append axes of one element, so that values of each channel meet maps."""
+    for _ in range(axes):
+        values = values.unsqueeze(-1)
+    return values
 
 
 def transposed_up(

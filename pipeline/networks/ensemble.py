@@ -39,7 +39,13 @@ class Ensemble(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits of the mean probability."""
-        return logit_of_mean([member(image) for member in self.members], softmax=False)
+        logits: list[Tensor] = []
+        for member in self.members:
+            output = member(image)
+            if not isinstance(output, Tensor):
+                raise TypeError("Ensemble: a member in training; call eval() first")
+            logits.append(output)
+        return logit_of_mean(logits, softmax=False)
 
     def feature_modules(self) -> dict[str, nn.Module]:
         """Return the steps of the first member, which stands for all of them in an explanation."""

@@ -11,9 +11,11 @@ from pipeline.networks.blocks import (
     ConvolutionUnit,
     Style,
     activation,
+    convolve,
     max_pools,
     normalisation,
     same_padding,
+    with_axes,
 )
 from pipeline.networks.pyramid import Pyramid
 
@@ -39,8 +41,9 @@ class FullScaleNode(nn.Module):
         width = len(in_channels) * skip_channels
         kernel = pyramid.kernels[scale]
         self.scale = scale
-        self.pyramid = pyramid
         self.pools = max_pools(style, [pyramid.factors(finer, scale) for finer in range(scale)])
+        self.pools.extend(nn.Identity() for _ in in_channels[scale:])
+        self.factors = [list(pyramid.factors(scale, source)) for source in range(len(in_channels))]
         self.branches = nn.ModuleList(
             CONVOLUTIONS[style.spatial_dims](
                 channels, skip_channels, kernel, padding=same_padding(kernel)
@@ -51,22 +54,22 @@ class FullScaleNode(nn.Module):
         self.activation = activation(style)
         self.fusion = ConvolutionUnit(style, (width,), width, kernel)
 
-    def forward(self, scales: Sequence[Tensor]) -> Tensor:
+    def forward(self, scales: list[Tensor]) -> Tensor:
         """Five maps, finest first, to ``(B, 5 * skip_channels, *spatial)`` of this scale."""
-        reduced = [self._reduced(source, features) for source, features in enumerate(scales)]
+        reduced: list[Tensor] = []
+        for source, (pool, branch) in enumerate(zip(self.pools, self.branches, strict=True)):
+            if source > self.scale:
+                weight, bias, factors = branch.weight, branch.bias, self.factors[source]
+                reduced.append(
+                    convolve_upsampled(scales[source], weight, bias, factors)  # type: ignore[arg-type]
+                )
+            else:
+                reduced.append(branch(pool(scales[source])))
         return self.fusion(self.activation(self.norm(torch.cat(reduced, dim=1))))
-
-    def _reduced(self, source: int, features: Tensor) -> Tensor:
-        branch = self.branches[source]
-        if source > self.scale:
-            factors = self.pyramid.factors(self.scale, source)
-            weight, bias = branch.get_parameter("weight"), branch.get_parameter("bias")
-            return convolve_upsampled(features, weight, bias, factors)
-        return branch(self.pools[source](features) if source < self.scale else features)
 
 
 def convolve_upsampled(
-    features: Tensor, weight: Tensor, bias: Tensor, factors: Sequence[int]
+    features: Tensor, weight: Tensor, bias: Tensor | None, factors: list[int]
 ) -> Tensor:
     """Return the zero-padded convolution of linearly up-sampled features, to rounding.
 
@@ -78,7 +81,7 @@ def convolve_upsampled(
     Args:
         features: ``(B, C, *spatial)``.
         weight: ``(K, C, *sides)``, with odd sides: 3, or 1 along an axis that is not convolved.
-        bias: ``(K,)``.
+        bias: ``(K,)``, or none.
         factors: factor of the up-sampling in each dimension.
 
     Returns:
@@ -91,16 +94,16 @@ def convolve_upsampled(
         >>> torch.allclose(convolve_upsampled(features, weight, torch.zeros(5), (2, 2)), expected)
         True
     """
-    sides = weight.shape[2:]
+    sides = list(weight.shape[2:])
     dims = len(sides)
-    pointwise = F.conv2d if dims == 2 else F.conv3d
-    kernels = weight.movedim(1, -1).reshape(-1, weight.shape[1], *[1] * dims)
-    taps = pointwise(features, kernels).unflatten(1, (weight.shape[0], *sides))
+    kernels = with_axes(weight.movedim(1, -1).flatten(0, -2), dims)
+    taps = convolve(features, kernels, None, [0] * dims)
+    taps = taps.unflatten(1, weight.shape[:1] + weight.shape[2:])
     for axis, (side, factor) in enumerate(zip(sides, factors, strict=True)):
         matrix = shifted_interpolation(features.shape[2 + axis], factor, side, taps)
         # the axes done so far stand last, so that this one is the first of those to come
-        taps = torch.tensordot(taps, matrix, dims=([2, 2 + dims - axis], [0, 1]))
-    return taps + bias.reshape(-1, *[1] * dims)
+        taps = torch.tensordot(taps, matrix, dims=[[2, 2 + dims - axis], [0, 1]])
+    return taps if bias is None else taps + with_axes(bias, dims)
 
 
 def shifted_interpolation(side: int, factor: int, taps: int, like: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def most_refined(prediction: Tensor | Sequence[Tensor] | GuidedOutput) -> Tensor
     return heads[0]
 
 
-def logit_of_mean(logits: Sequence[Tensor], softmax: bool) -> Tensor:
+def logit_of_mean(logits: list[Tensor], softmax: bool) -> Tensor:
     """Return the logits whose probabilities are the mean of the given logits' probabilities.
 
     Sigmoid: log(p / (1 - p)) with p the mean of sigmoid(z_k). Softmax: log of the mean of
@@ -42,7 +42,7 @@ def logit_of_mean(logits: Sequence[Tensor], softmax: bool) -> Tensor:
     """
     if len(logits) == 1:
         return logits[0]
-    heads = torch.stack(list(logits))
+    heads = torch.stack(logits)
     if softmax:
         return F.log_softmax(heads, dim=2).logsumexp(dim=0) - math.log(len(logits))
     return F.logsigmoid(heads).logsumexp(dim=0) - F.logsigmoid(-heads).logsumexp(dim=0)

@@ -8,33 +8,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def pad_to_multiple(image: Tensor, multiples: Sequence[int]) -> Tensor:
+def pad_to_multiple(image: Tensor, multiples: list[int]) -> Tensor:
     """Repeat the far edges of an image ``(B, C, *spatial)`` until each side is a multiple.
 
     ``multiples`` holds a number for each spatial dimension. The origin stays where it is, and so
     does the pooling grid. A traced graph always pads, by as many pixels as the image's size needs.
     """
-    sides = image.shape[2:]
-    far = [(-side) % multiple for side, multiple in zip(sides, multiples, strict=True)]
-    if not torch.jit.is_tracing() and not any(far):
+    pads: list[int] = []
+    for side, multiple in zip(image.shape[2:], multiples, strict=True):
+        pads.insert(0, (-side) % multiple)
+        pads.insert(0, 0)
+    if not torch.jit.is_tracing() and not any(pads):
         return image
-    pads = [pad for side in reversed(far) for pad in (0, side)]
     return F.pad(image, pads, mode="replicate")
 
 
-def crop_far(maps: Tensor, sides: Sequence[int]) -> Tensor:
+def crop_far(maps: Tensor, sides: list[int]) -> Tensor:
     """Undo :func:`pad_to_multiple`: keep the first ``sides`` pixels of each spatial dimension."""
-    window: tuple[slice, ...] = tuple(slice(side) for side in sides)
-    return maps[(slice(None), slice(None), *window)]
+    if len(sides) == 2:
+        return maps[:, :, : sides[0], : sides[1]]
+    return maps[:, :, : sides[0], : sides[1], : sides[2]]
 
 
-def crop_centre(maps: Tensor, sides: Sequence[int]) -> Tensor:
+def crop_centre(maps: Tensor, sides: list[int]) -> Tensor:
     """Keep the central ``sides`` of maps ``(B, C, *spatial)``, as Ronneberger's skips do."""
-    starts = [(size - side) // 2 for size, side in zip(maps.shape[2:], sides, strict=True)]
-    window: tuple[slice, ...] = tuple(
-        slice(start, start + side) for start, side in zip(starts, sides, strict=True)
-    )
-    return maps[(slice(None), slice(None), *window)]
+    for axis, side in enumerate(sides, 2):
+        maps = maps.narrow(axis, (maps.shape[axis] - side) // 2, side)
+    return maps
 
 
 def valid_output_side(

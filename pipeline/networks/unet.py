@@ -109,6 +109,8 @@ class UNet(nn.Module):
         ('encoder1', 'encoder2', 'bottleneck', 'decoder2', 'decoder1')
     """
 
+    __jit_unused_properties__ = ("feature_names",)  # not for TorchScript
+
     def __init__(
         self,
         spatial_dims: int,
@@ -146,7 +148,7 @@ class UNet(nn.Module):
         self.padding = padding
         self.poolings = len(levels)
         self.pixel_unshuffle = pixel_unshuffle
-        self.multiples = tuple(pixel_unshuffle * factor for factor in pyramid.multiples)
+        self.multiples = [pixel_unshuffle * factor for factor in pyramid.multiples]
         square = pixel_unshuffle**2  # pixels that become channels
         first_kernel = [first_kernel_size if side == 3 else 1 for side in pyramid.kernels[0]]
         trim = 2 * convs_per_level
@@ -200,17 +202,15 @@ class UNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Image ``(B, in_channels, *spatial)`` to logits, in training and in evaluation alike."""
-        check_image("UNet", image, self.spatial_dims, self.in_channels)
+        if not torch.jit.is_scripting():
+            self._check(image)
         if self.padding == "same":
             factor = self.pixel_unshuffle
             padded = pad_to_multiple(image, self.multiples)
             if factor == 1:
-                return crop_far(self._logits(padded), image.shape[2:])
+                return crop_far(self._logits(padded), list(image.shape[2:]))
             logits = F.pixel_shuffle(self._logits(F.pixel_unshuffle(padded, factor)), factor)
-            return crop_far(logits, image.shape[2:])
-        if not torch.jit.is_tracing():
-            for side in image.shape[2:]:
-                self.output_side(side)
+            return crop_far(logits, list(image.shape[2:]))
         return self._logits(image)
 
     def output_side(self, side: int) -> int:
@@ -242,19 +242,28 @@ class UNet(nn.Module):
         """Names for :func:`pipeline.networks.feature_maps`: 4 + 1 + 4 with five levels."""
         return tuple(self.feature_modules())
 
+    def _check(self, image: Tensor) -> None:
+        check_image("UNet", image, self.spatial_dims, self.in_channels)
+        if not torch.jit.is_tracing():
+            for side in image.shape[2:]:
+                self.output_side(side)
+
     def _logits(self, image: Tensor) -> Tensor:
-        skips = []
+        skips: list[Tensor] = []
         features = image
         for block, pool in zip(self.encoder, self.pools, strict=True):
             skips.append(block(features))
             features = pool(skips[-1])
         features = self.bottleneck(features)
-        for up, block in zip(reversed(self.upsample), reversed(self.decoder), strict=True):
-            features = up(features)
-            skip = skips.pop()
-            if self.padding == "valid":
-                skip = crop_centre(skip, features.shape[2:])
-            features = block(skip, features)
+        for level in range(self.poolings - 1, -1, -1):
+            # to pick a level: TorchScript can neither index a list of modules nor reverse it
+            for i, (up, joined) in enumerate(zip(self.upsample, self.decoder, strict=True)):
+                if i == level:
+                    features = up(features)
+                    skip = skips.pop()
+                    if self.padding == "valid":
+                        skip = crop_centre(skip, list(features.shape[2:]))
+                    features = joined([skip, features])
         return self.head(features)
 
 

@@ -14,6 +14,7 @@ from pipeline.networks.blocks import (
     initialise_he_normal,
     max_pools,
     same_padding,
+    with_axes,
 )
 from pipeline.networks.checks import check_features, check_image
 from pipeline.networks.full_scale import FullScaleNode
@@ -78,6 +79,8 @@ class UNet3Plus(nn.Module):
         torch.Size([2, 1, 40, 32])
     """
 
+    __jit_unused_properties__ = ("feature_names",)  # not for TorchScript
+
     def __init__(
         self,
         spatial_dims: int,
@@ -103,9 +106,11 @@ class UNet3Plus(nn.Module):
         self.out_channels = out_channels
         self.deep_supervision = deep_supervision
         self.classification_guided = classification_guided
-        self.pyramid = pyramid
-        self.multiples = pyramid.multiples
-        self.pools = max_pools(style, pyramid.strides)
+        self.multiples = list(pyramid.multiples)
+        self.factors = [[*map(float, pyramid.factors(0, scale))] for scale in range(SCALES)]
+        self.upsampling = LINEAR_MODES[spatial_dims]
+        self.absent_logit = ABSENT_LOGIT
+        self.pools = nn.ModuleList([nn.Identity(), *max_pools(style, pyramid.strides)])
         self.encoder = nn.ModuleList(
             ConvolutionBlock(style, (above,), channels, kernel)
             for above, channels, kernel in zip(
@@ -127,23 +132,29 @@ class UNet3Plus(nn.Module):
             convolution(channels, out_channels, kernel, padding=same_padding(kernel))
             for channels, kernel in zip(head_inputs, pyramid.kernels, strict=False)
         )
-        if classification_guided:
-            self.classifier = nn.Sequential(
-                nn.Dropout(0.5), convolution(features[-1], 2 * out_channels, 1)
-            )
+        self.classifier = (
+            nn.Sequential(nn.Dropout(0.5), convolution(features[-1], 2 * out_channels, 1))
+            if classification_guided
+            else None
+        )
         initialise_he_normal(self)
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor] | GuidedOutput:
         """One tensor of logits; in training a list with deep supervision, or a guided output."""
-        check_image("UNet3Plus", image, self.spatial_dims, self.in_channels)
+        if not torch.jit.is_scripting():
+            check_image("UNet3Plus", image, self.spatial_dims, self.in_channels)
         scales = self._scales(pad_to_multiple(image, self.multiples))
         if self.training:
-            heads = [self._head(scale, scales, image) for scale in range(len(self.heads))]
-            if self.classification_guided:
-                return GuidedOutput(heads, self._presence(scales[-1]))
-            return heads if self.deep_supervision else heads[0]
-        logits = self._head(0, scales, image)
-        return self._gated(logits, scales[-1]) if self.classification_guided else logits
+            heads = self._heads(scales, list(image.shape[2:]))
+            if self.classifier is not None:
+                return GuidedOutput(heads, self._presence(self.classifier(scales[-1])))
+            if self.deep_supervision:
+                return heads
+            return heads[0]
+        logits = crop_far(self.heads[0](scales[0]), list(image.shape[2:]))
+        if self.classifier is not None:
+            return self._gated(logits, self._presence(self.classifier(scales[-1])))
+        return logits
 
     def feature_modules(self) -> dict[str, nn.Module]:
         """Return the module behind each intermediate map, in the order of computation."""
@@ -162,26 +173,33 @@ class UNet3Plus(nn.Module):
 
     def _scales(self, image: Tensor) -> list[Tensor]:
         """Return the decoder maps, the finest scale first, and the bottleneck."""
-        scales = [self.encoder[0](image)]
-        for pool, block in zip(self.pools, self.encoder[1:], strict=True):
-            scales.append(block(pool(scales[-1])))
-        for scale in reversed(range(SCALES - 1)):
-            scales[scale] = self.decoder[scale](scales)
+        scales: list[Tensor] = []
+        features = image
+        for pool, block in zip(self.pools, self.encoder, strict=True):
+            features = block(pool(features))
+            scales.append(features)
+        for scale in range(len(scales) - 2, -1, -1):
+            # to pick a scale: TorchScript can neither index a list of modules nor reverse it
+            for i, node in enumerate(self.decoder):
+                if i == scale:
+                    scales[scale] = node(scales)
         return scales
 
-    def _head(self, scale: int, scales: Sequence[Tensor], image: Tensor) -> Tensor:
-        logits = self.heads[scale](scales[scale])
-        if scale:
-            factors = tuple(map(float, self.pyramid.factors(0, scale)))
-            mode = LINEAR_MODES[self.spatial_dims]
-            logits = F.interpolate(logits, scale_factor=factors, mode=mode)
-        return crop_far(logits, image.shape[2:])
+    def _heads(self, scales: list[Tensor], sides: list[int]) -> list[Tensor]:
+        heads: list[Tensor] = []
+        for scale, head in enumerate(self.heads):
+            logits = head(scales[scale])
+            if scale > 0:
+                factors = self.factors[scale]
+                logits = F.interpolate(logits, scale_factor=factors, mode=self.upsampling)
+            heads.append(crop_far(logits, sides))
+        return heads
 
-    def _presence(self, bottleneck: Tensor) -> Tensor:
-        strongest = self.classifier(bottleneck).flatten(2).amax(dim=2)
-        return strongest.unflatten(1, (2, self.out_channels))
+    def _presence(self, evidence: Tensor) -> Tensor:
+        strongest = evidence.flatten(2).amax(dim=2)
+        return strongest.unflatten(1, [2, self.out_channels])
 
-    def _gated(self, logits: Tensor, bottleneck: Tensor) -> Tensor:
-        absent, present = self._presence(bottleneck).unbind(dim=1)
-        gate = (present > absent).reshape(*present.shape, *[1] * self.spatial_dims)
-        return torch.where(gate, logits, torch.full_like(logits, ABSENT_LOGIT))
+    def _gated(self, logits: Tensor, presence: Tensor) -> Tensor:
+        absent, present = presence.unbind(dim=1)
+        gate = with_axes(present > absent, self.spatial_dims)
+        return torch.where(gate, logits, torch.full_like(logits, self.absent_logit))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from pipeline.networks.blocks import (
@@ -67,6 +68,8 @@ class UNetPlusPlus(nn.Module):
         ('x0_0', 'x1_0', 'x0_1', 'x2_0', 'x1_1', 'x0_2')
     """
 
+    __jit_unused_properties__ = ("feature_names",)  # not for TorchScript
+
     def __init__(
         self,
         spatial_dims: int,
@@ -99,19 +102,28 @@ class UNetPlusPlus(nn.Module):
         self.evaluation_head = evaluation_head
         self.multi_label = multi_label
         self.pyramid = pyramid
-        self.multiples = pyramid.multiples
-        self.pools = max_pools(style, pyramid.strides)
+        self.multiples = list(pyramid.multiples)
+        pools = max_pools(style, pyramid.strides)
+        self.pools = nn.ModuleList()  # one for each node, and so for up-sampling; most do nothing
         self.nodes = nn.ModuleDict()
         self.upsample = nn.ModuleDict()
-        for level, column in self._order():
+        self.order = self._order()
+        for level, column in self.order:
             channels = features[level]
-            inputs = [channels] * (column + 1)
-            if column == 0:
-                inputs = [features[level - 1] if level else in_channels]
-            else:
-                self.upsample[f"x{level}_{column}"] = transposed_up(
+            pool: nn.Module = nn.Identity()
+            upsample: nn.Module = nn.Identity()
+            if column > 0:
+                inputs = [channels] * (column + 1)
+                upsample = transposed_up(
                     style, features[level + 1], channels, pyramid.strides[level]
                 )
+            elif level > 0:
+                inputs = [features[level - 1]]
+                pool = pools[level - 1]
+            else:
+                inputs = [in_channels]
+            self.pools.append(pool)
+            self.upsample[f"x{level}_{column}"] = upsample
             self.nodes[f"x{level}_{column}"] = ConvolutionBlock(
                 style, inputs, channels, pyramid.kernels[level], dropout=dropout
             )
@@ -125,16 +137,17 @@ class UNetPlusPlus(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """One tensor of logits; in training with deep supervision the list of all heads."""
-        check_image("UNetPlusPlus", image, self.spatial_dims, self.in_channels)
+        if not torch.jit.is_scripting():
+            check_image("UNetPlusPlus", image, self.spatial_dims, self.in_channels)
         maps = self._full_resolution_nodes(pad_to_multiple(image, self.multiples))
-        logits = {
-            name: crop_far(head(maps[name]), image.shape[2:]) for name, head in self.heads.items()
-        }
+        logits: list[Tensor] = []  # the least refined head first
+        for column, head in enumerate(self.heads.values(), len(maps) - len(self.heads)):
+            logits.append(crop_far(head(maps[column]), list(image.shape[2:])))
         if self.training and self.deep_supervision:
-            return list(reversed(logits.values()))
+            return logits[::-1]
         if self.evaluation_head is not None:
-            return logits[f"x0_{self.evaluation_head}"]
-        return logit_of_mean(list(logits.values()), softmax=self._exclusive_classes())
+            return logits[self.evaluation_head - self.depth - 1]
+        return logit_of_mean(logits, softmax=self.out_channels > 1 and not self.multi_label)
 
     def pruned(self, level: int) -> "UNetPlusPlus":
         """Return the smaller network that ends in head ``level`` (the paper's L1 … L4).
@@ -188,17 +201,18 @@ class UNetPlusPlus(nn.Module):
             for level in reversed(range(diagonal + 1))
         ]
 
-    def _full_resolution_nodes(self, image: Tensor) -> dict[str, Tensor]:
-        rows: list[list[Tensor]] = [[] for _ in self.features]
-        for level, column in self._order():
-            node = self.nodes[f"x{level}_{column}"]
-            if column:
-                below = self.upsample[f"x{level}_{column}"](rows[level + 1][column - 1])
-                maps = node(*rows[level], below)
+    def _full_resolution_nodes(self, image: Tensor) -> list[Tensor]:
+        rows: list[list[Tensor]] = [[] for _ in range(self.depth + 1)]
+        steps = zip(self.pools, self.upsample.values(), self.nodes.values(), strict=True)
+        for i, (pool, upsample, node) in enumerate(steps):
+            level, column = self.order[i]
+            if column > 0:
+                skips = list(rows[level])
+                skips.append(upsample(rows[level + 1][column - 1]))
+                maps = node(skips)
+            elif level > 0:
+                maps = node(pool(rows[level - 1][0]))
             else:
-                maps = node(self.pools[level - 1](rows[level - 1][0]) if level else image)
+                maps = node(image)
             rows[level].append(maps)
-        return {f"x0_{column}": maps for column, maps in enumerate(rows[0])}
-
-    def _exclusive_classes(self) -> bool:
-        return self.out_channels > 1 and not self.multi_label
+        return rows[0]

@@ -6,10 +6,17 @@ import pytest
 import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
+from monai.transforms import Compose
 from PIL import Image
 
 from pipeline.data.label_numbers import all_numbers, labels_overlap
-from pipeline.inference import OperatingPoint, Postprocessing, WritePredictions
+from pipeline.inference import (
+    OperatingPoint,
+    Postprocessing,
+    ToFileVoxels,
+    ToLabelMap,
+    WritePredictions,
+)
 from pipeline.inference.label_masks import label_masks, painted
 
 PROBABILITY = np.array([[[0.9, 0.9, 0.9, 0.1]], [[0.1, 0.8, 0.8, 0.1]], [[0.2, 0.1, 0.7, 0.3]]])
@@ -74,9 +81,10 @@ def written(tmp_path, model, image, labels, logits):
     writer = WritePredictions(str(tmp_path / "out"), model, labels=labels)
     pixels = MetaTensor(torch.zeros(1, *logits.shape[1:]), affine=torch.eye(4))
     pixels.meta["filename_or_obj"] = str(image)
-    engine = Engine(
-        lambda engine, batch: [{"image": pixels, "pred": logits.sigmoid(), "scale": 1.0}]
-    )
+    item = {"image": pixels, "pred": logits}
+    for step in (ToFileVoxels(Compose([])), ToLabelMap(model.operating_point, labels)):
+        item = step(item)
+    engine = Engine(lambda engine, batch: [item])
     writer.attach(engine)
     engine.state.device = "cpu"
     engine.run([0])

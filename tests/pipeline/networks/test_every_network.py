@@ -221,6 +221,37 @@ def test_traced_torchscript_gives_the_same_at_other_sizes(case):
             torch.testing.assert_close(traced(other), network(other))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scripted_torchscript_gives_the_same_at_any_size(case):
+    network = case.network()
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.script(network), file)
+    file.seek(0)
+    with torch.no_grad(), torch.jit.optimized_execution(False):
+        scripted = torch.jit.load(file)
+        for training, image in (
+            (True, case.image()), (False, case.image(batch=1)), (False, case.image(odd=3)),
+        ):  # fmt: skip
+            results = []
+            for each in (network, scripted):
+                torch.manual_seed(2)  # of dropout
+                results.append(each.train(training)(image))
+            assert_equal(*results)
+
+
+def assert_equal(output, scripted) -> None:
+    """TorchScript makes a type of its own of a named tuple."""
+    if isinstance(output, GuidedOutput):
+        assert_equal(output.heads, scripted.heads)
+        assert_equal(output.presence, scripted.presence)
+    elif isinstance(output, list):
+        assert len(output) == len(scripted)
+        for own, other in zip(output, scripted, strict=True):
+            assert_equal(own, other)
+    else:
+        assert torch.equal(output, scripted)
+
+
 @pytest.fixture(scope="module", params=EXPORTED)
 def exported(request):
     """A network and its exported graph, batch and sides open."""

@@ -114,7 +114,7 @@ def test_maps_shrink_along_the_pooled_axes_alone():
         "bottleneck": (4, 5, 3),
         "decoder2": (8, 10, 6),
     }
-    assert unet.multiples == (4, 4, 2)
+    assert unet.multiples == [4, 4, 2]
 
 
 def test_a_first_kernel_of_another_size_keeps_off_the_axis_that_is_not_convolved():

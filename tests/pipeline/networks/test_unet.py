@@ -164,7 +164,16 @@ def test_maps_side_by_side_convolve_as_their_concatenation(spatial_dims):
     unit = ConvolutionUnit(Style(spatial_dims), (2, 3, 1), 4).double()
     maps = [torch.randn(2, c, *[6] * spatial_dims, dtype=torch.float64) for c in (2, 3, 1)]
     expected = torch.relu(unit.convolution(torch.cat(maps, dim=1)))
-    torch.testing.assert_close(unit(*maps), expected)
+    torch.testing.assert_close(unit(maps), expected)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_unpadded_convolutions_as_torchscript():
+    small = MANE_MITTAL | {"features": (2, 3, 4), "dropout": 0.0}
+    network = UNet(2, 1, 1, **small).eval()
+    image = torch.randn(1, 1, 76, 92)
+    with torch.no_grad():
+        assert torch.equal(torch.jit.script(network)(image), network(image))
 
 
 def test_weights_are_he_normal():

@@ -93,7 +93,8 @@ def test_presence_is_the_strongest_answer_anywhere():
     classifier = guided.classifier[1]
     classifier.weight.data.zero_()
     classifier.weight.data[1, 3] = 2.0  # "present" looks at channel 3
-    assert guided._presence(bottleneck).flatten().tolist() == [0.0, 10.0]
+    presence = guided._presence(guided.classifier(bottleneck))
+    assert presence.flatten().tolist() == [0.0, 10.0]
 
 
 @pytest.mark.parametrize("features", [(4, 8), (4, 8, 8, 8, 8, 8)])
