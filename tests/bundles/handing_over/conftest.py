@@ -72,7 +72,8 @@ def changed(package, tmp_path):
         archive = open_archive(package)
         files = {name: archive.read(name) for name in archive.files if name != MANIFEST}
         files = change(files) or files
-        files[MANIFEST] = make_manifest(files, made or {})
+        made = made or json.loads(archive.read(MANIFEST))["made"]
+        files[MANIFEST] = make_manifest(archive.name, files, made)
         path = tmp_path / "changed.zip"
         write_archive(path, archive.name, files)
         sign(path, package.parent)

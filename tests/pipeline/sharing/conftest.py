@@ -1,10 +1,10 @@
-import io
+import json
 
 import pytest
-import torch
 from safetensors.torch import save
 
 from pipeline.bundle.flatten import dump, flatten
+from pipeline.inference.weights_hash import weights_sha256
 from pipeline.networks import UNet
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.manifest import MANIFEST, make_manifest
@@ -12,6 +12,8 @@ from pipeline.sharing.source import source_files
 from tests.conftest import ROOT
 
 SOURCE = {"pipeline/errors.py", "transforms/__init__.py"}
+MADE = {"commit": "none", "versions": {"torch": "2.8.0"}, "mlflow_run": "0123"}
+"""Where the bundles of these tests come from."""
 CONFIGS = ROOT / "bundles" / "membranes" / "configs"
 
 
@@ -19,8 +21,6 @@ CONFIGS = ROOT / "bundles" / "membranes" / "configs"
 def whole() -> dict[str, bytes]:
     """The files of a bundle that an audit accepts."""
     weights = UNet(2, 1, 1, features=[2, 4], norm="batch").state_dict()
-    stream = io.BytesIO()
-    torch.save(weights, stream)
     overlays = {
         "train": [], "evaluate": ["evaluate"], "inference": ["inference"], "explain": ["explain"],
     }  # fmt: skip
@@ -35,7 +35,7 @@ def whole() -> dict[str, bytes]:
         "configs/metadata.json": (CONFIGS / "metadata.json").read_bytes(),
         "configs/logging.conf": (CONFIGS / "logging.conf").read_bytes(),
         **configs,
-        "models/model.pt": stream.getvalue(),
+        "models/model.json": json.dumps({"sha256": weights_sha256(weights)}).encode(),
         "models/model.safetensors": save(dict(weights)),
         "docs/README.md": b"# A model\n",
         **{path: content for path, content in source_files().items() if path in SOURCE},
@@ -50,7 +50,7 @@ def packed(whole, tmp_path):
         files = {**whole, **{key: value for key, value in changed.items() if value is not None}}
         files = {key: value for key, value in files.items() if changed.get(key, b"") is not None}
         if manifest:
-            files[MANIFEST] = make_manifest(files, {"by": "a test"})
+            files[MANIFEST] = make_manifest(name, files, MADE)
         write_archive(tmp_path / "bundle.zip", name, files)
         return tmp_path / "bundle.zip"
 
