@@ -95,7 +95,7 @@ def _refusals_of(place: str, check: Callable[[], object]) -> list[RefusedError]:
         return [error]
     except Exception as error:  # whichever a file provokes: of numbers, of nesting, of memory
         message = (str(error).splitlines() or [""])[0][:MAX_MESSAGE_CHARACTERS]
-        reason = "cannot be judged; nothing that a bundle needs is so"
+        reason = "cannot be judged, so it is refused"
         return [RefusedError(place, f"{type(error).__name__} {message!r}", reason)]
     return result if isinstance(result, list) else []
 

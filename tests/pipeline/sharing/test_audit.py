@@ -7,9 +7,10 @@ import yaml
 
 from pipeline import cli
 from pipeline.sharing.archive import Limits, RefusedError, open_archive
-from pipeline.sharing.audit import audit
+from pipeline.sharing.audit import ALLOWED_PATHS, audit
 from pipeline.sharing.expressions import judge_expression
 from pipeline.sharing.policy import read_policy
+from pipeline.sharing.source import source_files
 from tests.conftest import ROOT
 
 TRAIN = "configs/train.yaml"
@@ -232,9 +233,71 @@ def test_limits(packed):
     assert any("expected 10 at most" in error.reason for error in report.refusals)
 
 
-def test_what_every_bundle_has(packed):
-    (line,) = map(str, audit(packed(**{"LICENSE": None})).refusals)
-    assert line == "LICENSE: missing: every bundle has it"
+@pytest.mark.parametrize(
+    "file",
+    ["LICENSE", "models/model.json", "models/model.safetensors", "configs/inference.yaml"],
+)
+def test_what_every_bundle_has(packed, file):
+    (line,) = map(str, audit(packed(**{file: None})).refusals)
+    assert line == f"{file}: missing: every bundle has it"
+
+
+NOT_OF_A_BUNDLE = [
+    "models/model.pt", "models/model.ts", "models/model.pkl", "models/model.npy",
+    "models/other.safetensors", "models/more/model.json", "sample/image.npy", "sample/a/b.tif",
+    "docs/report.html", "docs/figure.svg", "docs/figure.png", "docs/more/README.md",
+    "docs/R\u0415ADME.md", "configs/tr\u0430in.yaml", "configs/more/train.yaml",
+    "configs/train.json", "configs/other.conf", "sitecustomize.py", "torch/__init__.py",
+    "LICENSE.txt", "manifest.json.md", "bom.json", "pipeline/errors.so", "pipeline/errors.pyc",
+    "pipeline/a.pth", "pipeline/a.py.md", "pipeline/a-b/c.py", "transforms/data.npy",
+]  # fmt: skip
+
+
+def test_files_that_no_bundle_has(packed):
+    refusals = audit(packed(**dict.fromkeys(NOT_OF_A_BUNDLE, b"a: 1"))).refusals
+    places = [error.place for error in refusals if error.value == "no file of a bundle"]
+    assert places == sorted(NOT_OF_A_BUNDLE)
+
+
+def test_every_file_of_the_release_may_be_packed():
+    assert [file for file in source_files() if not ALLOWED_PATHS.fullmatch(file)] == []
+
+
+CHECKS = {
+    "_check_paths": "bundle.zip",
+    "read_manifest": "manifest.json",
+    "_check_source": "source",
+    "judge_config": "configs/evaluate.yaml",
+    "_check_metadata": "configs/metadata.json",
+    "_check_logging": "configs/logging.conf",
+    "judge_safetensors": "models/model.safetensors",
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_that_fails_is_a_refusal_of_its_place(packed, monkeypatch, check):
+    def fail(*_):
+        raise RecursionError("maximum recursion depth")
+
+    monkeypatch.setattr(f"pipeline.sharing.audit.{check}", fail)
+    line = str(audit(packed()).refusals[0])
+    expected = "RecursionError 'maximum recursion depth': cannot be judged, so it is refused"
+    assert line == f"{CHECKS[check]}: {expected}"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), OverflowError("x"), ValueError("4300 digits\nof more"), TypeError("\x1b[2J")],
+    ids=lambda error: type(error).__name__,
+)
+def test_any_error_of_a_check_is_one_line(packed, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("pipeline.sharing.audit._check_paths", fail)
+    (line,) = map(str, audit(packed()).refusals)
+    assert f": {type(error).__name__} '" in line
+    assert line.isprintable()
 
 
 @pytest.fixture
