@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.claims import MODEL_WAIT_SECONDS, claim
-from pipeline.files import atomic, sha256, write_text
+from pipeline.files import atomic, write_text
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.watershed_instances import WatershedInstances
+from pipeline.inference.weights_hash import weights_sha256
 from pipeline.networks.weights import load_weights
 from pipeline.schemas import first_error, read_schema
 
@@ -24,7 +26,8 @@ class ModelRecord(BaseModel):
         bundle: name of the bundle.
         run_name: name of the run that trained it.
         mlflow_run_id: id of that run; None for weights that none trained.
-        sha256: hash of the weights' file.
+        sha256: hash of the weights' values, see :func:`weights_sha256`; in older records, of the
+            bytes of their file.
         datalist_sha256: hash that identifies its cohort and split.
         device: that it was trained on.
         epoch: whose weights these are.
@@ -61,7 +64,8 @@ class TrainedModel:
     """A model on disk: a network with its weights, and what is known of them.
 
     Args:
-        path: of the weights, ``model.pt``; their record ``model.json`` lies beside them.
+        path: of the weights, ``model.pt`` or ``model.safetensors``; their record ``model.json``
+            lies beside them.
         network: that takes the weights; None where they are not used.
         device: where the network is used.
         symmetries: how many symmetries test-time augmentation may average; before an evaluation
@@ -90,12 +94,7 @@ class TrainedModel:
         self.path = Path(path).absolute()
         content = read_weights(self.path)
         self.weights = parse_weights(content, self.path)
-        self.record = read_record(self.path)
-        if self.record.sha256 != _sha256(content):
-            raise ValueError(
-                f"{record_path(self.path)}: belongs to other weights than {self.path.name}; copy "
-                "both together"
-            )
+        self.record = _matching_record(self.path, content, self.weights)
         self.default = OperatingPoint(tta_versions=symmetries, instances=instances)
         self._network = network
         if network is not None:
@@ -141,7 +140,7 @@ class TrainedModel:
         """
         self.record = self.record.model_copy(update={"operating_point": operating_point})
         with claim(self.path, MODEL_WAIT_SECONDS):
-            if sha256(self.path) != self.record.sha256:
+            if _hash_of_values(read_checkpoint(self.path), self.path) != self.record.sha256:
                 raise ValueError(
                     f"{self.path}: another training was published there during this evaluation; "
                     "evaluate again"
@@ -160,10 +159,9 @@ def save_model(path: Path, weights: Mapping[str, Any], **fields: Any) -> ModelRe
     Raises:
         OSError: there is no room, or the folder cannot be written.
     """
-    content = serialise(weights)
+    content, record = serialise(weights), ModelRecord(sha256=weights_sha256(weights), **fields)
     with atomic(path, durable=True) as temporary:
         temporary.write_bytes(content)
-    record = ModelRecord(sha256=_sha256(content), **fields)
     write_record(path, record)
     return record
 
@@ -196,6 +194,8 @@ def parse_weights(content: bytes, path: Path) -> dict[str, Any]:
         ValueError: not such a file, or a truncated one.
     """
     try:
+        if path.suffix == ".safetensors":
+            return dict(safetensors.torch.load(content))
         weights: dict[str, Any] = torch.load(
             io.BytesIO(content), map_location="cpu", weights_only=True
         )
@@ -262,5 +262,18 @@ def on_device(network: torch.nn.Module, device: torch.device | str) -> torch.nn.
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _matching_record(path: Path, content: bytes, weights: Mapping[str, Any]) -> ModelRecord:
+    """Return the record of weights, with the hash of their values."""
+    record, digest = read_record(path), _hash_of_values(weights, path)
+    if record.sha256 not in (digest, hashlib.sha256(content).hexdigest()):
+        raise ValueError(
+            f"{record_path(path)}: belongs to other weights than {path.name}; copy both together"
+        )
+    return record.model_copy(update={"sha256": digest})
+
+
+def _hash_of_values(weights: Mapping[str, Any], path: Path) -> str:
+    try:
+        return weights_sha256(weights)
+    except ValueError as error:
+        raise ValueError(f"{path}: not the weights of a model: {error}") from None

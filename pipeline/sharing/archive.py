@@ -1,27 +1,39 @@
 """Read archives without unpacking them, and write archives that are the same bytes every time.
 
 A zip file is a list of claims: names, sizes, kinds of file. :func:`open_archive` trusts none of
-them. It refuses an archive that could write outside its folder, fill a disk, or show one content
-to this reader and another to the next.
+them. It accepts exactly the bytes that :func:`write_archive` writes, so that every program reads
+the same files in it, and refuses names that could be written outside the bundle's folder.
 """
 
 import hashlib
 import io
 import re
-import stat
 import unicodedata
-import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, NamedTuple
 
 from pipeline.sharing.stored_file import StoredFile
+from pipeline.sharing.zip_format import (
+    LOCAL_SIGNATURE,
+    MAX_HEADER_BYTES,
+    Entry,
+    central_difference,
+    central_header,
+    directory,
+    local_difference,
+    local_header,
+    parse_entry,
+)
 
-ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
-"""The date of every file that we write: the earliest one that the zip format can hold."""
 MEGABYTE = 1 << 20
+MAX_READ_BYTES = 16 * MEGABYTE
+"""Largest file that is read whole; larger ones are read in pieces."""
 SEND_AGAIN = "ask the sender to send it again"
 """The remedy for a file that was damaged on its way."""
+AS_PACKED = "expected the bytes that unet-school pack writes; ask the sender for that file"
 
 
 class Limits(NamedTuple):
@@ -29,15 +41,13 @@ class Limits(NamedTuple):
 
     Attributes:
         files: number of files.
-        file_bytes: unpacked size of one file.
-        total_bytes: unpacked size of all files.
-        ratio: unpacked size divided by packed size, of one file; text seldom exceeds 20.
+        file_bytes: size of one file.
+        total_bytes: size of all files.
     """
 
     files: int = 2000
     file_bytes: int = 4096 * MEGABYTE
     total_bytes: int = 8192 * MEGABYTE
-    ratio: int = 200
 
 
 class RefusedError(ValueError):
@@ -60,10 +70,10 @@ class Archive:
     Attributes:
         path: the archive.
         name: the root folder's name, which is the bundle's name.
-        files: the zip entry of each file, by its path below the root folder.
+        files: the entry of each file, by its path below the root folder.
     """
 
-    def __init__(self, path: Path, name: str, files: Mapping[str, zipfile.ZipInfo]) -> None:
+    def __init__(self, path: Path, name: str, files: Mapping[str, Entry]) -> None:
         self.path, self.name, self.files = path, name, files
         self._hashes: dict[str, str] = {}
 
@@ -71,51 +81,50 @@ class Archive:
         """Return a file's bytes.
 
         Raises:
-            RefusedError: the bytes do not match the archive's own list (size, checksum).
+            RefusedError: the file is too large, or its bytes do not have its checksum.
         """
-        info = self.files[file]
-        try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(info) as stream:
-                content = stream.read(info.file_size + 1)
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-            raise RefusedError(file, str(error), SEND_AGAIN) from None
-        if len(content) != info.file_size:
-            raise RefusedError(file, f"{len(content)} bytes or more", f"expected {info.file_size}")
-        return content
+        size = self.files[file].size
+        if size > MAX_READ_BYTES:
+            raise RefusedError(file, f"{size} bytes", f"expected {MAX_READ_BYTES} at most")
+        return b"".join(self.pieces(file))
 
     def stream(self, file: str) -> BinaryIO:
         """Return a file as a stream, which reads only the bytes that the caller asks for.
 
-        The bytes are not checked: :meth:`sha256` is the check of the whole file.
+        The bytes are not checked: :meth:`pieces` checks them.
+        """
+        entry = self.files[file]
+        return io.BufferedReader(StoredFile(self.path, entry.start, entry.size))
+
+    def pieces(self, file: str) -> Iterator[bytes]:
+        """Yield a file's bytes in pieces.
 
         Raises:
-            RefusedError: the file does not lie where the archive's list places it.
+            RefusedError: after the last piece, if the bytes do not have the file's checksum.
         """
-        info = self.files[file]
-        if info.compress_type != zipfile.ZIP_STORED:
-            return io.BytesIO(self.read(file))
-        try:
-            return io.BufferedReader(StoredFile(self.path, info))
-        except ValueError as error:
-            raise RefusedError(file, str(error), SEND_AGAIN) from None
+        checksum = 0
+        with self.stream(file) as stream:
+            while piece := stream.read(MEGABYTE):
+                checksum = zlib.crc32(piece, checksum)
+                yield piece
+        if checksum != self.files[file].crc32:
+            raise RefusedError(file, "its bytes do not have its checksum", SEND_AGAIN)
 
     def sha256(self, file: str) -> str:
         """Return a file's hash. The file is read in pieces, and only once."""
-        if file in self._hashes:
-            return self._hashes[file]
-        digest = hashlib.sha256()
-        try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.files[file]) as stream:
-                while piece := stream.read(MEGABYTE):
-                    digest.update(piece)
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-            raise RefusedError(file, str(error), SEND_AGAIN) from None
-        self._hashes[file] = digest.hexdigest()
+        if file not in self._hashes:
+            digest = hashlib.sha256()
+            for piece in self.pieces(file):
+                digest.update(piece)
+            self._hashes[file] = digest.hexdigest()
         return self._hashes[file]
 
 
 def open_archive(path: Path, limits: Limits | None = None) -> Archive:
-    """Check an archive's list of files, and unpack none of them.
+    """Check an archive's headers, and read none of its files.
+
+    The headers are read one after the other, from the first byte on, so that no claim of the
+    archive decides how much is read: at most the allowed number of files.
 
     Args:
         path: the archive.
@@ -123,27 +132,22 @@ def open_archive(path: Path, limits: Limits | None = None) -> Archive:
 
     Raises:
         FileNotFoundError: no such file.
-        RefusedError: the file is not a zip file, or not an acceptable one.
+        RefusedError: the file is not byte for byte what :func:`write_archive` writes, or a name in
+            it is not safe on every system.
     """
-    limits = limits or Limits()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a packed bundle")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos, comment = archive.infolist(), archive.comment
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        raise RefusedError(path.name, str(error), "expected a zip file") from None
-    if comment:
-        raise RefusedError(path.name, f"a comment of {len(comment)} bytes", "expected none")
-    _check_size(path, infos, limits)
-    _check_layout(path, infos)
-    roots = {_root_of(info) for info in infos}
+    entries = _read_entries(path, limits or Limits())
+    names = [entry.name for entry in entries]
+    roots = sorted({_root_of(name) for name in names})
     if len(roots) != 1:
-        names = ", ".join(sorted(roots)) or "nothing"
-        raise RefusedError(path.name, names, "expected one folder, the bundle's, with all files")
-    (root,) = roots
-    _check_distinct([info.filename for info in infos])
-    return Archive(path, root, {info.filename[len(root) + 1 :]: info for info in infos})
+        reason = "expected one folder, the bundle's, with all files"
+        raise RefusedError(path.name, ", ".join(roots), reason)
+    _check_distinct(names)
+    for name, next_name in pairwise(names):
+        if next_name < name:
+            raise RefusedError(next_name, f"after {name}", "expected the files sorted by name")
+    return Archive(path, roots[0], {entry.name[len(roots[0]) + 1 :]: entry for entry in entries})
 
 
 def write_archive(path: Path, name: str, files: Mapping[str, bytes]) -> None:
@@ -152,85 +156,105 @@ def write_archive(path: Path, name: str, files: Mapping[str, bytes]) -> None:
     The same files give the same bytes. Compression does not make weights smaller, and without it
     a bundle of 31 million parameters takes one second, not ten.
     """
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(files):
-            info = zipfile.ZipInfo(f"{name}/{file}", ENTRY_DATE)
-            info.external_attr = (stat.S_IFREG | 0o644) << 16
-            info.create_system = 3  # Unix, on every system
-            archive.writestr(info, files[file])
+    entries, position = [], 0
+    with path.open("wb") as out:
+        for file, content in sorted(files.items()):
+            entry = Entry(f"{name}/{file}", len(content), zlib.crc32(content), position)
+            out.write(local_header(entry))
+            out.write(content)
+            entries.append(entry)
+            position = entry.end
+        out.write(directory(entries, position))
 
 
-def _check_size(path: Path, infos: list[zipfile.ZipInfo], limits: Limits) -> None:
-    if len(infos) > limits.files:
-        raise RefusedError(path.name, f"{len(infos)} files", f"expected {limits.files} at most")
-    for info in infos:
-        if info.file_size > limits.file_bytes:
-            size = f"{info.file_size} bytes unpacked"
-            raise RefusedError(info.filename, size, f"expected {limits.file_bytes} at most")
-        if info.file_size > limits.ratio * max(info.compress_size, 1):
-            size = f"{info.file_size} bytes in {info.compress_size}"
-            raise RefusedError(info.filename, size, f"expected {limits.ratio} times at most")
-    total = sum(info.file_size for info in infos)
-    if total > limits.total_bytes:
-        size = f"{total} bytes unpacked"
-        raise RefusedError(path.name, size, f"expected {limits.total_bytes} at most")
-
-
-def _check_layout(path: Path, infos: list[zipfile.ZipInfo]) -> None:
-    """Refuse files that overlap, and bytes before the first file, which other readers may run."""
-    end = 0
-    for info in sorted(infos, key=lambda info: info.header_offset):
-        if info.header_offset < end:
-            raise RefusedError(
-                info.filename, "overlaps another file", "expected one after the other"
-            )
-        end = info.header_offset + info.compress_size
+def _read_entries(path: Path, limits: Limits) -> list[Entry]:
+    """Return the entries of an archive whose headers are exactly the expected ones."""
+    entries: list[Entry] = []
+    size, position, total = path.stat().st_size, 0, 0
     with path.open("rb") as file:
-        if file.read(4) != b"PK\x03\x04":
-            raise RefusedError(
-                path.name, "bytes before the first file", "expected a plain zip file"
-            )
+        while (header := _read(file, position, MAX_HEADER_BYTES)).startswith(LOCAL_SIGNATURE):
+            if len(entries) == limits.files:
+                reason = f"expected {limits.files} at most"
+                raise RefusedError(path.name, f"more than {limits.files} files", reason)
+            entry = _parse(path.name, header, position)
+            _check_size(entry, limits)
+            total, position = total + entry.size, entry.end
+            if position > size:
+                raise RefusedError(entry.name, "lies outside the archive", SEND_AGAIN)
+            if total > limits.total_bytes:
+                reason = f"expected {limits.total_bytes} at most"
+                raise RefusedError(path.name, f"{total} bytes or more", reason)
+            entries.append(entry)
+        if not entries:
+            reason = "expected a zip file that unet-school pack wrote"
+            raise RefusedError(path.name, "does not begin with a file", reason)
+        expected = directory(entries, position)
+        content = _read(file, position, len(expected))
+    _check_directory(path.name, entries, content, expected)
+    if size > position + len(expected):
+        rest = f"{size - position - len(expected)} bytes after the archive"
+        raise RefusedError(path.name, rest, AS_PACKED)
+    return entries
 
 
-def _root_of(info: zipfile.ZipInfo) -> str:
-    _check_name(info)
-    _check_kind(info)
-    root, _, rest = info.filename.partition("/")
+def _read(file: BinaryIO, position: int, size: int) -> bytes:
+    file.seek(position)
+    return file.read(size)
+
+
+def _parse(place: str, header: bytes, position: int) -> Entry:
+    try:
+        entry = parse_entry(header, position)
+    except ValueError as error:
+        raise RefusedError(f"{place}, byte {position}", str(error), AS_PACKED) from None
+    _check_name(entry.name)
+    if difference := local_difference(header, entry):
+        raise RefusedError(entry.name, f"its header has another {difference}", AS_PACKED)
+    return entry
+
+
+def _check_size(entry: Entry, limits: Limits) -> None:
+    if entry.size > limits.file_bytes:
+        reason = f"expected {limits.file_bytes} at most"
+        raise RefusedError(entry.name, f"{entry.size} bytes", reason)
+
+
+def _check_directory(place: str, entries: list[Entry], content: bytes, expected: bytes) -> None:
+    """Refuse any byte after the last file that is not the expected one; name its file."""
+    position = 0
+    for entry in entries:
+        end = position + len(central_header(entry))
+        if difference := central_difference(content[position:end], entry):
+            value = f"in the directory, it has another {difference}"
+            raise RefusedError(entry.name, value, AS_PACKED)
+        position = end
+    if content != expected:
+        raise RefusedError(place, "another end record", AS_PACKED)
+
+
+def _root_of(name: str) -> str:
+    root, _, rest = name.partition("/")
     if not rest:
-        raise RefusedError(info.filename, "outside the bundle's folder", "expected NAME/…")
+        raise RefusedError(name, "outside the bundle's folder", "expected NAME/…")
     return root
 
 
-def _check_name(info: zipfile.ZipInfo) -> None:
-    name = info.filename
+def _check_name(name: str) -> None:
     parts = name.rstrip("/").split("/")
-    if "\\" in name or "\x00" in info.orig_filename or re.match(r"[A-Za-z]:", name):
+    if not name.isprintable() or unicodedata.normalize("NFC", name) != name:
+        raise RefusedError(repr(name), "invisible or ambiguous letters", "expected plain letters")
+    if "\\" in name or re.match(r"[A-Za-z]:", name):
         raise RefusedError(name, "a path of another system", "expected names separated by /")
     if name.startswith("/") or ".." in parts:
         raise RefusedError(
             name, "a path out of the bundle's folder", "expected a path inside the folder"
         )
-    if not name.isprintable() or unicodedata.normalize("NFC", name) != name:
-        raise RefusedError(repr(name), "invisible or ambiguous letters", "expected plain letters")
+    if name.endswith("/"):
+        raise RefusedError(name, "an entry for a folder", "expected files only")
     if any(part.startswith(".") or not part for part in parts):
         raise RefusedError(name, "a hidden file", "expected none")
     if any(part.endswith((".", " ")) or PureWindowsPath(part).is_reserved() for part in parts):
         raise RefusedError(name, "a name that some systems change", "expected plain names")
-
-
-def _check_kind(info: zipfile.ZipInfo) -> None:
-    name = info.filename
-    if info.is_dir():
-        raise RefusedError(name, "an entry for a folder", "expected files only")
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG):
-        kind_name = "a link" if kind == stat.S_IFLNK else "a special file"
-        raise RefusedError(name, kind_name, "expected plain files")
-    if info.flag_bits & 0x1:
-        raise RefusedError(name, "encrypted", "expected a file that can be read")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        method = f"compressed by method {info.compress_type}"
-        raise RefusedError(name, method, "expected stored or deflated")
 
 
 def _check_distinct(names: Sequence[str]) -> None:
@@ -243,7 +267,7 @@ def _check_distinct(names: Sequence[str]) -> None:
                 name, f"the same name as {seen[folded]} on some systems", "expected each name once"
             )
         seen[folded] = name
-    for name in names:
-        for parent in PurePosixPath(name).parents:
-            if str(parent) in names:
+    for folded, name in seen.items():
+        for parent in PurePosixPath(folded).parents:
+            if str(parent) in seen:
                 raise RefusedError(name, f"{parent} is a file", "expected it to be a folder")

@@ -9,24 +9,29 @@ from typing import Any, NamedTuple
 
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.judgement import Judgement, judge_values
-from pipeline.sharing.manifest import compare_files, read_manifest
+from pipeline.sharing.manifest import MANIFEST, compare_files, read_manifest
 from pipeline.sharing.packed_configs import packed_configs
 from pipeline.sharing.parsing import strict_json
 from pipeline.sharing.policy import Policy, read_policy
 from pipeline.sharing.source import installed_hashes, is_source, unknown_source
-from pipeline.sharing.tensors import judge_safetensors, judge_state_dict
+from pipeline.sharing.tensors import judge_safetensors
+from pipeline.sharing.unpack import SAFE_WEIGHTS
 from pipeline.sharing.values import VALUES, Values, read_values
 
-ALLOWED_PATHS = (
-    r"LICENSE", r"manifest\.json",
-    r"configs/[\w-]+\.yaml", r"configs/(metadata|values)\.json", r"configs/logging\.conf",
-    r"models/model\.(pt|safetensors|json)",
-    r"docs/[\w-]+\.(md|txt|json|html|png)", r"sample/[\w-]+\.(png|json|npy|nii\.gz|tif)",
-    r"(pipeline|transforms)/[\w/.-]+",
-)  # fmt: skip
-"""Patterns of the paths that a bundle's files may have; a bundle needs no others."""
+MODEL_RECORD = "models/model.json"
+ALLOWED_PATHS = re.compile(
+    r"LICENSE|manifest\.json|bom\.cdx\.json"
+    r"|configs/([\w-]+\.yaml|(metadata|values)\.json|logging\.conf)"
+    r"|models/model\.(safetensors|json)"
+    r"|docs/[\w-]+\.(json|md|txt)"
+    r"|sample/[\w-]+\.(json|nii\.gz|png|tif)"
+    r"|(pipeline|transforms)/(\w+/)*"
+    r"(\w+\.(py|yaml|conf)|\w+(\.\w+)?\.jinja|py\.typed|LICENSE|data_license\.txt)",
+    re.ASCII,
+)
+"""The paths that a bundle's files may have: no pickle, no program but source, no page of HTML."""
 REQUIRED_FILES = (
-    "LICENSE", "configs/metadata.json", VALUES, "models/model.pt",
+    "LICENSE", "configs/metadata.json", VALUES, MODEL_RECORD, SAFE_WEIGHTS,
 )  # fmt: skip
 READ_IT = (
     "it has own expressions, or own parts of the wiring; read them (unet-school audit FILE --all), "
@@ -34,6 +39,9 @@ READ_IT = (
 )
 LOGGING_CONFIG = "pipeline/planning/templates/logging.conf"
 """The only logging config that a bundle may have: MONAI reads classes and calls from it."""
+METADATA = "configs/metadata.json"
+MAX_MESSAGE_CHARACTERS = 200
+"""Of an exception that a file provoked."""
 
 
 class AuditReport(NamedTuple):
@@ -75,31 +83,35 @@ def judge_archive(archive: Archive, policy: Policy) -> tuple[list[Judgement], li
     """Return the judgements and refusals of :func:`audit` for an archive that is open already."""
     judgements: list[Judgement] = []
     refusals: list[RefusedError] = []
-    for check in _checks(archive, policy, judgements):
-        _collect(check, refusals)
+    for place, check in _checks(archive, policy, judgements):
+        refusals += _refusals_of(place, check)
     return judgements, refusals
 
 
-def _collect(check: Callable[[], object], refusals: list[RefusedError]) -> None:
+def _refusals_of(place: str, check: Callable[[], object]) -> list[RefusedError]:
+    """Return what a check refuses. What it cannot judge is refused, too."""
     try:
         result = check()
     except RefusedError as error:
-        refusals.append(error)
-    else:
-        refusals += result if isinstance(result, list) else []
+        return [error]
+    except Exception as error:  # whichever a file provokes: of numbers, of nesting, of memory
+        message = (str(error).splitlines() or [""])[0][:MAX_MESSAGE_CHARACTERS]
+        reason = "cannot be judged, so it is refused"
+        return [RefusedError(place, f"{type(error).__name__} {message!r}", reason)]
+    return result if isinstance(result, list) else []
 
 
 def _checks(
     archive: Archive, policy: Policy, judgements: list[Judgement]
-) -> Iterator[Callable[[], Any]]:
-    """Yield every check of an archive; after a refusal the other checks still run."""
-    yield lambda: _check_paths(archive)
-    yield lambda: compare_files(archive, read_manifest(archive))
-    yield lambda: _check_source(archive, policy)
-    yield lambda: _judge_values(archive, policy, judgements)
-    yield lambda: _check_metadata(archive)
-    yield lambda: _check_logging(archive)
-    yield lambda: _check_weights(archive, policy)
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield the place and every check of an archive; after a refusal the others still run."""
+    yield archive.path.name, lambda: _check_paths(archive)
+    yield MANIFEST, lambda: compare_files(archive, read_manifest(archive))
+    yield "source", lambda: _check_source(archive, policy)
+    yield VALUES, lambda: _judge_values(archive, policy, judgements)
+    yield METADATA, lambda: _check_metadata(archive)
+    yield "configs/logging.conf", lambda: _check_logging(archive)
+    yield SAFE_WEIGHTS, lambda: _check_weights(archive, policy)
 
 
 def _check_paths(archive: Archive) -> list[RefusedError]:
@@ -107,7 +119,7 @@ def _check_paths(archive: Archive) -> list[RefusedError]:
     unexpected = [
         RefusedError(file, "no file of a bundle", expected)
         for file in sorted(archive.files)
-        if not any(re.fullmatch(pattern, file) for pattern in ALLOWED_PATHS)
+        if not ALLOWED_PATHS.fullmatch(file)
     ]
     missing = sorted(set(REQUIRED_FILES) - set(archive.files))
     return unexpected + [RefusedError(file, "missing", "every bundle has it") for file in missing]
@@ -157,12 +169,11 @@ def _compare_configs(archive: Archive, values: Values) -> list[RefusedError]:
 
 
 def _check_metadata(archive: Archive) -> list[RefusedError]:
-    file = "configs/metadata.json"
-    if file not in archive.files:
+    if METADATA not in archive.files:
         return []
-    content = strict_json(archive.read(file), file)
+    content = strict_json(archive.read(METADATA), METADATA)
     return [
-        RefusedError(f"{file}, {key}", text, "MONAI reads it as a config; expected plain text")
+        RefusedError(f"{METADATA}, {key}", text, "MONAI reads it as a config; expected plain text")
         for key, text in _resolvable_values(content, "")
     ]
 
@@ -190,14 +201,13 @@ def _check_logging(archive: Archive) -> list[RefusedError]:
 
 
 def _check_weights(archive: Archive, policy: Policy) -> list[RefusedError]:
-    judges = {"models/model.pt": judge_state_dict, "models/model.safetensors": judge_safetensors}
-    shapes = {}
-    for file, judge in judges.items():
-        if file in archive.files:
-            with archive.stream(file) as stream:
-                shapes[file] = judge(stream, file, policy.limits.parameters)
-    first, *others = shapes.values() or ({},)
-    if any(other != first for other in others):
-        reason = "expected the same tensors in both files"
-        return [RefusedError("models", "other tensors in model.safetensors", reason)]
-    return []
+    """Refuse weights that are more than numbers, or not those of the model's record."""
+    if SAFE_WEIGHTS not in archive.files or MODEL_RECORD not in archive.files:
+        return []
+    with archive.stream(SAFE_WEIGHTS) as stream:
+        digest = judge_safetensors(stream, SAFE_WEIGHTS, policy.limits.parameters)
+    recorded = strict_json(archive.read(MODEL_RECORD), MODEL_RECORD).get("sha256")
+    if recorded == digest:
+        return []
+    reason = f"the values in {SAFE_WEIGHTS} have the hash {digest}"
+    return [RefusedError(f"{MODEL_RECORD}, sha256", f"{recorded!r:.80}", reason)]

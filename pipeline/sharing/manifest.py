@@ -1,24 +1,72 @@
-"""The manifest of a packed bundle: size and SHA-256 of each file, and the bundle's origin."""
+"""The manifest of a packed bundle: its name, size and SHA-256 of each file, and its origin."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.schemas import first_error
 from pipeline.sharing.archive import Archive, RefusedError
 from pipeline.sharing.parsing import strict_json
 
 MANIFEST = "manifest.json"
-FORMAT = "unet-school bundle, version 1"
+FORMAT = "unet-school bundle, version 2"
+Size = Annotated[int, Field(strict=True, ge=0)]
+Digest = Annotated[str, Field(strict=True, pattern="^[0-9a-f]{64}$")]
+Word = Annotated[str, Field(strict=True, pattern="^[A-Za-z0-9_.+ -]{1,80}$")]
+"""A name, a version or an id: text that no page and no terminal takes for anything else."""
 
 
-def make_manifest(files: Mapping[str, bytes], made: Mapping[str, Any]) -> bytes:
+class FileEntry(BaseModel):
+    """A file in a manifest: the number of its bytes, and their hash."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    bytes: Size
+    sha256: Digest
+
+
+class Origin(BaseModel):
+    """Where a bundle comes from.
+
+    Attributes:
+        commit: of the source.
+        versions: version of each package.
+        mlflow_run: id of the training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    commit: Word
+    versions: dict[Word, Word]
+    mlflow_run: Word
+
+
+class Manifest(BaseModel):
+    """The content of ``manifest.json``.
+
+    Attributes:
+        format: of the archive.
+        name: of the bundle, which is the name of the archive's folder.
+        made: where the bundle comes from.
+        files: all files but the manifest, by path.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: Annotated[str, Field(pattern=f"^{FORMAT}$")]
+    name: str
+    made: Origin
+    files: dict[str, FileEntry]
+
+
+def make_manifest(name: str, files: Mapping[str, bytes], made: Mapping[str, Any]) -> bytes:
     """Return the manifest of files, as JSON.
 
     Args:
+        name: name of the bundle.
         files: the content of all files but the manifest, by path.
-        made: the bundle's origin: versions, commit, run, hashes of the training data.
+        made: where the bundle comes from, see :class:`Origin`.
     """
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
         hashes = dict(zip(files, pool.map(_sha256, files.values()), strict=True))
@@ -26,7 +74,7 @@ def make_manifest(files: Mapping[str, bytes], made: Mapping[str, Any]) -> bytes:
         path: {"bytes": len(content), "sha256": hashes[path]}
         for path, content in sorted(files.items())
     }
-    content = {"format": FORMAT, "made": dict(made), "files": listed}
+    content = {"format": FORMAT, "name": name, "made": dict(made), "files": listed}
     return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
@@ -34,21 +82,20 @@ def read_manifest(archive: Archive) -> dict[str, Any]:
     """Read the manifest of an archive.
 
     Raises:
-        RefusedError: the archive has no manifest, or one of another format.
+        RefusedError: the archive has no manifest, one of another form, or that of another bundle.
     """
     if MANIFEST not in archive.files:
         raise RefusedError(MANIFEST, "missing", "expected a bundle that unet-school pack wrote")
     content = strict_json(archive.read(MANIFEST), MANIFEST)
-    if content.get("format") != FORMAT:
-        raise RefusedError(MANIFEST, str(content.get("format")), f"expected {FORMAT}")
-    listed = content.get("files")
-    if not isinstance(listed, dict) or not all(map(_is_entry, listed.values())):
-        raise RefusedError(MANIFEST, "files", "expected bytes and sha256 of each file")
-    return content
-
-
-def _is_entry(entry: object) -> bool:
-    return isinstance(entry, dict) and set(entry) == {"bytes", "sha256"}
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        reason = f"expected the keys of the format '{FORMAT}'"
+        raise RefusedError(MANIFEST, first_error(error), reason) from None
+    if manifest.name != archive.name:
+        reason = f"its manifest was made for '{manifest.name}'"
+        raise RefusedError(archive.name, "another name of the folder", reason)
+    return manifest.model_dump()
 
 
 def compare_files(archive: Archive, manifest: Mapping[str, Any]) -> list[RefusedError]:
@@ -65,7 +112,7 @@ def compare_files(archive: Archive, manifest: Mapping[str, Any]) -> list[Refused
     both = sorted(present & set(listed))
     with ThreadPoolExecutor() as pool:
         for path, digest in zip(both, pool.map(archive.sha256, both), strict=True):
-            if digest != listed[path]["sha256"]:
+            if listed[path] != {"bytes": archive.files[path].size, "sha256": digest}:
                 reason = "not the file that the manifest lists"
                 refusals.append(RefusedError(path, "changed", reason))
     return refusals

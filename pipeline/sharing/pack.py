@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import safetensors.torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from safetensors.torch import save as as_safetensors
 
 from pipeline.bundle import Bundle
 from pipeline.data.datalist import read_datalist
@@ -18,6 +18,7 @@ from pipeline.data.fingerprint import CaseStatistics
 from pipeline.evaluation.summary import SUMMARY, EvaluationSummary
 from pipeline.files import atomic
 from pipeline.inference import TrainedModel
+from pipeline.inference.trained_model import serialise
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.audit import audit
 from pipeline.sharing.card import model_card
@@ -36,6 +37,7 @@ from pipeline.sharing.privacy import check_private, private_words
 from pipeline.sharing.requirements import VERSION_KEYS, installed_versions, public_version
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
+from pipeline.sharing.unpack import SAFE_WEIGHTS, WEIGHTS
 from pipeline.sharing.values import VALUES
 from pipeline.tracking.store import evaluations
 
@@ -197,8 +199,9 @@ def pack(
     Raises:
         ValueError: an audit by the default policy refuses the archive.
     """
-    content = {**files, **sample_files(files, sample)}
-    content[MANIFEST] = make_manifest(content, made)
+    weights = {WEIGHTS: serialise(safetensors.torch.load(files[SAFE_WEIGHTS]))}
+    content = {**files, **sample_files({**files, **weights}, sample)}
+    content[MANIFEST] = make_manifest(name, content, made)
     with atomic(out) as temporary:
         write_archive(temporary, name, content)
         custom = hashlib.sha256(files[VALUES]).hexdigest()
@@ -265,8 +268,7 @@ def _weights(model: TrainedModel) -> dict[str, bytes]:
     weights = {name: tensor.contiguous() for name, tensor in model.weights.items()}
     record = model.record.model_dump(include=RECORD_FIELDS, mode="json")
     return {
-        "models/model.pt": model.path.read_bytes(),
-        "models/model.safetensors": as_safetensors(weights),
+        SAFE_WEIGHTS: safetensors.torch.save(weights),
         "models/model.json": _json(record),
     }
 

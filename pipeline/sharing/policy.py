@@ -47,9 +47,8 @@ class PolicyLimits(BaseModel):
 
     Attributes:
         files: number of files in the archive.
-        file_megabytes: unpacked size of one file.
-        megabytes: unpacked size of all files.
-        ratio: unpacked size divided by packed size, of one file.
+        file_megabytes: size of one file.
+        megabytes: size of all files.
         parameters: number of values in all weights together.
     """
 
@@ -57,7 +56,6 @@ class PolicyLimits(BaseModel):
     files: Count
     file_megabytes: Count
     megabytes: Count
-    ratio: Count
     parameters: Count
 
 
@@ -108,7 +106,6 @@ class Policy(BaseModel):
             files=limits.files,
             file_bytes=limits.file_megabytes * MEGABYTE,
             total_bytes=limits.megabytes * MEGABYTE,
-            ratio=limits.ratio,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pipeline.files import sha256
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
-from pipeline.sharing.audit import judge_archive
+from pipeline.sharing.audit import MODEL_RECORD, judge_archive
 from pipeline.sharing.card import model_card
 from pipeline.sharing.manifest import read_manifest
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
@@ -21,6 +21,7 @@ from pipeline.sharing.requirements import RequirementCheck, check_requirements
 from pipeline.sharing.sample import EXACT_BITS, IMAGE, SampleAgreement, compare_sample
 from pipeline.sharing.signature import Verifier, verify_archive
 from pipeline.sharing.source import installed_hashes
+from pipeline.sharing.unpack import unpack
 
 OFFLINE_RUN = """
 import runpy, socket, sys
@@ -40,7 +41,6 @@ DOCUMENTS = {
     "licence": "docs/data_license.txt",
     "card": "docs/README.md",
 }
-MODEL_RECORD = "models/model.json"
 CARD_TEMPLATE = "pipeline/sharing/card.md.jinja"
 MAX_SAMPLE_SECONDS = 600
 """Time limit of the inference on the sample."""
@@ -145,13 +145,6 @@ def _check_documents(archive: Archive) -> RequirementCheck:
         raise RefusedError("docs", message, "not what unet-school pack writes") from None
 
 
-def unpack(archive: Archive, folder: Path) -> None:
-    """Write an archive's files below a folder."""
-    for file in archive.files:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).write_bytes(archive.read(file))
-
-
 def run_sample(bundle: Path) -> SampleAgreement:
     """Run a bundle's inference on its sample: on the CPU, without a connection.
 
@@ -225,7 +218,7 @@ def _check_consistency(archive: Archive) -> None:
             place = "configs/metadata.json, eval_metrics"
             raise RefusedError(place, f"{name} {value}", f"the evaluation has {evaluated}")
     pairs = {
-        "weights": (evaluation["model"]["sha256"], archive.sha256("models/model.pt")),
+        "weights": (evaluation["model"]["sha256"], record["sha256"]),
         "threshold": (evaluation["threshold"], record["operating_point"]["threshold"]),
         "test-time augmentation": (
             evaluation["tta_versions"],

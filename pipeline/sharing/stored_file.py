@@ -1,40 +1,23 @@
-"""Random access to a file that an archive stores without compression."""
+"""Random access to a file in an archive."""
 
 import io
-import struct
-import zipfile
 from pathlib import Path
 from typing import Any
 
-LOCAL_HEADER_BYTES = 30
-"""Length of a zip entry's header before its name; the last four bytes hold the lengths of the
-name and of the extra field."""
-
 
 class StoredFile(io.RawIOBase):
-    """The bytes of one stored file.
-
-    A file of weights is judged by its header. The stream of ``zipfile`` would read, and sum, all
-    bytes before the wanted position; this one goes there directly.
+    """The bytes of one file, which an archive stores as they are.
 
     Args:
         path: the archive.
-        info: the file's zip entry; the file must be stored, not deflated.
-
-    Raises:
-        ValueError: the file would lie outside the archive.
+        start: position of the file's first byte.
+        size: number of its bytes.
     """
 
-    def __init__(self, path: Path, info: zipfile.ZipInfo) -> None:
+    def __init__(self, path: Path, start: int, size: int) -> None:
         super().__init__()
         self._archive = path.open("rb")
-        self._archive.seek(info.header_offset + LOCAL_HEADER_BYTES - 4)
-        lengths = self._archive.read(4).ljust(4, b"\0")
-        self._start = info.header_offset + LOCAL_HEADER_BYTES + sum(struct.unpack("<HH", lengths))
-        self._size, self._position = info.file_size, 0
-        if self._start + self._size > path.stat().st_size:
-            self._archive.close()
-            raise ValueError("lies outside the archive")
+        self._start, self._size, self._position = start, size, 0
 
     def readable(self) -> bool:
         """Return True: the stream can be read."""

@@ -1,88 +1,69 @@
-"""Judge files of weights by their headers, without loading them.
+"""Judge a safetensors file without loading it: its header first, then its values, in pieces."""
 
-A ``.pt`` file is a pickle, which may import and call anything. Here an unpickler reads it that
-accepts nothing but tensors, and creates descriptions of them only.
-"""
-
+import hashlib
 import io
-import json
 import math
-import pickle
 import struct
-import zipfile
-from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from pipeline.sharing.archive import SEND_AGAIN, RefusedError
+import numpy as np
 
-STORAGE_BYTES = {
-    "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2,
-    "LongStorage": 8, "IntStorage": 4, "ByteStorage": 1, "BoolStorage": 1,
-}  # fmt: skip
-"""Bytes of one value, by the kind of torch's storage."""
-DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
-"""Bytes of one value, by the dtype in a safetensors header."""
-MAX_HEADER_BYTES = 16 << 20
-"""Largest header of a safetensors file."""
-STATE_DICT_FILES = {"data.pkl", "version", "byteorder", ".format_version", ".storage_alignment"}
-"""Files that ``torch.save`` writes, besides ``data/N`` and ``.data/serialization_id``."""
-Shapes = dict[str, tuple[int, ...]]
-"""The shape of each tensor, by its name."""
+from pipeline.inference.weights_hash import tensor_heading
+from pipeline.sharing.archive import MEGABYTE, SEND_AGAIN, RefusedError
+from pipeline.sharing.parsing import MAX_FILE_BYTES, strict_json
+
+MAX_TENSORS = 10_000
+MAX_DIMENSIONS = 8
 
 
-class _Storage(NamedTuple):
-    key: str
-    values: int
-    value_bytes: int
+class DType(NamedTuple):
+    """A kind of number.
 
-
-class _Tensor(NamedTuple):
-    storage: _Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-def judge_state_dict(stream: BinaryIO, place: str, max_parameters: int) -> Shapes:
-    """Refuse a ``.pt`` file that is anything but a state dict of plain tensors.
-
-    Args:
-        stream: the file's bytes.
-        place: the file's name.
-        max_parameters: the largest number of values, over all tensors.
-
-    Returns:
-        The shape of each tensor.
-
-    Raises:
-        RefusedError: the file holds TorchScript, an import that tensors do not need, a tensor
-            larger than its stored values, or more values than allowed.
+    Attributes:
+        name: of torch.
+        number: the unsigned integer of as many bits.
+        exponent: mask of the exponent's bits, all of which NaN and infinity set; 0 of integers.
     """
-    try:
-        archive = zipfile.ZipFile(stream)
-    except (zipfile.BadZipFile, ValueError) as error:
-        reason = "expected a state dict as torch.save writes it; a bare pickle may run anything"
-        raise RefusedError(place, str(error), reason) from None
-    names = archive.namelist()
-    if any("/code/" in name or name.endswith("constants.pkl") for name in names):
-        raise RefusedError(place, "TorchScript", "it is a program; expected a state dict")
-    for info in archive.infolist():
-        _check_file(info, place)
-    pickles = [name for name in names if name.endswith("/data.pkl")]
-    if len(pickles) != 1 or len(set(names)) != len(names):
-        raise RefusedError(place, f"{len(pickles)} pickles", "expected one, and each file once")
-    tensors = _read_pickle(archive.read(pickles[0]), f"{place}, {pickles[0]}")
-    root = pickles[0].removesuffix("data.pkl")
-    stored = {info.filename: info.file_size for info in archive.infolist()}
-    for name, tensor in tensors.items():
-        _check_tensor(tensor, stored.get(f"{root}data/{tensor.storage.key}"), f"{place}, {name}")
-    shapes = {name: tensor.size for name, tensor in tensors.items()}
-    _check_total(shapes, place, max_parameters)
-    return shapes
+
+    name: str
+    number: type[np.unsignedinteger[Any]]
+    exponent: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one value."""
+        return np.dtype(self.number).itemsize
 
 
-def judge_safetensors(stream: BinaryIO, place: str, max_parameters: int) -> Shapes:
-    """Refuse a broken or oversized safetensors file.
+DTYPES = {
+    "F64": DType("float64", np.uint64, 0x7FF << 52),
+    "F32": DType("float32", np.uint32, 0xFF << 23),
+    "F16": DType("float16", np.uint16, 0x1F << 10),
+    "BF16": DType("bfloat16", np.uint16, 0xFF << 7),
+    "I64": DType("int64", np.uint64, 0),
+}
+"""The kinds that networks have, by their name in a header."""
+
+
+class TensorEntry(NamedTuple):
+    """A tensor in a safetensors file.
+
+    Attributes:
+        dtype: kind of its values.
+        shape: its sides.
+        begin: position of its first byte after the header.
+        end: position after its last byte.
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def judge_safetensors(stream: BinaryIO, place: str, max_parameters: int) -> str:
+    """Refuse a safetensors file that is anything but finite numbers, each byte described once.
 
     Args:
         stream: the file's bytes.
@@ -90,106 +71,91 @@ def judge_safetensors(stream: BinaryIO, place: str, max_parameters: int) -> Shap
         max_parameters: the largest number of values, over all tensors.
 
     Returns:
-        The shape of each tensor.
+        The hash of the values, see :func:`pipeline.inference.weights_hash.weights_sha256`.
 
     Raises:
-        RefusedError: the header does not describe every byte of the file exactly once, or the
-            file holds more values than allowed.
+        RefusedError: a header that is too long, is not strict JSON, or holds metadata; a tensor of
+            an unknown kind; bytes that no tensor or several describe; more tensors or values than
+            allowed; a value that is NaN or infinite.
     """
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
-    length = struct.unpack("<Q", stream.read(8))[0] if size >= 8 else MAX_HEADER_BYTES + 1
-    if length > min(MAX_HEADER_BYTES, size - 8):
-        raise RefusedError(place, "no header", "expected a safetensors file")
-    try:
-        header = json.loads(stream.read(length).decode("utf-8"))
-        header.pop("__metadata__", None)
-        extents = [_extent(name, entry) for name, entry in header.items()]
-        shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RefusedError(place, f"a broken header ({error})", SEND_AGAIN) from None
-    _check_total(shapes, place, max_parameters)
-    position = 0
-    for begin, end in sorted(extents):
-        if begin != position:
-            raise RefusedError(place, "tensors that overlap or leave gaps", SEND_AGAIN)
-        position = end
-    if position != size - 8 - length:
-        reason = f"expected the {position} of the header"
-        raise RefusedError(place, f"{size - 8 - length} bytes", reason)
-    return shapes
+    start, header = _read_header(stream, size, place)
+    tensors = {name: _tensor(entry, f"{place}, {name}") for name, entry in header.items()}
+    _check_total(tensors, place, max_parameters)
+    _check_extents(tensors, size - start, place)
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(tensor_heading(name, tensor.dtype.name, tensor.shape))
+        stream.seek(start + tensor.begin)
+        for piece in _pieces(stream, tensor.end - tensor.begin):
+            _check_finite(piece, tensor.dtype, f"{place}, {name}")
+            digest.update(piece)
+    return digest.hexdigest()
 
 
-def _extent(name: str, entry: dict[str, Any]) -> tuple[int, int]:
-    shape, (begin, end) = entry["shape"], entry["data_offsets"]
-    if not all(isinstance(side, int) and side >= 0 for side in shape):
-        raise ValueError(f"{name} has the shape {shape}")
-    if end - begin != math.prod(shape) * DTYPE_BYTES[entry["dtype"]]:
-        raise ValueError(f"{name} has {end - begin} bytes for the shape {shape}")
-    return begin, end
+def _read_header(stream: BinaryIO, size: int, place: str) -> tuple[int, dict[str, Any]]:
+    """Return the position of the first value, and the header."""
+    length = struct.unpack("<Q", stream.read(8))[0] if size >= 8 else size
+    if size < 8 or length > size - 8:
+        raise RefusedError(place, "no header", f"expected a safetensors file; {SEND_AGAIN}")
+    if length > MAX_FILE_BYTES:
+        reason = f"expected {MAX_FILE_BYTES} at most"
+        raise RefusedError(place, f"a header of {length} bytes", reason)
+    header = strict_json(stream.read(length), f"{place}, header")
+    if len(header) > MAX_TENSORS:
+        raise RefusedError(place, f"{len(header)} tensors", f"expected {MAX_TENSORS} at most")
+    return 8 + length, header
 
 
-def _check_file(info: zipfile.ZipInfo, place: str) -> None:
-    inner = info.filename.partition("/")[2]
-    where = f"{place}, {info.filename}"
-    is_data = inner.startswith("data/") and inner[5:].isdigit()
-    if not (is_data or inner in STATE_DICT_FILES or inner == ".data/serialization_id"):
-        raise RefusedError(where, "an unknown file", "expected tensors")
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise RefusedError(where, "compressed", "expected a file that is stored as it is")
+def _tensor(entry: Any, place: str) -> TensorEntry:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        reason = "expected dtype, shape and data_offsets of a tensor, and no metadata"
+        raise RefusedError(place, "an entry with other keys", reason)
+    dtype = entry["dtype"] if isinstance(entry["dtype"], str) else ""
+    if dtype not in DTYPES:
+        raise RefusedError(place, f"the dtype {dtype!r:.40}", f"expected one of {list(DTYPES)}")
+    shape, offsets = entry["shape"], entry["data_offsets"]
+    if not (_are_sizes(shape) and _are_sizes(offsets) and len(offsets) == 2):
+        raise RefusedError(place, "a broken shape or data_offsets", SEND_AGAIN)
+    tensor = TensorEntry(DTYPES[dtype], tuple(shape), *offsets)
+    if tensor.end - tensor.begin != math.prod(shape) * tensor.dtype.bytes:
+        value = f"{tensor.end - tensor.begin} bytes for the shape {tensor.shape}"
+        raise RefusedError(place, value, SEND_AGAIN)
+    return tensor
 
 
-def _check_tensor(tensor: _Tensor, stored: int | None, place: str) -> None:
-    storage, count = tensor.storage, math.prod(tensor.size)
-    if stored != storage.values * storage.value_bytes:
-        size = f"{storage.values} values in {stored or 0} bytes"
-        raise RefusedError(place, size, "expected as many values as the bytes hold")
-    steps = zip(tensor.size, tensor.stride, strict=True)
-    last = tensor.offset + sum((side - 1) * step for side, step in steps)
-    if min(tensor.offset, *tensor.stride, 0) < 0 or max(count, last + 1) > storage.values:
-        shape = f"shape {tensor.size} of {storage.values} values"
-        raise RefusedError(place, shape, "expected a tensor inside its stored values")
+def _are_sizes(values: Any) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) <= MAX_DIMENSIONS
+        and all(type(value) is int and 0 <= value < 1 << 48 for value in values)
+    )
 
 
-def _check_total(shapes: Shapes, place: str, max_parameters: int) -> None:
-    total = sum(math.prod(shape) for shape in shapes.values())
+def _check_total(tensors: dict[str, TensorEntry], place: str, max_parameters: int) -> None:
+    total = sum(math.prod(tensor.shape) for tensor in tensors.values())
     if total > max_parameters:
         raise RefusedError(place, f"{total} values", f"expected {max_parameters} at most")
 
 
-class _Unpickler(pickle.Unpickler):
-    """Accepts only the parts of a state dict; creates descriptions of tensors, imports nothing."""
-
-    def __init__(self, content: bytes, place: str) -> None:
-        super().__init__(io.BytesIO(content))
-        self.place = place
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, size, stride, *_: _Tensor(storage, offset, size, stride)
-        if module == "torch" and name in STORAGE_BYTES:
-            return name
-        raise RefusedError(self.place, f"imports {module}.{name}", "expected tensors only")
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, storage, key, _, count = pid
-        if kind != "storage" or storage not in STORAGE_BYTES:
-            raise RefusedError(self.place, f"holds {kind}", "expected tensors only")
-        return _Storage(str(key), int(count), STORAGE_BYTES[storage])
+def _check_extents(tensors: dict[str, TensorEntry], size: int, place: str) -> None:
+    position = 0
+    for begin, end in sorted((tensor.begin, tensor.end) for tensor in tensors.values()):
+        if begin != position:
+            raise RefusedError(place, "tensors that overlap or leave gaps", SEND_AGAIN)
+        position = end
+    if position != size:
+        raise RefusedError(place, f"{size} bytes of values", f"expected the header's {position}")
 
 
-def _read_pickle(content: bytes, place: str) -> dict[str, _Tensor]:
-    try:
-        tensors = _Unpickler(content, place).load()
-    except RefusedError:
-        raise
-    except Exception as error:  # a broken pickle may raise any exception
-        raise RefusedError(place, f"no pickle of tensors ({error})", SEND_AGAIN) from None
-    if not isinstance(tensors, dict):
-        raise RefusedError(place, type(tensors).__name__, "expected a state dict")
-    for name, tensor in tensors.items():
-        if not isinstance(name, str) or not isinstance(tensor, _Tensor):
-            raise RefusedError(f"{place}, {name}", type(tensor).__name__, "expected a tensor")
-    return dict(tensors)
+def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    for position in range(0, size, MEGABYTE):
+        yield stream.read(min(MEGABYTE, size - position))
+
+
+def _check_finite(piece: bytes, dtype: DType, place: str) -> None:
+    if dtype.exponent:
+        numbers = np.frombuffer(piece, dtype.number)
+        if bool((numbers & dtype.number(dtype.exponent) == dtype.exponent).any()):
+            raise RefusedError(place, "a value that is NaN or infinite", "expected numbers")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.claims import claim, is_claimed
 from pipeline.errors import error_line
-from pipeline.files import sha256
+from pipeline.inference.trained_model import read_record
 
 AFFINE = np.array([[-1, 0, 0, 5], [0, -1, 0, 6], [0, 0, 1, 7], [0, 0, 0, 1.0]])
 """Of NIfTI whose x runs along a row and y down, as a viewer shows it."""
@@ -100,7 +100,7 @@ def test_masks_are_the_thresholded_probabilities(infer, images):
 
 def test_the_report(infer, site, images):
     report = json.loads((infer(images) / "run_report.json").read_text())
-    assert report["model_sha256"] == sha256(site / "models" / "model.pt")
+    assert report["model_sha256"] == read_record(site / "models" / "model.pt").sha256
     assert report["threshold"] == 0.5
     assert report["images"] == 4
     assert [row["pages"] for row in report["per_image"]] == [1, 1, 2, 1]

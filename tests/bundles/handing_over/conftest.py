@@ -7,7 +7,7 @@ from pipeline import cli
 from pipeline.data.datalist import SPLITS, write_datalist
 from pipeline.data.phantom import write_cells
 from pipeline.sharing.archive import open_archive, write_archive
-from pipeline.sharing.manifest import MANIFEST, make_manifest
+from pipeline.sharing.manifest import MANIFEST, make_manifest, read_manifest
 from tests.bundles.handing_over.calls import pack, receive, sign
 
 PLANTED = {
@@ -68,11 +68,12 @@ def received(package, tmp_path_factory) -> Path:
 def changed(package, tmp_path):
     """Return a function that changes some files, and packs and signs the bundle again."""
 
-    def changed(change, made=None):
+    def changed(change):
         archive = open_archive(package)
         files = {name: archive.read(name) for name in archive.files if name != MANIFEST}
         files = change(files) or files
-        files[MANIFEST] = make_manifest(files, made or {})
+        made = read_manifest(archive)["made"]
+        files[MANIFEST] = make_manifest(archive.name, files, made)
         path = tmp_path / "changed.zip"
         write_archive(path, archive.name, files)
         sign(path, package.parent)

@@ -9,11 +9,12 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from PIL import Image
-from safetensors.torch import load as load_safetensors
 
 from pipeline import cli
+from pipeline.inference import TrainedModel
 from pipeline.sharing.archive import open_archive
-from pipeline.sharing.receive import run_sample, unpack
+from pipeline.sharing.receive import run_sample
+from pipeline.sharing.unpack import unpack
 from tests.bundles.handing_over.calls import BUNDLE, pack
 from tests.conftest import ROOT
 
@@ -52,15 +53,17 @@ def test_a_bundle_with_patient_data_is_not_packed(evaluated, cohort, tmp_path, c
     assert not (tmp_path / "b.zip").exists()
 
 
-def test_the_weights_are_the_ones_that_were_evaluated(package, evaluated):
-    archive = open_archive(package)
-    plain = torch.load(io.BytesIO(archive.read("models/model.pt")), weights_only=True)
-    safe = load_safetensors(archive.read("models/model.safetensors"))
-    trained = torch.load(evaluated / "models" / "model.pt", weights_only=True)
-    assert plain.keys() == safe.keys() == trained.keys()
-    for name, tensor in trained.items():
-        assert torch.equal(plain[name], tensor)
-        assert torch.equal(safe[name], tensor)
+def test_the_weights_are_the_ones_that_were_evaluated(package, evaluated, tmp_path):
+    """They are packed as safetensors alone, and unpacked as a state dict, too."""
+    assert "models/model.pt" not in open_archive(package).files
+    unpack(open_archive(package), tmp_path)
+    trained = TrainedModel(evaluated / "models" / "model.pt")
+    for name in ("model.pt", "model.safetensors"):
+        model = TrainedModel(tmp_path / "models" / name)
+        assert model.record.sha256 == trained.record.sha256
+        assert model.weights.keys() == trained.weights.keys()
+        for key, tensor in trained.weights.items():
+            assert torch.equal(model.weights[key], tensor)
 
 
 def test_card_and_metadata_state_the_evaluated_scores(package, evaluated):

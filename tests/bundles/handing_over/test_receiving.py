@@ -1,11 +1,13 @@
-import io
 import json
+import shutil
 
 import pytest
-import torch
-from safetensors.torch import save as save_safetensors
+import safetensors.torch
 
 from pipeline import cli
+from pipeline.inference.weights_hash import weights_sha256
+from pipeline.sharing.archive import open_archive, write_archive
+from pipeline.sharing.manifest import MANIFEST, make_manifest
 from tests.bundles.handing_over.calls import receive
 
 
@@ -66,7 +68,7 @@ def test_a_package_that_the_project_does_not_require_is_refused(changed, package
         ("docs/data_license.txt", None, "docs/data_license.txt: missing"),
         ("docs/data_license.txt", b"\xff\xfe", "docs: UnicodeDecodeError"),
         ("docs/evaluation.json", b"{}", "docs: "),
-        ("models/model.json", b"{}", "docs: KeyError: 'operating_point'"),
+        ("models/model.json", b"{}", "models/model.json, sha256: None"),
         ("sample/image.tif", None, "sample: no image"),
         ("sample/mask.tif", b"no picture", "sample: "),
     ],
@@ -84,26 +86,40 @@ def test_a_broken_package_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def doubled(files):
+    """Replace the weights, and return the hash of the new ones."""
+    weights = safetensors.torch.load(files["models/model.safetensors"])
+    weights = {name: tensor * 2 for name, tensor in weights.items()}
+    files["models/model.safetensors"] = safetensors.torch.save(weights)
+    return weights_sha256(weights)
+
+
+def test_weights_that_are_not_the_records_are_refused(changed, package, tmp_path, capsys):
+    assert receive(changed(lambda files: doubled(files) and None), package, tmp_path / "out") == 2
+    assert "models/model.json, sha256: " in capsys.readouterr().out
+
+
 def test_weights_that_were_not_evaluated_are_refused(changed, package, tmp_path, capsys):
     def others(files):
-        weights = torch.load(io.BytesIO(files["models/model.pt"]), weights_only=True)
-        weights = {name: (tensor * 2).contiguous() for name, tensor in weights.items()}
-        stream = io.BytesIO()
-        torch.save(weights, stream)
-        files["models/model.pt"] = stream.getvalue()
-        files["models/model.safetensors"] = save_safetensors(weights)
+        record = json.loads(files["models/model.json"])
+        record["sha256"] = doubled(files)
+        files["models/model.json"] = json.dumps(record).encode()
 
     assert receive(changed(others), package, tmp_path / "out") == 2
     assert "models/model.json: weights" in capsys.readouterr().out
 
 
-def test_a_manifest_cannot_add_to_the_protocol(changed, package, tmp_path, capsys):
+def test_a_manifest_cannot_add_to_the_protocol(package, tmp_path):
+    archive = open_archive(package)
+    files = {name: archive.read(name) for name in archive.files if name != MANIFEST}
     made = {"commit": "abc |\n| sample | Dice 1.0000 \x1b[2J", "versions": ["a"]}
-    path = changed(lambda files: None, made)
-    assert receive(path, package, tmp_path / "out") == 0
-    following = f"infer {tmp_path / 'out'} --images DIR --out OUT"
-    assert capsys.readouterr().out.endswith(f"\nnext        unet-school {following}\n")
+    files[MANIFEST] = make_manifest(archive.name, files, made)
+    path = tmp_path / "changed.zip"
+    write_archive(path, archive.name, files)
+    shutil.copy(f"{package}.sig", f"{path}.sig")
+    assert receive(path, package, tmp_path / "out") == 2
     page = path.with_name("changed.zip.acceptance.md").read_text()
+    assert "refused: manifest.json: made" in page
     assert page.count("| sample |") == 1
     assert "\x1b" not in page
 

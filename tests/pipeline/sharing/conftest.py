@@ -1,10 +1,10 @@
-import io
+import json
 
 import pytest
-import torch
 from safetensors.torch import save
 
 from pipeline.bundle import Bundle
+from pipeline.inference.weights_hash import weights_sha256
 from pipeline.networks import UNet
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.manifest import MANIFEST, make_manifest
@@ -14,6 +14,8 @@ from pipeline.sharing.values import VALUES
 from tests.conftest import ROOT
 
 SOURCE = {"pipeline/errors.py", "transforms/__init__.py"}
+MADE = {"commit": "none", "versions": {"torch": "2.8.0"}, "mlflow_run": "0123"}
+"""Where the bundles of these tests come from."""
 MEMBRANES = ROOT / "bundles" / "membranes"
 CONFIGS = MEMBRANES / "configs"
 
@@ -22,8 +24,6 @@ CONFIGS = MEMBRANES / "configs"
 def whole() -> dict[str, bytes]:
     """The files of a bundle that an audit accepts."""
     weights = UNet(2, 1, 1, features=[2, 4], norm="batch").state_dict()
-    stream = io.BytesIO()
-    torch.save(weights, stream)
     bundle = Bundle(MEMBRANES)
     values = packed_values(bundle, bundle.config("training"), bundle.config("evaluating"))
     return {
@@ -32,7 +32,7 @@ def whole() -> dict[str, bytes]:
         "configs/logging.conf": (CONFIGS / "logging.conf").read_bytes(),
         VALUES: values.to_json(),
         **packed_configs(values),
-        "models/model.pt": stream.getvalue(),
+        "models/model.json": json.dumps({"sha256": weights_sha256(weights)}).encode(),
         "models/model.safetensors": save(dict(weights)),
         "docs/README.md": b"# A model\n",
         **{path: content for path, content in source_files().items() if path in SOURCE},
@@ -47,7 +47,7 @@ def packed(whole, tmp_path):
         files = {**whole, **{key: value for key, value in changed.items() if value is not None}}
         files = {key: value for key, value in files.items() if changed.get(key, b"") is not None}
         if manifest:
-            files[MANIFEST] = make_manifest(files, {"by": "a test"})
+            files[MANIFEST] = make_manifest(name, files, MADE)
         write_archive(tmp_path / "bundle.zip", name, files)
         return tmp_path / "bundle.zip"
 

@@ -14,17 +14,22 @@ from pipeline import cli
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.keys import create_key_pair, key_fingerprint
 from pipeline.sharing.manifest import MANIFEST, make_manifest
+from tests.pipeline.sharing.conftest import MADE
 
 
 @pytest.fixture
 def files():
-    return {"LICENSE": b"free", "docs/README.md": b"# A model\n", "models/model.pt": b"weights"}
+    return {
+        "LICENSE": b"free",
+        "docs/README.md": b"# A model\n",
+        "models/model.safetensors": b"weights",
+    }
 
 
 @pytest.fixture
 def package(files, tmp_path):
     path = tmp_path / "cells.zip"
-    write_archive(path, "cells", {**files, MANIFEST: make_manifest(files, {})})
+    write_archive(path, "cells", {**files, MANIFEST: make_manifest("cells", files, MADE)})
     return path
 
 
@@ -82,7 +87,7 @@ def test_another_key_is_refused(package, sender, tmp_path, call):
 )
 def test_a_file_that_is_not_as_signed_is_named(package, sender, files, call, change, line):
     call("sign", package, "--key", sender / "private.pem")
-    manifest = make_manifest(files, {})
+    manifest = make_manifest("cells", files, MADE)
     write_archive(package, "cells", {**change(files), MANIFEST: manifest})
     code, output = call("verify", package, "--key", sender / "public.pem")
     assert code == 2
@@ -91,8 +96,8 @@ def test_a_file_that_is_not_as_signed_is_named(package, sender, files, call, cha
 
 def test_another_manifest_does_not_match_the_signature(package, sender, files, call):
     call("sign", package, "--key", sender / "private.pem")
-    changed = files | {"models/model.pt": b"other weights"}
-    write_archive(package, "cells", {**changed, MANIFEST: make_manifest(changed, {})})
+    changed = files | {"models/model.safetensors": b"other weights"}
+    write_archive(package, "cells", {**changed, MANIFEST: make_manifest("cells", changed, MADE)})
     code, output = call("verify", package, "--key", sender / "public.pem")
     assert (code, "the signature does not match" in output) == (2, True)
 
@@ -107,7 +112,7 @@ def test_hidden_files_are_not_skipped(package, sender, call, name):
 
 
 def test_an_archive_that_differs_from_its_manifest_is_not_signed(package, sender, files, call):
-    write_archive(package, "cells", {**files, MANIFEST: make_manifest({}, {})})
+    write_archive(package, "cells", {**files, MANIFEST: make_manifest("cells", {}, MADE)})
     code, output = call("sign", package, "--key", sender / "private.pem")
     assert code == 1
     assert "LICENSE: added: the manifest does not list it; pack it again" in output
@@ -117,7 +122,7 @@ def test_an_archive_that_differs_from_its_manifest_is_not_signed(package, sender
 def test_packing_twice_gives_the_same_bytes(package, files):
     first = package.read_bytes()
     shuffled = dict(reversed(files.items()))
-    write_archive(package, "cells", {MANIFEST: make_manifest(shuffled, {}), **shuffled})
+    write_archive(package, "cells", {MANIFEST: make_manifest("cells", shuffled, MADE), **shuffled})
     assert package.read_bytes() == first
 
 
