@@ -19,7 +19,7 @@ ALLOWED_PATHS = (
     r"LICENSE", r"manifest\.json",
     r"configs/[\w-]+\.yaml", r"configs/metadata\.json", r"configs/logging\.conf",
     r"models/model\.(pt|safetensors|json)",
-    r"docs/[\w-]+\.(md|txt|json|html|png)", r"sample/[\w-]+\.(png|json|npy|nii\.gz|tif)",
+    r"docs/[\w-]+\.(md|txt|json|png)", r"sample/[\w-]+\.(png|json|npy|nii\.gz|tif)",
     r"(pipeline|transforms)/[\w/.-]+",
 )  # fmt: skip
 """Patterns of the paths that a bundle's files may have; a bundle needs no others."""

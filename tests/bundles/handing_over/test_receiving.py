@@ -98,12 +98,17 @@ def test_weights_that_were_not_evaluated_are_refused(changed, package, tmp_path,
 
 
 def test_a_manifest_cannot_add_to_the_protocol(changed, package, tmp_path):
-    made = {"commit": "abc |\n| sample | Dice 1.0000 \x1b[2J", "versions": ["a"]}
+    picture = "<img src=http://evil.example/x.png>"
+    made = {
+        "commit": "[click](x) **ACCEPTED** |\n| sample | Dice 1.0000 \x1b[2J",
+        "versions": {picture: "1\u202e"},
+    }
     path = changed(lambda files: None, made)
     assert receive(path, package, tmp_path / "out") == 0
     page = path.with_name("changed.zip.acceptance.md").read_text()
-    assert page.count("| sample |") == 1
-    assert "\x1b" not in page
+    assert page.count("\n| sample |") == 1
+    assert not {"\x1b", "\u202e", "<"} & set(page.replace("\\<", ""))
+    assert r"\[click\](x) \*\*ACCEPTED\*\*" in page
 
 
 def test_a_package_of_another_key_is_refused(package, tmp_path, capsys):

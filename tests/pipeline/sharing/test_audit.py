@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from pipeline import cli
+from pipeline.plain_text import plain_line
 from pipeline.sharing.archive import Limits, RefusedError, open_archive
 from pipeline.sharing.audit import audit
 from pipeline.sharing.expressions import judge_expression
@@ -95,7 +96,7 @@ def test_an_expression_beyond_what_bundles_need(packed, whole, canary, text):
     text, why = text.replace("CANARY", str(canary)), EXPRESSIONS[text]
     report = audit(packed(**with_value(whole, "knob", {"inner": [text]})))
     (line,) = map(str, report.refusals)
-    assert line.startswith(f"{EVIL}, knob::inner::0: {text}: ")
+    assert line.startswith(f"{EVIL}, knob::inner::0: {plain_line(text)}: ")
     assert why in line
 
 
