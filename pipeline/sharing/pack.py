@@ -136,7 +136,7 @@ def bundle_files(
         if case.unreadable or case.changed:
             issue = case.unreadable or f"{case.changed[0]}: changed since it was listed"
             raise ValueError(f"{issue}; correct the cohort, because its fingerprint is packed")
-    evaluation = shared_evaluation(trained.summary)
+    evaluation = shared_evaluation(trained.summary, trained.evaluated.get("labels") or {})
     metadata = _metadata(bundle, evaluation)
     datalist = read_datalist(trained.dataset_dir)
     licence_note = _read(bundle / "docs" / "data_license.txt").decode()

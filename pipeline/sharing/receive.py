@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.files import sha256
+from pipeline.sharing.agreement import MODEL_RECORD, check_labels, check_record
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import judge_archive
 from pipeline.sharing.card import model_card
@@ -40,7 +41,6 @@ DOCUMENTS = {
     "licence": "docs/data_license.txt",
     "card": "docs/README.md",
 }
-MODEL_RECORD = "models/model.json"
 CARD_TEMPLATE = "pipeline/sharing/card.md.jinja"
 MAX_SAMPLE_SECONDS = 600
 """Time limit of the inference on the sample."""
@@ -224,17 +224,12 @@ def _check_consistency(archive: Archive) -> None:
         if evaluated != value:
             place = "configs/metadata.json, eval_metrics"
             raise RefusedError(place, f"{name} {value}", f"the evaluation has {evaluated}")
-    pairs = {
-        "weights": (evaluation["model"]["sha256"], archive.sha256("models/model.pt")),
-        "threshold": (evaluation["threshold"], record["operating_point"]["threshold"]),
-        "test-time augmentation": (
-            evaluation["tta_versions"],
-            record["operating_point"]["tta_versions"],
-        ),
-    }
-    for name, (evaluated, packed) in pairs.items():
-        if evaluated != packed:
-            raise RefusedError(MODEL_RECORD, f"{name} {packed}", f"evaluated with {evaluated}")
+    digest = archive.sha256("models/model.pt")
+    if evaluation["model"]["sha256"] != digest:
+        reason = f"evaluated with {evaluation['model']['sha256']}"
+        raise RefusedError(MODEL_RECORD, f"weights {digest}", reason)
+    check_record(evaluation, record)
+    check_labels(evaluation, archive)
 
 
 def _read_json(archive: Archive, file: str) -> dict[str, Any]:
