@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline.sharing.archive import Archive, RefusedError
+from pipeline.sharing.folder import ReceivedFolder
 from pipeline.sharing.parsing import strict_json
 
 MANIFEST = "manifest.json"
@@ -30,7 +31,7 @@ def make_manifest(files: Mapping[str, bytes], made: Mapping[str, Any]) -> bytes:
     return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
-def read_manifest(archive: Archive) -> dict[str, Any]:
+def read_manifest(archive: Archive | ReceivedFolder) -> dict[str, Any]:
     """Read the manifest of an archive.
 
     Raises:
@@ -51,7 +52,9 @@ def _is_entry(entry: object) -> bool:
     return isinstance(entry, dict) and set(entry) == {"bytes", "sha256"}
 
 
-def compare_files(archive: Archive, manifest: Mapping[str, Any]) -> list[RefusedError]:
+def compare_files(
+    archive: Archive | ReceivedFolder, manifest: Mapping[str, Any]
+) -> list[RefusedError]:
     """Return a refusal for each file that is missing, added or changed against the manifest."""
     listed, present = manifest["files"], set(archive.files) - {MANIFEST}
     refusals = [

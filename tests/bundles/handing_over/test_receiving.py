@@ -66,7 +66,7 @@ def test_a_package_that_the_project_does_not_require_is_refused(changed, package
         ("docs/data_license.txt", None, "docs/data_license.txt: missing"),
         ("docs/data_license.txt", b"\xff\xfe", "docs: UnicodeDecodeError"),
         ("docs/evaluation.json", b"{}", "docs: "),
-        ("models/model.json", b"{}", "docs: KeyError: 'operating_point'"),
+        ("models/model.json", b"{}", "docs: KeyError: 'bundle'"),
         ("sample/image.tif", None, "sample: no image"),
         ("sample/mask.tif", b"no picture", "sample: "),
     ],
@@ -82,6 +82,18 @@ def test_a_broken_package_is_refused_in_one_line(
     assert receive(changed(broken), package, tmp_path / "out") == 2
     assert f"- refused: {message}" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
+
+
+def test_another_postprocessing_than_the_evaluated_one_is_refused(
+    changed, package, tmp_path, capsys
+):
+    def other(files):
+        record = json.loads(files["models/model.json"])
+        record["operating_point"]["postprocessing"]["min_pixels"] += 1
+        files["models/model.json"] = json.dumps(record).encode()
+
+    assert receive(changed(other), package, tmp_path / "out") == 2
+    assert "models/model.json: postprocessing" in capsys.readouterr().out
 
 
 def test_weights_that_were_not_evaluated_are_refused(changed, package, tmp_path, capsys):
@@ -109,6 +121,8 @@ def test_a_manifest_cannot_add_to_the_protocol(changed, package, tmp_path):
     assert page.count("\n| sample |") == 1
     assert not {"\x1b", "\u202e", "<"} & set(page.replace("\\<", ""))
     assert r"\[click\](x) \*\*ACCEPTED\*\*" in page
+    key = package.parent / "keys" / "public.pem"
+    assert cli.main(["verify", str(tmp_path / "out"), "--key", str(key)]) == 0
 
 
 def test_a_package_of_another_key_is_refused(package, tmp_path, capsys):

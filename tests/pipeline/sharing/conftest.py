@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from pipeline import cli
 from pipeline.bundle.flatten import dump, flatten
 from pipeline.networks import UNet
 from pipeline.sharing.archive import write_archive
@@ -55,3 +56,19 @@ def packed(whole, tmp_path):
         return tmp_path / "bundle.zip"
 
     return packed
+
+
+@pytest.fixture(autouse=True)
+def senders(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNET_SCHOOL_SENDERS", str(tmp_path / "senders"))
+    return tmp_path / "senders"
+
+
+@pytest.fixture
+def call(capsys):
+    def call(*arguments):
+        code = cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return call
