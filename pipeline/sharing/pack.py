@@ -23,7 +23,8 @@ from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.licence import licence_text
 from pipeline.sharing.manifest import MANIFEST, make_manifest
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT, packed_configs
-from pipeline.sharing.privacy import check_private, private_words
+from pipeline.sharing.privacy import check_private
+from pipeline.sharing.private_words import private_words
 from pipeline.sharing.requirements import VERSION_KEYS, installed_versions, public_version
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
@@ -156,7 +157,7 @@ def bundle_files(
         **packed_configs(bundle, trained.config, trained.evaluated),
         **_weights(trained.model),
     }
-    words = private_words(datalist.to_json(), columns)
+    words = private_words(datalist.to_json(), columns, datalist.path.parent)
     check_private(files, words, [trained.dataset_dir, trained.model.path.parent])
     return {**files, **source_files()}
 
