@@ -17,6 +17,7 @@ from pipeline.commands.runs import RUNS, add_run
 from pipeline.commands.sign import add_key, add_sign, add_verify
 from pipeline.errors import error_line, wants_traceback
 from pipeline.interruption import exit_when_terminated
+from pipeline.plain_text import plain_lines
 from pipeline.progress import flush_lines
 from pipeline.quiet import ignore_foreign_warnings
 
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = None if wants_traceback() else error_line(error)
         if line is None:
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {plain_lines(line)}", file=sys.stderr)
         return 1
 
 

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from pipeline.interruption import exit_when_terminated
 from pipeline.memory_errors import memory_line
+from pipeline.plain_text import plain_lines
 from pipeline.tracking_errors import tracking_error_line
 
 SOURCES = ("pipeline", "transforms")
@@ -126,7 +127,7 @@ def _hook(
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     elif line is not None:
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {plain_lines(line)}", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 

@@ -15,8 +15,12 @@ from typing import Any
 
 import psutil
 
+from pipeline.plain_text import plain_line
+
 UNFINISHED = ".unfinished"
 """Beginning of the names of files that are being written."""
+MAX_PATH_CHARACTERS = 4096
+"""Length of the longest path that most systems take."""
 
 
 @contextmanager
@@ -68,7 +72,8 @@ def shown(path: Path) -> str:
         'models/mine'
     """
     absolute, working = Path(path).resolve(), Path.cwd()
-    return str(absolute.relative_to(working) if absolute.is_relative_to(working) else absolute)
+    typed = absolute.relative_to(working) if absolute.is_relative_to(working) else absolute
+    return plain_line(typed, MAX_PATH_CHARACTERS)
 
 
 def sync_folder(folder: Path) -> None:

@@ -194,8 +194,10 @@ class Bundle:
         module = ["-m", "pipeline.bundle.start"]
         arguments = absolute.arguments(run, *(path.resolve() for path in further))
         source = os.pathsep.join([str(absolute.folder), os.environ.get("PYTHONPATH", "")])
-        # a packed bundle brings the source that it runs with
-        environment = {"PYTHONPATH": source} if self.is_packed() else {}
+        # a packed bundle brings the source that it runs with, and stays as it was signed
+        environment = (
+            {"PYTHONPATH": source, "PYTHONDONTWRITEBYTECODE": "1"} if self.is_packed() else {}
+        )
         if run_child([sys.executable, *module, *arguments], environment):
             where = self.overrides.get("models_dir", self.configs)
             raise ValueError(f"{where}: {run} stopped; mend what it says above, and run this again")

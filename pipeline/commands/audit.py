@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.plain_text import plain_line
+
 if TYPE_CHECKING:
     from pipeline.sharing.audit import AuditReport
 
@@ -42,7 +44,7 @@ def format_report(report: "AuditReport", show_accepted: bool = False) -> list[st
         show_accepted: whether accepted values get a line, too.
     """
     lines = [
-        f"{judgement.kind:11} {judgement.key}: {judgement.text}"
+        plain_line(f"{judgement.kind:11} {judgement.key}: {judgement.text}")
         for judgement in report.judgements
         if show_accepted and not judgement.reason
     ]

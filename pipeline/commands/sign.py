@@ -1,11 +1,13 @@
 """``unet-school key``, ``sign``, ``verify``: prove a packed bundle's sender and its integrity."""
 
 import argparse
+import datetime
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands.audit import REFUSED
+from pipeline.plain_text import plain_line
 
 if TYPE_CHECKING:
     from pipeline.sharing.signature import Verifier
@@ -29,7 +31,17 @@ def add_key(parser: argparse.ArgumentParser) -> None:
     pin.add_argument(
         "--fingerprint", required=True, help="as the sender gave it by telephone or letter"
     )
+    pin.add_argument(
+        "--until", type=datetime.date.fromisoformat, metavar="YYYY-MM-DD",
+        help="last day on which a new package of this key is accepted (no end)",
+    )  # fmt: skip
     pin.set_defaults(command=_pin)
+    revoke = commands.add_parser("revoke", help="accept nothing more that a sender's key signed")
+    revoke.add_argument("sender", help="name of the sender")
+    revoke.add_argument("--reason", default="", help="why, for whoever meets the refusal")
+    revoke.set_defaults(command=_revoke)
+    listed = commands.add_parser("list", help="list the pinned keys, with their days")
+    listed.set_defaults(command=_list)
 
 
 def add_sign(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +59,15 @@ def add_sign(parser: argparse.ArgumentParser) -> None:
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_signature_arguments(parser)
+    add_signature_arguments(parser, "packed bundle, FILE.zip, or the folder of a received one")
     parser.set_defaults(command=_verify)
 
 
-def add_signature_arguments(parser: argparse.ArgumentParser) -> None:
+def add_signature_arguments(
+    parser: argparse.ArgumentParser, bundle: str = "packed bundle, FILE.zip"
+) -> None:
     """Add the arguments that name a signed bundle and its expected sender."""
-    parser.add_argument("file", type=Path, help="packed bundle, FILE.zip")
+    parser.add_argument("file", type=Path, help=bundle)
     parser.add_argument("--signature", type=Path, help="file of the signature (FILE.zip.sig)")
     sender = parser.add_mutually_exclusive_group(required=True)
     sender.add_argument("--from", dest="sender", help="name of a sender whose key you pinned")
@@ -63,12 +77,16 @@ def add_signature_arguments(parser: argparse.ArgumentParser) -> None:
 
 def expected_sender(options: argparse.Namespace) -> tuple[Path, "Verifier", str]:
     """Return the signature's path, the identity it must have, and that identity as text."""
-    from pipeline.sharing.keys import key_fingerprint, pinned_key
+    from pipeline.sharing.folder import SIGNATURE
+    from pipeline.sharing.keys import key_fingerprint
+    from pipeline.sharing.pins import pinned_key
     from pipeline.sharing.signature import Verifier
 
     key = pinned_key(options.sender) if options.sender else options.key
     identity = key_fingerprint(key) if key else ", ".join(map(str, options.roots))
-    signature = options.signature or options.file.with_name(f"{options.file.name}.sig")
+    file: Path = options.file
+    kept = file / SIGNATURE if file.is_dir() else file.with_name(f"{file.name}.sig")
+    signature = options.signature or kept
     sender = f"{options.sender}, {identity}" if options.sender else identity
     return signature, Verifier(key, options.roots or ()), sender
 
@@ -89,9 +107,28 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _pin(options: argparse.Namespace) -> None:
-    from pipeline.sharing.keys import pin_key
+    from pipeline.sharing.pins import pin_key, pins_of
 
-    print(f"pinned      {pin_key(options.sender, options.key, options.fingerprint)}")
+    path = pin_key(options.sender, options.key, options.fingerprint, options.until)
+    print(f"pinned      {path}, {pins_of(options.sender)[-1].state}")
+
+
+def _revoke(options: argparse.Namespace) -> None:
+    from pipeline.sharing.pins import revoke_key
+
+    key = revoke_key(options.sender, options.reason)
+    print(plain_line(f"revoked     {options.sender}, {key.fingerprint}, {key.state}"))
+
+
+def _list(options: argparse.Namespace) -> None:
+    from pipeline.sharing.pins import pins_of, sender_names, senders_folder
+
+    keys = [(sender, key) for sender in sender_names() for key in pins_of(sender)]
+    for sender, key in keys:
+        day = f"pinned on {key.pinned}, " if key.pinned else ""
+        print(plain_line(f"{sender:11} {key.fingerprint}, {day}{key.state}"))
+    if not keys:
+        print(f"no keys are pinned in {senders_folder()}")
 
 
 def _sign(options: argparse.Namespace) -> None:
@@ -104,10 +141,11 @@ def _sign(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from pipeline.sharing.signature import verify
+    from pipeline.sharing.signature import verify, verify_folder
 
     signature, verifier, sender = expected_sender(options)
-    refusals = verify(options.file, signature, verifier)
+    check = verify_folder if options.file.is_dir() else verify
+    refusals = check(options.file, signature, verifier)
     for error in refusals:
         print(f"refused     {error}")
     verdict = "refused" if refusals else f"unchanged, signed by {sender}"

@@ -22,6 +22,7 @@ import numpy as np
 
 from pipeline.data.dicom_header import Header, NotAnImageError, is_dicom, read_header
 from pipeline.data.suffixes import DICOM
+from pipeline.plain_text import plain_line
 
 MARK = "#"
 SYSTEM_FOLDERS = {"__MACOSX", "@eaDir"}
@@ -206,8 +207,9 @@ def series_table(series: Iterable[ImageSeries]) -> str:
          one.description)
         for one in series
     ]  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    cells = [[plain_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
 
 
 def _only_series(folder: Path) -> tuple[Header, ...]:

@@ -145,7 +145,8 @@ class TrainedModel:
                     f"{self.path}: another training was published there during this evaluation; "
                     "evaluate again"
                 )
-            write_record(self.path, self.record)
+            if read_record(self.path) != self.record:  # a received file stays as it was signed
+                write_record(self.path, self.record)
 
 
 def save_model(path: Path, weights: Mapping[str, Any], **fields: Any) -> ModelRecord:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, NamedTuple
 
+from pipeline.plain_text import plain_line
 from pipeline.sharing.stored_file import StoredFile
 from pipeline.sharing.zip_format import (
     LOCAL_SIGNATURE,
@@ -53,6 +54,8 @@ class Limits(NamedTuple):
 class RefusedError(ValueError):
     """Something in an archive is not accepted.
 
+    The message is one line, whatever letters the sender chose; the attributes are as they stand.
+
     Attributes:
         place: the file, and the key where there is one.
         value: what stands at this place.
@@ -60,7 +63,7 @@ class RefusedError(ValueError):
     """
 
     def __init__(self, place: str, value: str, reason: str) -> None:
-        super().__init__(f"{place}: {value}: {reason}")
+        super().__init__(": ".join(map(plain_line, (place, value, reason))))
         self.place, self.value, self.reason = place, value, reason
 
 

@@ -5,11 +5,17 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from pipeline.metrics.statistics import independent_unit
+from pipeline.plain_text import markdown_text
 
 STATISTIC_KEYS = {"mean", "low", "high", "n", "patients", "enough"}
 """Keys of a group that hold statistics, not the value of a column."""
+MAX_VALUE_CHARACTERS = 2000
+"""Length at which a description is cut."""
+MAX_LICENCE_LINES = 200
+"""Number of lines at which a licence is cut; ``docs/data_license.txt`` has all of it."""
 
 
 def model_card(
@@ -21,6 +27,9 @@ def model_card(
 ) -> str:
     """Write the card as Markdown.
 
+    Every value is text of one line, whatever its author wrote: it can add no heading, no table, no
+    link and no HTML. A value that is made for another place, as JSON, is ``Markup`` and kept.
+
     Args:
         metadata: the bundle's metadata.
         evaluation: the result of :func:`pipeline.sharing.evaluation.shared_evaluation`.
@@ -30,7 +39,7 @@ def model_card(
             exported.
     """
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_as_text
     )
     environment.filters["number"] = _number
     text = files("pipeline.sharing").joinpath("card.md.jinja").read_text("utf-8")
@@ -39,12 +48,16 @@ def model_card(
         metadata=metadata,
         evaluation=evaluation,
         fingerprint=fingerprint,
-        licence=licence.strip(),
+        licence=licence.strip().splitlines()[:MAX_LICENCE_LINES],
         exports=exports,
         unit=_unit(evaluation),
         **helpers,
     )
     return page.rstrip("\n") + "\n"
+
+
+def _as_text(value: Any) -> Any:
+    return value if isinstance(value, Markup) else markdown_text(value, MAX_VALUE_CHARACTERS)
 
 
 def _number(value: Any) -> str:

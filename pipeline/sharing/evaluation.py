@@ -4,20 +4,41 @@ This file lists what may leave. Everything else stays, whatever a later version 
 writes.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.evaluation.summary import EvaluationSummary
+from pipeline.inference import OperatingPoint
 
 MODEL_FIELDS = {"sha256", "bundle", "datalist_sha256", "mlflow_run_id"}
 EXECUTION_FIELDS = {"code", "config_sha256", "seed"}
 SCORE_FIELDS = {"mean", "low", "high", "n", "patients"}
 
 
-def shared_evaluation(summary: EvaluationSummary) -> dict[str, Any]:
+def stated_operating_point(point: OperatingPoint) -> dict[str, Any]:
+    """Return an operating point whole, and what the model card says of it.
+
+    Example:
+        >>> stated = stated_operating_point(OperatingPoint(threshold=0.4))
+        >>> stated["threshold"], stated["tta_versions"], stated["postprocessing"]
+        (0.4, 1, 'none')
+    """
+    return {
+        "operating_point": point.model_dump(mode="json"),
+        "threshold": point.threshold,
+        "tta_versions": point.tta_versions,
+        "postprocessing": str(point.postprocessing),
+    }
+
+
+def shared_evaluation(
+    summary: EvaluationSummary, labels: Mapping[str, int | list[int]]
+) -> dict[str, Any]:
     """Return what may leave of an evaluation: no image, no row, no group of too few patients.
 
     Args:
         summary: the evaluation's summary.
+        labels: the number or numbers of each label, by name.
 
     Raises:
         ValueError: the evaluation used another split than test.
@@ -28,11 +49,10 @@ def shared_evaluation(summary: EvaluationSummary) -> dict[str, Any]:
     bins = [group for group in summary.age_bins or () if group.enough]
     return {
         "split": summary.split,
-        "threshold": summary.operating_point.threshold,
+        **stated_operating_point(summary.operating_point),
+        "labels": dict(labels),
         "threshold_source": summary.threshold_source,
         "threshold_metric": summary.threshold_metric,
-        "tta_versions": summary.operating_point.tta_versions,
-        "postprocessing": str(summary.operating_point.postprocessing),
         "test_pooled": summary.test_pooled,
         "baselines": summary.baselines,
         "group_metric": summary.group_metric,

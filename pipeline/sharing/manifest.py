@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.schemas import first_error
 from pipeline.sharing.archive import Archive, RefusedError
+from pipeline.sharing.folder import ReceivedFolder
 from pipeline.sharing.parsing import strict_json
 
 MANIFEST = "manifest.json"
@@ -78,7 +79,7 @@ def make_manifest(name: str, files: Mapping[str, bytes], made: Mapping[str, Any]
     return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
-def read_manifest(archive: Archive) -> dict[str, Any]:
+def read_manifest(archive: Archive | ReceivedFolder) -> dict[str, Any]:
     """Read the manifest of an archive.
 
     Raises:
@@ -98,7 +99,9 @@ def read_manifest(archive: Archive) -> dict[str, Any]:
     return manifest.model_dump()
 
 
-def compare_files(archive: Archive, manifest: Mapping[str, Any]) -> list[RefusedError]:
+def compare_files(
+    archive: Archive | ReceivedFolder, manifest: Mapping[str, Any]
+) -> list[RefusedError]:
     """Return a refusal for each file that is missing, added or changed against the manifest."""
     listed, present = manifest["files"], set(archive.files) - {MANIFEST}
     refusals = [

@@ -33,7 +33,8 @@ from pipeline.sharing.packed_configs import (
     packed_values,
 )
 from pipeline.sharing.policy import read_policy
-from pipeline.sharing.privacy import check_private, private_words
+from pipeline.sharing.privacy import check_private
+from pipeline.sharing.private_words import private_words
 from pipeline.sharing.requirements import VERSION_KEYS, installed_versions, public_version
 from pipeline.sharing.sample import sample_files
 from pipeline.sharing.source import source_files
@@ -149,7 +150,7 @@ def bundle_files(
             issue = case.unreadable or f"{case.changed[0]}: changed since it was listed"
             raise ValueError(f"{issue}; correct the cohort, because its fingerprint is packed")
     values = packed_values(Bundle(bundle), trained.config, trained.evaluated)
-    evaluation = shared_evaluation(trained.summary)
+    evaluation = shared_evaluation(trained.summary, trained.evaluated.get("labels") or {})
     metadata = _metadata(bundle, evaluation)
     datalist = read_datalist(trained.dataset_dir)
     licence_note = _read(bundle / "docs" / "data_license.txt").decode()
@@ -170,7 +171,7 @@ def bundle_files(
         **packed_configs(values),
         **_weights(trained.model),
     }
-    words = private_words(datalist.to_json(), columns)
+    words = private_words(datalist.to_json(), columns, datalist.path.parent)
     check_private(files, words, [trained.dataset_dir, trained.model.path.parent])
     return {**files, **source_files()}
 

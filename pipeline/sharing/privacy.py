@@ -1,99 +1,102 @@
 """Search a bundle for what must not leave: names of files and patients, and their data."""
 
+import html
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-MIN_WORD_CHARACTERS = 4
-"""Shorter words are not searched for: they appear in any text."""
-NAMING_KEYS = {"image", "label", "instances", "patient"}
-"""Keys of a datalist whose values name a case."""
-NUMBER = re.compile(r"[+-]?\d*[.,]?\d*")
-TEXT_SUFFIXES = (".json", ".md", ".txt", ".yaml", ".conf")
+BINARY_SUFFIXES = (".pt", ".safetensors", ".png", ".tif", ".npy", ".gz")
+"""Files of numbers and pixels; every other one is searched."""
+ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\([^\w\s])")
+"""How JSON, YAML and Markdown write a letter."""
+WORD = re.compile(r"[^\W_]+")
+JOINT = r"[\s_^,.;/\\-]{1,3}"
+"""What may stand between the parts of a name: ``Huber^Eva`` is ``Huber, Eva`` elsewhere."""
 
 
-def private_words(content: Mapping[str, Any], published: Sequence[str] = ()) -> set[str]:
-    """List the words of a datalist that name a case or describe one.
-
-    A value that several cases share, as ``female``, identifies nobody. Nor does a number outside
-    the naming columns, as an age. Neither is searched for.
-
-    Args:
-        content: the datalist.
-        published: columns whose values may leave, since the groups are counted by them.
+class SearchedText:
+    """A text as it is searched: without case, accents, escapes and invisible letters.
 
     Example:
-        >>> case = {"image": "images/meier_1.png", "patient": 48291733, "note": "fell at home"}
-        >>> sorted(private_words({"training": [case | {"age": 57.25}]}))
-        ['48291733', 'fell at home', 'images/meier_1.png', 'meier_1', 'meier_1.png']
+        >>> text = SearchedText(r"Patient: Gro\\u00df, EVA-MARIA")
+        >>> text.contains("Groß^Eva"), text.contains("gross_eva_maria"), text.contains("Maria Gro")
+        (True, True, False)
     """
-    entries = [entry for split in content.values() if isinstance(split, list) for entry in split]
-    cases = [entry for entry in entries if isinstance(entry, Mapping)]
-    words = {
-        word
-        for case in cases
-        for key, value in case.items()
-        if key in NAMING_KEYS
-        for word in _words(value)
-    }
-    counts = Counter(
-        word
-        for case in cases
-        for key, value in case.items()
-        if key not in NAMING_KEYS and key not in published and not key.endswith("_sha256")
-        for word in set(_words(value))
-    )
-    words |= {word for word, n in counts.items() if n == 1 and not NUMBER.fullmatch(word)}
-    words |= {word for word in counts if " " in word.strip()}
-    return {word for word in words if len(word) >= MIN_WORD_CHARACTERS}
+
+    def __init__(self, text: str) -> None:
+        self.text = _normalise(html.unescape(ESCAPE.sub(_letter, text)))
+        self.words = set(WORD.findall(self.text))
+
+    def contains(self, word: str) -> bool:
+        """Return whether a word stands in the text, whatever joins its parts."""
+        plain, parts = _searched(word)
+        if not parts or not self.words.issuperset(parts):
+            return False
+        if plain in self.text and _as_written(plain).search(self.text):
+            return True
+        if not any(letter.isalpha() for letter in plain) or not plain[0].isalnum():
+            return False
+        joined = rf"(?<![^\W_]){JOINT.join(map(re.escape, parts))}(?![^\W_])"
+        return bool(re.search(joined, self.text))
 
 
-def check_private(files: Mapping[str, bytes], words: set[str], folders: Sequence[Path]) -> None:
-    """Refuse text files that hold a private word or the path of a local folder.
+def check_private(
+    files: Mapping[str, bytes], words: Mapping[str, str], folders: Sequence[Path]
+) -> None:
+    """Refuse files that hold a private word or the path of a local folder.
 
     Args:
         files: the files that are to leave, by path.
-        words: the result of :func:`private_words`.
+        words: the result of :func:`pipeline.sharing.private_words.private_words`.
         folders: the folders of data and models.
 
     Raises:
-        ValueError: a file holds one; names the file and the word.
+        ValueError: a file holds one; names the file, the word and its origin. Or a file is no text
+            and cannot be searched.
     """
-    private = sorted(words | {str(folder.resolve()) for folder in folders})
-    normalised = {word: _normalise(word) for word in private}
+    private = {**words, **{str(folder.resolve()): "a local folder" for folder in folders}}
     for path, content in files.items():
-        if not path.endswith(TEXT_SUFFIXES):
+        if path.endswith(BINARY_SUFFIXES):
             continue
-        text = _normalise(content.decode("utf-8"))
-        leak = next((word for word in private if _contains_word(text, normalised[word])), None)
+        try:
+            text = SearchedText(content.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"{path}: not UTF-8 text, so it cannot be searched for patient data; save it as "
+                "UTF-8"
+            ) from None
+        leak = next((word for word in sorted(private) if text.contains(word)), None)
         if leak is not None:
             raise ValueError(
-                f"{path}: holds '{leak}' of your data, which must not leave; remove it from the "
-                "bundle's files or from the config"
+                f"{path}: holds '{leak}' ({private[leak]}) of your data, which must not leave; "
+                "remove it from the bundle's files or from the config"
             )
 
 
+@lru_cache(maxsize=1 << 17)
+def _searched(word: str) -> tuple[str, tuple[str, ...]]:
+    """The word as it is searched, and its parts."""
+    plain = _normalise(word)
+    return plain, tuple(WORD.findall(plain))
+
+
+def _as_written(word: str) -> re.Pattern[str]:
+    """The word between other signs; a number is not a part of a longer one."""
+    number = (r"(?<!\d[.,])", r"(?![.,]\d)") if word[0].isdigit() else ("", "")
+    return re.compile(rf"(?<!\w){number[0]}{re.escape(word)}(?!\w){number[1]}")
+
+
+def _letter(escape: re.Match[str]) -> str:
+    code, byte, sign = escape.groups()
+    return str(sign) if sign else chr(int(code or byte, 16))
+
+
 def _normalise(text: str) -> str:
-    """Remove case, line ends, and the escapes that JSON and YAML use for a backslash."""
-    return " ".join(text.replace("\\\\", "\\").casefold().split())
-
-
-def _contains_word(text: str, word: str) -> bool:
-    return word in text and bool(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text))
-
-
-def _words(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-        yield Path(value).name
-        yield Path(value).stem
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _words(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _words(item)
+    """Remove case, accents, line ends and invisible letters, and what else has the same look."""
+    if text.isascii():
+        return " ".join(text.casefold().split())
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    letters = (letter for letter in decomposed if unicodedata.category(letter) not in ("Mn", "Cf"))
+    return " ".join("".join(letters).casefold().split())

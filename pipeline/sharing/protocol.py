@@ -4,19 +4,21 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.plain_text import markdown_text
 from pipeline.provenance import hardware
 from pipeline.sharing.receive import ReceiveResult
 from pipeline.sharing.sample import SampleAgreement
 
 NOT_REACHED = "not reached"
 NOT_STATED = "not stated"
-MAX_CELL_CHARACTERS = 400
+MAX_REFUSAL_CHARACTERS = 1500
 
 
 def format_protocol(archive: Path, sender: str, result: ReceiveResult, timestamp: float) -> str:
     """Return the protocol as Markdown.
 
-    The archive's statements about itself are shown only if the signature matches.
+    The archive's statements about itself are shown only if the signature matches, and every value
+    is text of one line.
 
     Args:
         archive: the received archive.
@@ -42,16 +44,16 @@ def format_protocol(archive: Path, sender: str, result: ReceiveResult, timestamp
         "sample": _format_agreement(result.agreement),
     }
     lines = [f"# Acceptance protocol: {verdict}", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {_table_cell(value)} |" for name, value in rows.items()]
-    lines += ["", *(f"- refused: {_table_cell(str(error))}" for error in result.refusals)]
+    lines += [f"| {name} | {markdown_text(value)} |" for name, value in rows.items()]
+    lines += [
+        "",
+        *(
+            f"- refused: {markdown_text(error, MAX_REFUSAL_CHARACTERS)}"
+            for error in result.refusals
+        ),
+    ]
     lines += ["", "Accepted for local use by: ____________________  on: ____________________"]
     return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1]) + "\n"
-
-
-def _table_cell(text: str) -> str:
-    """Return text for one table cell: it can neither start another cell nor control a terminal."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return printable.replace("|", "/")[:MAX_CELL_CHARACTERS]
 
 
 def _format_origin(made: object) -> str:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.files import sha256
+from pipeline.sharing.agreement import check_labels, check_record
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import MODEL_RECORD, judge_archive
 from pipeline.sharing.card import model_card
+from pipeline.sharing.folder import SIGNATURE
 from pipeline.sharing.manifest import read_manifest
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
@@ -123,7 +125,7 @@ def _receive_copy(
         if requirements.missing:
             reason = f"not installed; {requirements.install_command()}"
             raise RefusedError("configs/metadata.json", ", ".join(requirements.missing), reason)
-        agreement = _unpack_and_run(archive, folder)
+        agreement = _unpack_and_run(archive, signature, folder)
     except RefusedError as error:
         return result._replace(refusals=[error])
     return result._replace(agreement=agreement)
@@ -164,7 +166,7 @@ def run_sample(bundle: Path) -> SampleAgreement:
         places = {"config_file": config, "image_dir": images, "output_dir": out}
         settings = {**places, "device": "cpu", "probabilities": EXACT_BITS}
         arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-        program = [sys.executable, "-W", "ignore", "-c", OFFLINE_RUN]
+        program = [sys.executable, "-B", "-W", "ignore", "-c", OFFLINE_RUN]
         command = [*program, "run", "inferring", *arguments]
         try:
             done = subprocess.run(
@@ -186,12 +188,13 @@ def run_sample(bundle: Path) -> SampleAgreement:
         return compare_sample(sample, out)
 
 
-def _unpack_and_run(archive: Archive, folder: Path) -> SampleAgreement:
+def _unpack_and_run(archive: Archive, signature: Path, folder: Path) -> SampleAgreement:
     """Unpack into a hidden folder, run the sample, and rename the folder if the result agrees."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         bundle = Path(temporary) / "bundle"
         unpack(archive, bundle)
+        shutil.copyfile(signature, bundle / SIGNATURE)
         agreement = run_sample(bundle)
         if not agreement.enough:
             result = f"Dice {agreement.dice:.6f}, difference {agreement.difference:.1e}"
@@ -217,17 +220,11 @@ def _check_consistency(archive: Archive) -> None:
         if evaluated != value:
             place = "configs/metadata.json, eval_metrics"
             raise RefusedError(place, f"{name} {value}", f"the evaluation has {evaluated}")
-    pairs = {
-        "weights": (evaluation["model"]["sha256"], record["sha256"]),
-        "threshold": (evaluation["threshold"], record["operating_point"]["threshold"]),
-        "test-time augmentation": (
-            evaluation["tta_versions"],
-            record["operating_point"]["tta_versions"],
-        ),
-    }
-    for name, (evaluated, packed) in pairs.items():
-        if evaluated != packed:
-            raise RefusedError(MODEL_RECORD, f"{name} {packed}", f"evaluated with {evaluated}")
+    if evaluation["model"]["sha256"] != record["sha256"]:
+        reason = f"evaluated with {evaluation['model']['sha256']}"
+        raise RefusedError(MODEL_RECORD, f"weights {record['sha256']}", reason)
+    check_record(evaluation, record)
+    check_labels(evaluation, archive)
 
 
 def _read_json(archive: Archive, file: str) -> dict[str, Any]:

@@ -14,7 +14,12 @@ from typing import NamedTuple
 from model_signing import hashing, signing, verifying
 
 from pipeline.sharing.archive import Archive, Limits, RefusedError, open_archive
+from pipeline.sharing.certificates import ended_certificates
+from pipeline.sharing.folder import ReceivedFolder
 from pipeline.sharing.manifest import MANIFEST, compare_files, read_manifest
+from pipeline.sharing.pins import key_refusals
+
+MAX_SIGNATURE_BYTES = 1 << 20
 
 
 class Signer(NamedTuple):
@@ -99,22 +104,60 @@ def verify(
 
 def verify_archive(archive: Archive, signature: Path, verifier: Verifier) -> list[RefusedError]:
     """Return the refusals of :func:`verify` for an archive that is open already."""
+    manifest = read_manifest(archive)
+    ended = key_refusals(verifier.key) if verifier.key else []
+    refusals = ended or _signature_refusals(archive, signature, verifier)
+    if verifier.key is None and not refusals:
+        refusals = ended_certificates(signature)
+    return refusals or compare_files(archive, manifest)
+
+
+def verify_folder(path: Path, signature: Path, verifier: Verifier) -> list[RefusedError]:
+    """Return the refusals of a received bundle's folder; empty: it is still what its sender signed.
+
+    A key that has expired since is accepted, a revoked one is not. What the receiver's own runs
+    write is left out (:data:`pipeline.sharing.folder.OWN_FOLDERS`).
+
+    Args:
+        path: the folder.
+        signature: the signature file, which ``receive`` kept in the folder.
+        verifier: the identity that the signature must have.
+
+    Raises:
+        FileNotFoundError: no signature.
+        RefusedError: the folder has no manifest.
+    """
+    folder = ReceivedFolder(path)
+    manifest = read_manifest(folder)
+    ended = key_refusals(verifier.key, new_package=False) if verifier.key else []
+    if refusals := ended or _signature_refusals(folder, signature, verifier):
+        return refusals
+    refusals = folder.refusals(manifest["files"])
+    return refusals + compare_files(folder, manifest)
+
+
+def _signature_refusals(
+    files: Archive | ReceivedFolder, signature: Path, verifier: Verifier
+) -> list[RefusedError]:
+    """Return why a signature over the manifest is refused."""
     if not signature.is_file():
         raise FileNotFoundError(f"{signature}: no such file; unet-school sign writes it")
-    manifest = read_manifest(archive)
+    if (size := signature.stat().st_size) > MAX_SIGNATURE_BYTES:
+        reason = f"expected {MAX_SIGNATURE_BYTES} at most"
+        return [RefusedError(signature.name, f"{size} bytes", reason)]
     config = verifying.Config().set_hashing_config(_hash_all())
     try:
         if verifier.key is not None:
             config.use_elliptic_key_verifier(public_key=verifier.key)
         else:
             config.use_certificate_verifier(certificate_chain=verifier.roots)
-        with _manifest_folder(archive) as folder:
+        with _manifest_folder(files) as folder:
             config.verify(folder, signature)
     except Exception as error:  # the library has no exception class of its own
         signers = verifier.key or "these certificates"
         reason = f"not signed by {signers}, or changed after signing ({error or 'no match'})"
         return [RefusedError(signature.name, "the signature does not match", reason)]
-    return compare_files(archive, manifest)
+    return []
 
 
 def _hash_all() -> hashing.Config:
@@ -122,7 +165,7 @@ def _hash_all() -> hashing.Config:
 
 
 @contextmanager
-def _manifest_folder(archive: Archive) -> Iterator[Path]:
+def _manifest_folder(archive: Archive | ReceivedFolder) -> Iterator[Path]:
     """Yield a temporary folder that holds the archive's manifest and nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / MANIFEST).write_bytes(archive.read(MANIFEST))

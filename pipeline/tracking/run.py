@@ -21,6 +21,7 @@ from pipeline.bundle.workflow import running_workflow
 from pipeline.claims import claim
 from pipeline.data.datalist import datalist_sha256
 from pipeline.interruption import uninterrupted
+from pipeline.plain_text import plain_tag
 from pipeline.provenance import git_commit
 from pipeline.tracking.connection import DATABASE, StoreError, connect, store_errors
 from pipeline.tracking.dead_runs import close_dead_runs, process_tags
@@ -86,7 +87,8 @@ class Run:
         self.bundle, self.name = bundle, name
         self.folder, self.dataset_dir = Path(folder), dataset_dir
         self.store, self.seed, self.device = Path(tracking_dir).resolve(), seed, str(device)
-        self.own_tags, self.parent = dict(tags or {}), parent
+        self.own_tags = {name: plain_tag(value) for name, value in (tags or {}).items()}
+        self.parent = parent
         self.datalist_sha256 = datalist_sha256(dataset_dir)
         self.workflow = running_workflow()
         self.id: str | None = None
@@ -200,7 +202,7 @@ class Run:
         """
         run_id = self.start()
         with self._storing():
-            self.client.set_tag(run_id, name, value)
+            self.client.set_tag(run_id, name, plain_tag(value))
 
     def end(self, error: BaseException | None = None) -> None:
         """Close the run: FINISHED, KILLED after an interruption, FAILED after an error.
@@ -291,7 +293,7 @@ class Run:
         if self.id is None:
             return
         if error is not None:
-            self.client.set_tag(self.id, "error", f"{type(error).__name__}: {error}"[:5000])
+            self.client.set_tag(self.id, "error", plain_tag(f"{type(error).__name__}: {error}"))
         self.client.set_terminated(self.id, status_of(error))
 
     def _give_up(self, error: BaseException) -> None:

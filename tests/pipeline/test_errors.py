@@ -1,3 +1,4 @@
+import argparse
 import errno
 import os
 import sqlite3
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import cli
 from pipeline.errors import error_line
 from pipeline.files import write_text
 
@@ -80,3 +82,15 @@ def test_a_missing_extra_names_the_call_that_installs_it():
     line = error_line(wrapped(ModuleNotFoundError("No module", name="onnxruntime")))
     assert line == 'onnxruntime: not installed; pip install "unet-school[export]"'
     assert error_line(wrapped(ModuleNotFoundError("No module", name="pipeline.nothing"))) is None
+
+
+def test_a_line_of_an_error_cannot_control_the_terminal(capsys, monkeypatch):
+    def refuse(options):
+        raise ValueError("image \x1b[2J\u202e: unknown")
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(command=refuse)
+    monkeypatch.setattr(cli, "_parser", lambda: parser)
+    monkeypatch.setattr(cli, "error_line", str)
+    assert cli.main([]) == 1
+    assert capsys.readouterr().err == "error: image \\x1b[2J\\u202e: unknown\n"

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"children", "interruption", "memory_errors", "tracking_errors"},
+    {"children", "interruption", "memory_errors", "plain_text", "tracking_errors"},
     {"errors", "files", "progress", "provenance", "quiet", "schemas"},
     {"states", "next_command"},
     {"claims"},

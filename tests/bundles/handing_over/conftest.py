@@ -2,6 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pipeline import cli
 from pipeline.data.datalist import SPLITS, write_datalist
@@ -10,6 +12,7 @@ from pipeline.sharing.archive import open_archive, write_archive
 from pipeline.sharing.manifest import MANIFEST, make_manifest, read_manifest
 from tests.bundles.handing_over.calls import pack, receive, sign
 
+AUTHOR = "Dr. Nepomuk Zwickl"
 PLANTED = {
     "patient": "Zwickl-Huber",
     "note": "fell from a ladder",
@@ -27,6 +30,7 @@ def cohort(tmp_path_factory) -> Path:
     splits = {}
     for split in SPLITS:
         splits[split] = []
+        _sign_picture(folder / content[split][0]["image"])
         for i, entry in enumerate(content[split]):
             files = {key: entry[key].replace("cells_", "zwickl_") for key in ("image", "label")}
             for key, name in files.items():
@@ -35,6 +39,13 @@ def cohort(tmp_path_factory) -> Path:
             splits[split].append({**files, **columns})
     write_datalist(folder, splits, name="cells of the Geheim clinic", split="by hand")
     return folder
+
+
+def _sign_picture(path: Path) -> None:
+    """Write a name into a picture's file, beside its pixels."""
+    text = PngInfo()
+    text.add_text("Author", AUTHOR)
+    Image.open(path).save(path, pnginfo=text)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from pipeline.sharing.archive import open_archive
 from pipeline.sharing.receive import run_sample
 from pipeline.sharing.unpack import unpack
 from tests.bundles.handing_over.calls import BUNDLE, pack
+from tests.bundles.handing_over.conftest import AUTHOR
 from tests.conftest import ROOT
 
 NO_RUNS = shutil.ignore_patterns("models", "eval", "explanation", "predictions")
@@ -41,14 +42,22 @@ def test_nothing_of_a_patient_leaves(package, cohort, evaluated):
     )
 
 
-def test_a_bundle_with_patient_data_is_not_packed(evaluated, cohort, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("Ask Zwickl-Huber training 3, who fell from a ladder.", "in the datalist"),
+        (f"Segmented by {AUTHOR}.", "PNG Author of zwickl_0"),
+    ],
+)
+def test_a_bundle_with_patient_data_is_not_packed(evaluated, tmp_path, capsys, text, origin):
     bundle = shutil.copytree(BUNDLE, tmp_path / "membranes", ignore=NO_RUNS)
     licence = bundle / "docs" / "data_license.txt"
-    licence.write_text("Ask Zwickl-Huber training 3, who fell from a ladder.\n")
+    licence.write_text(f"{text}\n")
     tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
     assert cli.main(["pack", str(bundle), *tracking, "--out", str(tmp_path / "b.zip")]) == 1
     line = capsys.readouterr().err
     assert "of your data, which must not leave" in line
+    assert origin in line
     assert "README.md" in line or "data_license.txt" in line
     assert not (tmp_path / "b.zip").exists()
 

@@ -1,13 +1,10 @@
 import json
-import shutil
 
 import pytest
 import safetensors.torch
 
 from pipeline import cli
 from pipeline.inference.weights_hash import weights_sha256
-from pipeline.sharing.archive import open_archive, write_archive
-from pipeline.sharing.manifest import MANIFEST, make_manifest
 from tests.bundles.handing_over.calls import receive
 
 
@@ -99,6 +96,18 @@ def test_weights_that_are_not_the_records_are_refused(changed, package, tmp_path
     assert "models/model.json, sha256: " in capsys.readouterr().out
 
 
+def test_another_postprocessing_than_the_evaluated_one_is_refused(
+    changed, package, tmp_path, capsys
+):
+    def other(files):
+        record = json.loads(files["models/model.json"])
+        record["operating_point"]["postprocessing"]["min_pixels"] += 1
+        files["models/model.json"] = json.dumps(record).encode()
+
+    assert receive(changed(other), package, tmp_path / "out") == 2
+    assert "models/model.json: postprocessing" in capsys.readouterr().out
+
+
 def test_weights_that_were_not_evaluated_are_refused(changed, package, tmp_path, capsys):
     def others(files):
         record = json.loads(files["models/model.json"])
@@ -112,7 +121,11 @@ def test_weights_that_were_not_evaluated_are_refused(changed, package, tmp_path,
 def test_a_manifest_cannot_add_to_the_protocol(package, tmp_path):
     archive = open_archive(package)
     files = {name: archive.read(name) for name in archive.files if name != MANIFEST}
-    made = {"commit": "abc |\n| sample | Dice 1.0000 \x1b[2J", "versions": ["a"]}
+    picture = "<img src=http://evil.example/x.png>"
+    made = {
+        "commit": "[click](x) **ACCEPTED** |\n| sample | Dice 1.0000 \x1b[2J",
+        "versions": {picture: "1\u202e"},
+    }
     files[MANIFEST] = make_manifest(archive.name, files, made)
     path = tmp_path / "changed.zip"
     write_archive(path, archive.name, files)
@@ -120,8 +133,8 @@ def test_a_manifest_cannot_add_to_the_protocol(package, tmp_path):
     assert receive(path, package, tmp_path / "out") == 2
     page = path.with_name("changed.zip.acceptance.md").read_text()
     assert "refused: manifest.json: made" in page
-    assert page.count("| sample |") == 1
-    assert "\x1b" not in page
+    assert page.count("\n| sample |") == 1
+    assert not {"\x1b", "\u202e", "<"} & set(page.replace("\\<", ""))
 
 
 def test_a_package_of_another_key_is_refused(package, tmp_path, capsys):

@@ -3,6 +3,7 @@ import json
 import pytest
 from safetensors.torch import save
 
+from pipeline import cli
 from pipeline.bundle import Bundle
 from pipeline.inference.weights_hash import weights_sha256
 from pipeline.networks import UNet
@@ -52,3 +53,19 @@ def packed(whole, tmp_path):
         return tmp_path / "bundle.zip"
 
     return packed
+
+
+@pytest.fixture(autouse=True)
+def senders(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNET_SCHOOL_SENDERS", str(tmp_path / "senders"))
+    return tmp_path / "senders"
+
+
+@pytest.fixture
+def call(capsys):
+    def call(*arguments):
+        code = cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return call

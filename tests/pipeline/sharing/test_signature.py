@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pipeline import cli
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.keys import create_key_pair, key_fingerprint
 from pipeline.sharing.manifest import MANIFEST, make_manifest
@@ -37,22 +36,6 @@ def package(files, tmp_path):
 def sender(tmp_path):
     create_key_pair(tmp_path / "sender")
     return tmp_path / "sender"
-
-
-@pytest.fixture(autouse=True)
-def senders(tmp_path, monkeypatch):
-    monkeypatch.setenv("UNET_SCHOOL_SENDERS", str(tmp_path / "senders"))
-    return tmp_path / "senders"
-
-
-@pytest.fixture
-def call(capsys):
-    def call(*arguments):
-        code = cli.main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out + printed.err
-
-    return call
 
 
 def test_a_signed_package_is_its_senders(package, sender, call):
@@ -174,7 +157,7 @@ def test_user_errors(package, sender, tmp_path, call):
     assert "expected a zip file" in call("verify", package, *key)[1]
 
 
-def certificate(subject, key, issuer, issuer_key, is_root):
+def certificate(subject, key, issuer, issuer_key, is_root, days=30):
     now = datetime.datetime.now(datetime.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     use = x509.KeyUsage(
@@ -188,8 +171,8 @@ def certificate(subject, key, issuer, issuer_key, is_root):
         .issuer_name(issuer or name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
+        .not_valid_before(now - datetime.timedelta(days=60))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
         .add_extension(use, critical=True)
     )
@@ -199,20 +182,41 @@ def certificate(subject, key, issuer, issuer_key, is_root):
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def test_a_key_with_a_certificate(package, sender, tmp_path, call):
-    key = serialization.load_pem_private_key((sender / "private.pem").read_bytes(), None)
-    paths = {}
-    for name in ("root", "other"):
+@pytest.fixture
+def certify(sender, tmp_path):
+    """Return a function that makes a root certificate and one of the sender's key below it."""
+
+    def certify(root="root", days=30):
+        key = serialization.load_pem_private_key((sender / "private.pem").read_bytes(), None)
         root_key = ec.generate_private_key(ec.SECP256R1())
-        root = certificate(name, root_key, None, root_key, is_root=True)
-        paths[name] = tmp_path / f"{name}.pem"
-        paths[name].write_bytes(root.public_bytes(serialization.Encoding.PEM))
-        if name == "root":
-            own = certificate("mayo", key, root.subject, root_key, is_root=False)
-            paths["own"] = tmp_path / "own.pem"
-            paths["own"].write_bytes(own.public_bytes(serialization.Encoding.PEM))
-    signed = ("sign", package, "--key", sender / "private.pem", "--certificate", paths["own"])
+        trusted = certificate(root, root_key, None, root_key, is_root=True)
+        own = certificate("mayo", key, trusted.subject, root_key, is_root=False, days=days)
+        paths = tmp_path / f"{root}.pem", tmp_path / f"{root}-own.pem"
+        for path, content in zip(paths, (trusted, own), strict=True):
+            path.write_bytes(content.public_bytes(serialization.Encoding.PEM))
+        return paths
+
+    return certify
+
+
+def test_a_key_with_a_certificate(package, sender, certify, call):
+    (root, own), (other, _) = certify(), certify("other")
+    signed = ("sign", package, "--key", sender / "private.pem", "--certificate", own)
     assert call(*signed)[0] == 0
-    assert call("verify", package, "--roots", paths["root"])[0] == 0
-    code, output = call("verify", package, "--roots", paths["other"])
+    assert call("verify", package, "--roots", root)[0] == 0
+    code, output = call("verify", package, "--roots", other)
     assert (code, "the signature does not match" in output) == (2, True)
+
+
+def test_an_expired_certificate_is_refused(package, sender, certify, call):
+    root, own = certify(days=-1)
+    call("sign", package, "--key", sender / "private.pem", "--certificate", own)
+    code, output = call("verify", package, "--roots", root)
+    assert code == 2
+    assert "cells.zip.sig: the certificate of CN=mayo: valid from" in output
+
+
+def test_a_huge_signature_is_not_read(package, sender, call):
+    package.with_name("cells.zip.sig").write_bytes(b" " * (1 << 20) + b" ")
+    code, output = call("verify", package, "--key", sender / "public.pem")
+    assert (code, "1048577 bytes: expected 1048576 at most" in output) == (2, True)
