@@ -16,7 +16,7 @@ from pipeline.sharing.source import installed_hashes, is_source, unknown_source
 from pipeline.sharing.tensors import judge_safetensors, judge_state_dict
 
 ALLOWED_PATHS = (
-    r"LICENSE", r"manifest\.json",
+    r"LICENSE", r"manifest\.json", r"bom\.cdx\.json",
     r"configs/[\w-]+\.yaml", r"configs/metadata\.json", r"configs/logging\.conf",
     r"models/model\.(pt|safetensors|json)",
     r"docs/[\w-]+\.(md|txt|json|html|png)", r"sample/[\w-]+\.(png|json|npy|nii\.gz|tif)",

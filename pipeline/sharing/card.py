@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 
 from pipeline.metrics.statistics import independent_unit
+from pipeline.sharing.front_matter import front_matter
 
 STATISTIC_KEYS = {"mean", "low", "high", "n", "patients", "enough"}
 """Keys of a group that hold statistics, not the value of a column."""
@@ -19,7 +20,7 @@ def model_card(
     licence: str,
     exports: Mapping[str, Any],
 ) -> str:
-    """Write the card as Markdown.
+    """Write the card as Markdown, with a head for the Hugging Face Hub.
 
     Args:
         metadata: the bundle's metadata.
@@ -34,8 +35,9 @@ def model_card(
     )
     environment.filters["number"] = _number
     text = files("pipeline.sharing").joinpath("card.md.jinja").read_text("utf-8")
-    helpers = {"group_name": _group_name, "image_count": _image_count, "patients_in": _patients_in}
+    helpers = {"group_name": group_name, "image_count": _image_count, "patients_in": _patients_in}
     page = environment.from_string(text).render(
+        front_matter=front_matter(metadata, evaluation, licence),
         metadata=metadata,
         evaluation=evaluation,
         fingerprint=fingerprint,
@@ -53,7 +55,13 @@ def _number(value: Any) -> str:
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:.4g}"
 
 
-def _group_name(group: Mapping[str, Any]) -> str:
+def group_name(group: Mapping[str, Any]) -> str:
+    """Return the values of the columns that make a group.
+
+    Example:
+        >>> group_name({"sex": "f", "mean": 0.9, "n": 12})
+        'sex f'
+    """
     values = [f"{name} {value}" for name, value in group.items() if name not in STATISTIC_KEYS]
     return ", ".join(values) or "all"
 
