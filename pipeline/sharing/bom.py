@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.sharing.bom_model import CODE, DATA, MODEL, licences_of, model_component
+from pipeline.sharing.bom_model import CODE, DATA, MODEL, licences_of, model_component, properties
 from pipeline.sharing.licence import weights_licences
 from pipeline.sharing.packages import FILES_HASH, PACKAGES_FILE
 from pipeline.sharing.packed_configs import EVALUATION, FINGERPRINT
@@ -21,8 +21,6 @@ SPEC_VERSION = "1.6"
 CONFIG = "configs/train.yaml"
 METADATA = "configs/metadata.json"
 LICENCE = "docs/data_license.txt"
-PROPERTY = "unet-school:"
-"""Prefix of the properties that CycloneDX does not know."""
 TREE_HASH = "SHA-256 over the lines 'HASH  PATH' of the source files, sorted by path"
 
 
@@ -52,7 +50,7 @@ def bill_of_materials(read: Callable[[str], bytes], hashes: Mapping[str, str]) -
         "metadata": {
             "lifecycles": [{"phase": "post-build"}],
             "component": model,
-            "properties": _properties(files_sha256=FILES_HASH, tree_sha256=TREE_HASH),
+            "properties": properties(files_sha256=FILES_HASH, tree_sha256=TREE_HASH),
         },
         "components": [
             _code(evaluation["versions"], hashes),
@@ -95,7 +93,7 @@ def _code(versions: Mapping[str, str], hashes: Mapping[str, str]) -> dict[str, A
         "version": versions["unet-school"],
         "description": "Source that the configs need, enclosed",
         "licenses": [{"license": {"id": "Apache-2.0"}}],
-        "properties": _properties(tree_sha256=tree_sha256(source), files=str(len(source))),
+        "properties": properties(tree_sha256=tree_sha256(source), files=str(len(source))),
     }
 
 
@@ -113,7 +111,7 @@ def _data(
         "classification": "confidential" if own else "public",
         **({"sensitiveData": ["may show patients"]} if own else {}),
         "contents": {
-            "properties": _properties(datalist_sha256=evaluation["model"]["datalist_sha256"])
+            "properties": properties(datalist_sha256=evaluation["model"]["datalist_sha256"])
         },
     }
     return {
@@ -141,19 +139,15 @@ def _packages(
 
 def _package(name: str, package: Mapping[str, str]) -> dict[str, Any]:
     purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{package['version']}"
-    known = {key: value for key, value in package.items() if key != "version"}
+    installed = {key: value for key, value in package.items() if key != "version"}
     return {
         "type": "library",
         "bom-ref": purl,
         "name": name,
         "version": package["version"],
         "purl": purl,
-        **({"properties": _properties(**known)} if known else {}),
+        **({"properties": properties(**installed)} if installed else {}),
     }
-
-
-def _properties(**values: str) -> list[dict[str, str]]:
-    return [{"name": PROPERTY + name, "value": value} for name, value in values.items()]
 
 
 def _text(content: Mapping[str, Any]) -> str:

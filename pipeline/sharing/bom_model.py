@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.evaluation.groups import SIGNIFICANT
-from pipeline.sharing.card import group_name
+from pipeline.sharing.card import group_name, interval_unit
 from pipeline.sharing.licence import weights_licences
 
 MODEL, CODE, DATA = "model", "code", "training-data"
@@ -41,7 +41,7 @@ def model_component(
         "name": evaluation["model"]["bundle"],
         "version": metadata["version"],
         "description": metadata["description"],
-        "authors": [{"name": metadata["authors"]}],
+        "authors": [{"name": metadata["authors"]}] if metadata["authors"] else [],
         "copyright": metadata["copyright"],
         "hashes": _sha256(hashes[WEIGHTS]),
         "licenses": licences_of(licence),
@@ -57,6 +57,7 @@ def model_component(
             "modelParameters": _parameters(metadata, config),
             "quantitativeAnalysis": {"performanceMetrics": list(_metrics(evaluation))},
             "considerations": _considerations(metadata, evaluation),
+            "properties": properties(confidence_interval=f"95 % over {interval_unit(evaluation)}"),
         },
     }
 
@@ -76,6 +77,16 @@ def licences_of(licence: str) -> list[dict[str, Any]]:
         {"license": {"id": own.spdx} if own.spdx else {"name": own.images, "text": text}}
         for own in weights_licences(licence)
     ]
+
+
+def properties(**values: str) -> list[dict[str, str]]:
+    """Return what CycloneDX has no field for, under the project's own names.
+
+    Example:
+        >>> properties(build="2.13.0+cpu")
+        [{'name': 'unet-school:build', 'value': '2.13.0+cpu'}]
+    """
+    return [{"name": f"unet-school:{name}", "value": value} for name, value in values.items()]
 
 
 def _parameters(metadata: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,8 +129,8 @@ def _metrics(evaluation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _score(row: Mapping[str, Any]) -> dict[str, Any]:
     bounds = {"lowerBound": row["low"], "upperBound": row["high"]}
-    known = {name: str(bound) for name, bound in bounds.items() if bound is not None}
-    return {"value": str(row["mean"]), **({"confidenceInterval": known} if known else {})}
+    interval = {name: str(bound) for name, bound in bounds.items() if bound is not None}
+    return {"value": str(row["mean"]), **({"confidenceInterval": interval} if interval else {})}
 
 
 def _considerations(metadata: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, Any]:

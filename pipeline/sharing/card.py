@@ -43,7 +43,7 @@ def model_card(
         fingerprint=fingerprint,
         licence=licence.strip(),
         exports=exports,
-        unit=_unit(evaluation),
+        unit=interval_unit(evaluation),
         **helpers,
     )
     return page.rstrip("\n") + "\n"
@@ -66,7 +66,7 @@ def group_name(group: Mapping[str, Any]) -> str:
     return ", ".join(values) or "all"
 
 
-def _unit(evaluation: Mapping[str, Any]) -> str:
+def interval_unit(evaluation: Mapping[str, Any]) -> str:
     """Return over what the intervals of an evaluation are."""
     first = next(iter(evaluation["test"].values()))
     return independent_unit(first["n"], first["patients"])

@@ -42,7 +42,7 @@ def front_matter(metadata: Mapping[str, Any], evaluation: Mapping[str, Any], lic
             {"name": metadata["name"], "results": [_result(metadata, evaluation, licences, scores)]}
         ],
     }
-    return yaml.safe_dump(head, allow_unicode=True, sort_keys=False, width=math.inf)
+    return yaml.safe_dump(head, sort_keys=False, width=math.inf)
 
 
 def _licence(licences: Sequence[WeightsLicence]) -> dict[str, str]:

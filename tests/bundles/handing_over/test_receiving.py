@@ -48,6 +48,30 @@ def test_a_card_that_disagrees_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("bom.cdx.json", b'"value": "0.', b'"value": "1.', "bom.cdx.json: another bill"),
+        ("bom.cdx.json", b"not a medical device", b"a medical device", "another bill of materials"),
+        ("docs/packages.json", b'"files_sha256": "', b'"files_sha256": "0', "another bill of mat"),
+        ("configs/train.yaml", b".UNet\n", b".UNet3Plus\n", "another bill of materials"),
+        ("bom.cdx.json", None, None, "bom.cdx.json: missing"),
+    ],
+)
+def test_a_bill_of_materials_that_disagrees_is_refused(
+    changed, package, tmp_path, capsys, file, old, new, message
+):
+    def other(files):
+        if old is None:
+            return {name: content for name, content in files.items() if name != file}
+        assert old in files[file]
+        return {**files, file: files[file].replace(old, new)}
+
+    assert receive(changed(other), package, tmp_path / "out") == 2
+    assert message in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_package_that_the_project_does_not_require_is_refused(changed, package, tmp_path, capsys):
     def needy(files):
         metadata = json.loads(files["configs/metadata.json"])
