@@ -18,7 +18,7 @@ SOURCES = ("pipeline", "transforms")
 
 EXTRAS = {
     "onnx": "export", "onnxruntime": "export", "onnxscript": "export",
-    "cryptography": "share", "model_signing": "share", "safetensors": "share",
+    "cryptography": "share", "cyclonedx": "share", "model_signing": "share", "safetensors": "share",
 }  # fmt: skip
 """Packages that only some commands need, and the extra that brings each."""
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from pipeline.metrics.statistics import independent_unit
 from pipeline.plain_text import markdown_text
+from pipeline.sharing.front_matter import front_matter
 
 STATISTIC_KEYS = {"mean", "low", "high", "n", "patients", "enough"}
 """Keys of a group that hold statistics, not the value of a column."""
@@ -25,7 +26,7 @@ def model_card(
     licence: str,
     exports: Mapping[str, Any],
 ) -> str:
-    """Write the card as Markdown.
+    """Write the card as Markdown, with a head for the Hugging Face Hub.
 
     Every value is text of one line, whatever its author wrote: it can add no heading, no table, no
     link and no HTML. A value that is made for another place, as JSON, is ``Markup`` and kept.
@@ -43,14 +44,17 @@ def model_card(
     )
     environment.filters["number"] = _number
     text = files("pipeline.sharing").joinpath("card.md.jinja").read_text("utf-8")
-    helpers = {"group_name": _group_name, "image_count": _image_count, "patients_in": _patients_in}
-    page = environment.from_string(text).render(
+    helpers = {"group_name": group_name, "image_count": _image_count, "patients_in": _patients_in}
+    page = environment.from_string(
+        text
+    ).render(
+        front_matter=Markup(front_matter(metadata, evaluation, licence)),  # YAML, not Markdown
         metadata=metadata,
         evaluation=evaluation,
         fingerprint=fingerprint,
         licence=licence.strip().splitlines()[:MAX_LICENCE_LINES],
         exports=exports,
-        unit=_unit(evaluation),
+        unit=interval_unit(evaluation),
         **helpers,
     )
     return page.rstrip("\n") + "\n"
@@ -66,12 +70,18 @@ def _number(value: Any) -> str:
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:.4g}"
 
 
-def _group_name(group: Mapping[str, Any]) -> str:
+def group_name(group: Mapping[str, Any]) -> str:
+    """Return the values of the columns that make a group.
+
+    Example:
+        >>> group_name({"sex": "f", "mean": 0.9, "n": 12})
+        'sex f'
+    """
     values = [f"{name} {value}" for name, value in group.items() if name not in STATISTIC_KEYS]
     return ", ".join(values) or "all"
 
 
-def _unit(evaluation: Mapping[str, Any]) -> str:
+def interval_unit(evaluation: Mapping[str, Any]) -> str:
     """Return over what the intervals of an evaluation are."""
     first = next(iter(evaluation["test"].values()))
     return independent_unit(first["n"], first["patients"])

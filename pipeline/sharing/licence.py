@@ -1,14 +1,24 @@
 """The licence of weights: it is the licence of the images that they were trained on."""
 
+import re
+from typing import NamedTuple
+
 COHORT_LICENCES = {
     "isbi2012": "ISBI 2012 challenge, published for the challenge: ask its organisers",
     "nuclei": "2018 Data Science Bowl, CC0: free",
     "shenzhen": "Shenzhen chest X-rays, masks CC BY-NC-SA 4.0: no commercial use, share alike",
     "pancreas_ct": "NIH Pancreas-CT, CC BY 3.0: name the source",
-    "lung_ct": "made slices, free, or Issue and Measuring Lungs in CT Data: read its licence",
+    "lung_ct": "made slices, free, or Finding and Measuring Lungs in CT Data: read its licence",
     "phantom cells": "made images: free",
 }
 """Licences of public data sets, by the cohort name that ``unet-school data prepare`` gives."""
+SPDX_LICENCES = {"nuclei": "CC0-1.0", "shenzhen": "CC-BY-NC-SA-4.0", "pancreas_ct": "CC-BY-3.0"}
+"""SPDX identifiers of those licences that have one."""
+LICENCE_PAGES = {
+    "isbi2012": "https://imagej.net/events/isbi-2012-segmentation-challenge",
+    "lung_ct": "https://www.kaggle.com/datasets/kmader/finding-lungs-in-ct-data",
+}
+"""Pages that state the terms of the others, where there is one."""
 PRIVATE_COHORT = "images of the sender's own"
 PLACEHOLDER = "Not stated."
 """The beginning of the text in a planned bundle."""
@@ -39,3 +49,47 @@ def licence_text(cohort: str, bundle_text: str) -> str:
             "be done with them"
         )
     return f"Weights: trained on {COHORT_LICENCES.get(cohort, PRIVATE_COHORT)}.\n\n{bundle_text}"
+
+
+class WeightsLicence(NamedTuple):
+    """The licence that one cohort gives to the weights that it trained.
+
+    Attributes:
+        images: text on the images and what may be done with them.
+        cohort: name of the public cohort; None: images of a sender's own.
+        spdx: SPDX identifier of the licence; None: it has none.
+    """
+
+    images: str
+    cohort: str | None
+    spdx: str | None
+
+    @property
+    def page(self) -> str | None:
+        """The page that states terms which have no SPDX identifier."""
+        return LICENCE_PAGES.get(self.cohort or "")
+
+    @property
+    def title(self) -> str:
+        """The name of the images alone."""
+        return re.split("[,:]", self.images)[0]
+
+
+def weights_licences(text: str) -> list[WeightsLicence]:
+    """Return the licences of weights, the last training's first, from the text on licences.
+
+    Fine-tuned weights carry the licences of both cohorts.
+
+    Args:
+        text: the result of :func:`licence_text`.
+
+    Example:
+        >>> [licence.spdx for licence in weights_licences(licence_text("nuclei", "Nothing else."))]
+        ['CC0-1.0']
+    """
+    cohorts = {images: cohort for cohort, images in COHORT_LICENCES.items()}
+    stated = re.findall(r"^Weights: trained on (.+?)\.?$", text, re.MULTILINE) or [PRIVATE_COHORT]
+    return [
+        WeightsLicence(images, cohort := cohorts.get(images), SPDX_LICENCES.get(cohort or ""))
+        for images in stated
+    ]

@@ -69,14 +69,27 @@ def make_manifest(name: str, files: Mapping[str, bytes], made: Mapping[str, Any]
         files: the content of all files but the manifest, by path.
         made: where the bundle comes from, see :class:`Origin`.
     """
-    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
-        hashes = dict(zip(files, pool.map(_sha256, files.values()), strict=True))
+    hashes = sha256_of_each(files)
     listed = {
         path: {"bytes": len(content), "sha256": hashes[path]}
         for path, content in sorted(files.items())
     }
     content = {"format": FORMAT, "name": name, "made": dict(made), "files": listed}
     return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+
+
+def sha256_of_each(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the hash of each file, by path.
+
+    Args:
+        files: the content of each file, by path.
+
+    Example:
+        >>> sha256_of_each({"a.txt": b""})["a.txt"][:8]
+        'e3b0c442'
+    """
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
+        return dict(zip(files, pool.map(_sha256, files.values()), strict=True))
 
 
 def read_manifest(archive: Archive | ReceivedFolder) -> dict[str, Any]:

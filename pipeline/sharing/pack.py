@@ -21,10 +21,12 @@ from pipeline.inference import TrainedModel
 from pipeline.inference.trained_model import serialise
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.audit import audit
+from pipeline.sharing.bom import BOM, bill_of_materials, validate_bill
 from pipeline.sharing.card import model_card
 from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.licence import licence_text
-from pipeline.sharing.manifest import MANIFEST, make_manifest
+from pipeline.sharing.manifest import MANIFEST, make_manifest, sha256_of_each
+from pipeline.sharing.packages import PACKAGES_FILE, required_packages
 from pipeline.sharing.packed_configs import (
     EVALUATION,
     EXPORTS,
@@ -166,6 +168,7 @@ def bundle_files(
         "docs/data_license.txt": licence.encode(),
         EVALUATION: _json(evaluation),
         FINGERPRINT: _json(fingerprint),
+        PACKAGES_FILE: _json(required_packages(metadata)),
         **({EXPORTS: _json(exports)} if exports else {}),
         VALUES: values.to_json(),
         **packed_configs(values),
@@ -173,7 +176,7 @@ def bundle_files(
     }
     words = private_words(datalist.to_json(), columns, datalist.path.parent)
     check_private(files, words, [trained.dataset_dir, trained.model.path.parent])
-    return {**files, **source_files()}
+    return _with_bill({**files, **source_files()})
 
 
 def pack(
@@ -272,6 +275,13 @@ def _weights(model: TrainedModel) -> dict[str, bytes]:
         SAFE_WEIGHTS: safetensors.torch.save(weights),
         "models/model.json": _json(record),
     }
+
+
+def _with_bill(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Add the bill of materials to the files that it is made of."""
+    bill = bill_of_materials(files.__getitem__, sha256_of_each(files))
+    validate_bill(bill)
+    return {**files, BOM: bill}
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

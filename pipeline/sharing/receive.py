@@ -13,6 +13,7 @@ from pipeline.files import sha256
 from pipeline.sharing.agreement import check_labels, check_record
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import MODEL_RECORD, judge_archive
+from pipeline.sharing.bom import BOM, bill_of_materials
 from pipeline.sharing.card import model_card
 from pipeline.sharing.folder import SIGNATURE
 from pipeline.sharing.manifest import read_manifest
@@ -22,7 +23,7 @@ from pipeline.sharing.policy import Policy
 from pipeline.sharing.requirements import RequirementCheck, check_requirements
 from pipeline.sharing.sample import EXACT_BITS, IMAGE, SampleAgreement, compare_sample
 from pipeline.sharing.signature import Verifier, verify_archive
-from pipeline.sharing.source import installed_hashes
+from pipeline.sharing.source import is_source, unknown_source
 from pipeline.sharing.unpack import unpack
 
 OFFLINE_RUN = """
@@ -43,7 +44,6 @@ DOCUMENTS = {
     "licence": "docs/data_license.txt",
     "card": "docs/README.md",
 }
-CARD_TEMPLATE = "pipeline/sharing/card.md.jinja"
 MAX_SAMPLE_SECONDS = 600
 """Time limit of the inference on the sample."""
 CANNOT_RUN = "the bundle does not run on this machine"
@@ -133,18 +133,20 @@ def _receive_copy(
 
 def _check_documents(archive: Archive) -> RequirementCheck:
     """Refuse documents that contradict each other; compare the required packages."""
-    required = (*DOCUMENTS.values(), MODEL_RECORD, CARD_TEMPLATE)
+    required = (*DOCUMENTS.values(), MODEL_RECORD)
     missing = [file for file in required if file not in archive.files]
     if missing:
         raise RefusedError(missing[0], "missing", "unet-school pack writes it")
     try:
         _check_consistency(archive)
-        return check_requirements(_read_json(archive, "configs/metadata.json"))
+        requirements = check_requirements(_read_json(archive, "configs/metadata.json"))
+        _check_bill(archive)
     except RefusedError:
         raise
     except Exception as error:  # whichever key a document lacks
         message = f"{type(error).__name__}: {error}"
         raise RefusedError("docs", message, "not what unet-school pack writes") from None
+    return requirements
 
 
 def run_sample(bundle: Path) -> SampleAgreement:
@@ -209,8 +211,7 @@ def _check_consistency(archive: Archive) -> None:
     documents["exports"] = _read_json(archive, EXPORTS) if EXPORTS in archive.files else {}
     evaluation, record = documents["evaluation"], _read_json(archive, MODEL_RECORD)
     licence = archive.read(DOCUMENTS["licence"]).decode()
-    # an older release that this site trusts writes its card with another template
-    if archive.sha256(CARD_TEMPLATE) == installed_hashes()[CARD_TEMPLATE]:
+    if _is_of_installed_release(archive):
         card = model_card(licence=licence, **documents)
         if card.encode() != archive.read(DOCUMENTS["card"]):
             reason = "expected the card of evaluation.json, fingerprint.json and metadata.json"
@@ -225,6 +226,27 @@ def _check_consistency(archive: Archive) -> None:
         raise RefusedError(MODEL_RECORD, f"weights {record['sha256']}", reason)
     check_record(evaluation, record)
     check_labels(evaluation, archive)
+
+
+def _check_bill(archive: Archive) -> None:
+    """Refuse a bill of materials that differs from the files that it is made of."""
+    if not _is_of_installed_release(archive):
+        return
+    if BOM not in archive.files:
+        raise RefusedError(BOM, "missing", "unet-school pack writes it")
+    hashes = {file: archive.sha256(file) for file in archive.files}
+    if bill_of_materials(archive.read, hashes) != archive.read(BOM):
+        reason = "expected the one of the package's own files"
+        raise RefusedError(BOM, "another bill of materials", reason)
+
+
+def _is_of_installed_release(archive: Archive) -> bool:
+    """Return whether the receiver would write the same documents.
+
+    Another release, which this site trusts, may write them differently.
+    """
+    source = {file: archive.sha256(file) for file in archive.files if is_source(file)}
+    return not unknown_source(source, [])
 
 
 def _read_json(archive: Archive, file: str) -> dict[str, Any]:

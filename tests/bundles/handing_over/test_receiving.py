@@ -1,10 +1,13 @@
 import json
+import shutil
 
 import pytest
 import safetensors.torch
 
 from pipeline import cli
 from pipeline.inference.weights_hash import weights_sha256
+from pipeline.sharing.archive import open_archive, write_archive
+from pipeline.sharing.manifest import MANIFEST, make_manifest
 from tests.bundles.handing_over.calls import receive
 
 
@@ -41,6 +44,29 @@ def test_a_card_that_disagrees_is_refused(
     def other(files):
         assert old in files[file]
         files[file] = files[file].replace(old, new)
+
+    assert receive(changed(other), package, tmp_path / "out") == 2
+    assert message in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("bom.cdx.json", b'"value": "0.', b'"value": "1.', "bom.cdx.json: another bill"),
+        ("bom.cdx.json", b"not a medical device", b"a medical device", "another bill of materials"),
+        ("docs/packages.json", b'"files_sha256": "', b'"files_sha256": "0', "another bill of mat"),
+        ("bom.cdx.json", None, None, "bom.cdx.json: missing"),
+    ],
+)
+def test_a_bill_of_materials_that_disagrees_is_refused(
+    changed, package, tmp_path, capsys, file, old, new, message
+):
+    def other(files):
+        if old is None:
+            return {name: content for name, content in files.items() if name != file}
+        assert old in files[file]
+        return {**files, file: files[file].replace(old, new)}
 
     assert receive(changed(other), package, tmp_path / "out") == 2
     assert message in capsys.readouterr().out

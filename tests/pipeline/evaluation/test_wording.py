@@ -48,11 +48,13 @@ def test_the_card(rows, scores):
     share = share_patients(rows)
     metadata = dict.fromkeys(
         ("name", "description", "version", "intended_use", "image_classes", "pred_classes",
-         "data_source"), "x",
+         "data_source", "task"), "x",
     )  # fmt: skip
+    metadata["network_data_format"] = {"inputs": {}}
     fingerprint = {"images": 40, "patients": 9 if share else 40, "intensities": {}}
     evaluation = {
-        "threshold": 0.5, "threshold_source": "given", "tta_versions": 1, "postprocessing": "none",
+        "split": "test", "threshold": 0.5, "threshold_source": "given",
+        "tta_versions": 1, "postprocessing": "none",
         "test": {name: score.model_dump() for name, score in scores.items()}, "baselines": {},
         "group_metric": "iou", "groups": [], "gaps": [], "groups_left_out": 0, "outcomes": {},
         "evaluation": dict.fromkeys(("seed", "code", "config_sha256"), 0),

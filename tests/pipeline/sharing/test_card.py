@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -16,6 +17,7 @@ DOCUMENTS: dict[str, Any] = {
     "metadata": {
         "name": "Cells", "description": "Finds cells", "version": "1.0", "intended_use": "Research",
         "image_classes": "grey", "pred_classes": "cell", "data_source": "A clinic",
+        "task": "Segmentation", "network_data_format": {"inputs": {"image": {"modality": "EM"}}},
     },
     "evaluation": {
         "threshold": 0.5, "threshold_source": "chosen by iou", "tta_versions": 1,
@@ -27,7 +29,7 @@ DOCUMENTS: dict[str, Any] = {
         "gaps": [
             {"column": "sex", "first": "f", "second": "m", "difference": 0.1, "verdict": "no"}
         ],
-        "groups_left_out": 1,
+        "groups_left_out": 1, "split": "test",
         "outcomes": {"missed": 2},
         "model": {"sha256": "ab", "datalist_sha256": "cd", "mlflow_run_id": "ef"},
         "evaluation": {"code": "0", "config_sha256": "1", "seed": 0},
@@ -50,7 +52,11 @@ FORGED = (
 
 def structure(card: str) -> list[tuple[str, str]]:
     """Everything of a page but its text: headings, tables, cells, code, in their order."""
-    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(card)
+    head, _, body = card.removeprefix("---\n").partition("\n---\n")
+    assert {"license", "library_name", "tags", "metrics", "model-index"} <= set(
+        yaml.safe_load(head)
+    )
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(body)
     inner = {child.type for token in tokens for child in token.children or ()}
     assert inner <= {"text", "softbreak", "code_inline"}
     return [(token.type, token.tag) for token in tokens]
