@@ -16,6 +16,7 @@ from monai.utils import convert_to_tensor
 from pipeline.data.cache import BoundedCache
 from pipeline.data.datalist import columns_of, load_split
 from pipeline.evaluation.cases import Case
+from pipeline.evaluation.compact_cases import CompactCases
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.file_voxels import SCALE
 from pipeline.progress import Work
@@ -57,7 +58,7 @@ class SplitPredictions:
         self.dataset_dir, self.device = dataset_dir, device
         self._engines: dict[str, Evaluator] = {}
 
-    def cases(self, split: str) -> list[Case]:
+    def cases(self, split: str) -> CompactCases:
         """Predict a split, and return one case for each image.
 
         Raises:
@@ -89,7 +90,7 @@ def collect_cases(
     evaluator: Evaluator,
     columns: Mapping[str, Mapping[str, Any]] | None = None,
     split: str = "",
-) -> list[Case]:
+) -> CompactCases:
     """Run an evaluator over its data and return one case for each image.
 
     Args:
@@ -100,7 +101,7 @@ def collect_cases(
     Raises:
         ValueError: no image has any foreground; every score would be of empty masks.
     """
-    cases: list[Case] = []
+    cases = CompactCases()
 
     def add(engine: Engine) -> None:
         for output, entry in zip(engine.state.output, engine.state.batch, strict=True):
