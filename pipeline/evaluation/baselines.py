@@ -60,7 +60,7 @@ def average_mask(masks: Iterable[torch.Tensor]) -> torch.Tensor:
     return torch.stack([mask.bool().float() for mask in masks]).mean(0) >= 0.5
 
 
-def fixed_answer(answer: torch.Tensor, tested: Sequence[torch.Tensor]) -> dict[str, float]:
+def fixed_answer(answer: torch.Tensor, tested: Iterable[torch.Tensor]) -> dict[str, float]:
     """Score one mask as the answer to every image, as means over images.
 
     Example:
@@ -86,7 +86,7 @@ def mean_mask(training: Iterable[torch.Tensor], tested: Iterable[torch.Tensor]) 
         >>> mean_mask([torch.tensor([1, 1, 0]), torch.tensor([1, 0, 0])], [torch.tensor([1, 0, 0])])
         0.5
     """
-    return fixed_answer(average_mask(training), list(tested))["iou"]
+    return fixed_answer(average_mask(training), tested)["iou"]
 
 
 def pos_weight(masks: Iterable[torch.Tensor]) -> float:

@@ -12,12 +12,14 @@ from monai.engines import Evaluator, SupervisedEvaluator
 from monai.inferers import Inferer
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor
+from numpy.typing import NDArray
 
 from pipeline.data.cache import BoundedCache
 from pipeline.data.datalist import columns_of, load_split
 from pipeline.evaluation.cases import Case
+from pipeline.evaluation.compact_cases import CompactCases
 from pipeline.inference.dihedral import DihedralInferer
-from pipeline.inference.file_voxels import SCALE
+from pipeline.inference.file_voxels import SCALE, FileProbabilities
 from pipeline.progress import Work
 from transforms.match_image import match_grid
 from transforms.whole_numbers import whole_numbers
@@ -57,7 +59,7 @@ class SplitPredictions:
         self.dataset_dir, self.device = dataset_dir, device
         self._engines: dict[str, Evaluator] = {}
 
-    def cases(self, split: str) -> list[Case]:
+    def cases(self, split: str) -> CompactCases:
         """Predict a split, and return one case for each image.
 
         Raises:
@@ -89,7 +91,7 @@ def collect_cases(
     evaluator: Evaluator,
     columns: Mapping[str, Mapping[str, Any]] | None = None,
     split: str = "",
-) -> list[Case]:
+) -> CompactCases:
     """Run an evaluator over its data and return one case for each image.
 
     Args:
@@ -100,7 +102,7 @@ def collect_cases(
     Raises:
         ValueError: no image has any foreground; every score would be of empty masks.
     """
-    cases: list[Case] = []
+    cases = CompactCases()
 
     def add(engine: Engine) -> None:
         for output, entry in zip(engine.state.output, engine.state.batch, strict=True):
@@ -124,7 +126,7 @@ def collect_cases(
 
 def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
     path = output["image"].meta["filename_or_obj"]
-    in_file, probability = output["image"], torch.from_numpy(np.stack(list(output["pred"])))
+    in_file, probability = output["image"], torch.from_numpy(_stacked(output["pred"]))
     truth = _plain(match_grid(output["label"], in_file))
     instances = entry.get(INSTANCES)  # a path still, where the config does not load them
     if isinstance(instances, torch.Tensor):
@@ -136,6 +138,17 @@ def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
         Path(path).name, _plain(in_file)[0], probability, truth, instances, _spacing(in_file), path,
         output[SCALE],
     )  # fmt: skip
+
+
+def _stacked(labels: FileProbabilities) -> NDArray[np.float32]:
+    """Return the probabilities of all labels, with one label in memory twice."""
+    maps = iter(labels)
+    first = next(maps)
+    stacked = np.empty((len(labels), *first.shape), first.dtype)
+    stacked[0] = first
+    for place, label in enumerate(maps, start=1):
+        stacked[place] = label
+    return stacked
 
 
 def _spacing(image: Any) -> tuple[float, ...] | None:

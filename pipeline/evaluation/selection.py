@@ -143,13 +143,13 @@ def _select_tta(
     search: OperatingPointSearch,
     default: OperatingPoint,
     trials: Trials,
-) -> tuple[list[Case], int]:
+) -> tuple[Sequence[Case], int]:
     given = search.tta_versions
     if given is not None or default.tta_versions == 1:
         versions = 1 if given is None else given
         predictions.inferer.versions = versions
         return predictions.cases("validation"), versions
-    outcomes: dict[int, tuple[float, list[Case]]] = {}
+    outcomes: dict[int, tuple[float, Sequence[Case]]] = {}
     for versions in (v for v in TTA_VERSIONS if v <= default.tta_versions):
         predictions.inferer.versions = versions
         cases = predictions.cases("validation")
@@ -166,7 +166,7 @@ def _select_tta(
 def _select_postprocessing(
     cases: Sequence[Case], metric: str, threshold: float, trials: Trials
 ) -> Postprocessing:
-    truths = [label.numpy() > 0 for case in cases for label in case.truth]
+    truths = (label.numpy() > 0 for case in cases for label in case.truth)
     scales = [case.scale for case in cases for _ in case.truth]
     options = list(candidates(truths, remove_small=cases[0].truth.ndim == 3, scales=scales))
     work = track(options, "trying post-processing", len(options), "kind")

@@ -1,6 +1,6 @@
 """Putting the scores of cases together: means, pooled values, baselines, groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from pipeline.data.columns import check_columns, check_list
 from pipeline.data.datalist import load_split, read_datalist
 from pipeline.data.readers import read_pixels
 from pipeline.evaluation.baselines import (
+    Pair,
     average_mask,
     best_intensity_threshold,
     constant_answer,
@@ -84,15 +85,20 @@ def names_of_scores(cases: Sequence[Case], rows: Sequence[Row]) -> list[str]:
 
 def baselines(cases: Sequence[Case], dataset_dir: str) -> dict[str, dict[str, float]]:
     """Score what needs no network on the same cases."""
-    # no threshold notices that a normalised image is stretched
-    pairs = [(255 * stretched(case.image), truth) for case in cases for truth in case.truth]
-    _, intensity = best_intensity_threshold(pairs)
-    scores = {"all foreground": constant_answer(pairs)}
+    _, intensity = best_intensity_threshold(_pairs(cases))
+    scores = {"all foreground": constant_answer(_pairs(cases))}
     mean = mean_training_mask(cases, dataset_dir)
     if mean is not None:
-        scores["mean of the training masks"] = fixed_answer(mean, [truth for _, truth in pairs])
+        scores["mean of the training masks"] = fixed_answer(mean, (case.truth[0] for case in cases))
     scores["best intensity threshold, chosen on test"] = {"accuracy": intensity}
     return scores
+
+
+def _pairs(cases: Sequence[Case]) -> Iterator[Pair]:
+    """Yield the image and the mask of each label; one case is in memory at a time."""
+    for case in cases:
+        image = 255 * stretched(case.image)  # no threshold notices that it is stretched
+        yield from ((image, truth) for truth in case.truth)
 
 
 def mean_training_mask(cases: Sequence[Case], dataset_dir: str) -> torch.Tensor | None:

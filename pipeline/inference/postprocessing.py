@@ -1,7 +1,7 @@
 """From a probability map to a mask, and what is done to the mask then."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,9 +80,9 @@ class Postprocessing:
 
 
 def candidates(
-    truths: Sequence[NDArray[np.bool_]],
+    truths: Iterable[NDArray[np.bool_]],
     remove_small: bool = True,
-    scales: Sequence[float] | None = None,
+    scales: Iterable[float] | None = None,
 ) -> Iterator[Postprocessing]:
     """Yield the post-processing worth trying on a data set, the one that does nothing first.
 
@@ -96,7 +96,7 @@ def candidates(
     """
     sizes = [
         size / scale
-        for truth, scale in zip(truths, scales or [1.0] * len(truths), strict=True)
+        for truth, scale in zip(truths, scales or itertools.repeat(1.0), strict=False)
         for size in np.bincount(connected_components(truth)[0].ravel())[1:]
     ]
     small = int(np.percentile(sizes, 2) / 2) if sizes else 0

@@ -9,6 +9,7 @@ from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
 from monai.transforms import Compose
 
+from pipeline.evaluation import compact_cases
 from pipeline.evaluation.predictions import SplitPredictions, collect_cases
 from pipeline.evaluation.selection import OperatingPointSearch, select
 from pipeline.inference import (
@@ -167,3 +168,14 @@ def test_an_unknown_metric():
     of_one = predictions(square(), square())
     with pytest.raises(ValueError, match="no instance labels"):
         select(of_one, OperatingPointSearch("f1"), model(1, WatershedInstances()))
+
+
+@pytest.mark.parametrize("slope", [None, -1])
+def test_the_same_is_selected_of_cases_in_fewer_bits(slope, monkeypatch):
+    noise = torch.rand(1, 24, 24, generator=torch.Generator().manual_seed(0))
+    probability = 0.3 + 0.4 * square() + 0.2 * noise
+    plain = selected(probability, slope=slope)
+    monkeypatch.setattr(compact_cases, "MIN_PACKED_VALUES", 1)
+    compact = selected(probability, slope=slope)
+    assert compact[::2] == plain[::2]  # the operating point and all trials
+    assert (compact.curve.values("dice") == plain.curve.values("dice")).all()
