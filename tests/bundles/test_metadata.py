@@ -8,6 +8,7 @@ import pytest
 from monai.bundle import verify_metadata, verify_net_in_out
 
 from pipeline.bundle import Bundle
+from pipeline.data.label_numbers import label_names
 from pipeline.inference.trained_model import save_model
 from tests.conftest import ROOT
 
@@ -68,6 +69,12 @@ def test_the_workflow_has_monais_properties(folder, run, phantom, tmp_path):
     workflow = bundle.workflow(run)
     workflow.initialize()
     assert workflow.check_properties() == []
+
+
+def test_the_metadata_name_the_numbers_of_the_label_map(folder):
+    content = json.loads((folder / "configs" / "metadata.json").read_text("utf-8"))
+    (pred,) = content["network_data_format"]["outputs"].values()
+    assert pred["channel_def"] == label_names(Bundle(folder).config("inferring")["labels"])
 
 
 def test_what_a_bundle_consists_of(folder):
