@@ -78,7 +78,7 @@ def save_torchscript(
     with torch.no_grad():
         try:
             program = torch.jit.script(network)
-        except RuntimeError:
+        except Exception:  # torch has many kinds of errors of what it cannot read
             program = torch.jit.trace(network, tile, check_trace=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:

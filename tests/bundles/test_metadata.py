@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import torch
 from monai.bundle import verify_metadata, verify_net_in_out
 
 from pipeline.bundle import Bundle
@@ -58,6 +59,16 @@ def test_versions_are_those_that_are_tested(folder):
 def test_the_network_takes_and_gives_what_the_metadata_says(folder):
     meta, config = (folder / "configs" / name for name in ("metadata.json", "train.yaml"))
     verify_net_in_out("network_def", meta_file=str(meta), config_file=str(config), n=4)
+
+
+@pytest.mark.parametrize(
+    "overlays", [(), ("unetpp",), ("unetpp", "unetpp_deep_supervision"), ("unet3plus",)]
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_networks_are_scriptable(folder, overlays):
+    with torch.device("meta"):
+        network = Bundle(folder, overlays).parser("training").get_parsed_content("network_def")
+    assert torch.jit.script(network).code
 
 
 @pytest.mark.parametrize("run", ["training", "evaluating", "inferring"])
