@@ -1,5 +1,7 @@
 """MONAI Label and MONAI Deploy get from a bundle what our own inference writes: a label map."""
 
+import shutil
+from functools import cached_property
 from pathlib import Path
 
 import nibabel as nib
@@ -47,6 +49,7 @@ class Package:
         mask = pixels(self.out / "mask" / self.image.name)
         return np.where(mask == 255, 1, mask)  # pictures show the one label in white
 
+    @cached_property
     def exported(self) -> Path:
         self.call(
             "export", self.folder, "--images", self.images, "--out", self.out / "exported",
@@ -96,7 +99,7 @@ def test_monai_label_shows_the_label_map(package, expected):
 def test_monai_deploy_gets_the_label_map_from_one_file(package, expected):
     image = pixels(package.image)
     affine = nib.load(package.image).affine if image.ndim == 3 else np.eye(4)
-    program = package.exported()
+    program = package.exported
     package.folder.rename(package.folder.with_name("elsewhere"))
     try:
         segmented = monai_deploy(program, image, affine)
@@ -104,6 +107,15 @@ def test_monai_deploy_gets_the_label_map_from_one_file(package, expected):
         package.folder.with_name("elsewhere").rename(package.folder)
     np.testing.assert_array_equal(segmented.label_map, expected)
     assert segmented.numbers == Bundle(package.folder).config("inferring")["labels"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_monai_label_takes_the_exported_network(package, expected):
+    copied = package.folder / "models" / "model.ts"
+    shutil.copyfile(package.exported, copied)
+    segmented = monai_label(package.folder, package.image)
+    copied.unlink()
+    np.testing.assert_array_equal(segmented.label_map, expected)
 
 
 @pytest.mark.filterwarnings("ignore")
