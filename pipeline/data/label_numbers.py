@@ -61,3 +61,14 @@ def painted_numbers(labels: LabelNumbers) -> list[int]:
                 "written with the first number of each label, so list another one first"
             )
     return list(names)
+
+
+def label_names(labels: LabelNumbers) -> dict[str, str]:
+    """Return what each number in a written mask means, as a bundle's metadata say it.
+
+    Example:
+        >>> label_names({"whole": [1, 2], "core": 2})
+        {'0': 'background', '1': 'whole', '2': 'core'}
+    """
+    numbers = map(str, painted_numbers(labels))
+    return {"0": "background", **dict(zip(numbers, labels, strict=True))}

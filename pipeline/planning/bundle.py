@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from pipeline.bundle.bundle import EXPERIMENTS
-from pipeline.data.label_numbers import all_numbers
+from pipeline.data.label_numbers import all_numbers, label_names
 from pipeline.files import write_text
 from pipeline.planning.choice import Choice, Fingerprint
 from pipeline.planning.ct import ct_window
@@ -129,7 +129,7 @@ def _template(name: str) -> str:
 def _content(
     bundle: Path, plan: Plan, fingerprint: Fingerprint, data_type: str, mended: int
 ) -> Mapping[str, Any]:
-    name, labels = bundle.resolve().name, list(plan.labels.value)
+    name = bundle.resolve().name
     volumes = plan.spatial_dims.value == 3
     return {
         "name": name,
@@ -160,7 +160,7 @@ def _content(
         "data_type": data_type,
         "label_classes": _label_classes(plan),
         "all_numbers": all_numbers(plan.labels.value),
-        "channel_def": {str(i): f"logit of {label}" for i, label in enumerate(labels)},
+        "channel_def": label_names(plan.labels.value),
     }
 
 

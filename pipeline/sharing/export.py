@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import cached_property, partial
 from io import StringIO
@@ -17,6 +17,7 @@ from pipeline.bundle import Bundle
 from pipeline.files import atomic, write_json
 from pipeline.inference import TrainedModel, find_cases
 from pipeline.networks import UNetPlusPlus
+from pipeline.sharing.torchscript import extra_files, inference_config, save_torchscript
 
 TOLERANCE = 1e-4
 """Largest accepted difference of a probability."""
@@ -45,7 +46,7 @@ class ExportComparison(NamedTuple):
 
 
 class Probability(nn.Module):
-    """A network with its sigmoid: an exported file gives probabilities without further code."""
+    """A network with its sigmoid: ONNX and torch.export give probabilities without further code."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -61,8 +62,11 @@ def export(
 ) -> ExportComparison:
     """Export a model for any batch size and image size, and compare each format with the network.
 
-    The sides of an image must be multiples of the network's poolings, as those of the training
-    crops are. Where torch cannot export a network for any size, ONNX and torch.export take the
+    TorchScript gives logits, as MONAI's tools expect, and holds the configs with which MONAI Deploy
+    and MONAI Label make label maps of them; ONNX and torch.export give probabilities.
+
+    To ONNX and torch.export the sides of an image must be multiples of the network's poolings, as
+    those of the training crops are. Where torch cannot export a network for any size, they take the
     sides of one window alone.
 
     Args:
@@ -79,9 +83,12 @@ def export(
     Raises:
         ValueError: the poolings of the network are not known, an image is too small, or a
             difference is above :data:`TOLERANCE`.
+        FileNotFoundError: the bundle has no ``metadata.json``.
     """
     parser = bundle.parser("inferring")
-    trained = TrainedModel(model, parser.get_parsed_content("network_def"))
+    trained = _trained_model(parser, model)
+    config = inference_config(bundle.config("inferring"), trained.operating_point)
+    extra = extra_files(config, bundle.configs / "metadata.json")
     network = trained.network.eval()
     multiples = _multiples(parser, network)
     tiles = _tiles(parser, images, multiples)
@@ -89,7 +96,7 @@ def export(
     differences: dict[str, float] = {}
     fixed_sides: dict[str, Sides] = {}
     for level, part in _levels(network).items():
-        exporter = Exporter(Probability(part).eval(), tiles[0], multiples, window)
+        exporter = Exporter(part, tiles[0], multiples, window, extra)
         for name in formats:
             path = out / f"model{level}{SUFFIXES[name]}"
             run, key = EXPORTERS[name](exporter, path), name + level.replace("_", " ")
@@ -111,6 +118,12 @@ def export(
     }
     write_json(out / EXPORTS, content)
     return ExportComparison(len(tiles) // 2, differences, fixed_sides)
+
+
+def _trained_model(parser: ConfigParser, model: Path) -> TrainedModel:
+    keys = ("network_def", "symmetries", "instances")
+    network, symmetries, instances = map(parser.get_parsed_content, keys)
+    return TrainedModel(model, network, symmetries=symmetries, instances=instances)
 
 
 def _multiples(parser: ConfigParser, network: nn.Module) -> Sides:
@@ -182,10 +195,11 @@ class Exporter:
     """Writes one network in several formats; ONNX and torch.export share its exported program.
 
     Args:
-        network: network of probabilities, in evaluation mode.
+        network: network of logits, in evaluation mode.
         tile: image ``(1, C, *spatial)``, each side at least twice its multiple.
         multiples: number along each axis whose multiples the network takes.
         window: sides of the window that a program of fixed sides takes.
+        extra: files that TorchScript holds, by name.
 
     Attributes:
         window: the centre of the tile, of the sides of the window.
@@ -201,9 +215,16 @@ class Exporter:
     """
 
     def __init__(
-        self, network: nn.Module, tile: Tensor, multiples: Sides, window: Sequence[int]
+        self,
+        network: nn.Module,
+        tile: Tensor,
+        multiples: Sides,
+        window: Sequence[int],
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         self.network, self.tile, self.multiples = network, tile, multiples
+        self.probability = Probability(network).eval()
+        self.extra = extra or {}
         self.window = _fitting(tile, window, multiples)
         self.fixed = False
 
@@ -217,20 +238,19 @@ class Exporter:
         example = torch.cat([self.tile, self.tile])  # torch.export treats a batch of one as fixed
         shapes = ({0: torch.export.Dim("batch"), **sides},)
         try:
-            program = torch.export.export(self.network, (example,), dynamic_shapes=shapes)
+            program = torch.export.export(self.probability, (example,), dynamic_shapes=shapes)
             half = [side // 2 for side in self.tile.shape[2:]]
             # a branch on a side is no error before an image takes the other one
             program.module()(_fitting(self.tile, half, self.multiples))
         except Exception:  # torch has many kinds of errors of a side that it cannot leave open
             self.fixed = True
-            return torch.export.export(self.network, (self.window,))
+            return torch.export.export(self.probability, (self.window,))
         return program
 
     def torchscript(self, path: Path) -> Any:
-        """Write TorchScript; return the network that was read again."""
-        with _quiet(), torch.no_grad(), atomic(path) as temporary:
-            torch.jit.trace(self.network, self.tile, check_trace=False).save(str(temporary))
-        return torch.jit.load(str(path))
+        """Write TorchScript; return the probabilities of the network that was read again."""
+        with _quiet():
+            return Probability(save_torchscript(self.network, self.tile, path, self.extra))
 
     def torch_export(self, path: Path) -> Any:
         """Write a program of torch.export; return the network that was read again."""

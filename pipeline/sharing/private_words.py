@@ -158,8 +158,8 @@ def _dates(text: str) -> Iterator[str]:
     """Yield the ways in which a date may be written.
 
     Example:
-        >>> list(_dates("1983-02-11"))
-        ['1983-02-11', '19830211', '1983/02/11', '11.02.1983', '11/02/1983', '02/11/1983']
+        >>> list(_dates("1962-07-30"))
+        ['1962-07-30', '19620730', '1962/07/30', '30.07.1962', '30/07/1962', '07/30/1962']
     """
     if date := DATE.match(text):
         year, month, day = date.groups()

@@ -18,6 +18,7 @@ from pipeline.data.readers import read_pixels
 from pipeline.evaluation import report
 from pipeline.sharing import receive
 from pipeline.sharing.archive import open_archive
+from tests.bundles.consumers import monai_label
 from tests.bundles.kinds import AFFINE, KINDS
 from tests.bundles.matrix import Cell, read_json
 
@@ -160,6 +161,18 @@ def test_the_receiver_infers_what_the_sender_does(cell):
             for folder in (cell.inferred, cell.inferred_by_receiver)
         )
         np.testing.assert_array_equal(inferred, sent, err_msg=file)
+
+
+def test_monai_label_shows_the_receiver_what_is_inferred(cell):
+    if cell.content == "channels":
+        pytest.skip("MONAI Label hands over one file, and not those of a case")
+    entry = read_json(cell.inferred_by_receiver / "run_report.json")["per_image"][0]
+    mask = read_pixels(cell.inferred_by_receiver / "mask" / entry["written_as"], label=True).array
+    (image,) = (path for path in cell.images.iterdir() if path.name == entry["image"])
+    segmented = monai_label(cell.received, image)
+    numbers = np.where(mask == 255, 1, mask)  # a picture shows the one label in white
+    np.testing.assert_array_equal(segmented.label_map, numbers)
+    assert set(segmented.numbers.values()) == {*range(1, MAPS[cell.labels] + 1)}
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".tif"])

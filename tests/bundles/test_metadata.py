@@ -5,9 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import torch
 from monai.bundle import verify_metadata, verify_net_in_out
 
 from pipeline.bundle import Bundle
+from pipeline.data.label_numbers import label_names
 from pipeline.inference.trained_model import save_model
 from tests.conftest import ROOT
 
@@ -59,6 +61,16 @@ def test_the_network_takes_and_gives_what_the_metadata_says(folder):
     verify_net_in_out("network_def", meta_file=str(meta), config_file=str(config), n=4)
 
 
+@pytest.mark.parametrize(
+    "overlays", [(), ("unetpp",), ("unetpp", "unetpp_deep_supervision"), ("unet3plus",)]
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_networks_are_scriptable(folder, overlays):
+    with torch.device("meta"):
+        network = Bundle(folder, overlays).parser("training").get_parsed_content("network_def")
+    assert torch.jit.script(network).code
+
+
 @pytest.mark.parametrize("run", ["training", "evaluating", "inferring"])
 def test_the_workflow_has_monais_properties(folder, run, phantom, tmp_path):
     places = {"dataset_dir": phantom, "models_dir": tmp_path, "tracking_dir": tmp_path}
@@ -68,6 +80,12 @@ def test_the_workflow_has_monais_properties(folder, run, phantom, tmp_path):
     workflow = bundle.workflow(run)
     workflow.initialize()
     assert workflow.check_properties() == []
+
+
+def test_the_metadata_name_the_numbers_of_the_label_map(folder):
+    content = json.loads((folder / "configs" / "metadata.json").read_text("utf-8"))
+    (pred,) = content["network_data_format"]["outputs"].values()
+    assert pred["channel_def"] == label_names(Bundle(folder).config("inferring")["labels"])
 
 
 def test_what_a_bundle_consists_of(folder):

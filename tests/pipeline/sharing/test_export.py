@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pipeline import cli
 from pipeline.claims import claim
 from pipeline.inference.trained_model import save_model
 from pipeline.networks import UNet, UNetPlusPlus
+from pipeline.sharing.torchscript import save_torchscript
 from tests.conftest import ROOT
 
 CONFIGS = ROOT / "bundles" / "membranes" / "configs"
@@ -44,8 +46,8 @@ def model(request, tmp_path):
     config = yaml.safe_load((CONFIGS / "train.yaml").read_text()) | {"network_def": definition}
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "train.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    inference = (CONFIGS / "inference.yaml").read_text()
-    (tmp_path / "configs" / "inference.yaml").write_text(inference)
+    for name in ("inference.yaml", "metadata.json"):
+        (tmp_path / "configs" / name).write_text((CONFIGS / name).read_text())
     return request.param, tmp_path
 
 
@@ -104,6 +106,20 @@ def _infers_without_torch(folder, image):
     assert np.array_equal(mask[sure], expected[sure] >= 0.5)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_network_that_torchscript_cannot_read_is_traced(tmp_path):
+    class OfAnyMaps(torch.nn.Module):
+        def forward(self, *maps):
+            return maps[0] + 1
+
+    path = tmp_path / "new" / "model.ts"
+    program = save_torchscript(OfAnyMaps(), torch.zeros(1, 1, 4, 4), path, {"note.json": "{}"})
+    assert program(torch.zeros(2, 1, 3, 5)).unique().tolist() == [1.0]
+    assert [file.name for file in path.parent.iterdir()] == ["model.ts"]
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("model/extra/note.json") == b"{}"
+
+
 def test_wrong_calls(model, tmp_path, capsys):
     _, folder = model
     (folder / "small").mkdir()
@@ -112,6 +128,9 @@ def test_wrong_calls(model, tmp_path, capsys):
     assert "dot.png: smaller than" in capsys.readouterr().err
     assert export(folder, folder / "small", "--with", str(folder / "none.yaml")) == 1
     assert "none.yaml: no such overlay" in capsys.readouterr().err
+    (folder / "configs" / "metadata.json").unlink()
+    assert export(folder, folder / "small") == 1
+    assert "metadata.json: no such file" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")

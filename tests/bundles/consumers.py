@@ -1,0 +1,103 @@
+"""How MONAI Label and MONAI Deploy read a bundle, step by step, in few lines of our own."""
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.transforms import Compose, LoadImaged, SaveImaged
+
+
+class Segmented(NamedTuple):
+    """What a person sees: a label map, and the number of each name."""
+
+    label_map: np.ndarray
+    numbers: dict[str, int]
+
+
+def monai_label(bundle: Path, image: Path) -> Segmented:
+    """Segment a file as MONAI Label's ``BundleInferTask`` does with the folder of a bundle."""
+    parser = ConfigParser()
+    parser.read_config(_first(bundle / "configs", "inference.json", "inference.yaml"))
+    parser.config.update({"bundle_root": str(bundle), "use_click": True})
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text("utf-8"))
+    image_key, pred_key, numbers = _formats(metadata)
+    network = _network(bundle / "models", parser)
+    parser.config["device"] = "cpu"
+    item: dict[str, Any] = {image_key: str(image), "device": "cpu", "result_extension": ".nrrd"}
+    preprocessing = parser.get_parsed_content("preprocessing", instantiate=True)
+    for transform in _chain(preprocessing):
+        item = _loaded(item, transform) if isinstance(transform, LoadImaged) else transform(item)
+    inferer = parser.get_parsed_content("inferer", instantiate=True)
+    with torch.no_grad():
+        item[pred_key] = inferer(item[image_key][None], network)[0]
+    for transform in _chain(parser.get_parsed_content("postprocessing", instantiate=True)):
+        item = item if isinstance(transform, SaveImaged) else transform(item)
+    result, meta = item[pred_key], item[image_key].meta
+    assert [*result.shape[1:]] == [*meta["spatial_shape"]][: result.ndim - 1]  # as it was loaded
+    return Segmented(result.numpy()[0], numbers)
+
+
+def monai_deploy(program: Path, image: np.ndarray, affine: np.ndarray) -> Segmented:
+    """Segment an image in memory as MONAI Deploy's bundle operator does with TorchScript."""
+    with zipfile.ZipFile(program) as archive:
+        metadata, config = (
+            json.loads(archive.read(f"{program.stem}/extra/{name}.json"))
+            for name in ("metadata", "inference")
+        )
+    parser = ConfigParser()
+    parser.read_meta(f=metadata)
+    parser.read_config(f=config)
+    parser.parse()
+    image_key, pred_key, numbers = _formats(parser.get("_meta_"))
+    before, after = (
+        Compose([t for t in parser.get_parsed_content(key).transforms if not _is_of_files(t)])
+        for key in ("preprocessing", "postprocessing")
+    )
+    inferer, network = parser.get_parsed_content("inferer"), torch.jit.load(str(program)).eval()
+    item = before({image_key: MetaTensor(torch.from_numpy(image), affine=torch.tensor(affine))})
+    with torch.no_grad():
+        output = inferer(inputs=item[image_key][None], network=network)
+    return Segmented(after({**item, pred_key: output[0]})[pred_key].numpy()[0], numbers)
+
+
+def _formats(metadata: Mapping[str, Any]) -> tuple[str, str, dict[str, int]]:
+    formats = metadata["network_data_format"]
+    (image_key, _), *_ = formats["inputs"].items()
+    (pred_key, pred), *_ = formats["outputs"].items()
+    names = {name.lower(): int(number) for number, name in pred["channel_def"].items()}
+    return image_key, pred_key, {name: i for name, i in names.items() if name != "background"}
+
+
+def _first(folder: Path, *names: str) -> Path:
+    return next(folder / name for name in names if (folder / name).is_file())
+
+
+def _network(models: Path, parser: ConfigParser) -> torch.nn.Module:
+    if (models / "model.ts").is_file():
+        return torch.jit.load(str(models / "model.ts")).eval()
+    network = parser.get_parsed_content("network_def", instantiate=True)
+    network.load_state_dict(torch.load(models / "model.pt", weights_only=True))
+    return network.eval()
+
+
+def _chain(composed: Any) -> list[Callable]:
+    assert isinstance(composed, Compose)
+    return list(composed.transforms)
+
+
+def _loaded(item: dict[str, Any], loader: LoadImaged) -> dict[str, Any]:
+    """MONAI Label reads every key of a loader, and asks for the meta data beside the image."""
+    loader._loader.image_only = False
+    for key in loader.keys:
+        assert isinstance(item[key], str)
+    return loader(item)
+
+
+def _is_of_files(transform: Any) -> bool:
+    return type(transform).__name__.startswith(("LoadImage", "SaveImage"))
