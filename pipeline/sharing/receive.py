@@ -1,9 +1,6 @@
 """Receive a packed bundle: verify its signature, judge it, unpack it, and run its sample."""
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,24 +10,18 @@ from pipeline.files import sha256
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import judge_archive
 from pipeline.sharing.card import model_card
+from pipeline.sharing.isolation import Isolation
 from pipeline.sharing.manifest import read_manifest
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
 from pipeline.sharing.policy import Policy
 from pipeline.sharing.requirements import RequirementCheck, check_requirements
-from pipeline.sharing.sample import EXACT_BITS, IMAGE, SampleAgreement, compare_sample
+from pipeline.sharing.sample_results import SampleAgreement
+from pipeline.sharing.sample_run import run_sample
+from pipeline.sharing.sandbox import find_isolation
 from pipeline.sharing.signature import Verifier, verify_archive
 from pipeline.sharing.source import installed_hashes
 
-OFFLINE_RUN = """
-import runpy, socket, sys
-def refuse(*_, **__):
-    raise OSError("a received bundle asked for the network")
-socket.socket.connect = socket.socket.connect_ex = socket.create_connection = refuse
-sys.argv = ["monai.bundle", *sys.argv[1:]]
-runpy.run_module("monai.bundle", run_name="__main__")
-"""
-"""Program that runs a bundle in a process which cannot open a connection."""
 CARD_DOCUMENTS = ("metadata", "evaluation", "fingerprint")
 """JSON documents from which the model card is written."""
 DOCUMENTS = {
@@ -42,9 +33,6 @@ DOCUMENTS = {
 }
 MODEL_RECORD = "models/model.json"
 CARD_TEMPLATE = "pipeline/sharing/card.md.jinja"
-MAX_SAMPLE_SECONDS = 600
-"""Time limit of the inference on the sample."""
-CANNOT_RUN = "the bundle does not run on this machine"
 
 
 class ReceiveResult(NamedTuple):
@@ -56,6 +44,7 @@ class ReceiveResult(NamedTuple):
         manifest: the signed manifest; empty: the signature was not verified.
         judged_values: number of values that the audit judged; 0: the audit was not reached.
         requirements: missing and differing packages; None: their check was not reached.
+        isolation: what separated the sample's run from the machine; None: it was not reached.
         agreement: comparison of the sample's results; None: the sample was not reached.
     """
 
@@ -64,6 +53,7 @@ class ReceiveResult(NamedTuple):
     manifest: Mapping[str, Any] = {}
     judged_values: int = 0
     requirements: RequirementCheck | None = None
+    isolation: Isolation | None = None
     agreement: SampleAgreement | None = None
 
 
@@ -123,7 +113,9 @@ def _receive_copy(
         if requirements.missing:
             reason = f"not installed; {requirements.install_command()}"
             raise RefusedError("configs/metadata.json", ", ".join(requirements.missing), reason)
-        agreement = _unpack_and_run(archive, folder)
+        isolation = find_isolation()
+        result = result._replace(isolation=isolation)
+        agreement = _unpack_and_run(archive, folder, isolation)
     except RefusedError as error:
         return result._replace(refusals=[error])
     return result._replace(agreement=agreement)
@@ -152,54 +144,13 @@ def unpack(archive: Archive, folder: Path) -> None:
         (folder / file).write_bytes(archive.read(file))
 
 
-def run_sample(bundle: Path) -> SampleAgreement:
-    """Run a bundle's inference on its sample: on the CPU, without a connection.
-
-    Raises:
-        RefusedError: the run failed or took too long, or its results cannot be compared.
-    """
-    bundle = bundle.resolve()
-    sample = bundle / "sample"
-    with tempfile.TemporaryDirectory() as temporary:
-        images, out = Path(temporary) / "images", Path(temporary) / "out"
-        images.mkdir()
-        image = next(sample.glob(f"{IMAGE}.*"), None)
-        if image is None:
-            raise RefusedError("sample", "no image", "unet-school pack encloses one")
-        shutil.copy(image, images)
-        config = bundle / "configs" / "inference.yaml"
-        places = {"config_file": config, "image_dir": images, "output_dir": out}
-        settings = {**places, "device": "cpu", "probabilities": EXACT_BITS}
-        arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-        program = [sys.executable, "-W", "ignore", "-c", OFFLINE_RUN]
-        command = [*program, "run", "inferring", *arguments]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=temporary,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-                capture_output=True,
-                text=True,
-                timeout=MAX_SAMPLE_SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            duration = f"longer than {MAX_SAMPLE_SECONDS} seconds"
-            raise RefusedError(image.name, duration, CANNOT_RUN) from None
-        if done.returncode:
-            # an image that failed is named in what is printed, not among the errors
-            printed = done.stderr.strip() or done.stdout.strip() or "no message"
-            last_line = printed.splitlines()[-1]
-            raise RefusedError(image.name, last_line, CANNOT_RUN)
-        return compare_sample(sample, out)
-
-
-def _unpack_and_run(archive: Archive, folder: Path) -> SampleAgreement:
+def _unpack_and_run(archive: Archive, folder: Path, isolation: Isolation) -> SampleAgreement:
     """Unpack into a hidden folder, run the sample, and rename the folder if the result agrees."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         bundle = Path(temporary) / "bundle"
         unpack(archive, bundle)
-        agreement = run_sample(bundle)
+        agreement = run_sample(bundle, isolation)
         if not agreement.enough:
             result = f"Dice {agreement.dice:.6f}, difference {agreement.difference:.1e}"
             raise RefusedError("sample", result, "another result than the sender's")

@@ -13,7 +13,9 @@ from safetensors.torch import load as load_safetensors
 
 from pipeline import cli
 from pipeline.sharing.archive import open_archive
-from pipeline.sharing.receive import run_sample, unpack
+from pipeline.sharing.isolation import PLAIN
+from pipeline.sharing.receive import unpack
+from pipeline.sharing.sample_run import run_sample
 from tests.bundles.handing_over.calls import BUNDLE, pack
 from tests.conftest import ROOT
 
@@ -141,4 +143,4 @@ def test_every_bundle_of_the_project_is_accepted(run_bundle, phantom, tmp_path, 
     assert cli.main(["audit", str(tmp_path / "b.zip")]) == 0
     assert "accepted" in capsys.readouterr().out
     unpack(open_archive(tmp_path / "b.zip"), tmp_path / "bundle")
-    assert run_sample(tmp_path / "bundle").enough
+    assert run_sample(tmp_path / "bundle", PLAIN).enough

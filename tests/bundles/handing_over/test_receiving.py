@@ -68,7 +68,7 @@ def test_a_package_that_the_project_does_not_require_is_refused(changed, package
         ("docs/evaluation.json", b"{}", "docs: "),
         ("models/model.json", b"{}", "docs: KeyError: 'operating_point'"),
         ("sample/image.tif", None, "sample: no image"),
-        ("sample/mask.tif", b"no picture", "sample: "),
+        ("sample/mask.tif", b"no picture", "sample, mask: "),
     ],
 )
 def test_a_broken_package_is_refused_in_one_line(
