@@ -6,6 +6,7 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
+from pipeline.bundle.received import contained
 from pipeline.claims import claim, refuse_another_run
 from pipeline.files import check_writable
 
@@ -25,21 +26,21 @@ RANK = "RANK"
 
 
 def check_places(workflow: ConfigWorkflow) -> None:
-    """Refuse folders that cannot be written, and one that holds another training.
+    """Refuse folders that cannot be written, are not the bundle's, or hold another training.
 
     Args:
         workflow: of the run, with its config.
 
     Raises:
         OSError: a folder cannot be written; the system's reason.
-        ValueError: another run writes to the run's folder, or it holds the state or the model of
-            another training.
+        ValueError: a folder that a received bundle may not write; another run writes to the run's
+            folder, or it holds the state or the model of another training.
     """
     parser = workflow.parser
     run = run_kind(workflow)
     for key in PLACES.get(run, ()):
         if key in parser and not (key == "tracking_dir" and SERVER in os.environ):
-            path = Path(parser.get_parsed_content(key))
+            path = contained(parser.get_parsed_content(key), f"--{key}")
             check_writable(path.parent if key == MODEL else path, f"--{key}")
     if run == "training" and "output_dir" in parser and os.environ.get(RANK, "0") == "0":
         resume = parser.get_parsed_content("resume", default=None)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from monai.bundle import ConfigWorkflow
 from monai.utils import ensure_tuple
@@ -32,6 +33,8 @@ class BundleWorkflow(ConfigWorkflow):
 
 CREATES = "create_workflow"
 """MONAI's function that merges what was typed into a workflow."""
+TYPED: WeakKeyDictionary[ConfigWorkflow, tuple[list[str], dict[str, Any]]] = WeakKeyDictionary()
+"""What was typed to make each workflow of MONAI's command line."""
 
 
 def running_workflow() -> ConfigWorkflow:
@@ -40,11 +43,19 @@ def running_workflow() -> ConfigWorkflow:
     Raises:
         ValueError: no workflow is on the call stack.
     """
+    workflow = current_workflow()
+    if workflow is None:
+        raise ValueError("no bundle is being run here; start with python -m monai.bundle run …")
+    return workflow
+
+
+def current_workflow() -> ConfigWorkflow | None:
+    """Return the workflow that is making the caller; None: no bundle is being run."""
     for frame in _stack():
         candidate = frame.f_locals.get("self")
         if isinstance(candidate, ConfigWorkflow):
             return candidate
-    raise ValueError("no bundle is being run here; start with python -m monai.bundle run …")
+    return None
 
 
 def typed_call() -> tuple[list[str], dict[str, Any]]:
@@ -62,11 +73,13 @@ def typed_call() -> tuple[list[str], dict[str, Any]]:
 def typed_values(workflow: ConfigWorkflow) -> tuple[list[str], dict[str, Any]]:
     """Return the config files and overrides that a workflow was made with, in whichever way.
 
-    Both are empty where a ``ConfigWorkflow`` was made by hand.
+    Both are empty where a ``ConfigWorkflow`` was made by hand. They are known once it is made.
     """
     if isinstance(workflow, BundleWorkflow):
         return workflow.typed
-    return typed_call()
+    if workflow not in TYPED:  # the call that says so ends before the run begins
+        TYPED[workflow] = typed_call()
+    return TYPED[workflow]
 
 
 def bundle_root() -> str:

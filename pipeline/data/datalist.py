@@ -26,6 +26,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from pipeline.bundle.received import contained
 from pipeline.data.identity import cohort_sha256, hash_pixels
 from pipeline.data.label_numbers import all_numbers
 from pipeline.files import sha256, write_json
@@ -220,7 +221,7 @@ class Datalist(BaseModel):
         return entry.model_copy(update=paths)
 
     def _verified_file(self, entry: Entry, key: str) -> Path:
-        path = self.path.parent / entry.files()[key]
+        path = contained(self.path.parent / entry.files()[key], f"{self.path}, {key}")
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file, though {self.path} lists it")
         if sha256(path) != entry.hashes.get(key):
@@ -236,9 +237,10 @@ def read_datalist(folder: Path | str) -> Datalist:
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
-        ValueError: the file is not JSON, or an entry lacks a file or has a value of another type.
+        ValueError: a folder that a received bundle may not read; the file is not JSON, or an entry
+            lacks a file or has a value of another type.
     """
-    folder = Path(folder)
+    folder = contained(folder, "--dataset_dir")
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder}: no such folder; give --dataset_dir the folder of a prepared cohort "

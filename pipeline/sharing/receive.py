@@ -2,16 +2,18 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.files import sha256
+from pipeline.bundle.received import RECEIVED, ReceivedRecord
+from pipeline.files import sha256, write_json
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import judge_archive
 from pipeline.sharing.card import model_card
 from pipeline.sharing.isolation import Isolation
-from pipeline.sharing.manifest import read_manifest
+from pipeline.sharing.manifest import MANIFEST, read_manifest
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
 from pipeline.sharing.policy import Policy
@@ -58,12 +60,13 @@ class ReceiveResult(NamedTuple):
 
 
 def receive(
-    path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy
+    path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy, sender: str
 ) -> ReceiveResult:
     """Verify and judge a packed bundle, unpack it, and run its sample.
 
     All steps work on a private copy, which no other process writes to. A refused bundle is not
-    unpacked; a bundle whose sample gives another result is removed again.
+    unpacked; a bundle whose sample gives another result is removed again. An accepted one gets a
+    record, by which its config is kept to its own folder, see :mod:`pipeline.bundle.received`.
 
     Args:
         path: the archive.
@@ -71,6 +74,7 @@ def receive(
         verifier: the identity that the signature must have.
         folder: the folder for the bundle; it must not exist.
         policy: the site's policy.
+        sender: name of the identity, for the record.
 
     Raises:
         FileNotFoundError: no such archive or signature.
@@ -88,13 +92,13 @@ def receive(
         shutil.copy(path, copy)
         shutil.copy(signature, copied)
         try:
-            return _receive_copy(copy, copied, verifier, folder, policy)
+            return _receive_copy(copy, copied, verifier, folder, policy, sender)
         except RefusedError as error:
             return ReceiveResult(sha256(copy), [error])
 
 
 def _receive_copy(
-    path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy
+    path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy, sender: str
 ) -> ReceiveResult:
     # opened once, so that each file is hashed once
     archive = open_archive(path, policy.archive_limits)
@@ -115,7 +119,13 @@ def _receive_copy(
             raise RefusedError("configs/metadata.json", ", ".join(requirements.missing), reason)
         isolation = find_isolation()
         result = result._replace(isolation=isolation)
-        agreement = _unpack_and_run(archive, folder, isolation)
+        record = ReceivedRecord(
+            sender=sender,
+            archive_sha256=result.sha256,
+            manifest_sha256=archive.sha256(MANIFEST),
+            received=time.strftime("%Y-%m-%d %H:%M %Z"),
+        )
+        agreement = _unpack_and_run(archive, folder, record, isolation)
     except RefusedError as error:
         return result._replace(refusals=[error])
     return result._replace(agreement=agreement)
@@ -144,12 +154,15 @@ def unpack(archive: Archive, folder: Path) -> None:
         (folder / file).write_bytes(archive.read(file))
 
 
-def _unpack_and_run(archive: Archive, folder: Path, isolation: Isolation) -> SampleAgreement:
+def _unpack_and_run(
+    archive: Archive, folder: Path, record: ReceivedRecord, isolation: Isolation
+) -> SampleAgreement:
     """Unpack into a hidden folder, run the sample, and rename the folder if the result agrees."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         bundle = Path(temporary) / "bundle"
         unpack(archive, bundle)
+        write_json(bundle / RECEIVED, record.model_dump())
         agreement = run_sample(bundle, isolation)
         if not agreement.enough:
             result = f"Dice {agreement.dice:.6f}, difference {agreement.difference:.1e}"
