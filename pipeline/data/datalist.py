@@ -24,8 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from pipeline.bundle.knobs import LABEL_NAME
 from pipeline.bundle.received import contained
 from pipeline.data.identity import cohort_sha256, hash_pixels
 from pipeline.data.label_numbers import all_numbers
@@ -48,6 +49,9 @@ def _plain_path(path: str) -> str:
 
 PlainPath = Annotated[str, AfterValidator(_plain_path)]
 """A path that stays on its line in a message."""
+
+LabelName = Annotated[str, StringConstraints(pattern=rf"\A{LABEL_NAME.pattern}\z")]
+"""A label's name, after which files are named."""
 
 
 class Entry(BaseModel):
@@ -123,7 +127,7 @@ class Datalist(BaseModel):
 
     path: Path
     name: str = ""
-    labels: dict[str, int | list[int]] = {}
+    labels: dict[LabelName, int | list[int]] = {}
     ignore: int | None = None
     description: dict[str, Any] = {}
     splits: dict[str, tuple[Entry, ...]] = {}
@@ -300,6 +304,8 @@ def _one_line(place: str, error: ValidationError) -> ValueError:
     reason = f"{first['msg'][0].lower()}{first['msg'][1:]}"
     if field == "labels":
         key, reason = f"labels.{rest[0]}", "expected a number, or a list of numbers for a region"
+        if rest[-1] == "[key]":
+            reason = "expected a name of letters, digits, blanks, - and _"
     return ValueError(
         f"{place}: '{key}': found {first['input']!r}; {reason}; prepare the cohort again"
     )

@@ -15,13 +15,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-TERMINATED = 128 + signal.SIGTERM
+OF_SIGNALS = 128
+"""What a shell adds to the number of the signal that ended a command."""
+TERMINATED = OF_SIGNALS + signal.SIGTERM
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 """Of Linux's ``prctl``: a signal when the parent ends; orphans below become own children."""
 
 
 def main(limits: Mapping[str, int], command: Sequence[str]) -> int:
-    """Run a command, end all that it started, and return its exit code.
+    """Run a command, end all that it started, and return its exit code, as a shell does.
 
     Args:
         limits: names of :mod:`resource` without ``RLIMIT_``, and their values.
@@ -37,7 +39,8 @@ def main(limits: Mapping[str, int], command: Sequence[str]) -> int:
         _become(limits, command)
     try:
         _, status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(status)
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else OF_SIGNALS - code
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _end_group(child)

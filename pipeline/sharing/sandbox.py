@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pipeline.sharing.isolation import (
     installed_isolations,
     program_places,
 )
+from pipeline.sharing.limited import OF_SIGNALS
 from pipeline.sharing.limits import Limits, watch
 
 KEPT_VARIABLES = (
@@ -44,7 +46,7 @@ class Outcome(NamedTuple):
     """How a sandboxed command ended.
 
     Attributes:
-        code: its exit code, negative: the signal.
+        code: its exit code; of a signal, as a shell counts it.
         printed: the end of its standard output.
         errors: the end of its standard error.
         exceeded: the limit for which it was ended; empty: it ended by itself.
@@ -60,6 +62,8 @@ class Outcome(NamedTuple):
         """Why it failed, in one line; empty: it did not."""
         if self.exceeded or not self.code:
             return self.exceeded
+        if OF_SIGNALS < self.code <= OF_SIGNALS + signal.NSIG:
+            return f"ended by signal {self.code - OF_SIGNALS}"
         lines = (self.errors.strip() or self.printed.strip()).splitlines()
         return lines[-1] if lines else f"ended with {self.code} and without a message"
 
