@@ -6,6 +6,8 @@ import torch
 from safetensors.torch import save as save_safetensors
 
 from pipeline import cli
+from pipeline.bundle.received import read_received
+from pipeline.files import sha256
 from tests.bundles.handing_over.calls import receive
 
 
@@ -13,7 +15,12 @@ def test_what_is_received(received, package):
     page = package.with_name("bundle.zip.acceptance.md").read_text()
     assert "# Acceptance protocol: ACCEPTED" in page
     assert "Dice 1.0000, largest difference of a probability 0.0e+00" in page
+    assert "| the sample ran in | " in page
     assert (received / "configs" / "inference.yaml").is_file()
+    record = read_received(received)
+    assert record.archive_sha256 == sha256(package)
+    assert record.manifest_sha256 == sha256(received / "manifest.json")
+    assert record.sender.startswith("SHA256:")
 
 
 def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, capsys):
