@@ -15,9 +15,11 @@ from pipeline.sharing.sandbox import default_limits, run_sandboxed
 
 OFFLINE_RUN = """
 import runpy, socket, sys
+from pipeline.bundle.command_line import begin
 def refuse(*_, **__):
     raise OSError("a received bundle asked for the network")
 socket.socket.connect = socket.socket.connect_ex = socket.create_connection = refuse
+begin()
 sys.argv = ["monai.bundle", *sys.argv[1:]]
 runpy.run_module("monai.bundle", run_name="__main__")
 """

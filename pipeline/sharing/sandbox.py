@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
 import pipeline
 import transforms
 from pipeline.data.memory import available_memory
-from pipeline.sharing import limited
+from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.isolation import (
     PLAIN,
     Isolation,
@@ -24,7 +22,6 @@ from pipeline.sharing.isolation import (
     installed_isolations,
     program_places,
 )
-from pipeline.sharing.limited import OF_SIGNALS
 from pipeline.sharing.limits import Limits, watch
 
 KEPT_VARIABLES = (
@@ -40,6 +37,12 @@ MAX_MEMORY = 16 * 1024**3
 MEMORY_SHARE = 0.75
 """Share of the free memory that a sandboxed process may take."""
 MAX_THREADS = 1024
+OF_SIGNALS = 128
+"""What a shell, and ``limited.py``, add to the number of the signal that ended a command."""
+OTHER_THREADS = 8 * MAX_THREADS
+"""Threads that the user may have already, where the system does not say how many."""
+LIMITED = Path(__file__).with_name("limited.py")
+"""Program that runs a command within limits."""
 
 
 class Outcome(NamedTuple):
@@ -74,7 +77,13 @@ def default_limits() -> Limits:
 
 
 def find_isolation() -> Isolation:
-    """Return the best isolation that works here; each is tried with a program that does nothing."""
+    """Return the best isolation that works here; each is tried with a program that does nothing.
+
+    Raises:
+        RefusedError: on Windows, which has no limits for a process.
+    """
+    if sys.platform == "win32":
+        raise RefusedError("sample", "Windows", "runs on Linux or macOS alone; receive it there")
     command = [sys.executable, "-I", "-S", "-c", ""]
     limits = default_limits()._replace(seconds=PROBE_SECONDS)
     for isolation in installed_isolations():
@@ -177,12 +186,12 @@ def _limited(command: Sequence[str], limits: Limits) -> list[str]:
         "CPU": int(limits.seconds * (os.cpu_count() or 1)) + 1,
         "CORE": 0,
     }
-    return [sys.executable, "-I", "-S", limited.__file__, json.dumps(kinds), *command]
+    return [sys.executable, "-I", "-S", str(LIMITED), json.dumps(kinds), *command]
 
 
 def _threads_here() -> int:
     """Threads of all users, of which the system counts the own ones against their limit."""
     try:
         return int(Path("/proc/loadavg").read_text("utf-8").split()[3].partition("/")[2])
-    except OSError:
-        return sum(process.num_threads() for process in psutil.process_iter())
+    except OSError:  # not Linux
+        return OTHER_THREADS

@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import monai.bundle
 import pytest
 import yaml
 
+from pipeline.bundle import received
 from pipeline.bundle.knobs import knob_error
-from pipeline.bundle.received import RECEIVED, ReceivedRecord, contained, containment
+from pipeline.bundle.received import RECEIVED, Containment, ReceivedRecord, contained, containment
 from pipeline.bundle.workflow import BundleWorkflow
+from pipeline.evaluation import compare_fine_tuning
+from pipeline.tracking.store import find_evaluation
 from tests.conftest import ROOT
 
 RECORD = ReceivedRecord(
@@ -212,3 +216,31 @@ def test_a_label_that_is_no_name_of_a_folder_is_refused_in_any_bundle(name):
 
 def test_no_bundle_of_the_project_counts_as_received():
     assert not list((ROOT / "bundles").glob(f"*/{RECEIVED}"))
+
+
+def test_a_state_elsewhere_is_not_resumed(write, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "last.pt").touch()
+    places = {"resume": str(tmp_path / "elsewhere"), "models_dir": "$@bundle_root + '/models'"}
+    config = write(["@resume", "@models_dir"], **places)
+    workflow = BundleWorkflow([str(config)], {}, workflow_type="infer", run_id="inferring")
+    with pytest.raises(RuntimeError) as error:
+        workflow.initialize()
+    assert str(error.value.__cause__).startswith("--resume: found ")
+
+
+def test_an_evaluation_elsewhere_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(received, "containment", lambda: Containment(tmp_path / "bundle"))
+    with pytest.raises(ValueError, match=r"--evaluation: found .*outside the received bundle"):
+        find_evaluation(None, None, tmp_path, str(tmp_path / "evaluation"))
+
+
+def test_a_comparison_starts_no_other_bundle(tmp_path, monkeypatch):
+    limits = Containment(tmp_path / "bundle", (tmp_path / "own",))
+    monkeypatch.setattr(received, "containment", lambda: limits)
+    run = SimpleNamespace(folder=tmp_path, store=tmp_path, dataset_dir=str(tmp_path / "own"))
+    model = str(tmp_path / "bundle" / "model.pt")
+    with pytest.raises(ValueError, match=r"bundle: found .*outside the received bundle"):
+        compare_fine_tuning(run, str(tmp_path / "other"), model, model, None)
+    with pytest.raises(ValueError, match=r"--model: found .*outside the received bundle"):
+        compare_fine_tuning(run, str(tmp_path / "bundle"), str(tmp_path / "m.pt"), model, None)

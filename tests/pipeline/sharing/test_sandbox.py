@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.isolation import (
     ISOLATIONS,
     PLAIN,
@@ -215,6 +216,12 @@ def test_without_programs_it_is_a_plain_process_that_says_so(monkeypatch):
     isolation = find_isolation()
     assert isolation.describe().startswith("a plain process: ")
     assert "could have read and written your files" in isolation.describe()
+
+
+def test_windows_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(RefusedError, match="sample: Windows: runs on Linux or macOS alone"):
+        find_isolation()
 
 
 PLACES = Places([Path("/usr"), Path("/etc/localtime")], [Path("/w")], Path("/w"), Path("/r"))
