@@ -31,8 +31,9 @@ class BundleWorkflow(ConfigWorkflow):
         self.typed = list(files), dict(overrides)
 
 
-CREATES = "create_workflow"
-"""MONAI's function that merges what was typed into a workflow."""
+SCRIPTS = "monai.bundle.scripts"
+CALLS = {(SCRIPTS, "create_workflow"): "kwargs", (SCRIPTS, "run"): "override"}
+"""MONAI's functions that make and run a workflow, and the argument of each with the overrides."""
 TYPED: WeakKeyDictionary[ConfigWorkflow, tuple[list[str], dict[str, Any]]] = WeakKeyDictionary()
 """What was typed to make each workflow of MONAI's command line."""
 
@@ -65,8 +66,9 @@ def typed_call() -> tuple[list[str], dict[str, Any]]:
     ``ConfigWorkflow`` was made without that call, as a verb of ours does.
     """
     for frame in _stack():
-        if frame.f_code.co_name == CREATES and isinstance(frame.f_locals.get("kwargs"), Mapping):
-            return _typed(frame.f_locals)
+        name = CALLS.get((frame.f_globals.get("__name__"), frame.f_code.co_name))
+        if name is not None:
+            return _typed(frame.f_locals.get("config_file"), frame.f_locals[name])
     return [], {}
 
 
@@ -93,10 +95,10 @@ def bundle_root() -> str:
     return str(Path(running_workflow().config_root_path).resolve().parent)
 
 
-def _typed(call: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+def _typed(files: Any, given: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     own = {*inspect.signature(ConfigWorkflow.__init__).parameters, "workflow_name", "args_file"}
-    overrides = {key: value for key, value in call["kwargs"].items() if key not in own}
-    return [str(path) for path in ensure_tuple(call.get("config_file") or ())], overrides
+    overrides = {key: value for key, value in given.items() if key not in own}
+    return [str(path) for path in ensure_tuple(files or ())], overrides
 
 
 def _stack() -> Iterator[FrameType]:

@@ -130,6 +130,9 @@ def test_the_command_line_of_monai_tells_what_was_typed(write, tmp_path, monkeyp
     config = str(write(writing))
     monai.bundle.run("inferring", config_file=config, output_dir="typed")
     assert (tmp_path / "typed").is_dir()
+    config = str(write(writing, initialize=[]))  # a packed config prepares in the run itself
+    monai.bundle.run("inferring", config_file=config, output_dir="again")
+    assert (tmp_path / "again").is_dir()
     config = str(write(writing, output_dir=str(tmp_path / "made")))
     with pytest.raises(RuntimeError) as error:
         monai.bundle.run("inferring", config_file=config)
