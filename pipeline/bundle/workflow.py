@@ -66,7 +66,7 @@ def typed_call() -> tuple[list[str], dict[str, Any]]:
     ``ConfigWorkflow`` was made without that call, as a verb of ours does.
     """
     for frame in _stack():
-        name = CALLS.get((frame.f_globals.get("__name__"), frame.f_code.co_name))
+        name = CALLS.get((str(frame.f_globals.get("__name__")), frame.f_code.co_name))
         if name is not None:
             return _typed(frame.f_locals.get("config_file"), frame.f_locals[name])
     return [], {}
