@@ -11,6 +11,8 @@ MAX_SEED = 2**32 - 1
 MAX_THREADS = 1024
 MAX_LABEL_NUMBER = 65535
 """Largest number of a label: masks are written in 16 bits at most."""
+LABEL_NAME = re.compile(r"\w([\w -]*[\w-])?")
+"""Name of a label: files and folders are named after it."""
 TEXT, PATH = "text", "path"
 
 
@@ -127,11 +129,12 @@ def label_numbers() -> Knob:
     """Names of labels, each with its number in the masks, or the numbers of a region."""
     return Knob(
         f"the name of each label and its number in the masks, 1 to {MAX_LABEL_NUMBER}, or the "
-        "numbers of a region, as {tumour: 1, whole: [1, 2]}",
+        "numbers of a region, as {tumour: 1, whole: [1, 2]}; a name of letters, digits, blanks, - "
+        "and _",
         lambda value: (
             isinstance(value, dict)
             and len(value) > 0
-            and all(isinstance(name, str) for name in value)
+            and all(isinstance(name, str) and LABEL_NAME.fullmatch(name) for name in value)
             and all(map(_are_label_numbers, value.values()))
         ),
     )
@@ -232,6 +235,11 @@ KNOBS = {
 def is_text_knob(key: str) -> bool:
     """Whether the value of a knob is a text, to be taken as it was typed."""
     return key in KNOBS and KNOBS[key].kind in (TEXT, PATH)
+
+
+def is_path_knob(key: str) -> bool:
+    """Whether the value of a knob is a path."""
+    return key in KNOBS and KNOBS[key].kind == PATH
 
 
 def knob_error(key: str, value: Any) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
+from pipeline.bundle.received import contained
 from pipeline.claims import claim, refuse_another_run
 from pipeline.files import check_room, check_writable
 
@@ -27,21 +28,22 @@ RANK = "RANK"
 
 
 def check_places(workflow: ConfigWorkflow) -> None:
-    """Refuse folders that cannot be written or have no room, and one of another training.
+    """Refuse folders that cannot be written, have no room, or are not this run's.
 
     Args:
         workflow: of the run, with its config.
 
     Raises:
         OSError: a folder cannot be written; the system's reason.
-        ValueError: the tracking store has no room, another run writes to the run's folder, or it
-            holds the state or the model of another training.
+        ValueError: the tracking store has no room; a folder that a received bundle may not write;
+            another run writes to the run's folder, or it holds the state or the model of another
+            training.
     """
     parser = workflow.parser
     run = run_kind(workflow)
     for key in PLACES.get(run, ()):
         if key in parser and not (key == "tracking_dir" and SERVER in os.environ):
-            path = Path(parser.get_parsed_content(key))
+            path = contained(parser.get_parsed_content(key), f"--{key}")
             check_writable(path.parent if key == MODEL else path, f"--{key}")
             if key == "tracking_dir":
                 check_room(path, RECORD_BYTES, "the record of this run", f"--{key}")

@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.knobs import knob_error
 from pipeline.bundle.overrides import apply_overrides, nearest, split_key
+from pipeline.bundle.received import contained
 from pipeline.states import PREVIOUS_STATE, STATE, read_whole_state
 
 CHANGEABLE = (
@@ -98,7 +99,7 @@ def restore(workflow: ConfigWorkflow, files: Sequence[str], overrides: Mapping[s
     if resume is None:
         return
     state = find_state(str(resume), Path(parser.get_parsed_content("models_dir")))
-    state, content = read_whole_state(state)
+    state, content = read_whole_state(contained(state, "--resume"))
     begun = _meaning(state, parser.config, _begun_config(state, content))
     typed = _typed_paths(workflow, files, overrides)
     now = {**parser.config, **_absolute_places(parser), **_typed_names(parser, typed)}

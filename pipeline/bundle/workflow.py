@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from monai.bundle import ConfigWorkflow
 from monai.utils import ensure_tuple
@@ -30,8 +31,11 @@ class BundleWorkflow(ConfigWorkflow):
         self.typed = list(files), dict(overrides)
 
 
-CREATES = "create_workflow"
-"""MONAI's function that merges what was typed into a workflow."""
+SCRIPTS = "monai.bundle.scripts"
+CALLS = {(SCRIPTS, "create_workflow"): "kwargs", (SCRIPTS, "run"): "override"}
+"""MONAI's functions that make and run a workflow, and the argument of each with the overrides."""
+TYPED: WeakKeyDictionary[ConfigWorkflow, tuple[list[str], dict[str, Any]]] = WeakKeyDictionary()
+"""What was typed to make each workflow of MONAI's command line."""
 
 
 def running_workflow() -> ConfigWorkflow:
@@ -40,11 +44,19 @@ def running_workflow() -> ConfigWorkflow:
     Raises:
         ValueError: no workflow is on the call stack.
     """
+    workflow = current_workflow()
+    if workflow is None:
+        raise ValueError("no bundle is being run here; start with python -m monai.bundle run …")
+    return workflow
+
+
+def current_workflow() -> ConfigWorkflow | None:
+    """Return the workflow that is making the caller; None: no bundle is being run."""
     for frame in _stack():
         candidate = frame.f_locals.get("self")
         if isinstance(candidate, ConfigWorkflow):
             return candidate
-    raise ValueError("no bundle is being run here; start with python -m monai.bundle run …")
+    return None
 
 
 def typed_call() -> tuple[list[str], dict[str, Any]]:
@@ -54,19 +66,22 @@ def typed_call() -> tuple[list[str], dict[str, Any]]:
     ``ConfigWorkflow`` was made without that call, as a verb of ours does.
     """
     for frame in _stack():
-        if frame.f_code.co_name == CREATES and isinstance(frame.f_locals.get("kwargs"), Mapping):
-            return _typed(frame.f_locals)
+        name = CALLS.get((str(frame.f_globals.get("__name__")), frame.f_code.co_name))
+        if name is not None:
+            return _typed(frame.f_locals.get("config_file"), frame.f_locals[name])
     return [], {}
 
 
 def typed_values(workflow: ConfigWorkflow) -> tuple[list[str], dict[str, Any]]:
     """Return the config files and overrides that a workflow was made with, in whichever way.
 
-    Both are empty where a ``ConfigWorkflow`` was made by hand.
+    Both are empty where a ``ConfigWorkflow`` was made by hand. They are known once it is made.
     """
     if isinstance(workflow, BundleWorkflow):
         return workflow.typed
-    return typed_call()
+    if workflow not in TYPED:  # the call that says so ends before the run begins
+        TYPED[workflow] = typed_call()
+    return TYPED[workflow]
 
 
 def bundle_root() -> str:
@@ -80,10 +95,10 @@ def bundle_root() -> str:
     return str(Path(running_workflow().config_root_path).resolve().parent)
 
 
-def _typed(call: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+def _typed(files: Any, given: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     own = {*inspect.signature(ConfigWorkflow.__init__).parameters, "workflow_name", "args_file"}
-    overrides = {key: value for key, value in call["kwargs"].items() if key not in own}
-    return [str(path) for path in ensure_tuple(call.get("config_file") or ())], overrides
+    overrides = {key: value for key, value in given.items() if key not in own}
+    return [str(path) for path in ensure_tuple(files or ())], overrides
 
 
 def _stack() -> Iterator[FrameType]:

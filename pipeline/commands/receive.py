@@ -31,7 +31,7 @@ def _receive(options: argparse.Namespace) -> int:
     signature, verifier, sender = expected_sender(options)
     policy = read_policy(options.policy)
     print("verifying the signature, auditing, running the sample …", flush=True)
-    result = receive(options.file, signature, verifier, options.out, policy)
+    result = receive(options.file, signature, verifier, options.out, policy, sender)
     page = format_protocol(options.file, sender, result, time.time())
     path = options.protocol or options.file.with_name(f"{options.file.name}.acceptance.md")
     with atomic(path) as temporary:

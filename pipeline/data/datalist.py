@@ -24,8 +24,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from pipeline.bundle.knobs import LABEL_NAME
+from pipeline.bundle.received import contained
 from pipeline.data.identity import cohort_sha256, hash_pixels
 from pipeline.data.label_numbers import all_numbers
 from pipeline.files import sha256, write_json
@@ -47,6 +49,9 @@ def _plain_path(path: str) -> str:
 
 PlainPath = Annotated[str, AfterValidator(_plain_path)]
 """A path that stays on its line in a message."""
+
+LabelName = Annotated[str, StringConstraints(pattern=rf"\A{LABEL_NAME.pattern}\z")]
+"""A label's name, after which files are named."""
 
 
 class Entry(BaseModel):
@@ -122,7 +127,7 @@ class Datalist(BaseModel):
 
     path: Path
     name: str = ""
-    labels: dict[str, int | list[int]] = {}
+    labels: dict[LabelName, int | list[int]] = {}
     ignore: int | None = None
     description: dict[str, Any] = {}
     splits: dict[str, tuple[Entry, ...]] = {}
@@ -220,7 +225,7 @@ class Datalist(BaseModel):
         return entry.model_copy(update=paths)
 
     def _verified_file(self, entry: Entry, key: str) -> Path:
-        path = self.path.parent / entry.files()[key]
+        path = contained(self.path.parent / entry.files()[key], f"{self.path}, {key}")
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file, though {self.path} lists it")
         if sha256(path) != entry.hashes.get(key):
@@ -236,9 +241,10 @@ def read_datalist(folder: Path | str) -> Datalist:
 
     Raises:
         FileNotFoundError: no such folder, or no datalist in it.
-        ValueError: the file is not JSON, or an entry lacks a file or has a value of another type.
+        ValueError: a folder that a received bundle may not read; the file is not JSON, or an entry
+            lacks a file or has a value of another type.
     """
-    folder = Path(folder)
+    folder = contained(folder, "--dataset_dir")
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder}: no such folder; give --dataset_dir the folder of a prepared cohort "
@@ -298,6 +304,8 @@ def _one_line(place: str, error: ValidationError) -> ValueError:
     reason = f"{first['msg'][0].lower()}{first['msg'][1:]}"
     if field == "labels":
         key, reason = f"labels.{rest[0]}", "expected a number, or a list of numbers for a region"
+        if rest[-1] == "[key]":
+            reason = "expected a name of letters, digits, blanks, - and _"
     return ValueError(
         f"{place}: '{key}': found {first['input']!r}; {reason}; prepare the cohort again"
     )

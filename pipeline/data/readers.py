@@ -10,6 +10,7 @@ import numpy as np
 from monai.config import PathLike
 from monai.data import ImageReader
 
+from pipeline.bundle.received import containment
 from pipeline.data.decoding import one_line_errors, unknown_format
 from pipeline.data.dicom_header import is_dicom, read_header
 from pipeline.data.dicom_pixels import read_dicom_page
@@ -46,7 +47,7 @@ class PageReader(ImageReader):
 
     def __init__(self, label: bool = False) -> None:
         super().__init__()
-        self.label = label
+        self.label, self.places = label, containment()
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Return whether the suffix is one that this reader supports."""
@@ -64,6 +65,8 @@ class PageReader(ImageReader):
             ValueError: the file is corrupt or truncated, or does not have the page; the files of
                 one case differ in size.
         """
+        for name in img:
+            self.places.contained(split_page(name)[0], "image")
         pixels = stack_channels([(name, read_page(*split_page(name), self.label)) for name in img])
         rows, columns = pixels.spacing or (pixels.aspect, 1.0)
         affine = np.diag([rows, columns, 1.0, 1.0])

@@ -12,6 +12,7 @@ from monai.data import ImageReader
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
+from pipeline.bundle.received import containment
 from pipeline.data.decoding import check_size, native, one_line_errors, unknown_format
 from pipeline.data.dicom import LPS_TO_RAS, read_file, read_series
 from pipeline.data.dicom_header import is_dicom
@@ -72,7 +73,7 @@ class VolumeReader(ImageReader):
 
     def __init__(self, label: bool = False) -> None:
         super().__init__()
-        self.label = label
+        self.label, self.places = label, containment()
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Return whether the suffix is one of a volume; a folder is a DICOM series."""
@@ -91,7 +92,8 @@ class VolumeReader(ImageReader):
             ValueError: the file is corrupt or of another format, the series is incomplete, or the
                 files of one case lie on different grids; an image in colour.
         """
-        volume = read_channels([Path(name) for name in img], self.label)
+        paths = [self.places.contained(name, "image") for name in img]
+        volume = read_channels(paths, self.label)
         if volume.colour and not self.label:
             raise ValueError(
                 f"{img[0]}: a volume in colour; expected one grey value a voxel; convert it to grey"

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline.bundle import Bundle
+from pipeline.bundle.received import contained
 from pipeline.data.datalist import image_hashes
 from pipeline.evaluation.comparison import Comparison, compare
 from pipeline.evaluation.evaluation_run import refuse_trained_on
@@ -128,13 +129,13 @@ def _score(
         out = run.folder / f"{kind}_on_{name}"
         print(f"\n{kind.replace('_', '-')} model on the test split, {name}", flush=True)
         settings = {
-            "dataset_dir": str(Path(cohort).resolve()),
-            "model": str(Path(model).resolve()),
+            "dataset_dir": str(contained(cohort, "--reference_dir").resolve()),
+            "model": str(contained(model, "--model").resolve()),
             "output_dir": str(out.resolve()),
             "tracking_dir": str(run.store),
             "as_stored": True,
         }
-        Bundle(bundle, overrides=settings).start("evaluating")
+        Bundle(contained(bundle, "bundle"), overrides=settings).start("evaluating")
         tables[kind] = json.loads((out / CASES).read_text("utf-8"))
     (comparison,) = compare(tables, metric)
     return _of(tables, comparison, metric)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.bundle.received import contained
 from pipeline.data.drift import shift
 from pipeline.data.fingerprint import cohort_cases, inspect_cases
 from pipeline.evaluation.cases import ScoreSummary
@@ -80,7 +81,7 @@ def compare_with_reference(
 
 
 def _read(name: str) -> dict[str, Any]:
-    path = Path(name)
+    path = contained(name, "reference")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; a packed bundle has it")
     content: dict[str, Any] = json.loads(path.read_text("utf-8"))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.bundle.received import contained
 from pipeline.data.channels import ChannelCase, ChannelEndings, group_channels
 from pipeline.data.readers import count_pages
 from pipeline.data.sources import Source, list_sources
@@ -146,7 +147,7 @@ def _expected(first: Source, case: ChannelCase, ending: str) -> Path:
 
 
 def _sources(folder: str, suffixes: Collection[str], series: str | None) -> list[Source]:
-    root = Path(folder).resolve()
+    root = contained(folder, "--image_dir").resolve()
     if not root.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give --image_dir a folder of images")
     sources = list_sources(root, suffixes, series)

@@ -1,9 +1,9 @@
 """Whether an image can be inferred, and whether it is like those that the model was trained on."""
 
 import json
-from pathlib import Path
 from typing import Any
 
+from pipeline.bundle.received import containment
 from pipeline.data.drift import differences
 from pipeline.data.image_statistics import ImageStatistics, image_statistics
 from pipeline.data.modality import modality_of, technique
@@ -32,7 +32,11 @@ class InputCheck:
         spatial_dims: int = 2,
         in_channels: int = 1,
     ) -> None:
-        path = Path(model).with_name(FINGERPRINT) if fingerprint is None else Path(fingerprint)
+        self.places = containment()
+        if fingerprint is None:
+            path = self.places.contained(model, "--model").with_name(FINGERPRINT)
+        else:
+            path = self.places.contained(fingerprint, "input_check#fingerprint")
         self.cohort: dict[str, Any] | None = None
         if path.is_file():
             self.cohort = json.loads(path.read_text("utf-8"))
@@ -46,6 +50,7 @@ class InputCheck:
                 one slice where a volume is expected, or another number of channels.
         """
         name = image if isinstance(image, str) else image[0]
+        self.places.contained(first_path(name), "image")
         self._check_modality(name)
         pixels = read_case(image)
         statistics = image_statistics(pixels)

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.bundle.received import contained
 from pipeline.claims import MODEL_WAIT_SECONDS, claim
 from pipeline.files import atomic, write_text
 from pipeline.inference.operating_point import OperatingPoint
@@ -183,6 +184,7 @@ def read_weights(path: Path) -> bytes:
     Raises:
         FileNotFoundError: no such file.
     """
+    path = contained(path, "--model")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; train first, or give its path")
     return path.read_bytes()
@@ -229,7 +231,7 @@ def read_record(model: Path) -> ModelRecord:
         ValueError: not a record.
     """
     remedy = "training writes it beside the weights; train again"
-    return read_schema(record_path(model), ModelRecord, remedy)
+    return read_schema(record_path(contained(model, "--model")), ModelRecord, remedy)
 
 
 def write_record(model: Path, record: ModelRecord) -> None:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from ignite.engine import Engine, Events
 
+from pipeline.bundle.knobs import LABEL_NAME
+from pipeline.bundle.received import containment
 from pipeline.data.label_numbers import LabelNumbers, painted_numbers
 from pipeline.data.readers import count_pages, first_path, split_page
 from pipeline.files import atomic
@@ -68,8 +70,9 @@ class WritePredictions:
     if one is above 255.
 
     ``folder/run_report.json`` is an :class:`pipeline.inference.report.InferenceReport`: versions,
-    device, operating point, the model's hash, and for each image what was written, the seconds it
-    took, and in what it differs from the training images.
+    device, operating point, the hash of the model and, of a received bundle, that of its archive;
+    for each image what was written, the seconds it took, and in what it differs from the training
+    images.
 
     Args:
         folder: where to write.
@@ -84,7 +87,8 @@ class WritePredictions:
         probabilities: bits of the probability maps, 8 or 32; None: none are written.
 
     Raises:
-        ValueError: two labels with the same number, or the same first number.
+        ValueError: two labels with the same number, or the same first number; the name of one is
+            no name of a folder; a folder that a received bundle may not write.
     """
 
     def __init__(
@@ -97,9 +101,11 @@ class WritePredictions:
         input_check: Callable[[Any], list[str]] | None = None,
         probabilities: int | None = None,
     ) -> None:
-        self.folder, self.model = Path(folder), model
+        self.places = containment()
+        self.folder, self.model = self.places.contained(folder, "--output_dir"), model
         self.operating_point = operating_point or model.operating_point
         self.labels = labels or {}
+        _check_label_names(self.labels)
         painted_numbers(self.labels)
         self.input_check, self.probabilities = input_check, probabilities
         settings = {
@@ -109,6 +115,8 @@ class WritePredictions:
             "probabilities": None if probabilities is None else IN_BITS[probabilities],
             **(report or {}),
         }
+        if received := self.places.record():
+            settings["received_archive_sha256"] = received.archive_sha256
         self.report = InferenceReport(self.folder, settings, {"versions": versions()})
         self.case: InferenceCase | None = None
         self.pages: list[_Page] = []
@@ -210,7 +218,8 @@ class WritePredictions:
         return self._save(folder, name, probability, partial(save, unit=unit))
 
     def _save(self, folder: str, name: str, array: np.ndarray, save: Save) -> str:
-        with atomic(self.folder / folder / name) as temporary:
+        path = self.places.contained(self.folder / folder / name, name)
+        with atomic(path) as temporary:
             save(temporary, array)
         return f"{folder}/{name}"
 
@@ -245,6 +254,16 @@ class WritePredictions:
         if isinstance(first, str):
             return self.input_check(str(first_path(first)))
         return self.input_check(first)
+
+
+def _check_label_names(labels: LabelNumbers) -> None:
+    """Refuse a name that is no name of a folder: each label's maps lie in one of their own."""
+    for name in labels:
+        if not LABEL_NAME.fullmatch(name):
+            raise ValueError(
+                f"labels: the name '{name}'; expected letters, digits, blanks, - and _, beginning "
+                "with a letter or a digit"
+            )
 
 
 def _coverage(mask: np.ndarray) -> str:

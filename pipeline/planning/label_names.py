@@ -8,16 +8,14 @@
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.bundle.knobs import MAX_LABEL_NUMBER
+from pipeline.bundle.knobs import LABEL_NAME, MAX_LABEL_NUMBER
 from pipeline.data.label_numbers import Numbers, all_numbers, numbers_of, painted_numbers
 
 BACKGROUND, IGNORE = "background", "ignore"
-NAME = re.compile(r"\w([\w -]*[\w-])?")
 OPTION = "--labels"
 
 
@@ -152,7 +150,7 @@ def _checked(pairs: Sequence[tuple[str, Numbers]], source: str, partial: bool) -
 
 
 def _check_name(source: str, name: str, names: dict[str, str]) -> None:
-    if not NAME.fullmatch(name):
+    if not LABEL_NAME.fullmatch(name):
         raise ValueError(
             f"{source}: the name '{name}'; expected letters, digits, blanks, - and _, beginning "
             "with a letter or a digit, since files are named after it"

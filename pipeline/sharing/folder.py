@@ -9,19 +9,20 @@ from typing import NamedTuple
 import safetensors.torch
 import torch
 
+from pipeline.bundle.received import RECEIVED
 from pipeline.errors import few
 from pipeline.inference.trained_model import parse_weights
 from pipeline.sharing.archive import RefusedError
+from pipeline.sharing.unpack import SAFE_WEIGHTS, WEIGHTS
 
 MANIFEST_FILE = "manifest.json"
 SIGNATURE = f"{MANIFEST_FILE}.sig"
 """The sender's signature, which ``receive`` keeps beside the manifest."""
-OWN_FILES = {SIGNATURE, "received.json"}
+OWN_FILES = {SIGNATURE, RECEIVED}
 """Files that ``receive`` adds."""
 OWN_FOLDERS = {"data", "eval", "explanation", "mlruns", "own_models", "predictions"}
 """Folders that the receiver's own runs write; no signature covers them."""
 COMPILED = "__pycache__"
-WEIGHTS, SAFE_WEIGHTS = "models/model.pt", "models/model.safetensors"
 
 
 class FolderFile(NamedTuple):

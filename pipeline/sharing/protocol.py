@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.plain_text import markdown_text
 from pipeline.provenance import hardware
 from pipeline.sharing.receive import ReceiveResult
-from pipeline.sharing.sample import SampleAgreement
+from pipeline.sharing.sample_results import SampleAgreement
 
 NOT_REACHED = "not reached"
 NOT_STATED = "not stated"
@@ -41,6 +41,7 @@ def format_protocol(archive: Path, sender: str, result: ReceiveResult, timestamp
         "packages": NOT_REACHED
         if requirements is None
         else _format_versions(requirements.differing),
+        "the sample ran in": result.isolation.describe() if result.isolation else NOT_REACHED,
         "sample": _format_agreement(result.agreement),
     }
     lines = [f"# Acceptance protocol: {verdict}", "", "| | |", "|---|---|"]

@@ -1,40 +1,33 @@
 """Receive a packed bundle: verify its signature, judge it, unpack it, and run its sample."""
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.files import sha256
+from pipeline.bundle.received import RECEIVED, ReceivedRecord
+from pipeline.files import sha256, write_json
 from pipeline.sharing.agreement import check_labels, check_record
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import MODEL_RECORD, judge_archive
 from pipeline.sharing.bom import BOM, bill_of_materials
 from pipeline.sharing.card import model_card
 from pipeline.sharing.folder import SIGNATURE
-from pipeline.sharing.manifest import read_manifest
+from pipeline.sharing.isolation import Isolation
+from pipeline.sharing.manifest import MANIFEST, read_manifest
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
 from pipeline.sharing.policy import Policy
 from pipeline.sharing.requirements import RequirementCheck, check_requirements
-from pipeline.sharing.sample import EXACT_BITS, IMAGE, SampleAgreement, compare_sample
+from pipeline.sharing.sample_results import SampleAgreement
+from pipeline.sharing.sample_run import run_sample
+from pipeline.sharing.sandbox import find_isolation
 from pipeline.sharing.signature import Verifier, verify_archive
 from pipeline.sharing.source import is_source, unknown_source
 from pipeline.sharing.unpack import unpack
 
-OFFLINE_RUN = """
-import runpy, socket, sys
-def refuse(*_, **__):
-    raise OSError("a received bundle asked for the network")
-socket.socket.connect = socket.socket.connect_ex = socket.create_connection = refuse
-sys.argv = ["monai.bundle", *sys.argv[1:]]
-runpy.run_module("monai.bundle", run_name="__main__")
-"""
-"""Program that runs a bundle in a process which cannot open a connection."""
 CARD_DOCUMENTS = ("metadata", "evaluation", "fingerprint")
 """JSON documents from which the model card is written."""
 DOCUMENTS = {
@@ -44,9 +37,6 @@ DOCUMENTS = {
     "licence": "docs/data_license.txt",
     "card": "docs/README.md",
 }
-MAX_SAMPLE_SECONDS = 600
-"""Time limit of the inference on the sample."""
-CANNOT_RUN = "the bundle does not run on this machine"
 
 
 class ReceiveResult(NamedTuple):
@@ -58,6 +48,7 @@ class ReceiveResult(NamedTuple):
         manifest: the signed manifest; empty: the signature was not verified.
         judged_values: number of values that the audit judged; 0: the audit was not reached.
         requirements: missing and differing packages; None: their check was not reached.
+        isolation: what separated the sample's run from the machine; None: it was not reached.
         agreement: comparison of the sample's results; None: the sample was not reached.
     """
 
@@ -66,16 +57,18 @@ class ReceiveResult(NamedTuple):
     manifest: Mapping[str, Any] = {}
     judged_values: int = 0
     requirements: RequirementCheck | None = None
+    isolation: Isolation | None = None
     agreement: SampleAgreement | None = None
 
 
 def receive(
-    path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy
+    path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy, sender: str
 ) -> ReceiveResult:
     """Verify and judge a packed bundle, unpack it, and run its sample.
 
     All steps work on a private copy, which no other process writes to. A refused bundle is not
-    unpacked; a bundle whose sample gives another result is removed again.
+    unpacked; a bundle whose sample gives another result is removed again. An accepted one gets a
+    record, by which its config is kept to its own folder, see :mod:`pipeline.bundle.received`.
 
     Args:
         path: the archive.
@@ -83,6 +76,7 @@ def receive(
         verifier: the identity that the signature must have.
         folder: the folder for the bundle; it must not exist.
         policy: the site's policy.
+        sender: name of the identity, for the record.
 
     Raises:
         FileNotFoundError: no such archive or signature.
@@ -100,13 +94,13 @@ def receive(
         shutil.copy(path, copy)
         shutil.copy(signature, copied)
         try:
-            return _receive_copy(copy, copied, verifier, folder, policy)
+            return _receive_copy(copy, copied, verifier, folder, policy, sender)
         except RefusedError as error:
             return ReceiveResult(sha256(copy), [error])
 
 
 def _receive_copy(
-    path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy
+    path: Path, signature: Path, verifier: Verifier, folder: Path, policy: Policy, sender: str
 ) -> ReceiveResult:
     # opened once, so that each file is hashed once
     archive = open_archive(path, policy.archive_limits)
@@ -125,7 +119,15 @@ def _receive_copy(
         if requirements.missing:
             reason = f"not installed; {requirements.install_command()}"
             raise RefusedError("configs/metadata.json", ", ".join(requirements.missing), reason)
-        agreement = _unpack_and_run(archive, signature, folder)
+        isolation = find_isolation()
+        result = result._replace(isolation=isolation)
+        record = ReceivedRecord(
+            sender=sender,
+            archive_sha256=result.sha256,
+            manifest_sha256=archive.sha256(MANIFEST),
+            received=time.strftime("%Y-%m-%d %H:%M %Z"),
+        )
+        agreement = _unpack_and_run(archive, signature, folder, record, isolation)
     except RefusedError as error:
         return result._replace(refusals=[error])
     return result._replace(agreement=agreement)
@@ -149,55 +151,17 @@ def _check_documents(archive: Archive) -> RequirementCheck:
     return requirements
 
 
-def run_sample(bundle: Path) -> SampleAgreement:
-    """Run a bundle's inference on its sample: on the CPU, without a connection.
-
-    Raises:
-        RefusedError: the run failed or took too long, or its results cannot be compared.
-    """
-    bundle = bundle.resolve()
-    sample = bundle / "sample"
-    with tempfile.TemporaryDirectory() as temporary:
-        images, out = Path(temporary) / "images", Path(temporary) / "out"
-        images.mkdir()
-        image = next(sample.glob(f"{IMAGE}.*"), None)
-        if image is None:
-            raise RefusedError("sample", "no image", "unet-school pack encloses one")
-        shutil.copy(image, images)
-        config = bundle / "configs" / "inference.yaml"
-        places = {"config_file": config, "image_dir": images, "output_dir": out}
-        settings = {**places, "device": "cpu", "probabilities": EXACT_BITS}
-        arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-        program = [sys.executable, "-B", "-W", "ignore", "-c", OFFLINE_RUN]
-        command = [*program, "run", "inferring", *arguments]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=temporary,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-                capture_output=True,
-                text=True,
-                timeout=MAX_SAMPLE_SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            duration = f"longer than {MAX_SAMPLE_SECONDS} seconds"
-            raise RefusedError(image.name, duration, CANNOT_RUN) from None
-        if done.returncode:
-            # an image that failed is named in what is printed, not among the errors
-            printed = done.stderr.strip() or done.stdout.strip() or "no message"
-            last_line = printed.splitlines()[-1]
-            raise RefusedError(image.name, last_line, CANNOT_RUN)
-        return compare_sample(sample, out)
-
-
-def _unpack_and_run(archive: Archive, signature: Path, folder: Path) -> SampleAgreement:
+def _unpack_and_run(
+    archive: Archive, signature: Path, folder: Path, record: ReceivedRecord, isolation: Isolation
+) -> SampleAgreement:
     """Unpack into a hidden folder, run the sample, and rename the folder if the result agrees."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         bundle = Path(temporary) / "bundle"
         unpack(archive, bundle)
         shutil.copyfile(signature, bundle / SIGNATURE)
-        agreement = run_sample(bundle)
+        write_json(bundle / RECEIVED, record.model_dump())
+        agreement = run_sample(bundle, isolation)
         if not agreement.enough:
             result = f"Dice {agreement.dice:.6f}, difference {agreement.difference:.1e}"
             raise RefusedError("sample", result, "another result than the sender's")

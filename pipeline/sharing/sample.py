@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -15,36 +15,14 @@ from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 
 from pipeline.data.pixels import Pixels, format_maximum
-from pipeline.data.readers import read_case, read_pixels
+from pipeline.data.readers import read_case
 from pipeline.inference import infer
 from pipeline.inference.formats import save_volume
-from pipeline.sharing.archive import RefusedError
+from pipeline.sharing.sample_results import IMAGE, INSTANCES, result_folders
 from pipeline.sharing.synthetic import synthetic_pixels
 
-IMAGE, PROBABILITY, MASK, INSTANCES = "image", "probability", "mask", "instances"
-NUMBERED = (MASK, INSTANCES)
-"""Results that hold a number of a label, or of an instance, at each pixel."""
 EXACT_BITS = 32
 """Bits in which an inference of the sample writes its probabilities."""
-TOLERANCE = 1e-5
-"""Largest accepted difference of a probability between two machines of the same kind."""
-
-
-class SampleAgreement(NamedTuple):
-    """The comparison of a result with the expected one.
-
-    Attributes:
-        difference: largest absolute difference of a probability, of any label.
-        dice: smallest Dice of a number in the masks, or of an instance; 1 if all are empty.
-    """
-
-    difference: float
-    dice: float
-
-    @property
-    def enough(self) -> bool:
-        """Whether both results count as the same."""
-        return self.difference <= TOLERANCE and self.dice == 1.0
 
 
 def sample_files(bundle_files: Mapping[str, bytes], images: Sequence[Path]) -> dict[str, bytes]:
@@ -77,85 +55,6 @@ def sample_files(bundle_files: Mapping[str, bytes], images: Sequence[Path]) -> d
             for result, path in ({IMAGE: root / "in" / name} | results).items()
             if result != INSTANCES or path.is_file()
         }
-
-
-def result_folders(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the folder of each result that an inference writes, by its name in the sample.
-
-    The name holds the place of a label, not the label's own name, which may have spaces.
-
-    Args:
-        config: config of the inference, with ``labels``.
-
-    Example:
-        >>> result_folders({"labels": {"left lung": 1, "right lung": 2}})["probability_2"]
-        'probability/right lung'
-    """
-    labels = list(config.get("labels") or {})
-    folders = {MASK: MASK, INSTANCES: INSTANCES}
-    if len(labels) < 2:
-        return {PROBABILITY: PROBABILITY, **folders}
-    maps = {f"{PROBABILITY}_{i}": f"{PROBABILITY}/{label}" for i, label in enumerate(labels, 1)}
-    return {**maps, **folders}
-
-
-def compare_sample(expected: Path, output: Path) -> SampleAgreement:
-    """Compare a result with the expected one: each label's probability, each number of the masks.
-
-    Args:
-        expected: the bundle's folder ``sample``.
-        output: folder to which the inference of the sample's image wrote.
-
-    Raises:
-        RefusedError: the results differ in size, one is missing, or one cannot be read.
-    """
-    config = yaml.safe_load((expected.parent / "configs" / "inference.yaml").read_text("utf-8"))
-    image = next(expected.glob(f"{IMAGE}.*"))
-    suffix = image.name.removeprefix(IMAGE)
-    differences, dice = [0.0], [1.0]
-    for name, folder in result_folders(config).items():
-        paths = expected / f"{name}{suffix}", output / folder / image.name
-        if name == INSTANCES and not any(path.is_file() for path in paths):
-            continue
-        reference, result = _read_both(name, *paths)
-        if name in NUMBERED:
-            dice.append(dice_of_numbers(reference, result))
-        else:
-            differences.append(float(np.abs(reference.astype(float) - result).max()))
-    return SampleAgreement(max(differences), min(dice))
-
-
-def dice_of_numbers(reference: NDArray[Any], result: NDArray[Any]) -> float:
-    """Return the smallest Dice of a number above 0 in two masks; 1 if both are empty.
-
-    Example:
-        >>> dice_of_numbers(np.array([0, 1, 2]), np.array([0, 2, 1]))
-        0.0
-    """
-    sizes = _sizes(reference), _sizes(result)
-    shared = _sizes(reference[reference == result])
-    numbers = sizes[0].keys() | sizes[1].keys()
-    shares = (
-        2 * shared.get(number, 0) / (sizes[0].get(number, 0) + sizes[1].get(number, 0))
-        for number in numbers
-    )
-    return min(shares, default=1.0)
-
-
-def _sizes(mask: NDArray[Any]) -> dict[float, int]:
-    """Return the pixels of each number above 0."""
-    numbers, counts = np.unique(mask[mask > 0], return_counts=True)
-    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
-
-
-def _read_both(name: str, *paths: Path) -> list[NDArray[Any]]:
-    try:
-        reference, result = (read_pixels(path, label=name in NUMBERED).array for path in paths)
-    except (OSError, ValueError) as error:
-        raise RefusedError("sample", str(error), "cannot be compared") from None
-    if result.shape != reference.shape:
-        raise RefusedError(name, f"{result.shape} pixels", f"expected {reference.shape}")
-    return [reference, result]
 
 
 def _synthetic(config: Mapping[str, Any], root: Path) -> Pixels:

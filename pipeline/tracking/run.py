@@ -17,6 +17,7 @@ import ignite.distributed as idist
 import torch
 from mlflow.entities import Metric
 
+from pipeline.bundle.received import contained
 from pipeline.bundle.workflow import running_workflow
 from pipeline.claims import claim
 from pipeline.data.datalist import datalist_sha256
@@ -85,10 +86,10 @@ class Run:
         parent: str | None = None,
     ) -> None:
         self.bundle, self.name = bundle, name
-        self.folder, self.dataset_dir = Path(folder), dataset_dir
-        self.store, self.seed, self.device = Path(tracking_dir).resolve(), seed, str(device)
+        self.folder, self.dataset_dir = contained(folder, "--output_dir"), dataset_dir
+        self.store = contained(tracking_dir, "--tracking_dir").resolve()
+        self.seed, self.device, self.parent = seed, str(device), parent
         self.own_tags = {name: plain_tag(value) for name, value in (tags or {}).items()}
-        self.parent = parent
         self.datalist_sha256 = datalist_sha256(dataset_dir)
         self.workflow = running_workflow()
         self.id: str | None = None

@@ -10,6 +10,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run as StoredRun
 
+from pipeline.bundle.received import contained
 from pipeline.data.datalist import read_datalist
 from pipeline.states import newest_states
 from pipeline.tracking.connection import DATABASE, open_client
@@ -117,7 +118,7 @@ def find_evaluation(
         ValueError: the store holds no finished evaluation of this model on this cohort.
     """
     if folder is not None:
-        return _read_evaluation(Path(folder))
+        return _read_evaluation(contained(folder, "--evaluation"))
     run.start()
     try:
         runs = evaluations(run.client, str(trained_by))

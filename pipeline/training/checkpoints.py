@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.bundle.received import contained
 from pipeline.claims import MODEL_WAIT_SECONDS, claim
 from pipeline.data.datalist import image_hashes, read_datalist
 from pipeline.data.drift import describe_cohort
@@ -167,7 +168,7 @@ class KeepEpochs:
     """
 
     def __init__(self, network: torch.nn.Module, folder: str) -> None:
-        self.network, self.folder = bare(network), Path(folder)
+        self.network, self.folder = bare(network), contained(folder, "KeepEpochs#folder")
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after :class:`KeepLast`, which may load an epoch."""

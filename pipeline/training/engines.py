@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
+from pipeline.bundle.received import contained
 from pipeline.inference.fitting import fitting
 from pipeline.losses import IgnoringLoss
 from pipeline.tracking import Run
@@ -73,6 +74,9 @@ def training_engine(
         init_from: weights that the network began with, where these are of an earlier training.
         train_handlers: further ones.
     """
+    publish_to = str(contained(publish_to, "--models_dir"))
+    if resume is not None:
+        resume = str(contained(resume, "--resume"))
     scheduler = {"lr_scheduler": lr_scheduler, "print_lr": False}
     if isinstance(lr_scheduler, ReduceLROnPlateau):
         scheduler["step_transform"] = lambda _: validator.state.metrics[key_metric]

@@ -13,7 +13,8 @@ from PIL import Image
 from pipeline import cli
 from pipeline.inference import TrainedModel
 from pipeline.sharing.archive import open_archive
-from pipeline.sharing.receive import run_sample
+from pipeline.sharing.isolation import PLAIN
+from pipeline.sharing.sample_run import run_sample
 from pipeline.sharing.unpack import unpack
 from tests.bundles.handing_over.calls import BUNDLE, pack
 from tests.bundles.handing_over.conftest import AUTHOR
@@ -153,4 +154,4 @@ def test_every_bundle_of_the_project_is_accepted(run_bundle, phantom, tmp_path, 
     assert cli.main(["audit", str(tmp_path / "b.zip")]) == 0
     assert "accepted" in capsys.readouterr().out
     unpack(open_archive(tmp_path / "b.zip"), tmp_path / "bundle")
-    assert run_sample(tmp_path / "bundle").enough
+    assert run_sample(tmp_path / "bundle", PLAIN).enough

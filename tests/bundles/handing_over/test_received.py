@@ -11,11 +11,12 @@ from PIL import Image
 
 from pipeline.bundle import Bundle
 from pipeline.data.phantom import write_cells
+from pipeline.files import sha256
 from pipeline.networks import UNet
 from tests.bundles.handing_over.calls import run_received
 
 
-def test_a_received_bundle_infers_by_its_own_source_from_any_folder(received, tmp_path):
+def test_a_received_bundle_infers_by_its_own_source_from_any_folder(received, package, tmp_path):
     write_cells(tmp_path / "own", count=3, size=64, seed=9)
     bright = np.full((64, 64), 255, np.uint8)
     bright[0, 0] = 254  # one value everywhere is refused
@@ -26,10 +27,23 @@ def test_a_received_bundle_infers_by_its_own_source_from_any_folder(received, tm
     )  # fmt: skip
     assert f"source {received / 'pipeline' / '__init__.py'}" in printed
     report = json.loads((tmp_path / "out" / "run_report.json").read_text())
+    assert report["received_archive_sha256"] == sha256(package)
     quality = {row["image"]: row["quality"] for row in report["per_image"]}
     assert quality["white.png"] == "unlike the training images"
     assert quality["cells_000.png"] == "like the training images"
     assert "quality     white.png: darkest 25" in printed
+
+
+def test_a_received_bundle_writes_where_the_user_says_alone(received, tmp_path):
+    shutil.copytree(received, tmp_path / "bundle")
+    config = tmp_path / "bundle" / "configs" / "inference.yaml"
+    content = yaml.safe_load(config.read_text("utf-8"))
+    content["output_dir"] = str(tmp_path / "elsewhere")  # as if the audit had missed it
+    config.write_text(yaml.safe_dump(content), "utf-8")
+    images = {"image_dir": str(received / "sample")}
+    with pytest.raises(ValueError, match="outside the received bundle"):
+        Bundle(tmp_path / "bundle", overrides=images).workflow("inferring").initialize()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("run", ["training", "evaluating", "inferring"])

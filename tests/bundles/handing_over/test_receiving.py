@@ -5,6 +5,8 @@ import pytest
 import safetensors.torch
 
 from pipeline import cli
+from pipeline.bundle.received import read_received
+from pipeline.files import sha256
 from pipeline.inference.weights_hash import weights_sha256
 from pipeline.sharing.archive import open_archive, write_archive
 from pipeline.sharing.manifest import MANIFEST, make_manifest
@@ -15,7 +17,12 @@ def test_what_is_received(received, package):
     page = package.with_name("bundle.zip.acceptance.md").read_text()
     assert "# Acceptance protocol: ACCEPTED" in page
     assert "Dice 1.0000, largest difference of a probability 0.0e+00" in page
+    assert "| the sample ran in | " in page
     assert (received / "configs" / "inference.yaml").is_file()
+    record = read_received(received)
+    assert record.archive_sha256 == sha256(package)
+    assert record.manifest_sha256 == sha256(received / "manifest.json")
+    assert record.sender.startswith("SHA256:")
 
 
 def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, capsys):
@@ -93,7 +100,7 @@ def test_a_package_that_the_project_does_not_require_is_refused(changed, package
         ("docs/evaluation.json", b"{}", "docs: "),
         ("models/model.json", b"{}", "models/model.json, sha256: None"),
         ("sample/image.tif", None, "sample: no image"),
-        ("sample/mask.tif", b"no picture", "sample: "),
+        ("sample/mask.tif", b"no picture", "sample, mask: "),
     ],
 )
 def test_a_broken_package_is_refused_in_one_line(

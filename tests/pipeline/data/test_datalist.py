@@ -81,6 +81,13 @@ def test_a_hash_that_is_no_text_is_named_by_its_key(cohort):
         read_datalist(cohort)
 
 
+@pytest.mark.parametrize("name", ["../liver", "a\n", ""])
+def test_labels_that_are_no_names_of_files_are_named(cohort, name):
+    edit(cohort, lambda content: content.update(labels={name: 1}))
+    with pytest.raises(ValueError, match="expected a name of letters, digits, blanks, - and _"):
+        read_datalist(cohort)
+
+
 def test_labels_that_are_no_numbers_are_named(cohort):
     edit(cohort, lambda content: content.update(labels={"liver": "one"}))
     with pytest.raises(ValueError, match=r"^[^\n]*'labels.liver': found 'one';[^\n]*$"):

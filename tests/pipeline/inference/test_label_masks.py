@@ -1,5 +1,7 @@
 """Masks of several labels, and how they are painted into one."""
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from PIL import Image
 
+from pipeline.bundle.received import RECEIVED, Containment
 from pipeline.data.label_numbers import all_numbers, labels_overlap
 from pipeline.inference import (
     OperatingPoint,
@@ -16,6 +19,7 @@ from pipeline.inference import (
     ToFileVoxels,
     ToLabelMap,
     WritePredictions,
+    writer,
 )
 from pipeline.inference.label_masks import label_masks, painted
 
@@ -62,6 +66,27 @@ def test_large_numbers_are_16_bits(number, dtype):
 def test_two_labels_of_one_first_number_are_refused(model):
     with pytest.raises(ValueError, match="labels b: found 2 as its first number, as of a"):
         WritePredictions("out", model, OperatingPoint(), labels={"a": [2, 3], "b": 2})
+
+
+def test_a_label_whose_name_leads_elsewhere_is_refused(model):
+    with pytest.raises(ValueError, match=r"labels: the name '\.\./x'; expected letters"):
+        WritePredictions("out", model, labels={"../x": 1, "b": 2})
+
+
+def test_a_received_bundle_writes_below_its_places_and_its_archive_is_reported(
+    model, tmp_path, monkeypatch
+):
+    record = {"sender": "mayo", "archive_sha256": "ab", "manifest_sha256": "cd", "received": ""}
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / RECEIVED).write_text(json.dumps(record), "utf-8")
+    limits = Containment(tmp_path / "bundle", (tmp_path / "out",))
+    monkeypatch.setattr(writer, "containment", lambda: limits)
+    own = WritePredictions(str(tmp_path / "out"), model)
+    assert own.report.settings["received_archive_sha256"] == "ab"
+    with pytest.raises(ValueError, match="outside the received bundle"):
+        own._save("mask", "../../canary", np.zeros((2, 2)), lambda path, array: path.touch())
+    with pytest.raises(ValueError, match="--output_dir: found /etc, outside"):
+        WritePredictions("/etc", model)
 
 
 @pytest.fixture

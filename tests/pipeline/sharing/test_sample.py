@@ -11,7 +11,8 @@ from monai.transforms import ScaleIntensityRanged, Spacingd
 from pipeline.data.pixels import Pixels
 from pipeline.data.readers import read_pixels
 from pipeline.sharing.archive import RefusedError
-from pipeline.sharing.sample import compare_sample, dice_of_numbers, write_image
+from pipeline.sharing.sample import write_image
+from pipeline.sharing.sample_results import SampleAgreement, compare_sample, dice_of_numbers
 from pipeline.sharing.synthetic import synthetic_pixels
 from transforms import ColourImaged, CTWindowd, PixelSpacingd
 
@@ -109,7 +110,7 @@ def sample(tmp_path):
 
 def test_the_same_result_is_enough(sample):
     agreement = compare_sample(*sample)
-    assert agreement == (0.0, 1.0)
+    assert agreement == SampleAgreement(difference=0, dice=1)
     assert agreement.enough
 
 
@@ -118,7 +119,7 @@ def test_swapped_classes_are_another_result(sample):
     mask = tifffile.imread(out / "mask" / "image.tif")
     tifffile.imwrite(out / "mask" / "image.tif", np.array([0, 2, 1], np.uint8)[mask])
     agreement = compare_sample(expected, out)
-    assert agreement == (0.0, 0.0)
+    assert agreement == SampleAgreement(difference=0, dice=0)
     assert not agreement.enough
 
 
