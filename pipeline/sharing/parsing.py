@@ -10,6 +10,8 @@ from pipeline.sharing.archive import RefusedError
 MAX_DEPTH = 30
 """Levels of nesting."""
 MAX_FILE_BYTES = 1 << 20
+MAX_JSON_BYTES = 4 << 20
+"""A model's record holds the hashes of its training images: 60 000 have room."""
 
 
 def strict_json(content: bytes, place: str) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def strict_json(content: bytes, place: str) -> dict[str, Any]:
     Raises:
         RefusedError: the content is anything else.
     """
-    text = _text(content, place)
+    text = _text(content, place, MAX_JSON_BYTES)
     try:
         value = json.loads(
             text,
@@ -67,9 +69,9 @@ def _parts(item: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return item.values() if isinstance(item, dict) else item
 
 
-def _text(content: bytes, place: str) -> str:
-    if len(content) > MAX_FILE_BYTES:
-        raise RefusedError(place, f"{len(content)} bytes", f"expected {MAX_FILE_BYTES} at most")
+def _text(content: bytes, place: str, max_bytes: int = MAX_FILE_BYTES) -> str:
+    if len(content) > max_bytes:
+        raise RefusedError(place, f"{len(content)} bytes", f"expected {max_bytes} at most")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

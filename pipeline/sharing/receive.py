@@ -91,12 +91,13 @@ def receive(
             )
     with tempfile.TemporaryDirectory() as private:
         copy, copied = Path(private) / path.name, Path(private) / "signature"
-        shutil.copy(path, copy)
-        shutil.copy(signature, copied)
         try:
+            open_archive(path, policy.archive_limits)  # a file beyond the limits is not copied
+            shutil.copy(path, copy)
+            shutil.copy(signature, copied)
             return _receive_copy(copy, copied, verifier, folder, policy, sender)
         except RefusedError as error:
-            return ReceiveResult(sha256(copy), [error])
+            return ReceiveResult(sha256(path), [error])
 
 
 def _receive_copy(

@@ -229,6 +229,11 @@ HOSTILE = {
     "no directory": (lambda content: parts(content)[0], "cells/LICENSE", "cut short"),
     "one byte less": (lambda content: content[:-1], "cells.zip", "another end record"),
     "half": (lambda content: content[: len(content) // 2], "cells/", ""),
+    "cut inside a file": (
+        lambda content: content[: content.index(b"# A model") + 3],
+        README,
+        "lies outside the archive: ask the sender to send it again",
+    ),
     "trailing data": (lambda content: content + b"x", "cells.zip", "1 bytes after the archive"),
     "second end record": (with_hidden_end, "cells.zip", "bytes after the archive"),
     "two archives": (lambda content: content * 2, "cells.zip", "bytes after the archive"),

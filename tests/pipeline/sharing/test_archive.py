@@ -9,6 +9,9 @@ import zipfile
 import pytest
 
 from pipeline.sharing.archive import MAX_READ_BYTES, RefusedError, open_archive, write_archive
+from pipeline.sharing.policy import read_policy
+from pipeline.sharing.receive import receive
+from pipeline.sharing.signature import Verifier
 from pipeline.sharing.zip_format import Entry, directory, local_header
 from tests.pipeline.sharing.hostile import FILES, HOSTILE, NAMES, with_file
 
@@ -136,3 +139,14 @@ def test_files_of_more_than_32_bits(large):
     with archive.stream("a") as stream:
         assert stream.seek(-2, io.SEEK_END) == 0xFFFFFFFF - 2
         assert stream.read() == b"\0\0"
+
+
+def test_a_file_beyond_the_limits_is_not_copied(path, tmp_path, monkeypatch):
+    (tmp_path / "cells.zip.sig").write_bytes(b"")
+    limits = read_policy().limits.model_copy(update={"files": 2})
+    policy = read_policy().model_copy(update={"limits": limits})
+    copied = []
+    monkeypatch.setattr("pipeline.sharing.receive.shutil.copy", lambda *paths: copied.append(paths))
+    result = receive(path, tmp_path / "cells.zip.sig", Verifier(), tmp_path / "out", policy)
+    assert "more than 2 files" in str(result.refusals[0])
+    assert copied == []

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.sharing.archive import RefusedError
-from pipeline.sharing.parsing import MAX_DEPTH, strict_json
+from pipeline.sharing.parsing import MAX_DEPTH, MAX_JSON_BYTES, strict_json
 
 
 def nested(levels):
@@ -26,7 +26,7 @@ def nested(levels):
         (nested(MAX_DEPTH + 1), "31 levels: expected 30 at most"),
         (b'{"a": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", "31 levels"),
         (b'{"a": "\x1b[2J"}', "expected no invisible characters"),
-        (b" " * ((1 << 20) + 1), "expected 1048576 at most"),
+        (b" " * (MAX_JSON_BYTES + 1), "expected 4194304 at most"),
     ],
 )
 def test_what_is_not_plain(content, words):
@@ -39,6 +39,11 @@ def test_plain_values_are_read_as_they_are():
     assert strict_json(nested(MAX_DEPTH), "a.json")
     content = {"a": [1, -2.5e-3, True, None, "größe"], "b": {"c": {}}}
     assert strict_json(json.dumps(content).encode(), "a.json") == content
+
+
+def test_the_record_of_a_model_of_many_images_has_room():
+    record = {"trained_on": ["0" * 64] * 60_000}
+    assert strict_json(json.dumps(record).encode(), "models/model.json") == record
 
 
 def test_many_keys_are_compared_once_each(monkeypatch):
