@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.data.datalist import FILE_KEYS, HASH_SUFFIX
+from pipeline.data.suffixes import stem_of
 from pipeline.sharing.dicom_text import HeaderText
 from pipeline.sharing.embedded_text import embedded_texts
 
@@ -169,7 +170,8 @@ def _dates(text: str) -> Iterator[str]:
 
 
 def _names(text: str) -> tuple[str, str, str]:
-    return text, Path(text).name, Path(text).stem
+    path = Path(text)
+    return text, path.name, stem_of(path)
 
 
 def _values(value: Any) -> Iterator[Any]:
