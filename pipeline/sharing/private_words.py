@@ -159,8 +159,8 @@ def _dates(text: str) -> Iterator[str]:
     """Yield the ways in which a date may be written.
 
     Example:
-        >>> list(_dates("1983-02-11"))
-        ['1983-02-11', '19830211', '1983/02/11', '11.02.1983', '11/02/1983', '02/11/1983']
+        >>> list(_dates("1970-01-31"))
+        ['1970-01-31', '19700131', '1970/01/31', '31.01.1970', '31/01/1970', '01/31/1970']
     """
     if date := DATE.match(text):
         year, month, day = date.groups()
