@@ -16,6 +16,7 @@ from pipeline.errors import error_line
 from pipeline.files import shown
 from pipeline.inference.report import InferenceCase
 from pipeline.inference.writer import WritePredictions
+from pipeline.plain_text import plain_lines
 from pipeline.progress import count, track
 
 EXIT_FAILED = 3
@@ -50,7 +51,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
         writer.report.write()
-    print("\n".join(writer.report.lines()))
+    print(plain_lines("\n".join(writer.report.lines())))
     if writer.report.failed:
         print(
             f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"

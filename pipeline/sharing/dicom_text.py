@@ -16,6 +16,11 @@ TEXT = {"AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UN", "UR", 
 """Value representations that hold such text; a time of day and a number identify nobody."""
 IDENTIFIERS = ("ID", "IDs", "Number", "Numbers", "Address", "UID")
 """Endings of the keywords of attributes that identify."""
+PLACEHOLDERS = {
+    "anonymous", "anonymized", "anonymised", "anonym", "deidentified", "de-identified", "removed",
+    "unknown", "none", "no name", "not available", "patient", "test",
+}  # fmt: skip
+"""What stands where an identifier was removed; a text may well have these words."""
 STANDARD_UID = "1.2.840.10008."
 """Root of the UIDs that DICOM itself defines, as of a transfer syntax."""
 TECHNICAL = {
@@ -62,7 +67,7 @@ def dataset_texts(dataset: "Dataset") -> Iterator[HeaderText]:
         kind = f"DICOM {element.keyword or element.tag}"
         naming = element.VR in ("PN", "UI") or element.keyword.endswith(IDENTIFIERS)
         for text in _values(element.value):
-            if text and not text.startswith(STANDARD_UID):
+            if text.casefold() not in PLACEHOLDERS and not text.startswith(STANDARD_UID):
                 yield HeaderText(kind, text, naming)
 
 

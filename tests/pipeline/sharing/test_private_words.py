@@ -140,6 +140,12 @@ def test_every_attribute_with_text_is_read_private_and_nested_ones_too(tmp_path)
     assert {"PN", "LO", "SH", "LT", "ST", "UT", "UC", "DA", "DT", "UI", "AE", "UR"} <= TEXT
 
 
+@pytest.mark.parametrize("name", ["Anonymous", "UNKNOWN", ""])
+def test_a_removed_name_is_not_searched_for(tmp_path, name):
+    write_slice(tmp_path / "a.dcm", PIXELS.astype(np.uint16), PatientName=name, PatientID=name)
+    assert name not in private_words({"test": [{"image": "a.dcm"}]}, folder=tmp_path)
+
+
 def test_a_series_is_read(tmp_path):
     (tmp_path / "scan").mkdir()
     for i in range(2):
