@@ -134,9 +134,16 @@ def test_every_attribute_with_text_is_read_private_and_nested_ones_too(tmp_path)
     inner = Dataset()
     inner.PersonName = "Zwickl^Eva"
     dataset.add_new("RequestAttributesSequence", "SQ", [inner])
+    person, technique = Dataset(), Dataset()
+    person.CodeMeaning, technique.CodeMeaning = "Nurse Vreni", "Head"
+    operator = Dataset()
+    operator.PersonIdentificationCodeSequence = [person]
+    dataset.OperatorIdentificationSequence = [operator]
+    dataset.AnatomicRegionSequence = [technique]
     dataset.save_as(tmp_path / "a.dcm")
     texts = {text.text for text in dicom_texts(tmp_path / "a.dcm")}
-    assert {"Nepomuk", "Zwickl^Eva", "Invented^Name", "ID-4711"} <= texts
+    assert "Head" not in texts
+    assert {"Nepomuk", "Nurse Vreni", "Zwickl^Eva", "Invented^Name", "ID-4711"} <= texts
     assert {"PN", "LO", "SH", "LT", "ST", "UT", "UC", "DA", "DT", "UI", "AE", "UR"} <= TEXT
 
 
