@@ -16,7 +16,6 @@ from pipeline.errors import error_line
 from pipeline.files import shown
 from pipeline.inference.report import InferenceCase
 from pipeline.inference.writer import WritePredictions
-from pipeline.plain_text import plain_lines
 from pipeline.progress import count, track
 
 EXIT_FAILED = 3
@@ -51,7 +50,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
         writer.report.write()
-    print(plain_lines("\n".join(writer.report.lines())))
+    print("\n".join(writer.report.lines()))
     if writer.report.failed:
         print(
             f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"
