@@ -14,6 +14,8 @@ def test_what_is_received(received, package):
     assert "# Acceptance protocol: ACCEPTED" in page
     assert "Dice 1.0000, largest difference of a probability 0.0e+00" in page
     assert (received / "configs" / "inference.yaml").is_file()
+    key = package.parent / "keys" / "public.pem"
+    assert cli.main(["verify", str(received), "--key", str(key)]) == 0
 
 
 def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, capsys):
