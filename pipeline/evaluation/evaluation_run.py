@@ -33,6 +33,7 @@ from pipeline.files import atomic, shown, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
 from pipeline.metrics.overlap import METRICS
+from pipeline.plain_text import plain_lines
 from pipeline.progress import count
 from pipeline.provenance import versions
 from pipeline.tracking.next_command import print_next_run
@@ -106,7 +107,7 @@ def evaluate(
             summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring
         )
         write_report(run.folder / REPORT, report)
-        print("\n".join(summary_text(summary)))
+        print(plain_lines("\n".join(summary_text(summary))))
         _record(run, summary)
         print(f"report      {shown(run.folder / REPORT)}")
         print(f"MLflow run  {run.where()}")

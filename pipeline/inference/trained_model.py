@@ -4,11 +4,11 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from pipeline.bundle.received import contained
 from pipeline.claims import MODEL_WAIT_SECONDS, claim
@@ -17,7 +17,11 @@ from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.weights_hash import weights_sha256
 from pipeline.networks.weights import load_weights
+from pipeline.plain_text import plain_line
 from pipeline.schemas import first_error, read_schema
+
+PlainText = Annotated[str, AfterValidator(plain_line)]
+"""Text of a record that is printed: it may come from another hospital."""
 
 
 class ModelRecord(BaseModel):
@@ -44,19 +48,19 @@ class ModelRecord(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    bundle: str
+    bundle: PlainText
     sha256: str
-    run_name: str = ""
+    run_name: PlainText = ""
     mlflow_run_id: str | None = None
     datalist_sha256: str = ""
-    device: str = ""
+    device: PlainText = ""
     epoch: int | None = None
-    key_metric: str = ""
+    key_metric: PlainText = ""
     key_metric_value: float | None = None
     trained_on: list[str] = []
     chosen_on: list[str] = []
     hashes: list[Literal["bytes", "values"]] = ["bytes"]
-    tags: dict[str, str] = {}
+    tags: dict[str, PlainText] = {}
     operating_point: OperatingPoint | None = None
     members_sha256: list[str] = []
 

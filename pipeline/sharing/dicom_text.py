@@ -14,16 +14,21 @@ if TYPE_CHECKING:
 
 TEXT = {"AE", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UN", "UR", "UT"}
 """Value representations that hold such text; a time of day and a number identify nobody."""
-IDENTIFIERS = ("ID", "IDs", "Number", "Numbers", "Address", "UID")
+IDENTIFIERS = ("ID", "IDs", "Number", "Numbers", "Address", "UID", "Identifier")
 """Endings of the keywords of attributes that identify."""
+PLACEHOLDERS = {
+    "anonymous", "anonymized", "anonymised", "anonym", "deidentified", "de-identified", "removed",
+    "unknown", "none", "no name", "not available", "patient", "test",
+}  # fmt: skip
+"""What stands where an identifier was removed; a text may well have these words."""
 STANDARD_UID = "1.2.840.10008."
 """Root of the UIDs that DICOM itself defines, as of a transfer syntax."""
 TECHNICAL = {
     "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "ImplementationVersionName",
     "ImplementationClassUID", "ConvolutionKernel", "SequenceName", "PulseSequenceName",
-    "TransmitCoilName", "ReceiveCoilName", "SpecificCharacterSet", "CodeMeaning", "CodeValue",
-    "CodingSchemeDesignator", "CodingSchemeVersion", "ContextUID", "MappingResourceUID",
-    "LUTExplanation", "WindowCenterWidthExplanation", "ViewName",
+    "TransmitCoilName", "ReceiveCoilName", "SpecificCharacterSet", "CodingSchemeDesignator",
+    "CodingSchemeVersion", "ContextUID", "MappingResourceUID", "LUTExplanation",
+    "WindowCenterWidthExplanation", "ViewName",
 }  # fmt: skip
 """Attributes of the technique, not of the patient; a card may well name the scanner."""
 
@@ -42,6 +47,10 @@ class HeaderText(NamedTuple):
     naming: bool = False
 
 
+CODES = {"CodeValue", "CodeMeaning", "LongCodeValue", "URNCodeValue"}
+"""A code names a thing of the technique, or, in a sequence that identifies, a person."""
+
+
 def dicom_texts(path: Path) -> list[HeaderText]:
     """Return the texts of a file's header; its pixels are not read.
 
@@ -54,15 +63,24 @@ def dicom_texts(path: Path) -> list[HeaderText]:
     return [*dataset_texts(dataset.file_meta), *dataset_texts(dataset)]
 
 
-def dataset_texts(dataset: "Dataset") -> Iterator[HeaderText]:
-    """Yield the texts of a dataset and of its sequences."""
-    for element in dataset.iterall():
-        if element.VR not in TEXT or element.keyword in TECHNICAL:
+def dataset_texts(dataset: "Dataset", identifies: bool = False) -> Iterator[HeaderText]:
+    """Yield the texts of a dataset and of its sequences.
+
+    Args:
+        dataset: of a file, or an item of a sequence.
+        identifies: whether it belongs to a sequence that identifies a person.
+    """
+    for element in dataset:
+        keyword = element.keyword
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from dataset_texts(item, identifies or "Identification" in keyword)
+        if element.VR not in TEXT or keyword in TECHNICAL or (keyword in CODES and not identifies):
             continue
-        kind = f"DICOM {element.keyword or element.tag}"
-        naming = element.VR in ("PN", "UI") or element.keyword.endswith(IDENTIFIERS)
+        kind = f"DICOM {keyword or element.tag}"
+        naming = identifies or element.VR in ("PN", "UI") or keyword.endswith(IDENTIFIERS)
         for text in _values(element.value):
-            if text and not text.startswith(STANDARD_UID):
+            if text.casefold() not in PLACEHOLDERS and not text.startswith(STANDARD_UID):
                 yield HeaderText(kind, text, naming)
 
 

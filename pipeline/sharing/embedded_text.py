@@ -42,9 +42,9 @@ def embedded_texts(name: str) -> list[HeaderText]:
         ValueError: the file cannot be read; names it.
     """
     path, _ = split_page(name)
-    if is_series(path):
-        return [text for header in headers_of(path) for text in dicom_texts(header.path)]
     with one_line_errors(path):
+        if is_series(path):
+            return [text for header in headers_of(path) for text in dicom_texts(header.path)]
         return [text for text in _texts(path) if text.text]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.data.datalist import FILE_KEYS, HASH_SUFFIX
+from pipeline.data.suffixes import stem_of
 from pipeline.sharing.dicom_text import HeaderText
 from pipeline.sharing.embedded_text import embedded_texts
 
@@ -158,8 +159,8 @@ def _dates(text: str) -> Iterator[str]:
     """Yield the ways in which a date may be written.
 
     Example:
-        >>> list(_dates("1962-07-30"))
-        ['1962-07-30', '19620730', '1962/07/30', '30.07.1962', '30/07/1962', '07/30/1962']
+        >>> list(_dates("1970-01-31"))
+        ['1970-01-31', '19700131', '1970/01/31', '31.01.1970', '31/01/1970', '01/31/1970']
     """
     if date := DATE.match(text):
         year, month, day = date.groups()
@@ -169,7 +170,8 @@ def _dates(text: str) -> Iterator[str]:
 
 
 def _names(text: str) -> tuple[str, str, str]:
-    return text, Path(text).name, Path(text).stem
+    path = Path(text)
+    return text, path.name, stem_of(path)
 
 
 def _values(value: Any) -> Iterator[Any]:

@@ -8,7 +8,15 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.errors import error_line
-from pipeline.files import atomic, check_room, check_writable, fill_folder, sha256, write_json
+from pipeline.files import (
+    atomic,
+    check_room,
+    check_writable,
+    fill_folder,
+    sha256,
+    shown,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -105,3 +113,7 @@ def test_too_little_room_is_refused(tmp_path, monkeypatch):
         f"{tmp_path / 'run'}: found room for 2.00 GB, expected 3.00 GB for three states; make "
         "room, or give another --models_dir"
     )
+
+
+def test_a_path_is_shown_on_one_line(tmp_path):
+    assert shown(tmp_path / "a\x1b[2J\nb") == f"{tmp_path}/a\\x1b[2J\\nb"

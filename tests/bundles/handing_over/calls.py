@@ -41,7 +41,7 @@ def run_received(received: Path, run: str, config: str, cwd: Path, **settings) -
     arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
     command = [sys.executable, "-W", "ignore", "-c", script, "run", run]
     files = ["--config_file", str(received / "configs" / config)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [*command, *files, *arguments], cwd=cwd, env=environment, capture_output=True, text=True
     )

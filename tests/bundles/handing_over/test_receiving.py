@@ -23,6 +23,8 @@ def test_what_is_received(received, package):
     assert record.archive_sha256 == sha256(package)
     assert record.manifest_sha256 == sha256(received / "manifest.json")
     assert record.sender.startswith("SHA256:")
+    key = package.parent / "keys" / "public.pem"
+    assert cli.main(["verify", str(received), "--key", str(key)]) == 0
 
 
 def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, capsys):

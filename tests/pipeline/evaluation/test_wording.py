@@ -1,5 +1,7 @@
 """Reports and cards speak of patients only where images are known to share one."""
 
+import re
+
 import pytest
 
 from pipeline.evaluation.cases import summarise_scores
@@ -7,6 +9,7 @@ from pipeline.evaluation.report import write_crossval_report
 from pipeline.evaluation.summary import CrossvalSummary
 from pipeline.metrics.statistics import share_patients
 from pipeline.sharing.card import model_card
+from tests.conftest import ROOT
 
 METRICS = ("iou", "dice", "accuracy")
 
@@ -69,3 +72,13 @@ def test_the_card(rows, scores):
     assert ("40 images of 9 patients." in card) == share
     assert ("patients" in card) == share
     assert ("no two of which are known to be of one patient." in card) != share
+
+
+def test_every_page_in_html_escapes_what_it_is_given():
+    pages = list(ROOT.glob("pipeline/**/*.html.jinja"))
+    drawn = {"age", "training", "threshold", "calibration"}  # by us, as SVG
+    unescaped = [re.findall(r"(\w+) \| safe", path.read_text("utf-8")) for path in pages]
+    assert {name for names in unescaped for name in names} == drawn
+    writers = [path.read_text("utf-8") for path in ROOT.glob("pipeline/*/*.py")]
+    for text in (text for text in writers if ".html.jinja" in text and "Environment(" in text):
+        assert "autoescape=True" in text

@@ -6,6 +6,7 @@ from pipeline.files import sha256
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.trained_model import TrainedModel, read_record, save_model, write_record
 
+WEIGHTS = {"weight": torch.zeros(2)}
 FIELDS = {
     "bundle": "membranes",
     "run_name": "mine",
@@ -13,6 +14,27 @@ FIELDS = {
     "chosen_on": [],
     "hashes": ["values"],
 }
+
+
+def test_the_text_of_a_record_is_plain(tmp_path):
+    save_model(
+        tmp_path / "model.pt", WEIGHTS, bundle="a\x1b[2J", run_name="b\n\u202e", tags={"c": "\r"}
+    )
+    record = read_record(tmp_path / "model.pt")
+    assert (record.bundle, record.run_name) == (r"a\x1b[2J", r"b\n\u202e")
+    assert record.tags == {"c": r"\r"}
+
+
+def test_a_record_that_does_not_change_is_not_written(tmp_path):
+    save_model(tmp_path / "model.pt", WEIGHTS, bundle="cells", operating_point=OperatingPoint())
+    path = tmp_path / "model.json"
+    path.write_text(path.read_text().replace("\n", " "))  # as another program writes it
+    before = path.read_bytes()
+    model = TrainedModel(tmp_path / "model.pt")
+    model.store(model.operating_point)
+    assert path.read_bytes() == before
+    model.store(OperatingPoint(threshold=0.7))
+    assert path.read_bytes() != before
 
 
 def test_an_operating_point_is_not_stored_with_the_weights_of_another_training(tmp_path):

@@ -235,3 +235,10 @@ def test_a_policy_of_the_site(packed, tmp_path, capsys):
         assert why in line
         assert line.endswith("; expected the keys and types of pipeline/sharing/policy.yaml")
     assert cli.main(["audit", str(packed()), "--policy", "none.yaml"]) == 1
+
+
+def test_a_page_in_html_is_refused(packed):
+    report = audit(packed(**{"docs/report.html": b"<script>alert(1)</script>"}))
+    assert [str(error) for error in report.refusals] == [
+        "docs/report.html: no file of a bundle: expected configs, weights, documents, source"
+    ]

@@ -59,6 +59,17 @@ def test_a_revoked_key_is_refused_by_name_day_and_reason(package, public, call):
         assert "refused     mayo: key SHA256:" in output
 
 
+def test_receive_refuses_a_key_that_has_ended_on_its_page(package, public, call, tmp_path):
+    pin(public)
+    revoke_key("mayo", "stolen")
+    code, _ = call("receive", package, "--from", "mayo", "--out", tmp_path / "out")
+    page = package.with_name("cells.zip.acceptance.md").read_text()
+    assert (code, "# Acceptance protocol: REFUSED" in page) == (2, True)
+    assert "- refused: mayo: key SHA256" in page
+    assert f"revoked on {TODAY} (stolen)" in page
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_revoked_key_stays_as_a_record_and_is_not_pinned_again(public):
     pin(public)
     revoke_key("mayo", "stolen")

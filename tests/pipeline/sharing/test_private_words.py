@@ -134,10 +134,23 @@ def test_every_attribute_with_text_is_read_private_and_nested_ones_too(tmp_path)
     inner = Dataset()
     inner.PersonName = "Zwickl^Eva"
     dataset.add_new("RequestAttributesSequence", "SQ", [inner])
+    person, technique = Dataset(), Dataset()
+    person.CodeMeaning, technique.CodeMeaning = "Nurse Vreni", "Head"
+    operator = Dataset()
+    operator.PersonIdentificationCodeSequence = [person]
+    dataset.OperatorIdentificationSequence = [operator]
+    dataset.AnatomicRegionSequence = [technique]
     dataset.save_as(tmp_path / "a.dcm")
     texts = {text.text for text in dicom_texts(tmp_path / "a.dcm")}
-    assert {"Nepomuk", "Zwickl^Eva", "Invented^Name", "ID-4711"} <= texts
+    assert "Head" not in texts
+    assert {"Nepomuk", "Nurse Vreni", "Zwickl^Eva", "Invented^Name", "ID-4711"} <= texts
     assert {"PN", "LO", "SH", "LT", "ST", "UT", "UC", "DA", "DT", "UI", "AE", "UR"} <= TEXT
+
+
+@pytest.mark.parametrize("name", ["Anonymous", "UNKNOWN", ""])
+def test_a_removed_name_is_not_searched_for(tmp_path, name):
+    write_slice(tmp_path / "a.dcm", PIXELS.astype(np.uint16), PatientName=name, PatientID=name)
+    assert name not in private_words({"test": [{"image": "a.dcm"}]}, folder=tmp_path)
 
 
 def test_a_series_is_read(tmp_path):

@@ -24,7 +24,7 @@ def runs(tmp_path):
 
 
 def test_a_finished_run_has_parameters_tags_curves_and_files(start, runs, tmp_path):
-    start(learning_rate=0.01).run()
+    start(learning_rate=0.01, tags={"paper": "ISBI\x1b[2J\u202e"}).run()
     client, (run,) = runs()
     assert run.info.status == "FINISHED"
     params = run.data.params
@@ -36,6 +36,7 @@ def test_a_finished_run_has_parameters_tags_curves_and_files(start, runs, tmp_pa
     assert (params["patch"], params["threads"]) == ("[32, 32]", "1")
     assert params["loss"] == "BCEWithLogitsLoss"
     assert set(run.data.tags) >= {"bundle", "git_commit", "datalist_sha256", "device"}
+    assert run.data.tags["paper"] == "ISBI\\x1b[2J\\u202e"
     assert run.data.metrics.keys() >= CURVES
     for name in CURVES:
         history = client.get_metric_history(run.info.run_id, name)
