@@ -131,9 +131,9 @@ def _packages(
     versions: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Return the components of Python and of the required packages."""
-    stated = {name: package["version"] for name, package in installed.items()}
+    stated: Mapping[str, str] = {name: own["version"] for name, own in installed.items()}
     if stated != required:
-        name = min(key for key in stated | required if stated.get(key) != required.get(key))
+        name = min(key for key in {**stated, **required} if stated.get(key) != required.get(key))
         reason = f"{METADATA} requires {required.get(name, 'no such package')}"
         raise RefusedError(PACKAGES_FILE, f"{name} {stated.get(name, 'missing')}", reason)
     python = {
