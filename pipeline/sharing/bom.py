@@ -9,9 +9,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.bom_model import CODE, DATA, MODEL, licences_of, model_component, properties
 from pipeline.sharing.licence import weights_licences
-from pipeline.sharing.packages import FILES_HASH, PACKAGES_FILE
+from pipeline.sharing.packages import FILES_HASH, PACKAGES_FILE, required_versions
 from pipeline.sharing.packed_configs import EVALUATION, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
 from pipeline.sharing.source import is_source, tree_sha256
@@ -33,13 +34,13 @@ def bill_of_materials(read: Callable[[str], bytes], hashes: Mapping[str, str]) -
 
     Raises:
         KeyError: the package lacks a file.
-        RefusedError: one of the documents cannot be read.
+        RefusedError: a document cannot be read, or the required packages are stated otherwise.
     """
-    metadata, evaluation, fingerprint, required = (
+    metadata, evaluation, fingerprint, installed = (
         strict_json(read(file), file) for file in (METADATA, EVALUATION, FINGERPRINT, PACKAGES_FILE)
     )
     licence = read(LICENCE).decode()
-    packages = _packages(required, evaluation["versions"])
+    packages = _packages(required_versions(metadata), installed, evaluation["versions"])
     config = read_values(read(VALUES)).train
     model = model_component(metadata, evaluation, config, licence, hashes)
     refs = [package["bom-ref"] for package in packages]
@@ -125,28 +126,35 @@ def _data(
 
 
 def _packages(
-    packages: Mapping[str, Mapping[str, str]], versions: Mapping[str, str]
+    required: Mapping[str, str],
+    installed: Mapping[str, Mapping[str, str]],
+    versions: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Return the components of Python and of the required packages."""
+    stated: Mapping[str, str] = {name: own["version"] for name, own in installed.items()}
+    if stated != required:
+        name = min(key for key in {**stated, **required} if stated.get(key) != required.get(key))
+        reason = f"{METADATA} requires {required.get(name, 'no such package')}"
+        raise RefusedError(PACKAGES_FILE, f"{name} {stated.get(name, 'missing')}", reason)
     python = {
         "type": "platform",
         "bom-ref": "python",
         "name": "python",
         "version": versions["python"],
     }
-    return [python, *(_package(name, package) for name, package in sorted(packages.items()))]
+    return [python, *(_package(name, package) for name, package in sorted(installed.items()))]
 
 
 def _package(name: str, package: Mapping[str, str]) -> dict[str, Any]:
     purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{package['version']}"
-    installed = {key: value for key, value in package.items() if key != "version"}
+    further = {key: package[key] for key in ("build", "files_sha256") if key in package}
     return {
         "type": "library",
         "bom-ref": purl,
         "name": name,
         "version": package["version"],
         "purl": purl,
-        **({"properties": properties(**installed)} if installed else {}),
+        **({"properties": properties(**further)} if further else {}),
     }
 
 

@@ -30,13 +30,13 @@ def front_matter(metadata: Mapping[str, Any], evaluation: Mapping[str, Any], lic
         for name, row in evaluation["test"].items()
         if row["mean"] is not None and math.isfinite(row["mean"])
     }
-    public = [own.cohort for own in licences if own.cohort]
+    public = [_slug(own.title) for own in licences if own.cohort]
     head = {
         **_licence(licences),
         "library_name": "monai",
         "pipeline_tag": TASK,
         "tags": ["monai", "medical", *_modalities(metadata)],
-        **({"datasets": [_slug(cohort) for cohort in dict.fromkeys(public)]} if public else {}),
+        **({"datasets": list(dict.fromkeys(public))} if public else {}),
         "metrics": list(scores),
         "model-index": [
             {"name": metadata["name"], "results": [_result(metadata, evaluation, licences, scores)]}
@@ -62,7 +62,8 @@ def _result(
 ) -> dict[str, Any]:
     """Return the scores on the test split, which is of the cohort that trained last."""
     cohort = licences[0]
-    dataset = {"type": _slug(cohort.cohort or "private"), "name": cohort.title}
+    kind = _slug(cohort.title) if cohort.cohort else "private"
+    dataset = {"type": kind, "name": cohort.title}
     return {
         "task": {"type": TASK, "name": metadata["task"]},
         "dataset": {**dataset, "split": evaluation["split"]},

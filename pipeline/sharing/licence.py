@@ -8,7 +8,8 @@ COHORT_LICENCES = {
     "nuclei": "2018 Data Science Bowl, CC0: free",
     "shenzhen": "Shenzhen chest X-rays, masks CC BY-NC-SA 4.0: no commercial use, share alike",
     "pancreas_ct": "NIH Pancreas-CT, CC BY 3.0: name the source",
-    "lung_ct": "made slices, free, or Finding and Measuring Lungs in CT Data: read its licence",
+    "lung_ct": "lung CT slices, made ones, free, or those of Finding and Measuring Lungs in CT "
+    "Data: read its licence",
     "phantom cells": "made images: free",
 }
 """Licences of public data sets, by the cohort name that ``unet-school data prepare`` gives."""

@@ -33,12 +33,21 @@ def required_packages(metadata: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         >>> required_packages({"required_packages_version": {"no-such-package": "1.0"}})
         {'no-such-package': {'version': '1.0'}}
     """
-    single = {name: metadata[key] for key, name in VERSION_KEYS.items() if key in metadata}
-    required = single | metadata.get("required_packages_version", {})
     return {
         name: {"version": version, **_installed(name, version)}
-        for name, version in sorted(required.items())
+        for name, version in required_versions(metadata).items()
     }
+
+
+def required_versions(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the version of each package that a bundle's metadata require.
+
+    Example:
+        >>> required_versions({"pytorch_version": "2.13.0"})
+        {'torch': '2.13.0'}
+    """
+    single = {name: metadata[key] for key, name in VERSION_KEYS.items() if key in metadata}
+    return dict(sorted((single | metadata.get("required_packages_version", {})).items()))
 
 
 def _installed(name: str, version: str) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """The bill of materials says what the package's own files say, and is of CycloneDX's schema."""
 
 import json
+import re
 
 import pytest
 
+from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.bom import bill_of_materials, validate_bill
 from pipeline.sharing.licence import licence_text
 from pipeline.sharing.manifest import sha256_of_each
@@ -144,6 +146,22 @@ def test_the_hash_of_a_package_leaves_out_what_its_installer_wrote(
 
 def test_another_version_than_the_installed_one_has_no_hash():
     assert required_packages({"monai_version": "0.1"}) == {"monai": {"version": "0.1"}}
+
+
+@pytest.mark.parametrize(
+    ("packages", "message"),
+    [
+        ({"monai": {"version": "0.1"}}, "monai 0.1: configs/metadata.json requires 1."),
+        ({"extra": {"version": "1"}}, "extra 1: configs/metadata.json requires no such package"),
+        ({"monai": None}, "monai missing: configs/metadata.json requires 1."),
+    ],
+    ids=["another version", "one more", "one less"],
+)
+def test_packages_that_the_metadata_do_not_require_are_refused(files, packages, message):
+    stated = {**json.loads(files["docs/packages.json"]), **packages}
+    stated = {name: package for name, package in stated.items() if package}
+    with pytest.raises(RefusedError, match=re.escape(f"docs/packages.json: {message}")):
+        bill({**files, "docs/packages.json": json.dumps(stated).encode()})
 
 
 def test_the_same_files_give_the_same_bytes_and_others_another_serial_number(files):

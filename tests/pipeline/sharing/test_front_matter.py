@@ -34,7 +34,7 @@ def test_the_hub_reads_the_head(tmp_path):
     assert data.library_name == "monai"
     assert data.pipeline_tag == "image-segmentation"
     assert data.tags == ["monai", "medical", "em"]
-    assert data.datasets == ["nuclei"]
+    assert data.datasets == ["2018-data-science-bowl"]
     assert data.metrics == ["iou", "dice"]
     (tmp_path / "README.md").write_text(card(), "utf-8")
     assert metadata_load(tmp_path / "README.md")["license"] == "cc0-1.0"
@@ -46,7 +46,8 @@ def test_the_hub_reads_the_scores():
     assert data.model_name == METADATA["name"]
     assert (iou.metric_type, iou.metric_value, iou.verified) == ("iou", 0.8, False)
     assert (iou.task_type, iou.task_name) == ("image-segmentation", METADATA["task"])
-    assert (iou.dataset_type, iou.dataset_name) == ("nuclei", "2018 Data Science Bowl")
+    assert iou.dataset_type == "2018-data-science-bowl"
+    assert iou.dataset_name == "2018 Data Science Bowl"
     assert iou.dataset_split == "test"
     assert dice.is_equal_except_value(dice)
     assert yaml.safe_load(data.to_yaml())["model-index"][0]["results"]
