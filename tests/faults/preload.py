@@ -22,7 +22,9 @@ with no_garbage():  # a search in a command would write to every page that it sh
     import pipeline.tracking.trainings
     import pipeline.training.engines
     import transforms
+    from tests.disks import wait_for_no_disk
 
+wait_for_no_disk()
 __all__ = [
     "alembic", "matplotlib", "mlflow", "monai", "pipeline", "sqlalchemy", "torch", "transforms",
 ]  # fmt: skip
