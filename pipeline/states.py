@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pipeline.files import atomic, sync_file, sync_folder, write_json
 
 STATE, PREVIOUS_STATE = "last.pt", "previous.pt"
@@ -161,12 +159,16 @@ def _time(state: Path) -> float:
 
 
 def _serialise(content: Mapping[str, Any]) -> bytes:
+    import torch  # not at the top: a claim asks for a state's name only
+
     buffer = io.BytesIO()  # in memory: on a full disk torch's own writer hides the reason
     torch.save(dict(content), buffer)
     return buffer.getvalue()
 
 
 def _read(path: Path) -> StateContent:
+    import torch
+
     try:
         content = unseal(path.read_bytes())
         state: StateContent = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

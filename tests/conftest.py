@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -6,9 +7,19 @@ import hypothesis
 import pytest
 import torch
 
+from tests.disks import wait_for_no_disk
+
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("untimed")
 ROOT = Path(__file__).parents[1]
+wait_for_no_disk()
+gc.disable()  # imports make a million objects, and no garbage
+
+
+def pytest_collection_finish():
+    """Collect garbage from now on, but never look at what was imported: a fifth of the time."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,6 +49,24 @@ def migrated_database(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for module in (connection, run):
             patch.setattr(module, "connect", connect_to_a_copy)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_of_monai():
+    """List the components of MONAI once; every parser of a config lists them for itself."""
+    from monai.bundle.config_item import ComponentLocator
+
+    find, tables = ComponentLocator._find_classes_or_functions, {}
+
+    def find_once(locator, modules):
+        key = tuple(modules)
+        if key not in tables:
+            tables[key] = find(locator, modules)
+        return tables[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ComponentLocator, "_find_classes_or_functions", find_once)
         yield
 
 

@@ -181,8 +181,11 @@ def _vessels(x: Field, y: Field, lungs: Mask, rng: np.random.Generator) -> Mask:
                 points.append(place)
                 radii.append(0.022 * (1 - step / 32))
     vessels = np.zeros(lungs.shape, bool)
-    distance, nearest = cKDTree(points).query(np.stack([x[lungs], y[lungs]], axis=-1))
-    vessels[lungs] = distance < np.array(radii)[nearest]
+    distance, nearest = cKDTree(points).query(
+        np.stack([x[lungs], y[lungs]], axis=-1), distance_upper_bound=max(radii)
+    )
+    radius = np.array([*radii, 0])  # the index of no point within the bound is one more
+    vessels[lungs] = distance < radius[nearest]
     return vessels
 
 

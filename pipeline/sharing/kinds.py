@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from pipeline.bundle.knobs import LABEL_NAME, MAX_LABEL_NUMBER
+
 MAX_COUNT = 1_000_000
 MAX_WIDTH = 16_384
 """Largest number of channels, of voxels along a side, of cases in a batch."""
@@ -15,7 +17,7 @@ MAX_ITEMS = 512
 """Items of a list, or of a mapping."""
 MAX_NESTING = 3
 """Lists in each other, as kernels have them."""
-MAX_LABEL_NUMBER = 65_535
+MAX_NAME = 64
 NAME = re.compile(r"(?!_)\w[\w.-]{0,63}")
 WORD = re.compile(r"[A-Za-z][\w-]{0,39}")
 SELECTION = re.compile(r"[\w=~, .-]{1,200}")
@@ -81,12 +83,12 @@ def _one_or_more(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: not isinstance(value, dict) and _of_items(value, accepts)
 
 
-def _pairs(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def _pairs(name: re.Pattern[str], accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """A mapping from names to values, with at least one."""
     return lambda value: (
         isinstance(value, dict)
         and 0 < len(value) <= MAX_ITEMS
-        and all(map(_matches(NAME), value))
+        and all(len(key) <= MAX_NAME and _matches(name)(key) for key in value)
         and all(map(accepts, value.values()))
     )
 
@@ -116,8 +118,10 @@ KINDS = {
     "names": Kind("a name or a list of names", _one_or_more(_matches(NAME))),
     "word": Kind("a word", _matches(WORD)),
     "words": Kind("a word or a list of words", _one_or_more(_matches(WORD))),
-    "labels": Kind("names of labels with their numbers", _pairs(_are_label_numbers)),
-    "endings": Kind("names of images with the endings of their files", _pairs(_matches(ENDING))),
+    "labels": Kind("names of labels with their numbers", _pairs(LABEL_NAME, _are_label_numbers)),
+    "endings": Kind(
+        "names of images with the endings of their files", _pairs(NAME, _matches(ENDING))
+    ),
     "selection": Kind("ATTRIBUTE=VALUE of a DICOM series", _matches(SELECTION)),
     "null": Kind("null", lambda value: value is None),
 }

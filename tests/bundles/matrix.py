@@ -34,8 +34,12 @@ class Cell:
 
     @property
     def formats(self) -> list[str]:
-        """Formats to export: the network of instances is that of a mask, whose ONNX is tested."""
-        return ["torchscript", "torch_export", *(["onnx"] if self.labels != "instances" else [])]
+        """Formats to export: the network of instances is that of a mask, whose ONNX is tested.
+
+        ONNX is made of the graph of ``torch_export``, whatever the channels of the image are.
+        """
+        onnx = self.labels != "instances" and self.content == "grey"
+        return ["torchscript", "torch_export", *(["onnx"] if onnx else [])]
 
     def call(self, *arguments: str | Path) -> None:
         assert cli.main([str(argument) for argument in arguments]) == 0, arguments

@@ -86,6 +86,9 @@ def test_a_run_in_a_process_of_its_own(bundle, small, phantom, tmp_path, capfd):
     printed = capfd.readouterr().out
     assert "\nbest epoch  " in printed
     assert "\nnext " not in printed  # the command that started it says what is next
-    nowhere = Bundle(bundle.parent, overrides={**settings, "dataset_dir": str(tmp_path / "none")})
+
+
+def test_a_run_in_a_process_that_fails(bundle, monkeypatch):
+    monkeypatch.setattr("pipeline.bundle.bundle.run_child", lambda *_: 1)
     with pytest.raises(ValueError, match="training stopped; mend what it says above"):
-        nowhere.start("training")
+        Bundle(bundle.parent).start("training")

@@ -9,6 +9,7 @@ import torch
 import yaml
 from mlflow import MlflowClient
 
+from pipeline.bundle import Bundle
 from pipeline.inference.trained_model import read_checkpoint
 
 COMPARABLE = {  # each process has batch norms and transforms of its own; Adam enlarges rounding
@@ -27,46 +28,57 @@ COMPARABLE = {  # each process has batch norms and transforms of its own; Adam e
 
 
 @pytest.fixture
-def train(bundle, phantom, tmp_path):
-    """Return a function that trains in so many processes and returns the weights and metrics."""
-    overlay = tmp_path / "comparable.yaml"
-    overlay.write_text(yaml.dump(COMPARABLE))
+def settings(phantom):
+    return {
+        "dataset_dir": str(phantom), "max_epochs": 2, "steps_per_epoch": 3, "val_interval": 1,
+        "window": [64, 64], "threads": 1,
+    }  # fmt: skip
 
-    def train(name, processes, batch_size, **more):
-        files = [bundle / "train.yaml", overlay]
-        start = ["-m", "monai.bundle"]
-        if processes > 1:
-            files.append(bundle / "multi_gpu.yaml")
-            start = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *start]
-        settings = {
-            "config_file": [str(path) for path in files], "dataset_dir": phantom,
-            "models_dir": tmp_path / name, "tracking_dir": tmp_path / name / "mlruns",
-            "batch_size": batch_size, "max_epochs": 3, "steps_per_epoch": 4, "val_interval": 1,
-            "window": [64, 64], "threads": 1, **more,
-        }  # fmt: skip
-        arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
+
+@pytest.fixture
+def overlay(tmp_path):
+    path = tmp_path / "comparable.yaml"
+    path.write_text(yaml.dump(COMPARABLE))
+    return path
+
+
+@pytest.fixture
+def torchrun(bundle, settings, overlay):
+    """Return a function that trains in two processes."""
+
+    def torchrun(**more):
+        files = [str(path) for path in (bundle / "train.yaml", overlay, bundle / "multi_gpu.yaml")]
+        values = {"config_file": files, **settings, **more}
         subprocess.run(
-            [sys.executable, *start, "run", "training", *arguments],
-            check=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        client = MlflowClient(f"sqlite:///{tmp_path / name / 'mlruns' / 'mlflow.db'}")
-        run, *others = client.search_runs(
-            [client.get_experiment_by_name("membranes").experiment_id]
-        )
-        assert all(other.info.run_id != run.info.run_id for other in others)
-        return read_checkpoint(tmp_path / name / "model.pt"), run.data.metrics, 1 + len(others)
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+             "-m", "monai.bundle", "run", "training",
+             *(word for key, value in values.items() for word in (f"--{key}", str(value)))],
+            check=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
 
-    return train
+    return torchrun
+
+
+def places(root):
+    return {"models_dir": str(root / "models"), "tracking_dir": str(root / "mlruns")}
+
+
+def trained(root):
+    """The weights of a training, and the metrics of its only MLflow run."""
+    client = MlflowClient(f"sqlite:///{root / 'mlruns' / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("membranes").experiment_id])
+    return read_checkpoint(root / "models" / "model.pt"), run.data.metrics
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_the_doubled_batch_over_an_interruption_too(train, tmp_path):
-    weights, metrics, _ = train("one", 1, batch_size=2)
-    _, _, runs = train("two", 2, batch_size=1, max_epochs=2)
-    assert runs == 1  # one process speaks for both
-    (last,) = (tmp_path / "two").glob("*/last.pt")
-    shared, its_metrics, _ = train("two", 2, batch_size=1, resume=last)
+def test_two_processes_are_one_with_the_doubled_batch(
+    bundle, settings, overlay, torchrun, tmp_path
+):
+    """One MLflow run, for one process speaks for both. ``faults/test_work.py`` resumes such."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    Bundle(bundle.parent, [overlay], {**settings, **places(one), "batch_size": 2}).run("training")
+    torchrun(**places(two), batch_size=1)
+    (weights, metrics), (shared, its_metrics) = trained(one), trained(two)
     assert its_metrics == pytest.approx(metrics, abs=1e-5)
     torch.testing.assert_close(shared, weights, atol=1e-5, rtol=0)
 

@@ -68,7 +68,9 @@ def test_the_store_is_deleted(site, whole):
     started, gate = at_gate(site, Fault(STEP, "wait", 3, argument="step"))
     shutil.rmtree(site.tracking)
     gate.opened.set()
-    assert "Traceback" not in started.end().text
+    text = started.end().text
+    assert "Traceback" not in text
+    assert "records it" in text
     assert_trained_alike(site, whole)
     assert [line["epoch"] for line in site.lines()] == [1, 2, 3]
     assert site.lines()[0]["metrics"]["val_iou"] > 0
@@ -167,9 +169,14 @@ def test_the_server_is_killed_and_comes_back(site, whole, server):
     serve_again()
     gates["later"].opened.set()
     outcome = started.end().ends_with(0)
-    assert "Traceback" not in outcome.text
+    for noise in ("Traceback", "Retrying"):
+        assert noise not in outcome.text
     assert outcome.text.count("\n") < 40
+    (warning,) = [line for line in outcome.text.splitlines() if line.startswith("warning: ")]
+    assert "no MLflow server answers; start it" in warning
     assert_all_kept(site, whole)
+    (run,) = site.runs()
+    assert run.data.tags["recorded_late"] == "true"
 
 
 @pytest.mark.slow
@@ -181,12 +188,15 @@ def test_the_server_is_killed_for_good(site, whole, server):
     started, gate = at_gate(site, fault, **environment)
     served.kill()
     gate.opened.set()
-    assert "Traceback" not in started.end().text
+    text = started.end().text
+    assert "Traceback" not in text
+    assert "records it" in text
     assert_trained_alike(site, whole)
     assert [line["epoch"] for line in site.lines()] == [1, 2, 3]
     serve_again()
     site.resume(**environment).ends_with(0)
-    assert_recorded_once(site, whole)
+    run = assert_recorded_once(site, whole)
+    assert "resumed_at_epoch" in run.data.tags
 
 
 # ------------------------------------------------------------------------------------- starting

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"children", "interruption", "memory_errors", "plain_text", "tracking_errors"},
-    {"errors", "files", "progress", "provenance", "quiet", "schemas"},
+    {"errors", "files", "imports", "progress", "provenance", "quiet", "schemas"},
     {"states", "next_command"},
     {"claims"},
     {"transforms", "metrics", "networks", "losses"},

@@ -1,16 +1,13 @@
 import os
-import signal
 import subprocess
 import sys
 
 import pytest
 from filelock import FileLock
-from mlflow import MlflowClient
 
 from pipeline.claims import lock_path
 from pipeline.tracking import connection, dead_runs
 from pipeline.tracking.dead_runs import close_dead_runs, process_tags
-from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -77,69 +74,6 @@ def test_a_run_that_ended_keeps_its_status(store, begin):
     client.set_terminated(run, "FAILED")
     close_dead_runs(client)
     assert client.get_run(run).info.status == "FAILED"
-
-
-TRAINING = """
-import os, sys
-from ignite.engine import Events
-from pipeline.bundle import Bundle
-from pipeline.interruption import exit_when_terminated
-from pathlib import Path
-
-def strike():
-    for number in signals:
-        os.kill(os.getpid(), int(number))
-
-bundle, data, root, *signals = sys.argv[1:]
-exit_when_terminated()
-workflow = Bundle(Path(bundle), (), {
-    "dataset_dir": data, "models_dir": root + "/models", "tracking_dir": root + "/mlruns",
-    "network_def#features": [4, 4, 8, 8, 8], "patch": [32, 32], "window": [64, 64],
-    "batch_size": 2, "steps_per_epoch": 2, "max_epochs": 2, "val_interval": 1, "threads": 1,
-}).workflow("training")
-workflow.initialize()
-workflow.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), strike)
-workflow.run()
-"""
-
-
-@pytest.fixture
-def train_and_signal(bundle, phantom, tmp_path):
-    """Return a function that trains in a process to which signals are sent in its second epoch."""
-
-    def train(*signals):
-        arguments = [bundle.parent, phantom, tmp_path, *map(int, signals)]
-        return subprocess.run(
-            [sys.executable, "-c", TRAINING, *map(str, arguments)], cwd=ROOT, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False,
-        )  # fmt: skip
-
-    return train
-
-
-def statuses(tmp_path):
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("membranes")
-    return sorted(run.info.status for run in client.search_runs([experiment.experiment_id]))
-
-
-@pytest.mark.slow
-def test_the_run_of_a_training_that_was_killed_is_closed_by_the_next(
-    start, train_and_signal, tmp_path
-):
-    result = train_and_signal(signal.SIGKILL)
-    assert result.returncode == -signal.SIGKILL, result.stderr[-2000:]
-    assert statuses(tmp_path) == ["RUNNING"]
-    start().run()
-    assert statuses(tmp_path) == ["FINISHED", "KILLED"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("names", [["SIGHUP"], ["SIGINT", "SIGINT", "SIGTERM"]])
-def test_a_training_that_is_interrupted_is_recorded_as_killed(train_and_signal, tmp_path, names):
-    result = train_and_signal(*(getattr(signal, name) for name in names))
-    assert result.returncode != 0
-    assert statuses(tmp_path) == ["KILLED"], result.stderr[-2000:]
 
 
 def test_a_run_that_ends_while_the_runs_are_listed_keeps_its_status(store, begin, monkeypatch):

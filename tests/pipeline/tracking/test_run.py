@@ -1,7 +1,5 @@
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -122,25 +120,3 @@ def test_the_store_does_not_depend_on_the_working_directory(start, runs, tmp_pat
     start().run()
     runs()
     assert list(elsewhere.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_two_runs_that_start_at_once_on_no_database(bundle, phantom, tmp_path):
-    command = [
-        sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "training",
-        "--config_file", str(bundle / "train.yaml"), "--dataset_dir", str(phantom),
-        "--models_dir", str(tmp_path / "models"), "--tracking_dir", str(tmp_path / "mlruns"),
-        "--max_epochs", "1", "--steps_per_epoch", "1", "--val_interval", "1", "--threads", "1",
-        "--patch", "[32,32]", "--window", "[64,64]", "--batch_size", "2",
-    ]  # fmt: skip
-    processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
-    ]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("membranes")
-    both = client.search_runs([experiment.experiment_id])
-    assert [run.info.status for run in both] == ["FINISHED", "FINISHED"]
-    assert all(len(client.get_metric_history(r.info.run_id, "train_loss")) == 1 for r in both)
