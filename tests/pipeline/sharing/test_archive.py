@@ -147,6 +147,6 @@ def test_a_file_beyond_the_limits_is_not_copied(path, tmp_path, monkeypatch):
     policy = read_policy().model_copy(update={"limits": limits})
     copied = []
     monkeypatch.setattr("pipeline.sharing.receive.shutil.copy", lambda *paths: copied.append(paths))
-    result = receive(path, tmp_path / "cells.zip.sig", Verifier(), tmp_path / "out", policy)
+    result = receive(path, tmp_path / "cells.zip.sig", Verifier(), tmp_path / "out", policy, "mayo")
     assert "more than 2 files" in str(result.refusals[0])
     assert copied == []
