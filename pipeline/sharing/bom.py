@@ -22,6 +22,7 @@ BOM = "bom.cdx.json"
 SPEC_VERSION = "1.6"
 METADATA = "configs/metadata.json"
 LICENCE = "docs/data_license.txt"
+VALUES_HASH = "SHA-256 over the names, types, shapes and values of the weights, in any file"
 TREE_HASH = "SHA-256 over the lines 'HASH  PATH' of the source files, sorted by path"
 
 
@@ -51,7 +52,9 @@ def bill_of_materials(read: Callable[[str], bytes], hashes: Mapping[str, str]) -
         "metadata": {
             "lifecycles": [{"phase": "post-build"}],
             "component": model,
-            "properties": properties(files_sha256=FILES_HASH, tree_sha256=TREE_HASH),
+            "properties": properties(
+                values_sha256=VALUES_HASH, tree_sha256=TREE_HASH, files_sha256=FILES_HASH
+            ),
         },
         "components": [
             _code(evaluation["versions"], hashes),

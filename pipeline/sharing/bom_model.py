@@ -53,6 +53,7 @@ def model_component(
             {"type": "file", "bom-ref": path, "name": path, "hashes": _sha256(hashes[path])}
             for path in files
         ],
+        "properties": properties(values_sha256=evaluation["model"]["sha256"]),
         "modelCard": {
             "modelParameters": _parameters(metadata, config),
             "quantitativeAnalysis": {"performanceMetrics": list(_metrics(evaluation))},

@@ -52,6 +52,7 @@ def test_the_model_and_its_card(files):
     assert model["hashes"] == [
         {"alg": "SHA-256", "content": sha256_of_each(files)["models/model.safetensors"]}
     ]
+    assert properties(model) == {"unet-school:values_sha256": EVALUATION["model"]["sha256"]}
     assert model["licenses"] == [{"license": {"id": "CC-BY-NC-SA-4.0"}}]
     card = model["modelCard"]
     assert card["modelParameters"]["modelArchitecture"] == "UNet"
