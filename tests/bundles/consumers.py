@@ -14,10 +14,11 @@ from monai.transforms import Compose, LoadImaged, MapTransform, SaveImaged
 
 
 class Segmented(NamedTuple):
-    """What a person sees: a label map, and the number of each name."""
+    """What a person sees: a label map, the number of each name, and where the map lies."""
 
     label_map: np.ndarray
     numbers: dict[str, int]
+    affine: np.ndarray
 
 
 def monai_label(bundle: Path, image: Path) -> Segmented:
@@ -39,8 +40,8 @@ def monai_label(bundle: Path, image: Path) -> Segmented:
     for transform in _chain(parser.get_parsed_content("postprocessing", instantiate=True)):
         item = item if isinstance(transform, SaveImaged) else transform(item)
     result, meta = item[pred_key], item[image_key].meta
-    assert [*result.shape[1:]] == [*meta["spatial_shape"]][: result.ndim - 1]  # as it was loaded
-    return Segmented(result.numpy()[0], numbers)
+    assert [*result.shape[1:]] == [*meta["spatial_shape"]][1 - result.ndim :]  # else it resizes
+    return Segmented(result.numpy()[0], numbers, meta["original_affine"])
 
 
 def monai_deploy(program: Path, image: np.ndarray, affine: np.ndarray) -> Segmented:
@@ -65,7 +66,8 @@ def monai_deploy(program: Path, image: np.ndarray, affine: np.ndarray) -> Segmen
         further = {key: value[None] for key, value in item.items() if torch.is_tensor(value)}
         output = inferer(inputs=pixels[None].to(device), network=network, **further)
     label_map = after({pred_key: output[0], image_key: pixels, **item})[pred_key]
-    return Segmented(np.squeeze(label_map.numpy(force=True), 0), numbers)
+    original = pixels.meta["original_affine"]
+    return Segmented(np.squeeze(label_map.numpy(force=True), 0), numbers, original)
 
 
 def _formats(metadata: Mapping[str, Any]) -> tuple[str, str, dict[str, int]]:
