@@ -11,6 +11,7 @@ from monai.transforms import (
     CenterSpatialCropd,
     Compose,
     Invertd,
+    MapTransform,
     Orientationd,
     Resized,
     Spacingd,
@@ -59,7 +60,7 @@ class FileProbabilities:
         return turned.clip(0, 1, out=turned)
 
 
-class ToFileVoxels:
+class ToFileVoxels(MapTransform):
     """Gives the probabilities of the labels, and the image, the pixels of the file.
 
     What preprocessing did to the image (turned, resampled, resized, cropped) is inverted; outside a
@@ -70,6 +71,7 @@ class ToFileVoxels:
     """
 
     def __init__(self, preprocessing: Compose) -> None:
+        super().__init__(("image", "pred"))
         spatial = any(isinstance(transform, SPATIAL) for transform in preprocessing.transforms)
         settings = {"orig_keys": "image", "nearest_interp": False, "to_tensor": True}
         self.invert_image = Invertd("image", preprocessing, **settings) if spatial else None

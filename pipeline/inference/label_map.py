@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms import LoadImaged
+from monai.transforms import LoadImaged, MapTransform
 
 from pipeline.data.label_numbers import LabelNumbers
 from pipeline.inference.file_voxels import SCALE, FileProbabilities
@@ -20,7 +20,7 @@ INSTANCES = "instances"
 Transform = Any
 
 
-class ChannelAxis:
+class ChannelAxis(MapTransform):
     """Gives an image without a channel axis one.
 
     A loader has done so; an image from memory, as MONAI Deploy hands it over, may have none.
@@ -34,6 +34,7 @@ class ChannelAxis:
     """
 
     def __init__(self, spatial_dims: int) -> None:
+        super().__init__("image")
         self.spatial_dims = spatial_dims
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def image_transforms(transforms: Sequence[Transform], spatial_dims: int) -> list
     return chain
 
 
-class ToLabelMap:
+class ToLabelMap(MapTransform):
     """Makes the label map of an image from the probabilities of its labels.
 
     Threshold, post-processing and instances are those of the operating point, in the pixels of the
@@ -84,6 +85,7 @@ class ToLabelMap:
     """
 
     def __init__(self, operating_point: OperatingPoint, labels: LabelNumbers | None = None) -> None:
+        super().__init__("pred")
         self.operating_point, self.labels = operating_point, labels or {}
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
-from monai.transforms import Compose, LoadImaged, SaveImaged
+from monai.transforms import Compose, LoadImaged, MapTransform, SaveImaged
 
 
 class Segmented(NamedTuple):
-    """What a person sees: a label map, and the number of each name."""
+    """What a person sees: a label map, the number of each name, and where the map lies."""
 
     label_map: np.ndarray
     numbers: dict[str, int]
+    affine: np.ndarray
 
 
 def monai_label(bundle: Path, image: Path) -> Segmented:
@@ -39,8 +40,8 @@ def monai_label(bundle: Path, image: Path) -> Segmented:
     for transform in _chain(parser.get_parsed_content("postprocessing", instantiate=True)):
         item = item if isinstance(transform, SaveImaged) else transform(item)
     result, meta = item[pred_key], item[image_key].meta
-    assert [*result.shape[1:]] == [*meta["spatial_shape"]][: result.ndim - 1]  # as it was loaded
-    return Segmented(result.numpy()[0], numbers)
+    assert [*result.shape[1:]] == [*meta["spatial_shape"]][1 - result.ndim :]  # else it resizes
+    return Segmented(result.numpy()[0], numbers, meta["original_affine"])
 
 
 def monai_deploy(program: Path, image: np.ndarray, affine: np.ndarray) -> Segmented:
@@ -55,15 +56,18 @@ def monai_deploy(program: Path, image: np.ndarray, affine: np.ndarray) -> Segmen
     parser.read_config(f=config)
     parser.parse()
     image_key, pred_key, numbers = _formats(parser.get("_meta_"))
-    before, after = (
-        Compose([t for t in parser.get_parsed_content(key).transforms if not _is_of_files(t)])
-        for key in ("preprocessing", "postprocessing")
-    )
-    inferer, network = parser.get_parsed_content("inferer"), torch.jit.load(str(program)).eval()
-    item = before({image_key: MetaTensor(torch.from_numpy(image), affine=torch.tensor(affine))})
+    device, inferer = (parser.get_parsed_content(key) for key in ("device", "inferer"))
+    before, after = (_in_memory(parser, key) for key in ("preprocessing", "postprocessing"))
+    network = torch.jit.load(str(program), map_location=device).eval()
+    meta = {"affine": affine, "original_affine": affine, "original_channel_dim": "no_channel"}
+    item = before({image_key: MetaTensor.ensure_torch_and_prune_meta(image, meta)})
     with torch.no_grad():
-        output = inferer(inputs=item[image_key][None], network=network)
-    return Segmented(after({**item, pred_key: output[0]})[pred_key].numpy()[0], numbers)
+        pixels = item.pop(image_key)
+        further = {key: value[None] for key, value in item.items() if torch.is_tensor(value)}
+        output = inferer(inputs=pixels[None].to(device), network=network, **further)
+    label_map = after({pred_key: output[0], image_key: pixels, **item})[pred_key]
+    original = pixels.meta["original_affine"]
+    return Segmented(np.squeeze(label_map.numpy(force=True), 0), numbers, original)
 
 
 def _formats(metadata: Mapping[str, Any]) -> tuple[str, str, dict[str, int]]:
@@ -99,5 +103,17 @@ def _loaded(item: dict[str, Any], loader: LoadImaged) -> dict[str, Any]:
     return loader(item)
 
 
-def _is_of_files(transform: Any) -> bool:
-    return type(transform).__name__.startswith(("LoadImage", "SaveImage"))
+def _in_memory(parser: ConfigParser, key: str) -> Compose:
+    """MONAI Deploy takes loaders and savers out of the chain itself, which an inverse refers to.
+
+    It hands over dictionaries where the first transform is one of dictionaries.
+    """
+    composed = parser.get_parsed_content(key)
+    kept = [t for t in composed.transforms if not _is_of_files(type(t).__name__)]
+    assert isinstance(kept[0], MapTransform)
+    composed.transforms = tuple(kept)
+    return composed
+
+
+def _is_of_files(name: str) -> bool:
+    return "LoadImage" in name or "SaveImage" in name

@@ -93,6 +93,8 @@ def test_monai_label_shows_the_label_map(package, expected):
     segmented = monai_label(package.folder, package.image)
     assert segmented.numbers == Bundle(package.folder).config("inferring")["labels"]
     np.testing.assert_array_equal(segmented.label_map, expected)
+    if expected.ndim == 3:
+        np.testing.assert_allclose(segmented.affine, nib.load(package.image).affine)
 
 
 @pytest.mark.filterwarnings("ignore")
