@@ -44,8 +44,8 @@ def test_a_received_bundle_writes_where_the_user_says_alone(received, tmp_path):
     config.write_text(yaml.safe_dump(content), "utf-8")
     images = {"image_dir": str(received / "sample")}
     workflow = Bundle(tmp_path / "bundle", overrides=images).workflow("inferring")
+    workflow.initialize()
     with pytest.raises((RuntimeError, ValueError)) as error:
-        workflow.initialize()
         workflow.run()
     assert "outside the received bundle" in str(error.value.__cause__ or error.value)
     assert not (tmp_path / "elsewhere").exists()
