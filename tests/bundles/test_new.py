@@ -66,11 +66,11 @@ def test_it_trains_evaluates_explains_and_infers_without_an_edit(made):
     run(bundle, "evaluating", output_dir=str(bundle / "eval"))
     summary = json.loads((bundle / "eval" / "summary.json").read_text())
     assert summary["test"]["dice"]["n"] >= 1
-    third = {
+    half = {
         "case_settings#occlusion#size": 1,
-        "case_settings#side": 3,
+        "case_settings#side": 2,
     }  # of whatever side the images have
-    large = {**third, "latent_settings#clusters": 2, "output_dir": str(bundle / "why")}
+    large = {**half, "latent_settings#clusters": 2, "output_dir": str(bundle / "why")}
     run(bundle, "explaining", **large)
     assert json.loads((bundle / "why" / "explanation.json").read_text())["latent"]["images"] == 6
     out = bundle / "predictions"
