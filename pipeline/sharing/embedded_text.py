@@ -101,8 +101,7 @@ def _tiff_texts(path: Path) -> Iterator[HeaderText]:
 
 def _picture_texts(path: Path) -> Iterator[HeaderText]:
     with Image.open(path) as image:
-        image.load()  # text may stand behind the pixels
-        entries = {**image.info, **getattr(image, "text", {})}
+        entries = {**image.info, **getattr(image, "text", {})}  # PNG: behind the pixels, too
         exif = image.getexif()
     for name, value in entries.items():
         if name not in NOT_TEXT:

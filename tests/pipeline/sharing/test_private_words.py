@@ -3,6 +3,7 @@
 import io
 import struct
 import unicodedata
+import zlib
 
 import nibabel as nib
 import numpy as np
@@ -35,6 +36,11 @@ def png(path, chunk):
     if chunk == "eXIf":
         exif[315] = PLANTED
     Image.fromarray(PIXELS).save(path, pnginfo=info, exif=exif)
+    if chunk == "behind the pixels":
+        text = b"tEXtComment\0" + PLANTED.encode()
+        chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+        content = path.read_bytes()
+        path.write_bytes(content[:-12] + chunk + content[-12:])
 
 
 def jpeg(path, field):
@@ -78,7 +84,7 @@ def itk(path, _):
 
 
 PLANTS = [
-    *(("a.png", png, chunk) for chunk in ("tEXt", "zTXt", "iTXt", "eXIf")),
+    *(("a.png", png, chunk) for chunk in ("tEXt", "zTXt", "iTXt", "eXIf", "behind the pixels")),
     *(("a.jpg", jpeg, field) for field in ("Artist", "UserComment", "XPAuthor", "comment")),
     *(("a.tif", tiff, field) for field in ("ImageDescription", "Artist")),
     *(("a.nii", nifti, field) for field in ("descrip", "aux_file", "db_name", "extension")),
