@@ -146,11 +146,9 @@ class InferenceReport:
 
     def lines(self) -> list[str]:
         """Return the lines to print at the end."""
-        maps = "/probability, " if self.settings.get("probabilities") else ""
-        lines = [
-            f"{self._made()}, at threshold {self.settings['threshold']:.3f}: "
-            f"{shown(self.folder)}/mask, {maps}/{REPORT}"
-        ]
+        names = ["mask", *(["probability"] if self.settings.get("probabilities") else []), REPORT]
+        places = ", ".join(shown(self.folder / name) for name in names)
+        lines = [f"{self._made()}, at threshold {self.settings['threshold']:.3f}: {places}"]
         if self.kept:
             lines.append(f"{self.kept} images were made before by the same model and settings")
         for coverage in (EMPTY, FULL):
