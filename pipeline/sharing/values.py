@@ -14,6 +14,8 @@ from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.parsing import strict_json
 
 VALUES = "configs/values.json"
+MAX_VALUES_BYTES = 1 << 16
+"""Ten times what our bundles need; configs are made of it in about a second."""
 
 
 class Values(BaseModel):
@@ -46,6 +48,10 @@ def read_values(content: bytes) -> Values:
     Raises:
         RefusedError: it has another form.
     """
+    if len(content) > MAX_VALUES_BYTES:
+        raise RefusedError(
+            VALUES, f"{len(content)} bytes", f"expected {MAX_VALUES_BYTES} bytes at most"
+        )
     if not content.isascii():
         raise RefusedError(VALUES, "letters beyond ASCII", "expected escapes, as pack writes them")
     try:

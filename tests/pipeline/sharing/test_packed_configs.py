@@ -127,7 +127,8 @@ def test_values_are_ascii_and_come_back_whole():
     named = values.model_copy(update={"train": {**values.train, "labels": {"Ödem": 1}}})
     assert read_values(named.to_json()) == named
     assert packed_configs(named)["configs/train.yaml"].isascii()
-    for content in (named.to_json().replace(b"\\u00d6", "Ö".encode()), b'{"train": {}}', b"[]"):
+    in_utf_8 = named.to_json().replace(b"\\u00d6", "Ö".encode())
+    for content in (in_utf_8, named.to_json() + b" " * (1 << 16), b'{"train": {}}', b"[]"):
         with pytest.raises(RefusedError):
             read_values(content)
 
