@@ -18,10 +18,13 @@ from pipeline.inference.report import REPORT, InferenceCase
 from pipeline.inference.room import check_room_for
 from pipeline.inference.writer import WritePredictions
 from pipeline.next_command import print_next_file
+from pipeline.plain_text import plain_line
 from pipeline.progress import count, track
 
 EXIT_FAILED = 3
 """Exit code of an inference of which some images failed."""
+MAX_LINE_CHARACTERS = 2000
+"""Of what is printed of an image, whose name and header are not ours."""
 
 
 def infer(evaluator: Evaluator, writer: WritePredictions) -> None:
@@ -53,7 +56,8 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
         writer.report.write()
-    print("\n".join(writer.report.lines()))
+    for line in writer.report.lines():
+        print(plain_line(line, MAX_LINE_CHARACTERS))
     print_next_file(writer.folder / REPORT)
     if writer.report.failed:
         print(
