@@ -14,10 +14,8 @@ from pipeline.bundle import Bundle
 from pipeline.bundle.overrides import read_settings
 from pipeline.data.readers import read_pixels
 from pipeline.evaluation import report
-from pipeline.sharing import sample_run
+from pipeline.sharing import sample_comparison, sample_run, sandbox
 from pipeline.sharing.archive import open_archive
-from pipeline.sharing.sample_comparison import compare
-from pipeline.sharing.sandbox import Outcome
 from tests.bundles.kinds import AFFINE, KINDS
 from tests.bundles.matrix import Cell, read_json
 
@@ -41,13 +39,14 @@ def quicker():
 
     def run(command, *_):
         if "inferring" not in command:
-            return Outcome(0, compare(*map(Path, command[-2:])).model_dump_json(), "")
+            comparison = sample_comparison.compare(*map(Path, command[-2:]))
+            return sandbox.Outcome(0, comparison.model_dump_json(), "")
         typed = command[command.index("inferring") + 1 :]
         settings = dict(zip(typed[::2], typed[1::2], strict=True))
         bundle = Path(settings.pop("--config_file")).parents[1]
         texts = [f"{key.removeprefix('--')}={value}" for key, value in settings.items()]
         Bundle(bundle, overrides=read_settings(texts)).run("inferring")
-        return Outcome(0, "", "")
+        return sandbox.Outcome(0, "", "")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample_run, "run_sandboxed", run)
