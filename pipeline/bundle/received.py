@@ -16,11 +16,13 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.knobs import is_path_knob
-from pipeline.bundle.workflow import current_workflow, typed_values
+from pipeline.bundle.workflow import RESTORED, current_workflow, typed_values
 from pipeline.schemas import read_schema
 
 RECEIVED = "received.json"
 """File in the folder of a bundle that ``unet-school receive`` accepted."""
+PLACES = ("dataset_dir", "models_dir", "tracking_dir", "init_from", "reference_dir")
+"""Keys of the places that the state of a training holds."""
 
 
 class ReceivedRecord(BaseModel):
@@ -109,10 +111,15 @@ def contained(path: str | Path, setting: str) -> Path:
 
 
 def _given(workflow: ConfigWorkflow, bundle: Path) -> Iterator[Path]:
-    """The places that the user typed, or set in an own overlay."""
+    """The places that the user typed, or set in an own overlay, now or when a training began.
+
+    An archive holds no state of a training, so that one is of this machine.
+    """
     files, overrides = typed_values(workflow)
     own = [file for file in files if not Path(file).resolve().is_relative_to(bundle)]
     keys = {*overrides, *(key for file in own for key in ConfigFiles.load_config_file(file))}
+    if workflow in RESTORED:
+        keys |= {*PLACES, "output_dir"}
     for key in sorted(filter(is_path_knob, keys)):
         value = workflow.parser.get(key)
         if isinstance(value, str | Path) and str(value)[:1] not in "$@%":

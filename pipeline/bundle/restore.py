@@ -14,7 +14,8 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.knobs import knob_error
 from pipeline.bundle.overrides import apply_overrides, nearest, split_key
-from pipeline.bundle.received import contained
+from pipeline.bundle.received import PLACES, contained
+from pipeline.bundle.workflow import RESTORED
 from pipeline.states import PREVIOUS_STATE, STATE, read_whole_state
 
 CHANGEABLE = (
@@ -26,7 +27,6 @@ OF_THE_CALL = ("resume", "_meta_")
 """Keys of the call itself."""
 PARENT = "current_run::parent"
 """The run that the training belongs to, which may be another one when it is resumed."""
-PLACES = ("dataset_dir", "models_dir", "tracking_dir", "init_from", "reference_dir")
 NAMES = ("run_name", "output_dir")
 """Keys that a resumed training has from its state, and from where that is now."""
 MAX_VALUE_CHARACTERS = 60
@@ -107,6 +107,7 @@ def restore(workflow: ConfigWorkflow, files: Sequence[str], overrides: Mapping[s
     _print_taken_over(begun, now, {*changes, *OF_THE_CALL, *NAMES})
     apply_overrides(begun, changes)
     _check_knobs(state, begun)
+    RESTORED.add(workflow)
     parser.set({**begun, "_meta_": parser.config.get("_meta_", {}), "resume": str(state)})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from monai.bundle import ConfigWorkflow
 from monai.utils import ensure_tuple
@@ -36,6 +36,9 @@ CALLS = {(SCRIPTS, "create_workflow"): "kwargs", (SCRIPTS, "run"): "override"}
 """MONAI's functions that make and run a workflow, and the argument of each with the overrides."""
 TYPED: WeakKeyDictionary[ConfigWorkflow, tuple[list[str], dict[str, Any]]] = WeakKeyDictionary()
 """What was typed to make each workflow of MONAI's command line."""
+
+RESTORED: WeakSet[ConfigWorkflow] = WeakSet()
+"""Workflows whose places are those of a training that is resumed."""
 
 
 def running_workflow() -> ConfigWorkflow:

@@ -8,7 +8,7 @@ import monai.bundle
 import pytest
 import yaml
 
-from pipeline.bundle import received
+from pipeline.bundle import received, restore
 from pipeline.bundle.knobs import knob_error
 from pipeline.bundle.received import RECEIVED, Containment, ReceivedRecord, contained, containment
 from pipeline.bundle.workflow import BundleWorkflow
@@ -230,6 +230,31 @@ def test_a_state_elsewhere_is_not_resumed(write, tmp_path):
     with pytest.raises(RuntimeError) as error:
         workflow.initialize()
     assert str(error.value.__cause__).startswith("--resume: found ")
+
+
+def test_a_resumed_training_has_the_places_that_it_was_begun_with(write, tmp_path, monkeypatch):
+    step = {**PATH, "path": "@dataset_dir"}
+    config = write(
+        ["@bundle", "@resume", "@models_dir", step], models_dir="$@bundle_root + '/m'", resume=None
+    )
+    folder = config.parents[1] / "m" / "r"
+    folder.mkdir(parents=True)
+    (folder / "last.pt").touch()
+    content = yaml.safe_load(config.read_text("utf-8"))
+    content |= {"bundle": "b", "dataset_dir": str(tmp_path / "data"), "output_dir": str(folder)}
+    begun = {"run": {"config": json.dumps({**content, "models_dir": str(folder.parent)})}}
+    monkeypatch.setattr(restore, "read_whole_state", lambda state: (state, begun))
+    path = config.with_name("train.yaml")
+    path.write_text(yaml.safe_dump({**content, "dataset_dir": "/etc"}), "utf-8")
+    resumed = {"resume": "r"}
+    workflow = BundleWorkflow([str(path)], resumed, workflow_type="infer", run_id="inferring")
+    workflow.initialize()
+    assert workflow.parser_run("inferring")[-1][-1] == tmp_path / "data"
+    workflow = BundleWorkflow([str(path)], {}, workflow_type="infer", run_id="inferring")
+    workflow.initialize()
+    with pytest.raises(RuntimeError) as error:
+        workflow.parser_run("inferring")
+    assert "found /etc, outside" in str(error.value.__cause__)
 
 
 def test_an_evaluation_elsewhere_is_not_read(tmp_path, monkeypatch):
