@@ -59,6 +59,11 @@ def test_a_refusal_names_process_host_and_since_when(folder, holder):
     assert is_claimed(folder)
 
 
+def test_a_claim_imports_no_pytorch():
+    code = "import sys, pipeline.claims; raise SystemExit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_refused_claim_leaves_that_of_the_holder(folder, holder):
     refused = claim(folder)
     with pytest.raises(ValueError, match="is being written"):

@@ -59,11 +59,15 @@ def test_the_workflow_has_monais_properties(received, run, cohort, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_received_bundle_is_evaluated_and_fine_tuned_on_own_patients(received, cohort, tmp_path):
+def test_a_received_bundle_is_evaluated_and_fine_tuned_on_own_patients(
+    received, cohort, tmp_path, capfd
+):
+    """The fine-tuning, and the evaluations that it starts, run by the received source."""
     write_cells(tmp_path / "own", count=5, size=64, seed=9)
     before = (received / "models" / "model.json").read_bytes()
-    evaluating = {"dataset_dir": tmp_path / "own", "output_dir": tmp_path / "eval"}
-    printed = run_received(received, "evaluating", "evaluate.yaml", tmp_path, **evaluating)
+    evaluating = {"dataset_dir": str(tmp_path / "own"), "output_dir": str(tmp_path / "eval")}
+    Bundle(received, overrides=evaluating).run("evaluating")
+    printed = capfd.readouterr().out
     summary = json.loads((tmp_path / "eval" / "summary.json").read_text())
     sent = json.loads((received / "docs" / "evaluation.json").read_text())
     assert summary["reference"]["scores"]["iou"]["reference"]["mean"] == sent["test"]["iou"]["mean"]
