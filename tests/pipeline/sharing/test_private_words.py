@@ -94,7 +94,9 @@ PLANTS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "write", "field"), PLANTS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("name", "write", "field"), PLANTS, ids=lambda value: getattr(value, "__name__", value)
+)
 def test_text_beside_the_pixels_is_found(tmp_path, name, write, field):
     write(tmp_path / name, field)
     Image.fromarray(PIXELS).save(tmp_path / "b.png")
