@@ -147,7 +147,7 @@ def _root_steps(command: Sequence[str], places: Places) -> list[str]:
         "pivot_root . .old",
         "umount -l /.old",
         "rmdir /.old",
-        "mount -o remount,ro /",
+        "mount -o remount,bind,ro /",
         f"cd {_quoted(places.working)}",
         f"{limited} {shlex.join(command)}",
     ]

@@ -239,6 +239,7 @@ def test_the_command_lines_hold_every_separation():
     assert {"--net", "--pid", "--ipc", "--mount", "--kill-child"} <= set(options)
     steps = script.split(" && ")
     assert steps.index("mount -o remount,bind,ro /r/usr") < steps.index("pivot_root . .old")
+    assert "mount -o remount,bind,ro /" in steps  # a whole remount fails for who is not root
     assert "mount -o remount,bind,ro /r/w" not in steps
     assert "touch /r/etc/localtime" in steps
     assert steps[-1].startswith("exec setpriv --no-new-privs")
