@@ -27,11 +27,11 @@ from pathlib import Path
 from pipeline.claims import claim
 held = claim(Path(sys.argv[1]))
 held.acquire()
-if os.fork():
+if not os.fork():
     print("forked", flush=True)
 sys.stdin.read()
 """
-"""Claims a folder and forks a worker; both end when the standard input is closed."""
+"""Claims a folder and forks a worker, which says so; both end when their input is closed."""
 
 
 @pytest.fixture
