@@ -9,12 +9,14 @@ from pipeline.bundle.knobs import KNOBS, knob_error
 from pipeline.sharing.expressions import as_evaluated, judge_expression
 from pipeline.sharing.kinds import KINDS, MAX_ITEMS, is_plain
 from pipeline.sharing.packed_configs import places, wired_keys
-from pipeline.sharing.policy import LIST_OF, Policy
+from pipeline.sharing.policy import LIST_OF, REQUIRED, Policy, roles_of
 from pipeline.sharing.values import Values
 
 KEY = re.compile(r"[A-Za-z]\w*")
 NO_VALUE = "no value of a package; the release's wiring has it"
 PLAIN = "plain values"
+OF_TRAIN = "it stands in train alone, so that what was measured is what is used"
+WHOLE = "expected a whole key"
 
 
 class Judgement(NamedTuple):
@@ -66,11 +68,17 @@ class _Judge:
     def key(self, key: str, value: Any) -> Iterator[Judgement]:
         """Judge a key and its value."""
         place = f"{self.config}::{key}"
+        own = self.policy.overlays.get(self.config)
+        is_wired = key.split("#")[0] in self.wired - {*KNOBS, *self.policy.keys}
         if key in self.places or not all(map(KEY.fullmatch, key.split("#"))):
             yield Judgement(place, "value", _text(value), NO_VALUE)
+        elif own is not None and key not in own and not is_wired:
+            yield Judgement(place, "value", _text(value), OF_TRAIN)
+        elif "#" in key and key not in self.policy.keys and not is_wired:
+            yield Judgement(place, "value", _text(value), WHOLE)
         elif key in self.policy.keys:
             yield from self.value(place, value, self.policy.keys[key])
-        elif key.split("#")[0] in self.wired - set(KNOBS):
+        elif is_wired:
             yield from self.beyond(place, value, NO_VALUE)
         elif error := knob_error(key, value):
             yield Judgement(place, "value", _text(value), error.partition(", ")[2])
@@ -84,7 +92,7 @@ class _Judge:
         role = next((role for role in accepted if self.is_of(value, role)), None)
         if role is not None and isinstance(value, list):
             for i, item in enumerate(value):
-                yield from self.component(f"{place}::{i}", item, role.removeprefix(LIST_OF))
+                yield from self.one_of(f"{place}::{i}", item, roles_of(role))
         elif role is not None:
             yield from self.component(place, value, role)
         elif isinstance(value, str) and value in accepted:
@@ -98,19 +106,31 @@ class _Judge:
         """Judge a value that is none of what the policy says."""
         kinds = [KINDS[name].expected if name in KINDS else name for name in accepted]
         reason = f"expected {' or '.join(kinds)}"
-        if (
-            isinstance(value, str)
-            and value.startswith(("$", "@"))
-            and any(name in KINDS for name in accepted)
-        ):  # a component is never made by an expression: MONAI would import a name
+        is_text = isinstance(value, str) and value.startswith(("$", "@"))
+        # a component is never made by an expression: MONAI would import a name
+        if (is_text and any(name in KINDS for name in accepted)) or _are_components(value):
             yield from self.beyond(place, value, reason)
         else:
             yield Judgement(place, "value", _text(value), reason)
 
+    def one_of(self, place: str, value: dict[str, Any], roles: Sequence[str]) -> list[Judgement]:
+        """Judge a component by the first role that accepts it, or else by the last."""
+        judgements: list[Judgement] = []
+        for role in (role for role in roles if self.is_of(value, role)):
+            judgements = list(self.component(place, value, role))
+            if not any(judgement.reason for judgement in judgements):
+                break
+        return judgements
+
     def component(self, place: str, value: dict[str, Any], role: str) -> Iterator[Judgement]:
         """Judge a component and its arguments."""
-        arguments = self.policy.targets[role][value["_target_"]]
+        spelt = self.policy.targets[role][value["_target_"]]
+        arguments = {name.removesuffix(REQUIRED): accepted for name, accepted in spelt.items()}
         yield Judgement(place, "component", value["_target_"])
+        for name in arguments:
+            if f"{name}{REQUIRED}" in spelt and name not in value:
+                reason = f"{value['_target_']} must have it"
+                yield Judgement(f"{place}::{name}", "value", "missing", reason)
         for name, argument in value.items():
             if name == "_target_":
                 continue
@@ -123,12 +143,12 @@ class _Judge:
     def beyond(self, place: str, value: Any, reason: str) -> Iterator[Judgement]:
         """Judge what only a custom config may hold: in its values every part."""
         if isinstance(value, dict) and "_target_" in value:
-            role = next((role for role in self.policy.targets if self.is_of(value, role)), None)
-            if role is None:
-                yield Judgement(place, "component", _text(value["_target_"]), "no such target")
-            else:
-                yield Judgement(place, "component", value["_target_"], "", is_custom=True)
-                yield from self.component(place, value, role)
+            judgements = self.one_of(place, value, list(self.policy.targets))
+            target = _text(value["_target_"])
+            yield Judgement(
+                place, "component", target, "" if judgements else "no such target", True
+            )
+            yield from judgements
         elif isinstance(value, dict | list) and len(value) <= MAX_ITEMS:
             items = value.items() if isinstance(value, dict) else enumerate(value)
             for name, item in items:
@@ -144,8 +164,10 @@ class _Judge:
     def is_of(self, value: Any, role: str) -> bool:
         """Whether a value is a component of a role, or a list of such."""
         if role.startswith(LIST_OF):
-            one = role.removeprefix(LIST_OF)
-            return isinstance(value, list) and all(self.is_of(item, one) for item in value)
+            one = roles_of(role)
+            return isinstance(value, list) and all(
+                any(self.is_of(item, role) for role in one) for item in value
+            )
         targets = self.policy.targets.get(role, {})
         target = value.get("_target_") if isinstance(value, dict) else None
         return isinstance(target, str) and target in targets
@@ -158,6 +180,11 @@ class _Judge:
         """Whether a value refers to a key whose own value is of one of the kinds."""
         key = value[1:] if isinstance(value, str) and value.startswith("@") else None
         return key in self.whole and self.is_accepted(self.whole[key], accepted)
+
+
+def _are_components(value: Any) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return bool(items) and all(isinstance(item, dict) and "_target_" in item for item in items)
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pipeline.bundle.knobs import LABEL_NAME, MAX_LABEL_NUMBER
+from pipeline.bundle.knobs import INSTANCE_METRICS, LABEL_NAME, MAX_LABEL_NUMBER, METRICS
 
 MAX_COUNT = 1_000_000
 MAX_WIDTH = 16_384
@@ -18,6 +18,10 @@ MAX_ITEMS = 512
 MAX_NESTING = 3
 """Lists in each other, as kernels have them."""
 MAX_NAME = 64
+MASKS = ("label", "instances", "inside")
+"""Keys of the masks of a case; ``inside`` is what patches are drawn around."""
+MAX_OVERLAP = 0.75
+"""Of windows: where they overlap more, an image of ordinary size takes hours."""
 NAME = re.compile(r"(?!_)\w[\w.-]{0,63}")
 WORD = re.compile(r"[A-Za-z][\w-]{0,39}")
 SELECTION = re.compile(r"[\w=~, .-]{1,200}")
@@ -118,6 +122,23 @@ KINDS = {
     "names": Kind("a name or a list of names", _one_or_more(_matches(NAME))),
     "word": Kind("a word", _matches(WORD)),
     "words": Kind("a word or a list of words", _one_or_more(_matches(WORD))),
+    "image": Kind("image", lambda value: value == "image"),
+    "label": Kind("label", lambda value: value == "label"),
+    "inside": Kind("inside", lambda value: value == "inside"),
+    "masks": Kind(
+        f"one or several of {', '.join(MASKS)}",
+        lambda value: (
+            _one_or_more(lambda key: isinstance(key, str) and key in MASKS)(value) and value != []
+        ),
+    ),
+    "metric": Kind(
+        f"one of {', '.join((*METRICS, *INSTANCE_METRICS))}",
+        lambda value: isinstance(value, str) and value in (*METRICS, *INSTANCE_METRICS),
+    ),
+    "overlap": Kind(
+        f"a number from 0 to {MAX_OVERLAP}",
+        lambda value: _is_number(value) and 0 <= value <= MAX_OVERLAP,
+    ),
     "labels": Kind("names of labels with their numbers", _pairs(LABEL_NAME, _are_label_numbers)),
     "endings": Kind(
         "names of images with the endings of their files", _pairs(NAME, _matches(ENDING))

@@ -26,6 +26,12 @@ EVALUATION = "docs/evaluation.json"
 EXPORTS = "docs/exports.json"
 PAPER_STEPS = "pipeline.papers."
 """Prefix of evaluation steps that compute a paper's results; a packed bundle omits them."""
+MEASURED = (
+    "spatial_dims", "in_channels", "labels", "ignore", "symmetries", "instances", "window", "size",
+    "window_inferer", "pixel_size", "ct_width", "ct_level", "network_def", "image_preprocessing",
+    "label_preprocessing", "label_resampling",
+)  # fmt: skip
+"""Keys of what an evaluation measured: inference has them as the evaluation had them."""
 RUN_OF = {str(config).removesuffix(".yaml"): run for run, config in OVERLAYS.items() if config}
 """The run of each config that is laid over ``train``."""
 
@@ -40,18 +46,19 @@ def packed_values(
         trained: the complete config that the training executed.
         evaluated: the complete config that the evaluation executed.
     """
-    train = _own("train", trained)
+    measured = {key: evaluated[key] for key in MEASURED if key in evaluated}
+    train = _own("train", {**trained, **measured})
     overlays = {
         config: ConfigFiles.load_config_files(bundle.files(run)[-1:])
         for config, run in RUN_OF.items()
         if config != "evaluate"
     }
     steps = [step for step in evaluated["evaluating"] if not _is_paper_step(step)]
-    evaluate = {**evaluated, "evaluating": steps}
-    before = {**trained, "network": None, "run": None}
     overlays["evaluate"] = {
-        k: v for k, v in evaluate.items() if before.get(k) != v or k not in before
-    }
+        key: value
+        for key, value in evaluated.items()
+        if key not in {*trained, *train} - {"network"}
+    } | {"evaluating": steps}
     return Values(train=train, **{name: _own(name, config) for name, config in overlays.items()})
 
 

@@ -21,8 +21,10 @@ from pipeline.sharing.expressions import AllowedNames
 from pipeline.sharing.kinds import KINDS
 
 DEFAULT_POLICY = "policy.yaml"
-LIST_OF = "list of "
-"""Before a role: a list of its components."""
+LIST_OF, OR = "list of ", " or "
+"""Before a role: a list of its components; between two: of either."""
+REQUIRED = "!"
+"""After the name of an argument: it must be there."""
 
 
 def _require_list(value: Any) -> Any:
@@ -64,6 +66,7 @@ class Policy(BaseModel):
 
     Attributes:
         keys: what each key of a package's values may hold.
+        overlays: by config, the keys that it may have beside those of ``train``.
         targets: by role, the whole names that ``_target_`` may have, with their arguments.
         custom_configs: hashes of ``values.json`` that a person has read and accepted.
         names: see :class:`pipeline.sharing.expressions.AllowedNames`; so for the next three.
@@ -73,6 +76,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     keys: dict[str, Accepted]
+    overlays: dict[str, tuple[StrictStr, ...]]
     targets: dict[str, dict[str, Arguments]]
     custom_configs: Names
     names: Names
@@ -88,8 +92,9 @@ class Policy(BaseModel):
         arguments = [a for role in self.targets.values() for a in role.values()]
         for accepted in (a for table in (self.keys, *arguments) for a in table.values()):
             for name in accepted:
+                roles = roles_of(name)
                 is_text = name.startswith(("$", "@"))
-                if not is_text and name.removeprefix(LIST_OF) not in {*KINDS, *self.targets}:
+                if not is_text and not {*roles} <= {*KINDS, *self.targets}:
                     raise ValueError(f"{name}: neither a kind nor a role of targets")
         return self
 
@@ -107,6 +112,17 @@ class Policy(BaseModel):
             file_bytes=limits.file_megabytes * MEGABYTE,
             total_bytes=limits.megabytes * MEGABYTE,
         )
+
+
+def roles_of(name: str) -> list[str]:
+    """Return the roles that an alternative names.
+
+    Example:
+        >>> roles_of("list of mask step or crop step"), roles_of("loss")
+        (['mask step', 'crop step'], ['loss'])
+    """
+    is_list = name.startswith(LIST_OF)
+    return name.removeprefix(LIST_OF).split(OR) if is_list else [name]
 
 
 def read_policy(path: Path | None = None) -> Policy:

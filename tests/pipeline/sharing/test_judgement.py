@@ -48,7 +48,6 @@ DATA = {
     "a mode": ("augmentation", [{"_target_": "RandFlipd", "keys": "a", "_mode_": "callable"}]),
     "a debugger": ("loss", {"_target_": "torch.nn.BCEWithLogitsLoss", "_mode_": "debug"}),
     "a requirement": ("loss", {"_target_": "torch.nn.BCEWithLogitsLoss", "_requires_": "$1"}),
-    "a target of another role": ("loss", READER),
     "an unknown target": ("loss", {"_target_": "os.system", "command": "id"}),
     "a target that is no text": ("loss", {"_target_": ["os.system"]}),
     "a target by reference": ("loss", {"_target_": "@bundle"}),
@@ -76,20 +75,79 @@ DATA = {
     "a list that is too long": ("knob", [0] * 1000),
     "an epoch that never comes": ("max_epochs", 10**400),
     "a name of a run": ("tags", {"paper": "x"}),
+    "part of a key": ("labels#interior", 7),
+    "part of an argument": ("loss#reduction", "none"),
+    "part of an own key": ("knob#x", 1),
+    "a loader without a reader": ("image_preprocessing", [{**LOADER}]),
+    "windows without end": (
+        "window_inferer", {"_target_": "SlidingWindowInferer", "roi_size": [8, 8], "overlap": 0.9},
+    ),
+    "a comparison by nonsense": ("group_metric", "nonsense"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DATA)
 def test_what_is_no_data_is_refused(values, name):
     key, value = DATA[name]
-    if "#" in key:
+    if key == "network_def#features":
         outer, inner = key.split("#")
         key, value = outer, {**values.train[outer], inner: value}
     first = refusals(values, key, value)[0]
     assert first.key.startswith(f"train::{key}")
 
 
+TRUTH = {
+    "noise at random": (
+        "image_preprocessing", {"_target_": "RandShiftIntensityd", "keys": "image", "offsets": 50.0}
+    ),
+    "the mask as the image": (
+        "image_preprocessing", {"_target_": "CopyItemsd", "keys": "label", "names": "image"}
+    ),
+    "a map as the image": (
+        "image_preprocessing",
+        {"_target_": "transforms.BorderWeightMapd", "keys": "label", "weight_key": "image"},
+    ),
+    "a crop to the mask": (
+        "image_preprocessing",
+        {"_target_": "CropForegroundd", "keys": ["image", "label"], "source_key": "label"},
+    ),
+    "a truth that is always right": (
+        "label_preprocessing", {"_target_": "AsDiscreted", "keys": "label", "threshold": -1}
+    ),
+    "a truth of all numbers": (
+        "label_preprocessing",
+        {"_target_": "transforms.ClassMasksd", "keys": "label", "numbers": [[1, 2]]},
+    ),
+    "a truth of the instances": (
+        "label_resampling", {"_target_": "CopyItemsd", "keys": "inside", "names": "label"}
+    ),
+    "a truth of one pixel": (
+        "label_preprocessing", {"_target_": "Resized", "keys": "label", "spatial_size": [1, 1]}
+    ),
+    "a mask without noise": (
+        "label_resampling", {"_target_": "RandFlipd", "keys": "label", "prob": 1.0}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_what_an_evaluation_sees_is_neither_drawn_nor_forged(values, name):
+    key, step = TRUTH[name]
+    judged = list(judge_values(with_value(values, key, [*values.train[key], step]), read_policy()))
+    assert any(judgement.reason or judgement.is_custom for judgement in judged)
+
+
+@pytest.mark.parametrize("config", ["evaluate", "inference", "explain"])
+@pytest.mark.parametrize(
+    "key", ["network_def", "image_preprocessing", "window", "labels", "spatial_dims", "knob"]
+)
+def test_a_model_is_the_same_in_every_config(values, config, key):
+    (refusal,) = refusals(values, key, values.train.get(key, 1), config)
+    assert refusal.reason == "it stands in train alone, so that what was measured is what is used"
+
+
 CUSTOM = {
+    "a target of another role": ("loss", READER),
     "an expression": ("patch", "$[16 * side for side in @window]"),
     "another worker": ("train#dataloader", {"_target_": "DataLoader"}),
     "a step": ("training", ["$@network.parameters()"]),
@@ -205,7 +263,9 @@ def test_kinds_accept_their_own_and_no_code():
         "counts": [0, 1], "width": 3, "widths": [[3, 3, 1]], "sides": [8, 8], "name": "Ödem",
         "names": ["image", "label"], "word": "conv-norm-act", "words": ["nearest"],
         "labels": {"a": 1, "whole": [1, 2]}, "endings": {"T1": "_0000"},
-        "selection": "Modality=MR,SeriesDescription~T1", "null": None,
+        "selection": "Modality=MR,SeriesDescription~T1", "null": None, "image": "image",
+        "label": "label", "inside": "inside", "masks": ["label", "instances"], "metric": "iou",
+        "overlap": 0.5,
     }  # fmt: skip
     assert set(own) == set(KINDS)
     never = ("$f()", "@x", "%x", "a/b", "..\\x", "a\nb", {"_target_": "os.system"}, float("nan"))

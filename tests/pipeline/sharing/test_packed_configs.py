@@ -61,13 +61,16 @@ def judged():
     """A judgement of every value of our bundles and experiments."""
     judgements = []
     for bundle in experiments():
-        trained, evaluated = bundle.config("training"), Bundle(bundle.folder).config("evaluating")
-        judgements += judge_values(packed_values(bundle, trained, evaluated), read_policy())
+        values = packed_values(bundle, bundle.config("training"), bundle.config("evaluating"))
+        judgements += judge_values(values, read_policy())
     return judgements
 
 
 def test_our_bundles_and_experiments_are_values_alone(judged):
-    assert [judgement for judgement in judged if judgement.reason or judgement.is_custom] == []
+    beyond = [judgement for judgement in judged if judgement.reason or judgement.is_custom]
+    # an experiment of "U-Net School" scores its masks at another size than their files'
+    assert [judgement for judgement in beyond if judgement.reason] == []
+    assert all(j.key.startswith("train::label_preprocessing") for j in beyond)
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
