@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictStr,
     ValidationError,
     model_validator,
@@ -68,6 +69,8 @@ class Policy(BaseModel):
         keys: what each key of a package's values may hold.
         overlays: by config, the keys that it may have beside those of ``train``.
         targets: by role, the whole names that ``_target_`` may have, with their arguments.
+        complete_sandbox: whether a sample may run only where a sandbox separates it from the
+            machine.
         custom_configs: hashes of ``values.json`` that a person has read and accepted.
         names: see :class:`pipeline.sharing.expressions.AllowedNames`; so for the next three.
         limits: the largest sizes.
@@ -78,6 +81,7 @@ class Policy(BaseModel):
     keys: dict[str, Accepted]
     overlays: dict[str, tuple[StrictStr, ...]]
     targets: dict[str, dict[str, Arguments]]
+    complete_sandbox: StrictBool
     custom_configs: Names
     names: Names
     methods: Names

@@ -121,6 +121,10 @@ def _receive_copy(
             reason = f"not installed; {requirements.install_command()}"
             raise RefusedError("configs/metadata.json", ", ".join(requirements.missing), reason)
         isolation = find_isolation()
+        if policy.complete_sandbox and not isolation.is_complete:
+            raise RefusedError(
+                "sample", isolation.name, "the policy asks for bubblewrap or unshare"
+            )
         result = result._replace(isolation=isolation)
         record = ReceivedRecord(
             sender=sender,

@@ -9,7 +9,11 @@ from pipeline.bundle.received import read_received
 from pipeline.files import sha256
 from pipeline.inference.weights_hash import weights_sha256
 from pipeline.sharing.archive import open_archive, write_archive
+from pipeline.sharing.isolation import PLAIN
 from pipeline.sharing.manifest import MANIFEST, make_manifest
+from pipeline.sharing.policy import read_policy
+from pipeline.sharing.receive import receive as receive_package
+from pipeline.sharing.signature import Verifier
 from tests.bundles.handing_over.calls import receive
 
 
@@ -185,3 +189,14 @@ def test_a_package_of_another_key_is_refused(package, tmp_path, capsys):
 def test_an_existing_folder_is_not_changed(package, received, capsys):
     assert receive(package, package, received) == 1
     assert "exists; give another --out" in capsys.readouterr().err
+
+
+def test_a_site_may_ask_for_a_complete_sandbox(package, tmp_path, monkeypatch):
+    policy = read_policy().model_copy(update={"complete_sandbox": True})
+    monkeypatch.setattr("pipeline.sharing.receive.find_isolation", lambda: PLAIN)
+    verifier = Verifier(key=package.parent / "keys" / "public.pem")
+    signature = package.with_name(f"{package.name}.sig")
+    result = receive_package(package, signature, verifier, tmp_path / "out", policy, "mayo")
+    (line,) = map(str, result.refusals)
+    assert line == "sample: a plain process: the policy asks for bubblewrap or unshare"
+    assert not (tmp_path / "out").exists()
