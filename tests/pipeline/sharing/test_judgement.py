@@ -38,6 +38,8 @@ DATA = {
         [{**LOADER, "reader": {"os.system": 1, "pipeline.data.readers.PageReader": 1}}],
     ),
     "a reader by name": ("image_preprocessing", [{**LOADER, "reader": "os.system"}]),
+    "a reader by the name of its role": ("image_preprocessing", [{**LOADER, "reader": "reader"}]),
+    "transforms by the name of their role": ("augmentation", "list of transform"),
     "a reader by expression": ("image_preprocessing", [{**LOADER, "reader": "$'os' + '.system'"}]),
     "a reader by reference": ("image_preprocessing", [{**LOADER, "reader": "@bundle"}]),
     "a reader with more": ("image_preprocessing", [{**LOADER, "reader": {**READER, "x": 1}}]),
