@@ -7,7 +7,7 @@ document of another form is refused before any of it is used, and ``pack`` write
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from pipeline.data.drift import EXTENTS, FEATURES, MIN_PATIENTS, OTHERS
 from pipeline.data.label_numbers import label_names
@@ -63,10 +63,13 @@ Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Positive = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
+BundleName = Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")]
 Name = Annotated[str, Field(pattern=r"^\w([\w -]{0,62}[\w-])?$")]
 """Of a label."""
 Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Version = Annotated[str, Field(pattern=r"^\d[A-Za-z0-9_.+!-]{0,40}$")]
+Version = Annotated[str, Field(pattern=r"^\d[A-Za-z0-9_.+!-]{0,63}$")]
+EvaluatedVersion = Annotated[str, Field(pattern=r"^(\d[A-Za-z0-9_.+!-]{0,63}|not installed)$")]
+Modality = Annotated[str, Field(pattern=r"^[\w .,()/+-]{0,64}$")]
 Text = Annotated[str, Field(pattern=r"^[\w .,;+<>=≤≥()/&%'#*-]{1,64}$")]
 """Name or value of a column: no address, which needs a colon."""
 Size = Annotated[str, Field(pattern=r"^([1-9]\d{0,6}( x [1-9]\d{0,6}){1,2}|others)$")]
@@ -86,7 +89,7 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-DocumentType = TypeVar("DocumentType", bound=Document)
+DocumentType = TypeVar("DocumentType", bound=BaseModel)
 
 
 class Score(Document):
@@ -142,7 +145,7 @@ class Weights(Document):
     """The evaluated weights."""
 
     sha256: Sha256
-    bundle: Word
+    bundle: BundleName
     datalist_sha256: Sha256
     mlflow_run_id: Word
 
@@ -169,7 +172,7 @@ class EvaluationDocument(Document):
     test_pooled: dict[str, Distance]
     baselines: dict[Baseline, dict[str, Fraction]]
     group_metric: str
-    versions: dict[Package, Version | Literal["not installed"]]
+    versions: dict[Package, EvaluatedVersion]
     test: Annotated[dict[str, Score], Field(min_length=1)]
     outcomes: dict[Literal["found", "both empty", "missed", "invented"], Positive]
     groups: list[GroupRow]
@@ -194,7 +197,7 @@ class FingerprintDocument(Document):
     """``docs/fingerprint.json``, by :func:`pipeline.data.drift.describe_cohort`."""
 
     images: Positive
-    modality: Literal[""] | Text
+    modality: Modality
     patients: Positive
     sizes: dict[Size, Positive]
     channels: Annotated[list[Channels], Field(min_length=1)]
@@ -214,6 +217,20 @@ class PackageRow(Document):
     files_sha256: Sha256 | None = None
 
 
+class PackagesDocument(RootModel[Annotated[dict[Package, PackageRow], Field(min_length=1)]]):
+    """``docs/packages.json``, by :func:`pipeline.sharing.packages.required_packages`."""
+
+
+class RequiredVersions(BaseModel):
+    """What ``configs/metadata.json`` says of packages; the bundle's author writes the rest."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    monai_version: Version
+    pytorch_version: Version
+    numpy_version: Version
+    required_packages_version: dict[Package, Version]
+
+
 class ExportsDocument(Document):
     """``docs/exports.json``, by :func:`pipeline.sharing.export.export`."""
 
@@ -227,7 +244,7 @@ class ExportsDocument(Document):
 class RecordDocument(Document):
     """``models/model.json``: the fields of a record that are packed."""
 
-    bundle: Word
+    bundle: BundleName
     sha256: Sha256
     datalist_sha256: Sha256
     mlflow_run_id: Word
@@ -267,9 +284,9 @@ def check_documents(read: Callable[[str], bytes], files: Collection[str]) -> Non
     _check_fingerprint(fingerprint)
     record = _read(read, MODEL_RECORD, RecordDocument)
     _check_record(record)
-    metadata = strict_json(read(METADATA), METADATA)
-    _check_packages(strict_json(read(PACKAGES_FILE), PACKAGES_FILE), metadata, evaluation)
-    _check_values(read_values(read(VALUES)), record, metadata)
+    packages = _read(read, PACKAGES_FILE, PackagesDocument)
+    _check_packages(packages, _read(read, METADATA, RequiredVersions), evaluation)
+    _check_values(read_values(read(VALUES)), record, strict_json(read(METADATA), METADATA))
     if EXPORTS in files:
         _check_exports(_read(read, EXPORTS, ExportsDocument), record)
 
@@ -277,12 +294,8 @@ def check_documents(read: Callable[[str], bytes], files: Collection[str]) -> Non
 def _read(read: Callable[[str], bytes], file: str, schema: type[DocumentType]) -> DocumentType:
     content = read(file)
     strict_json(content, file)  # each key once, no invisible letters
-    return _validated(file, lambda: schema.model_validate_json(content, strict=True))
-
-
-def _validated(file: str, validate: Callable[[], DocumentType]) -> DocumentType:
     try:
-        return validate()
+        return schema.model_validate_json(content, strict=True)
     except ValidationError as error:
         key = "#".join(map(str, error.errors()[0]["loc"])) or "content"
         found = first_error(error).removeprefix(f"{key}: ")
@@ -430,26 +443,13 @@ def _check_record(record: RecordDocument) -> None:
     _check_point(MODEL_RECORD, record.operating_point)
 
 
-class _Packages(Document):
-    packages: Annotated[dict[Package, PackageRow], Field(min_length=1)]
-
-
-class _Required(Document):
-    versions: dict[Package, Version]
-
-
 def _check_packages(
-    packages: Mapping[str, Any], metadata: Mapping[str, Any], evaluation: EvaluationDocument
+    packages: PackagesDocument, metadata: RequiredVersions, evaluation: EvaluationDocument
 ) -> None:
-    _validated(PACKAGES_FILE, lambda: _Packages.model_validate({"packages": packages}, strict=True))
-    versions = {key: metadata.get(key) for key in VERSION_KEYS}
-    listed = metadata.get("required_packages_version")
-    for required in (versions, listed):
-        _validated(METADATA, lambda: _Required.model_validate({"versions": required}, strict=True))  # noqa: B023
     for key, name in VERSION_KEYS.items():
-        _require(name in packages, PACKAGES_FILE, name, "missing", "its version")
-        evaluated = public_version(evaluation.versions[name])
-        _require(versions[key] == evaluated, METADATA, key, versions[key], evaluated)
+        _require(name in packages.root, PACKAGES_FILE, name, "missing", "its version")
+        required, evaluated = getattr(metadata, key), public_version(evaluation.versions[name])
+        _require(required == evaluated, METADATA, key, required, f"{evaluated}, as evaluated")
 
 
 def _check_values(values: Values, record: RecordDocument, metadata: Mapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, c
     ("file", "old", "new", "message"),
     [
         ("docs/README.md", b"0.", b"1.", "another model card"),
-        ("docs/evaluation.json", b'"mean": 0.', b'"mean": 1.', "another model card"),
+        ("docs/evaluation.json", b'"mean": 0.', b'"mean": 1.', "docs/evaluation.json, test#"),
         ("configs/metadata.json", b'"iou": 0.', b'"iou": 1.', "the evaluation has"),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_card_that_disagrees_is_refused(
     [
         ("bom.cdx.json", b'"value": "0.', b'"value": "1.', "bom.cdx.json: another bill"),
         ("bom.cdx.json", b"not a medical device", b"a medical device", "another bill of materials"),
-        ("docs/packages.json", b'"files_sha256": "', b'"files_sha256": "0', "another bill of mat"),
+        ("docs/packages.json", b'"files_sha256": "', b'"files_sha256": "0', "docs/packages.json, "),
         ("bom.cdx.json", None, None, "bom.cdx.json: missing"),
     ],
 )
@@ -99,7 +99,9 @@ def test_a_package_that_the_project_does_not_require_is_refused(changed, package
     [
         ("docs/data_license.txt", None, "docs/data_license.txt: missing"),
         ("docs/data_license.txt", b"\xff\xfe", "docs: UnicodeDecodeError"),
-        ("docs/evaluation.json", b"{}", "docs: "),
+        ("docs/evaluation.json", b"{}", "docs/evaluation.json, split: Field required"),
+        ("docs/README.md", b"# A model\n" * 100_000, "docs/README.md: 1000000 bytes"),
+        ("docs/data_license.txt", b"Weights: trained on x.\n" * 2000, "docs/data_license.txt: 20"),
         ("models/model.json", b"{}", "models/model.json, sha256: None"),
         ("sample/image.tif", None, "sample: no image"),
         ("sample/mask.tif", b"no picture", "sample, mask: "),
