@@ -43,7 +43,8 @@ def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, c
     ("file", "old", "new", "message"),
     [
         ("docs/README.md", b"0.", b"1.", "another model card"),
-        ("docs/evaluation.json", b'"mean": 0.', b'"mean": 1.', "docs/evaluation.json, test#"),
+        ("docs/evaluation.json", b'"mean": 0.', b'"mean": 1.', "not what unet-school pack"),
+        ("docs/evaluation.json", b'"seed": ', b'"seed": 9', "another model card"),
         ("configs/metadata.json", b'"iou": 0.', b'"iou": 1.', "the evaluation has"),
     ],
 )
@@ -80,6 +81,16 @@ def test_a_bill_of_materials_that_disagrees_is_refused(
     assert receive(changed(other), package, tmp_path / "out") == 2
     assert message in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
+
+
+def test_a_package_without_the_hash_of_its_files_is_refused(changed, package, tmp_path, capsys):
+    def other(files):
+        packages = json.loads(files["docs/packages.json"])
+        del packages["numpy"]["files_sha256"]
+        files["docs/packages.json"] = json.dumps(packages).encode()
+
+    assert receive(changed(other), package, tmp_path / "out") == 2
+    assert "bom.cdx.json: another bill of materials" in capsys.readouterr().out
 
 
 def test_a_package_that_the_project_does_not_require_is_refused(changed, package, tmp_path, capsys):
