@@ -23,8 +23,8 @@ ALLOWED_PATHS = re.compile(
     r"LICENSE|manifest\.json|bom\.cdx\.json"
     r"|configs/([\w-]+\.yaml|(metadata|values)\.json|logging\.conf)"
     r"|models/model\.(safetensors|json)"
-    r"|docs/[\w-]+\.(json|md|txt)"
-    r"|sample/[\w-]+\.(json|nii\.gz|png|tif)"
+    r"|docs/(README\.md|data_license\.txt|(evaluation|fingerprint|packages|exports)\.json)"
+    r"|sample/(image|mask|instances|probability(_[1-9]\d{0,4})?)\.(tif|nii\.gz)"
     r"|(pipeline|transforms)/(\w+/)*"
     r"(\w+\.(py|yaml|conf)|\w+(\.\w+)?\.jinja|py\.typed|LICENSE|data_license\.txt)",
     re.ASCII,

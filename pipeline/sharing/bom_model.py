@@ -66,6 +66,8 @@ def model_component(
 def licences_of(licence: str) -> list[dict[str, Any]]:
     """Return the licences of weights or images: SPDX identifiers, or names with the whole text.
 
+    The text stands once, under the first of the names.
+
     Args:
         licence: the text on the data's licence.
 
@@ -73,11 +75,15 @@ def licences_of(licence: str) -> list[dict[str, Any]]:
         >>> licences_of("Weights: trained on 2018 Data Science Bowl, CC0: free.")
         [{'license': {'id': 'CC0-1.0'}}]
     """
-    text = {"contentType": "text/plain", "content": licence}
-    return [
-        {"license": {"id": own.spdx} if own.spdx else {"name": own.images, "text": text}}
-        for own in weights_licences(licence)
-    ]
+    text = {"text": {"contentType": "text/plain", "content": licence}}
+    licences: list[dict[str, Any]] = []
+    for own in weights_licences(licence):
+        if own.spdx:
+            licences.append({"license": {"id": own.spdx}})
+        else:
+            licences.append({"license": {"name": own.images, **text}})
+            text = {}
+    return licences
 
 
 def properties(**values: str) -> list[dict[str, str]]:

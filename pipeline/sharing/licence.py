@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from pipeline.sharing.archive import RefusedError
+
 COHORT_LICENCES = {
     "isbi2012": "ISBI 2012 challenge, published for the challenge: ask its organisers",
     "nuclei": "2018 Data Science Bowl, CC0: free",
@@ -23,6 +25,8 @@ LICENCE_PAGES = {
 PRIVATE_COHORT = "images of the sender's own"
 PLACEHOLDER = "Not stated."
 """The beginning of the text in a planned bundle."""
+MAX_LICENCES = 8
+"""Cohorts that one after the other trained weights."""
 
 
 def licence_text(cohort: str, bundle_text: str) -> str:
@@ -84,12 +88,18 @@ def weights_licences(text: str) -> list[WeightsLicence]:
     Args:
         text: the result of :func:`licence_text`.
 
+    Raises:
+        RefusedError: there are more than :data:`MAX_LICENCES`.
+
     Example:
         >>> [licence.spdx for licence in weights_licences(licence_text("nuclei", "Nothing else."))]
         ['CC0-1.0']
     """
     cohorts = {images: cohort for cohort, images in COHORT_LICENCES.items()}
     stated = re.findall(r"^Weights: trained on (.+?)\.?$", text, re.MULTILINE) or [PRIVATE_COHORT]
+    if len(stated) > MAX_LICENCES:
+        reason = f"expected {MAX_LICENCES} at most"
+        raise RefusedError("docs/data_license.txt", f"{len(stated)} licences of weights", reason)
     return [
         WeightsLicence(images, cohort := cohorts.get(images), SPDX_LICENCES.get(cohort or ""))
         for images in stated

@@ -23,6 +23,7 @@ from pipeline.sharing.archive import write_archive
 from pipeline.sharing.audit import audit
 from pipeline.sharing.bom import BOM, bill_of_materials, validate_bill
 from pipeline.sharing.card import model_card
+from pipeline.sharing.documents import check_documents, check_texts
 from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.licence import licence_text
 from pipeline.sharing.manifest import MANIFEST, make_manifest, sha256_of_each
@@ -138,7 +139,7 @@ def bundle_files(
     Raises:
         FileNotFoundError: the bundle lacks a file.
         ValueError: the metadata state other scores than the evaluation, a training case has
-            changed, or a file contains patient data.
+            changed, a file contains patient data, or a receiver would refuse a document.
     """
     name, own = bundle.resolve().name, trained.summary.model.bundle
     if own != name:
@@ -176,6 +177,8 @@ def bundle_files(
     }
     words = private_words(datalist.to_json(), columns, datalist.path.parent)
     check_private(files, words, [trained.dataset_dir, trained.model.path.parent])
+    check_texts({file: len(content) for file, content in files.items()})
+    check_documents(files.__getitem__, files)
     return _with_bill({**files, **source_files()})
 
 

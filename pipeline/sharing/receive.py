@@ -14,6 +14,7 @@ from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import MODEL_RECORD, judge_archive
 from pipeline.sharing.bom import BOM, bill_of_materials
 from pipeline.sharing.card import model_card
+from pipeline.sharing.documents import check_documents, check_texts
 from pipeline.sharing.folder import SIGNATURE
 from pipeline.sharing.isolation import Isolation
 from pipeline.sharing.manifest import MANIFEST, read_manifest
@@ -139,12 +140,14 @@ def _receive_copy(
 
 
 def _check_documents(archive: Archive) -> RequirementCheck:
-    """Refuse documents that contradict each other; compare the required packages."""
+    """Refuse documents of another form, or that contradict each other; compare the packages."""
     required = (*DOCUMENTS.values(), MODEL_RECORD)
     missing = [file for file in required if file not in archive.files]
     if missing:
         raise RefusedError(missing[0], "missing", "unet-school pack writes it")
+    check_texts({file: entry.size for file, entry in archive.files.items()})
     try:
+        check_documents(archive.read, archive.files)
         _check_consistency(archive)
         requirements = check_requirements(_read_json(archive, "configs/metadata.json"))
         _check_bill(archive)

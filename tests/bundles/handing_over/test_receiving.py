@@ -47,7 +47,8 @@ def test_a_changed_result_of_the_sample_is_refused(changed, package, tmp_path, c
     ("file", "old", "new", "message"),
     [
         ("docs/README.md", b"0.", b"1.", "another model card"),
-        ("docs/evaluation.json", b'"mean": 0.', b'"mean": 1.', "another model card"),
+        ("docs/evaluation.json", b'"mean": 0.', b'"mean": 1.', "not what unet-school pack"),
+        ("docs/evaluation.json", b'"seed": ', b'"seed": 9', "another model card"),
         ("configs/metadata.json", b'"iou": 0.', b'"iou": 1.', "the evaluation has"),
     ],
 )
@@ -68,7 +69,7 @@ def test_a_card_that_disagrees_is_refused(
     [
         ("bom.cdx.json", b'"value": "0.', b'"value": "1.', "bom.cdx.json: another bill"),
         ("bom.cdx.json", b"not a medical device", b"a medical device", "another bill of materials"),
-        ("docs/packages.json", b'"files_sha256": "', b'"files_sha256": "0', "another bill of mat"),
+        ("docs/packages.json", b'"files_sha256": "', b'"files_sha256": "0', "docs/packages.json, "),
         ("bom.cdx.json", None, None, "bom.cdx.json: missing"),
     ],
 )
@@ -84,6 +85,16 @@ def test_a_bill_of_materials_that_disagrees_is_refused(
     assert receive(changed(other), package, tmp_path / "out") == 2
     assert message in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
+
+
+def test_a_package_without_the_hash_of_its_files_is_refused(changed, package, tmp_path, capsys):
+    def other(files):
+        packages = json.loads(files["docs/packages.json"])
+        del packages["numpy"]["files_sha256"]
+        files["docs/packages.json"] = json.dumps(packages).encode()
+
+    assert receive(changed(other), package, tmp_path / "out") == 2
+    assert "bom.cdx.json: another bill of materials" in capsys.readouterr().out
 
 
 def test_a_package_that_the_project_does_not_require_is_refused(changed, package, tmp_path, capsys):
@@ -103,7 +114,9 @@ def test_a_package_that_the_project_does_not_require_is_refused(changed, package
     [
         ("docs/data_license.txt", None, "docs/data_license.txt: missing"),
         ("docs/data_license.txt", b"\xff\xfe", "docs: UnicodeDecodeError"),
-        ("docs/evaluation.json", b"{}", "docs: "),
+        ("docs/evaluation.json", b"{}", "docs/evaluation.json, split: Field required"),
+        ("docs/README.md", b"# A model\n" * 100_000, "docs/README.md: 1000000 bytes"),
+        ("docs/data_license.txt", b"Weights: trained on x.\n" * 2000, "docs/data_license.txt: 20"),
         ("models/model.json", b"{}", "models/model.json, sha256: None"),
         ("sample/image.tif", None, "sample: no image"),
         ("sample/mask.tif", b"no picture", "sample, mask: "),

@@ -114,6 +114,8 @@ NOT_OF_A_BUNDLE = [
     "models/model.pt", "models/model.ts", "models/model.pkl", "models/model.npy",
     "models/other.safetensors", "models/more/model.json", "sample/image.npy", "sample/a/b.tif",
     "docs/report.html", "docs/figure.svg", "docs/figure.png", "docs/more/README.md",
+    "docs/approval.md", "docs/notes.txt", "docs/more.json", "docs/README.txt", "sample/other.tif",
+    "sample/image.png", "sample/image.json", "sample/mask_1.tif", "sample/probability_0.tif",
     "docs/R\u0415ADME.md", "configs/tr\u0430in.yaml", "configs/more/train.yaml",
     "configs/train.json", "configs/other.conf", "sitecustomize.py", "torch/__init__.py",
     "LICENSE.txt", "manifest.json.md", "bom.json", "pipeline/errors.so", "pipeline/errors.pyc",
