@@ -4,34 +4,16 @@ A receiver's runs read these documents, and its model card and bill of materials
 document of another form is refused before any of it is used, and ``pack`` writes none.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
-from pipeline.data.drift import EXTENTS, FEATURES, MIN_PATIENTS, OTHERS
-from pipeline.data.label_numbers import label_names
+from pipeline.data.drift import MIN_PATIENTS
 from pipeline.evaluation.groups import SIGNIFICANT
 from pipeline.inference import OperatingPoint
 from pipeline.metrics.instances import INSTANCE_METRICS
 from pipeline.metrics.overlap import FURTHER, METRICS, SOFT
-from pipeline.schemas import first_error
-from pipeline.sharing.archive import RefusedError
-from pipeline.sharing.audit import METADATA, MODEL_RECORD
-from pipeline.sharing.evaluation import stated_operating_point
-from pipeline.sharing.packages import PACKAGES_FILE
-from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
-from pipeline.sharing.parsing import strict_json
-from pipeline.sharing.requirements import VERSION_KEYS, public_version
-from pipeline.sharing.values import VALUES, Values, read_values
 
-MAX_TEXT_BYTES = {
-    "LICENSE": 1 << 16,
-    "docs/data_license.txt": 1 << 16,
-    "docs/README.md": 1 << 19,
-}
-"""Size of each text. The card has a line for each score of each label: of a hundred, 100 KiB."""
-NOT_PACKED = "not what unet-school pack writes"
 MAX_COUNT = 10**9
 SLACK = 2e-6
 """Mean and interval are rounded apart, to six places."""
@@ -210,7 +192,7 @@ class FingerprintDocument(Document):
 
 
 class PackageRow(Document):
-    """A required package; what is known of the sender's, where it had this very version."""
+    """A required package, and the sender's own where it had this very version."""
 
     version: Version
     build: Version | None = None
@@ -252,225 +234,3 @@ class RecordDocument(Document):
     trained_on: Annotated[list[Sha256], Field(min_length=1)]
     chosen_on: list[Sha256]
     hashes: Annotated[list[Literal["bytes", "values"]], Field(min_length=1, max_length=2)]
-
-
-def check_texts(sizes: Mapping[str, int]) -> None:
-    """Refuse a text that is too long to be read whole.
-
-    Args:
-        sizes: bytes of each file of the package.
-
-    Raises:
-        RefusedError: names the first that is.
-    """
-    for file, most in MAX_TEXT_BYTES.items():
-        if sizes.get(file, 0) > most:
-            raise RefusedError(file, f"{sizes[file]} bytes", f"expected {most} at most")
-
-
-def check_documents(read: Callable[[str], bytes], files: Collection[str]) -> None:
-    """Refuse documents of another form than ours, or that contradict each other.
-
-    Args:
-        read: returns the content of one of the package's files.
-        files: their paths.
-
-    Raises:
-        RefusedError: names the file and the key.
-    """
-    evaluation = _read(read, EVALUATION, EvaluationDocument)
-    _check_evaluation(evaluation)
-    fingerprint = _read(read, FINGERPRINT, FingerprintDocument)
-    _check_fingerprint(fingerprint)
-    record = _read(read, MODEL_RECORD, RecordDocument)
-    _check_record(record)
-    packages = _read(read, PACKAGES_FILE, PackagesDocument)
-    _check_packages(packages, _read(read, METADATA, RequiredVersions), evaluation)
-    _check_values(read_values(read(VALUES)), record, strict_json(read(METADATA), METADATA))
-    if EXPORTS in files:
-        _check_exports(_read(read, EXPORTS, ExportsDocument), record)
-
-
-def _read(read: Callable[[str], bytes], file: str, schema: type[DocumentType]) -> DocumentType:
-    content = read(file)
-    strict_json(content, file)  # each key once, no invisible letters
-    try:
-        return schema.model_validate_json(content, strict=True)
-    except ValidationError as error:
-        key = "#".join(map(str, error.errors()[0]["loc"])) or "content"
-        found = first_error(error).removeprefix(f"{key}: ")
-        raise RefusedError(f"{file}, {key}", found, NOT_PACKED) from None
-
-
-def _require(holds: bool, file: str, key: str, value: object, expected: str) -> None:
-    if not holds:
-        raise RefusedError(f"{file}, {key}", str(value), f"expected {expected}")
-
-
-def _check_names(file: str, key: str, names: Iterable[str], known: Collection[str]) -> None:
-    for name in names:
-        _require(name in known, file, key, repr(name), "a name that an evaluation writes")
-
-
-def _check_evaluation(evaluation: EvaluationDocument) -> None:
-    _check_scores(evaluation)
-    _check_selection(evaluation)
-    _check_groups(evaluation)
-    for name in ("python", "unet-school", *VERSION_KEYS.values()):
-        _require(name in evaluation.versions, EVALUATION, "versions", name, "its version")
-
-
-def _check_scores(evaluation: EvaluationDocument) -> None:
-    test, names = evaluation.test, evaluation.score_names()
-    _check_names(EVALUATION, "test", test, names)
-    for name in METRICS:
-        _require(name in test, EVALUATION, "test", name, "this score")
-    first = next(iter(test.values()))
-    for name, score in test.items():
-        same = (score.n, score.patients) == (first.n, first.patients)
-        counted = f"{score.n} images, {score.patients} patients"
-        _require(same, EVALUATION, f"test#{name}", counted, "the same of each score")
-        ends = [value for value in (score.mean, score.low, score.high) if value is not None]
-        if name.startswith(FRACTIONS) and name not in ISBI:
-            inside = all(-SLACK <= value <= 1 + SLACK for value in ends)
-            _require(inside, EVALUATION, f"test#{name}", ends, "0 to 1")
-        elif name.startswith(DISTANCES):
-            _require(min(ends) >= 0, EVALUATION, f"test#{name}", ends, "0 or more")
-    pooled = {f"{name}_pooled" for name in (*METRICS, *FURTHER, "ece", "brier")}
-    touching = {f"{name}_per_100_touching" for name in ("merges", "splits")}
-    _check_names(EVALUATION, "test_pooled", evaluation.test_pooled, pooled | touching)
-    for name, value in evaluation.test_pooled.items():
-        within = name in touching or value <= 1 + SLACK
-        _require(within, EVALUATION, f"test_pooled#{name}", value, "0 to 1")
-    for title, row in evaluation.baselines.items():
-        _check_names(EVALUATION, f"baselines#{title}", row, METRICS)
-    structures, labels = sum(evaluation.outcomes.values()), max(1, len(evaluation.labels))
-    _require(
-        structures == first.n * labels, EVALUATION, "outcomes", structures, f"{first.n * labels}"
-    )
-
-
-def _check_selection(evaluation: EvaluationDocument) -> None:
-    metric = evaluation.threshold_metric
-    _check_names(EVALUATION, "threshold_metric", [metric], CHOSEN_BY)
-    sources = (*THRESHOLD_SOURCES, f"chosen by {metric} on validation")
-    _require(
-        evaluation.threshold_source in sources,
-        EVALUATION,
-        "threshold_source",
-        evaluation.threshold_source,
-        " or ".join(sources),
-    )
-    _check_point(EVALUATION, evaluation.operating_point)
-    stated = stated_operating_point(evaluation.operating_point)
-    for key in ("threshold", "tta_versions", "postprocessing"):
-        value = getattr(evaluation, key)
-        _require(value == stated[key], EVALUATION, key, value, f"{stated[key]}")
-
-
-def _check_point(file: str, point: OperatingPoint) -> None:
-    if selected := point.selected_by:
-        key = "operating_point#selected_by"
-        known = selected.metric in {*CHOSEN_BY, OF_FOLDS}
-        _require(known, file, f"{key}#metric", selected.metric, "a metric")
-        _require(selected.split == "validation", file, f"{key}#split", selected.split, "validation")
-
-
-def _check_groups(evaluation: EvaluationDocument) -> None:
-    metric, total = evaluation.group_metric, next(iter(evaluation.test.values()))
-    known = {*evaluation.test, *CHOSEN_BY}
-    _check_names(EVALUATION, "group_metric", [metric], known)
-    for key, rows in (("groups", evaluation.groups), ("age_bins", evaluation.age_bins)):
-        for i, row in enumerate(rows):
-            fits = row.n <= total.n and row.patients <= total.patients
-            counted = f"{row.n} images, {row.patients} patients"
-            expected = f"{total.n} and {total.patients} at most"
-            _require(fits, EVALUATION, f"{key}#{i}", counted, expected)
-    for i, row in enumerate(evaluation.age_bins):
-        columns = list(row.model_extra or ())
-        _require(columns == ["age"], EVALUATION, f"age_bins#{i}", columns, "age alone")
-
-
-def _check_fingerprint(cohort: FingerprintDocument) -> None:
-    images, patients = cohort.images, cohort.patients
-    _require(patients <= images, FINGERPRINT, "patients", patients, f"{images} at most")
-    _check_counts("sizes", cohort.sizes)
-    listed = sum(cohort.sizes.values())
-    _require(listed == images, FINGERPRINT, "sizes", f"{listed} images", f"{images}")
-    for column, counts in cohort.groups.items():
-        _check_counts(f"groups#{column}", counts)
-        listed = sum(counts.values())
-        _require(listed <= images, FINGERPRINT, f"groups#{column}", listed, f"{images} at most")
-    for key in ("channels", "dtypes"):
-        values = getattr(cohort, key)
-        _require(values == sorted(set(values)), FINGERPRINT, key, values, "each once, sorted")
-    enough = patients >= MIN_PATIENTS
-    features = [set(FEATURES) if enough else set()]
-    extents = [set(EXTENTS[:2]), set(EXTENTS)] if enough else [set()]
-    _check_spreads("intensities", cohort.intensities, features)
-    _check_spreads("extents", cohort.extents, extents)
-    for name, spread in cohort.extents.items():
-        _require(spread[0] > 0, FINGERPRINT, f"extents#{name}", spread, "lengths above 0")
-    _require(
-        len(cohort.foreground) in ((0, 3) if enough else (0,))
-        and cohort.foreground == sorted(cohort.foreground),
-        FINGERPRINT,
-        "foreground",
-        cohort.foreground,
-        f"three ascending numbers, of {MIN_PATIENTS} patients or more",
-    )
-
-
-def _check_counts(key: str, counts: Mapping[str, int]) -> None:
-    for name, n in counts.items():
-        large = n >= MIN_PATIENTS or name == OTHERS
-        _require(large, FINGERPRINT, f"{key}#{name}", n, f"{MIN_PATIENTS} or more, or {OTHERS}")
-
-
-def _check_spreads(
-    key: str, spreads: Mapping[str, list[float]], known: Collection[set[str]]
-) -> None:
-    expected = " or ".join(", ".join(sorted(names)) or "none" for names in known)
-    _require(set(spreads) in known, FINGERPRINT, key, ", ".join(spreads) or "none", expected)
-    for name, spread in spreads.items():
-        _require(spread == sorted(spread), FINGERPRINT, f"{key}#{name}", spread, "ascending ones")
-
-
-def _check_record(record: RecordDocument) -> None:
-    for key in ("trained_on", "chosen_on", "hashes"):
-        values = getattr(record, key)
-        _require(len(values) == len(set(values)), MODEL_RECORD, key, "one twice", "each once")
-    _check_point(MODEL_RECORD, record.operating_point)
-
-
-def _check_packages(
-    packages: PackagesDocument, metadata: RequiredVersions, evaluation: EvaluationDocument
-) -> None:
-    for key, name in VERSION_KEYS.items():
-        _require(name in packages.root, PACKAGES_FILE, name, "missing", "its version")
-        required, evaluated = getattr(metadata, key), public_version(evaluation.versions[name])
-        _require(required == evaluated, METADATA, key, required, f"{evaluated}, as evaluated")
-
-
-def _check_values(values: Values, record: RecordDocument, metadata: Mapping[str, Any]) -> None:
-    bundle = values.train.get("bundle")
-    _require(bundle == record.bundle, VALUES, "bundle", bundle, f"{record.bundle}, as the record")
-    labels = values.of("inference").get("labels")
-    stated = metadata
-    for key in ("network_data_format", "outputs", "pred", "channel_def"):
-        stated = stated.get(key, {}) if isinstance(stated, Mapping) else {}
-    if labels and stated:
-        names = label_names(labels)
-        key = "network_data_format#outputs#pred#channel_def"
-        _require(stated == names, METADATA, key, stated, f"{names}, as the labels")
-
-
-def _check_exports(exports: ExportsDocument, record: RecordDocument) -> None:
-    same = exports.model_sha256 == record.sha256
-    _require(same, EXPORTS, "model_sha256", exports.model_sha256, record.sha256)
-    for name, difference in exports.differences.items():
-        small = difference <= exports.tolerance
-        _require(small, EXPORTS, f"differences#{name}", difference, f"{exports.tolerance} at most")
-    known = exports.differences
-    for name in exports.fixed_sides:
-        _require(name in known, EXPORTS, f"fixed_sides#{name}", name, "a measured format")

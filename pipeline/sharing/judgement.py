@@ -49,7 +49,7 @@ def judge_values(values: Values, policy: Policy) -> Iterator[Judgement]:
         >>> loss = {"_target_": "os.system", "command": "id"}
         >>> values = Values(train={"loss": loss}, evaluate={}, inference={}, explain={})
         >>> [judgement.reason for judgement in judge_values(values, read_policy())]
-        ['expected loss']
+        ['no such target']
     """
     for config in Values.model_fields:
         judge = _Judge(policy, config, values.of(config))

@@ -23,7 +23,7 @@ from pipeline.sharing.archive import write_archive
 from pipeline.sharing.audit import audit
 from pipeline.sharing.bom import BOM, bill_of_materials, validate_bill
 from pipeline.sharing.card import model_card
-from pipeline.sharing.documents import check_documents, check_texts
+from pipeline.sharing.document_checks import check_documents, check_texts
 from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.licence import licence_text
 from pipeline.sharing.manifest import MANIFEST, make_manifest, sha256_of_each

@@ -14,7 +14,7 @@ from pipeline.sharing.archive import Archive, RefusedError, open_archive
 from pipeline.sharing.audit import MODEL_RECORD, judge_archive
 from pipeline.sharing.bom import BOM, bill_of_materials
 from pipeline.sharing.card import model_card
-from pipeline.sharing.documents import check_documents, check_texts
+from pipeline.sharing.document_checks import check_documents, check_texts
 from pipeline.sharing.folder import SIGNATURE
 from pipeline.sharing.isolation import Isolation
 from pipeline.sharing.manifest import MANIFEST, read_manifest

@@ -21,7 +21,7 @@ from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.provenance import versions
 from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.bom_model import licences_of
-from pipeline.sharing.documents import MAX_TEXT_BYTES, check_documents, check_texts
+from pipeline.sharing.document_checks import MAX_TEXT_BYTES, check_documents, check_texts
 from pipeline.sharing.evaluation import shared_evaluation
 from pipeline.sharing.licence import MAX_LICENCES
 from pipeline.sharing.packages import required_packages
