@@ -18,7 +18,7 @@ from pipeline.sharing.tensors import judge_safetensors
 from pipeline.sharing.unpack import SAFE_WEIGHTS
 from pipeline.sharing.values import VALUES, Values, read_values
 
-MODEL_RECORD = "models/model.json"
+METADATA, MODEL_RECORD = "configs/metadata.json", "models/model.json"
 ALLOWED_PATHS = re.compile(
     r"LICENSE|manifest\.json|bom\.cdx\.json"
     r"|configs/([\w-]+\.yaml|(metadata|values)\.json|logging\.conf)"
@@ -31,7 +31,7 @@ ALLOWED_PATHS = re.compile(
 )
 """The paths that a bundle's files may have: no pickle, no program but source, no page of HTML."""
 REQUIRED_FILES = (
-    "LICENSE", "configs/metadata.json", VALUES, MODEL_RECORD, SAFE_WEIGHTS,
+    "LICENSE", METADATA, VALUES, MODEL_RECORD, SAFE_WEIGHTS,
 )  # fmt: skip
 READ_IT = (
     "it has own expressions, or own parts of the wiring; read them (unet-school audit FILE --all), "
@@ -39,7 +39,6 @@ READ_IT = (
 )
 LOGGING_CONFIG = "pipeline/planning/templates/logging.conf"
 """The only logging config that a bundle may have: MONAI reads classes and calls from it."""
-METADATA = "configs/metadata.json"
 MAX_MESSAGE_CHARACTERS = 200
 """Of an exception that a file provoked."""
 

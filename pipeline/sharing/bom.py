@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.sharing.archive import RefusedError
+from pipeline.sharing.audit import METADATA
 from pipeline.sharing.bom_model import CODE, DATA, MODEL, licences_of, model_component, properties
-from pipeline.sharing.licence import weights_licences
+from pipeline.sharing.licence import LICENCE, weights_licences
 from pipeline.sharing.packages import FILES_HASH, PACKAGES_FILE, required_versions
 from pipeline.sharing.packed_configs import EVALUATION, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
@@ -20,8 +21,6 @@ from pipeline.sharing.values import VALUES, read_values
 
 BOM = "bom.cdx.json"
 SPEC_VERSION = "1.6"
-METADATA = "configs/metadata.json"
-LICENCE = "docs/data_license.txt"
 VALUES_HASH = "SHA-256 over the names, types, shapes and values of the weights, in any file"
 TREE_HASH = "SHA-256 over the lines 'HASH  PATH' of the source files, sorted by path"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.evaluation.groups import SIGNIFICANT
 from pipeline.sharing.card import group_name, interval_unit
-from pipeline.sharing.licence import weights_licences
+from pipeline.sharing.licence import LICENCE, weights_licences
 from pipeline.sharing.unpack import SAFE_WEIGHTS
 
 MODEL, CODE, DATA = "model", "code", "training-data"
@@ -47,7 +47,7 @@ def model_component(
         "licenses": licences_of(licence),
         "externalReferences": [
             {"type": "model-card", "url": "docs/README.md"},
-            {"type": "license", "url": "docs/data_license.txt"},
+            {"type": "license", "url": LICENCE},
         ],
         "components": [
             {"type": "file", "bom-ref": path, "name": path, "hashes": _sha256(hashes[path])}

@@ -29,6 +29,7 @@ from pipeline.sharing.documents import (
     RequiredVersions,
 )
 from pipeline.sharing.evaluation import stated_operating_point
+from pipeline.sharing.licence import LICENCE
 from pipeline.sharing.packages import PACKAGES_FILE
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
@@ -37,7 +38,7 @@ from pipeline.sharing.values import VALUES, Values, read_values
 
 MAX_TEXT_BYTES = {
     "LICENSE": 1 << 16,
-    "docs/data_license.txt": 1 << 16,
+    LICENCE: 1 << 16,
     "docs/README.md": 1 << 19,
 }
 """Size of each text. The card has a line for each score of each label: of a hundred, 100 KiB."""

@@ -13,6 +13,7 @@ from pipeline.evaluation.groups import SIGNIFICANT
 from pipeline.inference import OperatingPoint
 from pipeline.metrics.instances import INSTANCE_METRICS
 from pipeline.metrics.overlap import FURTHER, METRICS, SOFT
+from pipeline.sharing.manifest import Digest
 
 MAX_COUNT = 10**9
 SLACK = 2e-6
@@ -43,7 +44,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Positive = Annotated[int, Field(ge=1, le=MAX_COUNT)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
 BundleName = Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")]
 Name = Annotated[str, Field(pattern=r"^\w([\w -]{0,62}[\w-])?$")]
@@ -126,9 +126,9 @@ class GapRow(Document):
 class Weights(Document):
     """The evaluated weights."""
 
-    sha256: Sha256
+    sha256: Digest
     bundle: BundleName
-    datalist_sha256: Sha256
+    datalist_sha256: Digest
     mlflow_run_id: Word
 
 
@@ -136,7 +136,7 @@ class Execution(Document):
     """The code that evaluated."""
 
     code: Annotated[str, Field(pattern=r"^(none|([0-9a-f]{40}|[0-9a-f]{64})(-dirty)?)$")]
-    config_sha256: Sha256
+    config_sha256: Digest
     seed: Annotated[int, Field(ge=0, lt=1 << 64)]
 
 
@@ -196,7 +196,7 @@ class PackageRow(Document):
 
     version: Version
     build: Version | None = None
-    files_sha256: Sha256 | None = None
+    files_sha256: Digest | None = None
 
 
 class PackagesDocument(RootModel[Annotated[dict[Package, PackageRow], Field(min_length=1)]]):
@@ -216,7 +216,7 @@ class RequiredVersions(BaseModel):
 class ExportsDocument(Document):
     """``docs/exports.json``, by :func:`pipeline.sharing.export.export`."""
 
-    model_sha256: Sha256
+    model_sha256: Digest
     images: Positive
     tolerance: Annotated[float, Field(gt=0, le=1e-2)]
     differences: dict[Name, Distance]
@@ -227,10 +227,10 @@ class RecordDocument(Document):
     """``models/model.json``: the fields of a record that are packed."""
 
     bundle: BundleName
-    sha256: Sha256
-    datalist_sha256: Sha256
+    sha256: Digest
+    datalist_sha256: Digest
     mlflow_run_id: Word
     operating_point: OperatingPoint
-    trained_on: Annotated[list[Sha256], Field(min_length=1)]
-    chosen_on: list[Sha256]
+    trained_on: Annotated[list[Digest], Field(min_length=1)]
+    chosen_on: list[Digest]
     hashes: Annotated[list[Literal["bytes", "values"]], Field(min_length=1, max_length=2)]

@@ -79,6 +79,16 @@ def judge_expression(text: str, allowed: AllowedNames) -> str:
     return _Judge(allowed).judge(tree.body)
 
 
+def is_evaluated(value: object) -> bool:
+    """Return whether MONAI evaluates a value, or puts another in its place.
+
+    Example:
+        >>> is_evaluated("$1 + 1"), is_evaluated("@window"), is_evaluated("image")
+        (True, True, False)
+    """
+    return isinstance(value, str) and value.startswith(("$", "@"))
+
+
 def as_evaluated(text: str) -> str:
     """Return an expression or a reference as MONAI evaluates it, after its own rewriting.
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import safetensors.torch
-import torch
 
 from pipeline.bundle.received import RECEIVED
 from pipeline.errors import few
 from pipeline.inference.trained_model import parse_weights
+from pipeline.inference.weights_hash import weights_sha256
 from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.unpack import SAFE_WEIGHTS, WEIGHTS
 
@@ -101,14 +101,9 @@ class ReceivedFolder:
         signed = safetensors.torch.load(self.read(SAFE_WEIGHTS))
         try:
             own = parse_weights(self.read(WEIGHTS), self.path / WEIGHTS)
+            return weights_sha256(own) == weights_sha256(signed)
         except ValueError:
             return False
-        return own.keys() == signed.keys() and all(
-            isinstance(own[name], torch.Tensor)
-            and own[name].dtype == tensor.dtype
-            and torch.equal(own[name], tensor)
-            for name, tensor in signed.items()
-        )
 
 
 def _name_in(manifest: Path) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pipeline
-import transforms
+from pipeline.sharing.source import INSTALL_FOLDER, PACKAGES
 
 SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/etc/alternatives",
@@ -113,7 +112,7 @@ def program_places() -> list[Path]:
     """
     working, home = Path.cwd(), Path.home()
     hidden = {working, *working.parents, home, *home.parents}
-    packages = [Path(module.__path__[0]) for module in (pipeline, transforms)]
+    packages = [INSTALL_FOLDER / name for name in PACKAGES]
     hidden |= {folder.parent for folder in packages}
     given = [Path(name).absolute() for name in (sys.prefix, sys.base_prefix, *sys.path)]
     paths = [*map(Path, SYSTEM), *(path for path in given if path not in hidden), *packages]

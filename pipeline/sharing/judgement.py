@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pipeline.bundle.check import MONAI_IDS, RUN_IDS, TRACKING_IDS
 from pipeline.bundle.knobs import KNOBS, knob_error
-from pipeline.sharing.expressions import as_evaluated, judge_expression
+from pipeline.sharing.expressions import as_evaluated, is_evaluated, judge_expression
 from pipeline.sharing.kinds import KINDS, MAX_ITEMS, is_plain
 from pipeline.sharing.packed_configs import places, wired_keys
 from pipeline.sharing.policy import LIST_OF, REQUIRED, Policy, roles_of
@@ -95,7 +95,7 @@ class _Judge:
                 yield from self.one_of(f"{place}::{i}", item, roles_of(role))
         elif role is not None:
             yield from self.component(place, value, role)
-        elif _is_for_monai(value) and value in accepted:
+        elif is_evaluated(value) and value in accepted:
             yield Judgement(place, "expression", value)
         elif self.is_accepted(value, accepted) or self.is_reference(value, accepted):
             yield Judgement(place, "value", _text(value))
@@ -107,7 +107,7 @@ class _Judge:
         kinds = [KINDS[name].expected if name in KINDS else name for name in accepted]
         reason = f"expected {' or '.join(kinds)}"
         # a component is never made by an expression: MONAI would import a name
-        may_be_made = _is_for_monai(value) and any(name in KINDS for name in accepted)
+        may_be_made = is_evaluated(value) and any(name in KINDS for name in accepted)
         if may_be_made or _are_components(value):
             yield from self.beyond(place, value, reason)
         else:
@@ -155,7 +155,7 @@ class _Judge:
                 if not KEY.fullmatch(str(name)) and isinstance(value, dict):
                     yield Judgement(f"{place}::{name}", "value", str(name), "expected a plain name")
                 yield from self.beyond(f"{place}::{name}", item, reason)
-        elif _is_for_monai(value):
+        elif is_evaluated(value):
             refusal = judge_expression(value, self.policy.allowed)
             yield Judgement(place, "expression", as_evaluated(value), refusal, is_custom=True)
         else:
@@ -180,11 +180,6 @@ class _Judge:
         """Whether a value refers to a key whose own value is of one of the kinds."""
         key = value[1:] if isinstance(value, str) and value.startswith("@") else None
         return key in self.whole and self.is_accepted(self.whole[key], accepted)
-
-
-def _is_for_monai(value: Any) -> bool:
-    """Whether MONAI evaluates a text, or puts another value in its place."""
-    return isinstance(value, str) and value.startswith(("$", "@"))
 
 
 def _are_components(value: Any) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pipeline.bundle.knobs import INSTANCE_METRICS, LABEL_NAME, MAX_LABEL_NUMBER, METRICS
+from pipeline.bundle.knobs import KNOBS
 
 MAX_COUNT = 1_000_000
 MAX_WIDTH = 16_384
@@ -55,6 +55,10 @@ def _is_number(value: Any) -> bool:
     return whole_or_not and abs(value) <= MAX_NUMBER  # which NaN is not
 
 
+def _up_to(most: float) -> Callable[[Any], bool]:
+    return lambda value: _is_number(value) and 0 <= value <= most
+
+
 def _is_whole(value: Any, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
@@ -87,27 +91,32 @@ def _one_or_more(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: not isinstance(value, dict) and _of_items(value, accepts)
 
 
-def _pairs(name: re.Pattern[str], accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """A mapping from names to values, with at least one."""
-    return lambda value: (
+def _are_endings(value: Any) -> bool:
+    return (
         isinstance(value, dict)
         and 0 < len(value) <= MAX_ITEMS
-        and all(len(key) <= MAX_NAME and _matches(name)(key) for key in value)
-        and all(map(accepts, value.values()))
+        and all(map(_matches(NAME), value))
+        and all(map(_matches(ENDING), value.values()))
     )
 
 
-def _are_label_numbers(value: Any) -> bool:
-    numbers = value if isinstance(value, list) else [value]
-    is_number = all(_is_whole(number, 1, MAX_LABEL_NUMBER) for number in numbers)
-    return 0 < len(numbers) <= MAX_ITEMS and is_number
+def _are_labels(value: Any) -> bool:
+    """Whether a value is what the knob takes, and no larger than any bundle needs."""
+    return KNOBS["labels"].accepts(value) and all(
+        len(part) <= most
+        for part, most in (
+            (value, MAX_ITEMS),
+            *((name, MAX_NAME) for name in value),
+            *((numbers, MAX_ITEMS) for numbers in value.values() if isinstance(numbers, list)),
+        )
+    )
 
 
 KINDS = {
     "flag": Kind("true or false", lambda value: isinstance(value, bool)),
     "number": Kind("a number", _is_number),
     "numbers": Kind("a number or a list of numbers", _one_or_more(_is_number)),
-    "share": Kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1),
+    "share": Kind("a number from 0 to 1", _up_to(1)),
     "count": Kind(f"a whole number, 0 to {MAX_COUNT}", _is_count),
     "counts": Kind(f"whole numbers, 0 to {MAX_COUNT}", _one_or_more(_is_count)),
     "width": Kind(f"a whole number, 1 to {MAX_WIDTH}", _is_width),
@@ -131,18 +140,10 @@ KINDS = {
             _one_or_more(lambda key: isinstance(key, str) and key in MASKS)(value) and value != []
         ),
     ),
-    "metric": Kind(
-        f"one of {', '.join((*METRICS, *INSTANCE_METRICS))}",
-        lambda value: isinstance(value, str) and value in (*METRICS, *INSTANCE_METRICS),
-    ),
-    "overlap": Kind(
-        f"a number from 0 to {MAX_OVERLAP}",
-        lambda value: _is_number(value) and 0 <= value <= MAX_OVERLAP,
-    ),
-    "labels": Kind("names of labels with their numbers", _pairs(LABEL_NAME, _are_label_numbers)),
-    "endings": Kind(
-        "names of images with the endings of their files", _pairs(NAME, _matches(ENDING))
-    ),
+    "metric": Kind(KNOBS["threshold_metric"].expected, KNOBS["threshold_metric"].accepts),
+    "overlap": Kind(f"a number from 0 to {MAX_OVERLAP}", _up_to(MAX_OVERLAP)),
+    "labels": Kind("names of labels with their numbers", _are_labels),
+    "endings": Kind("names of images with the endings of their files", _are_endings),
     "selection": Kind("ATTRIBUTE=VALUE of a DICOM series", _matches(SELECTION)),
     "null": Kind("null", lambda value: value is None),
 }

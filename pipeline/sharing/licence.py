@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from pipeline.sharing.archive import RefusedError
 
+LICENCE = "docs/data_license.txt"
+"""The text on the licence of the data, and so of the weights."""
 COHORT_LICENCES = {
     "isbi2012": "ISBI 2012 challenge, published for the challenge: ask its organisers",
     "nuclei": "2018 Data Science Bowl, CC0: free",
@@ -99,7 +101,7 @@ def weights_licences(text: str) -> list[WeightsLicence]:
     stated = re.findall(r"^Weights: trained on (.+?)\.?$", text, re.MULTILINE) or [PRIVATE_COHORT]
     if len(stated) > MAX_LICENCES:
         reason = f"expected {MAX_LICENCES} at most"
-        raise RefusedError("docs/data_license.txt", f"{len(stated)} licences of weights", reason)
+        raise RefusedError(LICENCE, f"{len(stated)} licences of weights", reason)
     return [
         WeightsLicence(images, cohort := cohorts.get(images), SPDX_LICENCES.get(cohort or ""))
         for images in stated

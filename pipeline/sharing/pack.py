@@ -20,12 +20,12 @@ from pipeline.files import atomic
 from pipeline.inference import TrainedModel
 from pipeline.inference.trained_model import serialise
 from pipeline.sharing.archive import write_archive
-from pipeline.sharing.audit import audit
+from pipeline.sharing.audit import METADATA, audit
 from pipeline.sharing.bom import BOM, bill_of_materials, validate_bill
 from pipeline.sharing.card import model_card
 from pipeline.sharing.document_checks import check_documents, check_texts
 from pipeline.sharing.evaluation import shared_evaluation
-from pipeline.sharing.licence import licence_text
+from pipeline.sharing.licence import LICENCE, licence_text
 from pipeline.sharing.manifest import MANIFEST, make_manifest, sha256_of_each
 from pipeline.sharing.packages import PACKAGES_FILE, required_packages
 from pipeline.sharing.packed_configs import (
@@ -164,9 +164,9 @@ def bundle_files(
     files = {
         "LICENSE": _read(bundle / "LICENSE"),
         "configs/logging.conf": _read(bundle / "configs" / "logging.conf"),
-        "configs/metadata.json": _json(metadata),
+        METADATA: _json(metadata),
         "docs/README.md": model_card(metadata, evaluation, fingerprint, licence, exports).encode(),
-        "docs/data_license.txt": licence.encode(),
+        LICENCE: licence.encode(),
         EVALUATION: _json(evaluation),
         FINGERPRINT: _json(fingerprint),
         PACKAGES_FILE: _json(required_packages(metadata)),

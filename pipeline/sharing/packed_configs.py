@@ -57,7 +57,7 @@ def packed_values(
     overlays["evaluate"] = {
         key: value
         for key, value in evaluated.items()
-        if key not in {*trained, *train} - {"network"}
+        if key not in {*trained, *measured} - {"network"}
     } | {"evaluating": steps}
     return Values(train=train, **{name: _own(name, config) for name, config in overlays.items()})
 
@@ -138,12 +138,19 @@ def _normalised(value: Any) -> Any:
 
 
 def _config(base: Mapping[str, Any], own: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a config: its own keys, its places and its wiring over a base."""
-    whole = {key: value for key, value in own.items() if "#" not in key}
-    deeper = {key: value for key, value in wiring(name).items() if "#" in key}
-    plain = {key: value for key, value in wiring(name).items() if "#" not in key}
-    config = copy.deepcopy({**base, **whole, **places(name), **plain, **places(name), **whole})
-    apply_overrides(config, copy.deepcopy({**deeper, **{k: own[k] for k in own if "#" in k}}))
+    """Return a config: its own keys, its places and its wiring over a base.
+
+    They are written in this order; where two have a key, the first of them counts.
+    """
+    layers = [own, places(name), wiring(name)]
+    order = {key: None for layer in layers for key in layer if "#" not in key}
+    whole: dict[str, Any] = dict(base) | order
+    deeper: dict[str, Any] = {}
+    for layer in reversed(layers):
+        whole |= {key: value for key, value in layer.items() if "#" not in key}
+        deeper |= {key: value for key, value in layer.items() if "#" in key}
+    config = copy.deepcopy(whole)
+    apply_overrides(config, copy.deepcopy(deeper))
     return config
 
 

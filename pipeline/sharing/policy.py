@@ -18,7 +18,7 @@ from pydantic import (
 
 from pipeline.schemas import first_error
 from pipeline.sharing.archive import MEGABYTE, Limits
-from pipeline.sharing.expressions import AllowedNames
+from pipeline.sharing.expressions import AllowedNames, is_evaluated
 from pipeline.sharing.kinds import KINDS
 
 DEFAULT_POLICY = "policy.yaml"
@@ -96,9 +96,7 @@ class Policy(BaseModel):
         arguments = [a for role in self.targets.values() for a in role.values()]
         for accepted in (a for table in (self.keys, *arguments) for a in table.values()):
             for name in accepted:
-                roles = roles_of(name)
-                is_text = name.startswith(("$", "@"))
-                if not is_text and not {*roles} <= {*KINDS, *self.targets}:
+                if not is_evaluated(name) and not {*roles_of(name)} <= {*KINDS, *self.targets}:
                     raise ValueError(f"{name}: neither a kind nor a role of targets")
         return self
 

@@ -11,12 +11,13 @@ from pipeline.bundle.received import RECEIVED, ReceivedRecord
 from pipeline.files import sha256, write_json
 from pipeline.sharing.agreement import check_labels, check_record
 from pipeline.sharing.archive import Archive, RefusedError, open_archive
-from pipeline.sharing.audit import MODEL_RECORD, judge_archive
+from pipeline.sharing.audit import METADATA, MODEL_RECORD, judge_archive
 from pipeline.sharing.bom import BOM, bill_of_materials
 from pipeline.sharing.card import model_card
 from pipeline.sharing.document_checks import check_documents, check_texts
 from pipeline.sharing.folder import SIGNATURE
 from pipeline.sharing.isolation import Isolation
+from pipeline.sharing.licence import LICENCE
 from pipeline.sharing.manifest import MANIFEST, read_manifest
 from pipeline.sharing.packed_configs import EVALUATION, EXPORTS, FINGERPRINT
 from pipeline.sharing.parsing import strict_json
@@ -32,10 +33,10 @@ from pipeline.sharing.unpack import unpack
 CARD_DOCUMENTS = ("metadata", "evaluation", "fingerprint")
 """JSON documents from which the model card is written."""
 DOCUMENTS = {
-    "metadata": "configs/metadata.json",
+    "metadata": METADATA,
     "evaluation": EVALUATION,
     "fingerprint": FINGERPRINT,
-    "licence": "docs/data_license.txt",
+    "licence": LICENCE,
     "card": "docs/README.md",
 }
 
@@ -120,7 +121,7 @@ def _receive_copy(
         result = result._replace(requirements=requirements)
         if requirements.missing:
             reason = f"not installed; {requirements.install_command()}"
-            raise RefusedError("configs/metadata.json", ", ".join(requirements.missing), reason)
+            raise RefusedError(METADATA, ", ".join(requirements.missing), reason)
         isolation = find_isolation()
         if policy.complete_sandbox and not isolation.is_complete:
             raise RefusedError(
@@ -149,7 +150,7 @@ def _check_documents(archive: Archive) -> RequirementCheck:
     try:
         check_documents(archive.read, archive.files)
         _check_consistency(archive)
-        requirements = check_requirements(_read_json(archive, "configs/metadata.json"))
+        requirements = check_requirements(_read_json(archive, METADATA))
         _check_bill(archive)
     except RefusedError:
         raise

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import pipeline
-import transforms
 from pipeline.data.memory import available_memory
 from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.isolation import (
@@ -23,6 +21,7 @@ from pipeline.sharing.isolation import (
     program_places,
 )
 from pipeline.sharing.limits import Limits, watch
+from pipeline.sharing.source import INSTALL_FOLDER
 
 KEPT_VARIABLES = (
     "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "OMP_NUM_THREADS",
@@ -141,7 +140,6 @@ def environment(private: Path) -> dict[str, str]:
     Args:
         private: folder with its home and its temporary folder.
     """
-    own = (Path(package.__path__[0]).parent for package in (pipeline, transforms))
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     return {
         **kept,
@@ -149,7 +147,7 @@ def environment(private: Path) -> dict[str, str]:
         "TMPDIR": str(private / TEMPORARY),
         "USER": "sandbox",
         "LOGNAME": "sandbox",
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(map(str, own))),
+        "PYTHONPATH": str(INSTALL_FOLDER),
         "PYTHONDONTWRITEBYTECODE": "1",
         "CUDA_VISIBLE_DEVICES": "",
     }
