@@ -50,7 +50,7 @@ def experiment_bundle(
     reducing = [path for path in reducing if path.is_file()][:1]
     if scale == REDUCED:
         overlays += reducing
-    elif not reducing:
+    elif scale not in experiment.scales or not reducing:
         raise OneScaleError(f"{paper.name}: {experiment.name} has reduced scale alone")
     try:
         return Bundle(folder, overlays, read_settings(list(settings)))

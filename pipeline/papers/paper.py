@@ -38,6 +38,7 @@ class Experiment(NamedTuple):
         reduced: changes at reduced scale.
         results: numbers of the paper with our metrics.
         base: name of the experiment whose overlay stands before its own; None: no base.
+        scales: scales that it has; those of ours beside the paper have reduced scale alone.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Experiment(NamedTuple):
     reduced: str
     results: Sequence[Result]
     base: str | None = None
+    scales: Sequence[str] = SCALES
 
 
 class AuthorsCode(NamedTuple):
