@@ -21,7 +21,7 @@ UNITS = (
     "(?:images|slices|patients|regions|cases|cells|X-rays|pairs|latents)|bytes|millions?"
 )
 NUMBER = re.compile(
-    r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+(?=(?:, \d+)* (?:" + UNITS + r")(?!\w)))"
+    r"(?<![\w.,§])(?:\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+(?=(?:, \d+)* (?:" + UNITS + r")(?!\w)))"
     r"(?![\w]|\.\d|,\d{3})"
 )
 CELL = re.compile(r"(?<=\|) *(\d+) *(?=\||\()")
