@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from monai.bundle import ConfigParser
@@ -104,19 +104,38 @@ def _without(config: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, 
     return own
 
 
-def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int:
-    """Count the numbers in a network: its parameters, and the running statistics of batch norm.
+class Size(NamedTuple):
+    """How large a training is.
 
-    This is Keras's "total parameters". The network is built without memory for its weights.
+    Attributes:
+        numbers: numbers in the network: its parameters, and the running statistics of batch norm,
+            which is Keras's "total parameters".
+        steps: steps of the training.
+        batch_size: images of a step.
+    """
+
+    numbers: int
+    steps: int
+    batch_size: int
+
+
+def experiment_size(root: Path, paper: Paper, experiment: Experiment, scale: str) -> Size:
+    """Return how large an experiment is; its network is built without memory for its weights.
+
+    Raises:
+        OneScaleError: paper scale of an experiment that has reduced scale alone.
     """
     bundle = experiment_bundle(root, paper, experiment, scale)
-    return _numbers_of(tuple(bundle.files("training")))
+    return _size_of(tuple(bundle.files("training")))
 
 
 @cache
-def _numbers_of(configs: tuple[Path, ...]) -> int:
+def _size_of(configs: tuple[Path, ...]) -> Size:
     parser = ConfigParser(ConfigFiles.load_config_files([str(path) for path in configs]))
     with torch.device("meta"):
         network = parser.get_parsed_content("network_def")
     state = network.state_dict().values()
-    return sum(values.numel() for values in state if values.is_floating_point())
+    knobs = ("max_epochs", "steps_per_epoch", "batch_size")
+    epochs, steps, batch_size = map(parser.get_parsed_content, knobs)
+    numbers = sum(values.numel() for values in state if values.is_floating_point())
+    return Size(numbers, epochs * steps, batch_size)

@@ -18,6 +18,7 @@ from pipeline.papers.configs import (
     experiment_bundle,
 )
 from pipeline.papers.measure import MEASURES
+from pipeline.papers.origin import changed_parts, rerun_command
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.papers.records import curves_of, metrics_of, read_result, record_path
 from pipeline.progress import Stages
@@ -62,14 +63,14 @@ class Site(NamedTuple):
         return self.root / "docs" / "results"
 
 
-def stale(site: Site, paper: Paper, experiment: Experiment) -> str:
-    """Return the names of the hashes that changed since the record; empty: none, or no record."""
+def stale(site: Site, paper: Paper, experiment: Experiment) -> list[str]:
+    """Return what changed since the record: training, evaluation, split; empty: nothing."""
     record = read_result(record_path(site.results, paper.name, experiment.name, site.scale))
     if record is None:
-        return ""
+        return []
     configs = config_hashes(site.root, paper, experiment, site.scale, site.settings)
     now = {**configs, "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256}
-    return ", ".join(key for key, value in now.items() if record.get(key) != value)
+    return changed_parts(record, now)
 
 
 def recorded_seeds(site: Site, paper: Paper, experiment: Experiment) -> int:
@@ -92,13 +93,13 @@ def to_do(
     Raises:
         ValueError: a stale record without ``rerun``, or a record that is not readable.
     """
-    changes = {experiment.name: stale(site, paper, experiment) for experiment in experiments}
-    changes = {name: hashes for name, hashes in changes.items() if hashes}
+    parts = {experiment.name: stale(site, paper, experiment) for experiment in experiments}
+    changes = {name: changed for name, changed in parts.items() if changed}
     if changes and not rerun:
-        names = "; ".join(f"{name} ({hashes})" for name, hashes in changes.items())
+        names = "; ".join(f"{name} ({', '.join(changed)})" for name, changed in changes.items())
         raise ValueError(
-            f"{site.results / paper.name}: recorded with another config or split: {names}; run "
-            "them again with --rerun, or name the others with --only"
+            f"{site.results / paper.name}: recorded with another config or split: {names}; make "
+            f"them again with {rerun_command(paper.name, *changes)}, or name the others with --only"
         )
     return [
         experiment
