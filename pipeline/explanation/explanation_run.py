@@ -22,6 +22,7 @@ from pipeline.explanation.extremes import extremes
 from pipeline.explanation.images import Images
 from pipeline.explanation.latent import check_clusters
 from pipeline.explanation.latent_explanation import LatentSettings, explain_latent
+from pipeline.explanation.occlusion import REGIONS
 from pipeline.explanation.pictures import as_png
 from pipeline.explanation.section import write_with_section
 from pipeline.files import atomic, shown, write_json
@@ -106,10 +107,11 @@ def explain(
 
 
 def _begin_line(model: TrainedModel, images: Images, settings: CaseSettings) -> str:
+    size = settings.occlusion.size
+    regions = f"hiding regions of {size} pixels" if size else f"hiding {REGIONS} regions of each"
     return (
         f"explaining {shown(model.path)} of {model.record.run_name}: clusters of "
-        f"{count(len(images), 'image')}, then its best and worst, hiding regions of "
-        f"{settings.occlusion.size} pixels"
+        f"{count(len(images), 'image')}, then its best and worst, {regions}"
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.planning.bundle import because, by_axis, choices, occlusion_size
+from pipeline.planning.bundle import because, by_axis, choices
 from pipeline.planning.ct import ct_window
 from pipeline.planning.labels import label_kind
 from pipeline.planning.machine import Machine, machine_at_hand
@@ -259,16 +259,6 @@ def test_micrographs_may_be_turned():
 def test_errors(changes, message):
     with pytest.raises(ValueError, match=message):
         planned(**changes)
-
-
-@pytest.mark.parametrize(("fewest_slices", "size"), [(30, 14), (3, 3)])
-def test_some_hundred_cubes_fill_a_window_of_thick_slices(fewest_slices, size):
-    """128 x 128 x 24 voxels are a cube of 73; a fifth of it is 14, and 10 x 10 x 2 regions."""
-    sizes = [*CT[:2], [fewest_slices, 40, 90]]
-    cohort = volumes(sizes, [[0.8] * 3, [0.8] * 3, [5.0] * 3])
-    bundle_plan = planned(base=cohort)
-    assert bundle_plan.window.value == [128, 128, 24]
-    assert occlusion_size(bundle_plan, cohort) == size
 
 
 def test_every_choice_has_a_reason():
