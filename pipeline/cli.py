@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.commands.audit import add_audit
 from pipeline.commands.compare import add_compare
+from pipeline.commands.compare_networks import add_compare_networks
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
 from pipeline.commands.export import add_export
@@ -56,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     for verb, (_, purpose) in RUNS.items():
         add_run(verb, commands.add_parser(verb, help=purpose))
     add_compare(commands.add_parser("compare", help="compare evaluated runs case by case"))
+    add_compare_networks(
+        commands.add_parser("compare-networks", help="train several networks alike, in one table")
+    )
     add_crossval(commands.add_parser("crossval", help="train and evaluate a bundle on every fold"))
     add_reproduce(commands.add_parser("reproduce", help="a paper's experiments and tables"))
     add_pack(commands.add_parser("pack", help="a trained bundle as one file for another hospital"))

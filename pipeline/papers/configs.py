@@ -7,11 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from monai.bundle import ConfigParser
-
 from pipeline.bundle import Bundle
-from pipeline.bundle.config_files import ConfigFiles
+from pipeline.bundle.network_numbers import network_numbers
 from pipeline.bundle.overrides import read_settings
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.planning.wiring import wiring_of
@@ -104,19 +101,10 @@ def _without(config: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, 
     return own
 
 
-def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int:
-    """Count the numbers in a network: its parameters, and the running statistics of batch norm.
-
-    This is Keras's "total parameters". The network is built without memory for its weights.
-    """
+def experiment_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int:
+    """Count the numbers in an experiment's network, see :func:`network_numbers`."""
     bundle = experiment_bundle(root, paper, experiment, scale)
     return _numbers_of(tuple(bundle.files("training")))
 
 
-@cache
-def _numbers_of(configs: tuple[Path, ...]) -> int:
-    parser = ConfigParser(ConfigFiles.load_config_files([str(path) for path in configs]))
-    with torch.device("meta"):
-        network = parser.get_parsed_content("network_def")
-    state = network.state_dict().values()
-    return sum(values.numel() for values in state if values.is_floating_point())
+_numbers_of = cache(network_numbers)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.files import atomic
 from pipeline.metrics.statistics import bootstrap_interval
-from pipeline.papers.configs import REDUCED, OneScaleError, config_hashes, network_numbers
+from pipeline.papers.configs import REDUCED, OneScaleError, config_hashes, experiment_numbers
 from pipeline.papers.paper import SCALES, Experiment, Paper, Result, paper_names, read_paper
 from pipeline.papers.records import read_result, record_path
 
@@ -182,7 +182,7 @@ def _row(cells: Sequence[str]) -> str:
 def _network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int | None:
     """Count the numbers in the network; None: the experiment does not have this scale."""
     try:
-        return network_numbers(root, paper, experiment, scale)
+        return experiment_numbers(root, paper, experiment, scale)
     except OneScaleError:
         return None
 

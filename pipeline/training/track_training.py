@@ -1,4 +1,4 @@
-"""Recording a training: every epoch in a file, and all of it in MLflow."""
+"""Recording a training in MLflow, whatever becomes of the store meanwhile."""
 
 import sys
 import time
@@ -28,33 +28,6 @@ RECORDED_LATE = "recorded_late"
 UNRECORDED = (STATE, PREVIOUS_STATE, METRICS, EXECUTED)
 """Files of a run's folder that are no artefacts: states, what MLflow has as metrics, and the
 overlay that ``--run`` writes, which has the name of the whole config that MLflow has."""
-
-
-class RecordEpoch:
-    """Write the metrics of every epoch, with its learning rate, to ``metrics.jsonl``.
-
-    Args:
-        run: the training, in whose folder the file is.
-        validator: the engine whose metrics stand beside the trainer's.
-    """
-
-    def __init__(self, run: Run, validator: Engine) -> None:
-        self.log, self.validator = run.metric_log, validator
-
-    def attach(self, engine: Engine) -> None:
-        """Attach to the trainer, after its validation and before its learning rate changes."""
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._record)
-
-    @idist.one_rank_only()
-    def _record(self, engine: Engine) -> None:
-        state = engine.state
-        metrics = {f"train_{name}": value for name, value in state.metrics.items()}
-        if self.validator.state.epoch == state.epoch:
-            of_validation = self.validator.state.metrics
-            metrics |= {f"val_{name}": value for name, value in of_validation.items()}
-        metrics["learning_rate"] = engine.optimizer.param_groups[0]["lr"]
-        numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float))}
-        self.log.append(state.epoch, numbers)
 
 
 class TrackTraining:
