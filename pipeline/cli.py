@@ -16,6 +16,7 @@ from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.runs import RUNS, add_run
 from pipeline.commands.sign import add_key, add_sign, add_verify
+from pipeline.commands.ui import add_ui
 from pipeline.errors import error_line, wants_traceback
 from pipeline.interruption import exit_when_terminated
 from pipeline.plain_text import plain_lines
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_crossval(commands.add_parser("crossval", help="train and evaluate a bundle on every fold"))
     add_reproduce(commands.add_parser("reproduce", help="a paper's experiments and tables"))
+    add_ui(commands.add_parser("ui", help="show the runs in MLflow's page"))
     add_pack(commands.add_parser("pack", help="a trained bundle as one file for another hospital"))
     add_key(commands.add_parser("key", help="make keys, and pin those of senders"))
     add_sign(commands.add_parser("sign", help="sign a packed bundle"))

@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 
 from pipeline.tracking import Run
 from pipeline.tracking.metric_log import MINUTES
+from pipeline.training.progress import count_weights
 
 BEST = "best_"
 """Beginning of the names of metrics of the best epoch so far."""
@@ -22,7 +23,7 @@ class RecordEpoch:
     """Write the metrics of every epoch to ``metrics.jsonl``.
 
     Beside those of training and validation these are the learning rate, the ``minutes`` that the
-    training took so far, the ``best_epoch`` so far with its ``best_val_dice`` and key metric, and
+    training took so far, the network's ``parameters`` (in the first line), the ``best_epoch`` so far with its ``best_val_dice`` and key metric, and
     what the process uses of the machine, ``system/…``.
 
     Args:
@@ -62,7 +63,9 @@ class RecordEpoch:
             metrics |= {f"val_{name}": value for name, value in of_validation.items()}
         metrics["learning_rate"] = engine.optimizer.param_groups[0]["lr"]
         metrics |= self._so_far(state.epoch, state.best_epoch, metrics)
-        metrics |= system_metrics(self.process, engine.state.device)
+        metrics |= system_metrics(self.process, state.device)
+        if state.epoch == 1:
+            metrics["parameters"] = count_weights(engine.network)
         numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float))}
         self.log.append(state.epoch, numbers)
 
