@@ -38,8 +38,7 @@ bench: .venv/.installed
 	$(BIN)/python benchmarks/training_step.py
 
 ui: .venv/.installed
-	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
-	    --backend-store-uri sqlite:///$(CURDIR)/mlruns/mlflow.db
+	$(BIN)/unet-school ui
 
 clean:
 	rm -rf .venv $(DEMO) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

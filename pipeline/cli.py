@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.commands.audit import add_audit
 from pipeline.commands.compare import add_compare
+from pipeline.commands.compare_networks import add_compare_networks
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
 from pipeline.commands.export import add_export
@@ -15,6 +16,7 @@ from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.runs import RUNS, add_run
 from pipeline.commands.sign import add_key, add_sign, add_verify
+from pipeline.commands.ui import add_ui
 from pipeline.errors import error_line, wants_traceback
 from pipeline.interruption import exit_when_terminated
 from pipeline.plain_text import plain_lines
@@ -56,8 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     for verb, (_, purpose) in RUNS.items():
         add_run(verb, commands.add_parser(verb, help=purpose))
     add_compare(commands.add_parser("compare", help="compare evaluated runs case by case"))
+    add_compare_networks(
+        commands.add_parser("compare-networks", help="train several networks alike, in one table")
+    )
     add_crossval(commands.add_parser("crossval", help="train and evaluate a bundle on every fold"))
     add_reproduce(commands.add_parser("reproduce", help="a paper's experiments and tables"))
+    add_ui(commands.add_parser("ui", help="show the runs in MLflow's page"))
     add_pack(commands.add_parser("pack", help="a trained bundle as one file for another hospital"))
     add_key(commands.add_parser("key", help="make keys, and pin those of senders"))
     add_sign(commands.add_parser("sign", help="sign a packed bundle"))

@@ -190,20 +190,8 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
 
 def _parent(site: "Site", paper: "Paper") -> str:
     """Create the MLflow run that is the parent of all experiments of this call."""
-    from pipeline.data.datalist import read_datalist
-    from pipeline.tracking.connection import connect
-    from pipeline.tracking.dead_runs import process_tags
-    from pipeline.tracking.run_name import unique_run_name
+    from pipeline.tracking.parent_run import begin_parent
 
-    client, experiment = connect(site.tracking.resolve(), paper.bundle)
-    tags = {
-        "run": "reproduce",
-        "bundle": paper.bundle,
-        "paper": paper.name,
-        "scale": site.scale,
-        "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256,
-        "git_commit": site.commit,
-        **process_tags(site.out),
-    }
-    name = f"reproduce_{paper.name}_{unique_run_name()}"
-    return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    tags = {"paper": paper.name, "scale": site.scale, "git_commit": site.commit}
+    bundle = site.root / "bundles" / paper.bundle
+    return begin_parent(site.tracking, bundle, "reproduce", site.dataset_dir, site.out, tags)

@@ -39,6 +39,7 @@ from pipeline.provenance import versions
 from pipeline.tracking.next_command import print_next_run
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES, REPORT
+from pipeline.tracking.training_scores import record_with_training
 
 IMAGE_FIELDS = {"trained_on", "chosen_on", "hashes"}
 """Fields of a model's record that list images."""
@@ -108,7 +109,7 @@ def evaluate(
         )
         write_report(run.folder / REPORT, report)
         print(plain_lines("\n".join(summary_text(summary))))
-        _record(run, summary)
+        _record(run, summary, model.record.epoch)
         print(f"report      {shown(run.folder / REPORT)}")
         print(f"MLflow run  {run.where()}")
     evaluation = f"evaluation={run.folder.resolve()}"
@@ -199,12 +200,14 @@ def _write(
     write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
 
 
-def _record(run: Run, summary: EvaluationSummary) -> None:
+def _record(run: Run, summary: EvaluationSummary, epoch: int | None) -> None:
     scores = {name: score.mean for name, score in summary.test.items()}
     for name in METRICS:
         low, high = summary.test[name].low, summary.test[name].high
         scores |= {} if low is None or high is None else {f"{name}_low": low, f"{name}_high": high}
     scores |= summary.test_pooled
-    run.log_metrics({f"test_{name}": value for name, value in scores.items()})
+    scores = {f"test_{name}": value for name, value in scores.items()}
+    run.log_metrics(scores)
     run.log_metrics({"threshold": summary.operating_point.threshold})
     run.log_folder(run.folder)
+    record_with_training(run, epoch, scores, REPORT)

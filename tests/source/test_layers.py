@@ -21,6 +21,7 @@ FLOORS = [
     {"tracking"},
     {"inference"},
     {"evaluation"},
+    {"comparing"},
     {"training"},
     {"explanation"},
     {"sharing"},
