@@ -65,7 +65,7 @@ def _beside_simple_answers(
     elif score.mean - value < FAR_FROM_TRUTH * (1 - value):
         yield Remark(
             "caution",
-            f"Less than a third of the way from {name} ({label} {other}) to the truth ({label} {own}): "
+            f"{label} {own} is less than a third of the way from {name} ({other}) to the truth: "
             "train longer, or on more images",
         )
     elif score.low is not None and score.low <= value:
@@ -76,9 +76,9 @@ def _beside_simple_answers(
 
 
 def _missed(summary: EvaluationSummary) -> Iterator[Remark]:
-    found, missed = (summary.outcomes.get(name, 0) for name in ("found", "missed"))
-    if missed > found:
-        of_all = f"{missed} of {count(found + missed, 'structure')}"
+    hits, missed = (summary.outcomes.get(name, 0) for name in ("found", "missed"))
+    if missed > hits:
+        of_all = f"{missed} of {count(hits + missed, 'structure')}"
         yield Remark("bad", f"Nothing is predicted for {of_all}: train longer")
 
 
@@ -98,10 +98,10 @@ def _few_cases(metric: str, score: ScoreSummary, crossval: str) -> Iterator[Rema
         return
     unit = independent_unit(score.n, score.patients)
     cases = count(score.n, "test case")
-    known = cases if unit == "images" else f"{cases} of {count(score.patients, 'patient')}"
+    tested = cases if unit == "images" else f"{cases} of {count(score.patients, 'patient')}"
     how = f"{_label(metric)} {plain_number(score.mean)}, {_interval(score)}"
     advice = "cross-validate" if crossval else "test on more"
-    yield Remark("caution", f"{known}: too few to rely on ({how}); {advice}", crossval)
+    yield Remark("caution", f"{tested}: too few to rely on ({how}); {advice}", crossval)
 
 
 def _good(summary: EvaluationSummary, metric: str) -> Remark:

@@ -16,6 +16,7 @@ def volume_in_page(
     truth: NDArray[np.integer] | None,
     labels: tuple[str, ...],
     affine: NDArray[np.float64],
+    is_stack: bool = False,
 ) -> LayeredVolume:
     """Return a volume and its masks as a page scrolls them, in three planes.
 
@@ -25,15 +26,15 @@ def volume_in_page(
         truth: the same; None: it is not known.
         labels: their names.
         affine: ``(4, 4)``, from indices to millimetres in NIfTI's axes.
+        is_stack: whether the slices are pages, which are seen one by one.
     """
     view = view_of(image.shape, affine)
-    single = 1 in image.shape
-    planes = (PLANES[view.axis],) if single else PLANES[::-1]
+    planes = (PLANES[view.axis],) if 1 in image.shape else PLANES[::-1]
     return layered_volume(
         view.slices(image),
         view.slices(prediction),
         None if truth is None else view.slices(truth),
         labels,
         view.spacing_3d(),
-        planes,
+        ("page",) if is_stack else planes,
     )

@@ -7,6 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+LABEL_COLOURS = (
+    (0, 190, 130), (240, 228, 66), (204, 121, 167), (86, 200, 233), (240, 90, 80), (170, 130, 250),
+)  # fmt: skip
+"""Of the labels 1, 2, …, as in the viewer of volumes."""
+FILLED = 0.3
+"""Opacity of a label's inside."""
 QUALITY = 88
 """Of WebP: outlines of one pixel keep their colours, at a fifth of PNG's size."""
 SHARPEST_PERCENTILES = (0.5, 99.5)
@@ -48,3 +54,33 @@ def embedded(picture: Image.Image, form: str, **options: int) -> str:
     picture.save(buffer, format=form, **options)
     text = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f"data:image/{form.lower()};base64,{text}"
+
+
+def with_masks(picture: NDArray[np.uint8], labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Colour the labels in a picture, and draw their outlines; numbers share six colours.
+
+    Args:
+        picture: ``(H, W, 3)``.
+        labels: ``(H, W)``, 0 is background.
+
+    Example:
+        >>> labels = np.zeros((5, 5), np.uint8)
+        >>> labels[1:4, 1:4] = 1
+        >>> picture = with_masks(np.zeros((5, 5, 3), np.uint8), labels)
+        >>> picture[0, 0].tolist(), picture[1, 1].tolist(), picture[2, 2].tolist()
+        ([0, 0, 0], [0, 190, 130], [0, 57, 39])
+    """
+    inside = labels > 0
+    colours = np.array(LABEL_COLOURS)[(labels - 1) % len(LABEL_COLOURS)]
+    drawn = picture.astype(np.float64)
+    drawn[inside] += FILLED * (colours[inside] - drawn[inside])
+    edge = inside & _differs_from_neighbour(labels)
+    drawn[edge] = colours[edge]
+    return np.rint(drawn).astype(np.uint8)
+
+
+def _differs_from_neighbour(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    padded = np.pad(labels, 1)
+    shifts = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    differs: NDArray[np.bool_] = np.any([labels != shifted for shifted in shifts], axis=0)
+    return differs

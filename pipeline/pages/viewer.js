@@ -39,7 +39,7 @@ function planesOf([columns, rows, slices], [dx, dy, dz]) {
 
 function draw(canvas, plane, index, { grey, truth, prediction }, on, hasTruth) {
   const [start, right, down] = plane.at(index);
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   const picture = context.createImageData(plane.width, plane.height);
   for (let v = 0, to = 0; v < plane.height; v++)
     for (let u = 0; u < plane.width; u++, to += 4) {
@@ -58,9 +58,8 @@ function draw(canvas, plane, index, { grey, truth, prediction }, on, hasTruth) {
   context.putImageData(picture, 0, 0);
 }
 
-async function show(box) {
-  const images = [...box.querySelectorAll(".sprite")];
-  await Promise.all(images.map((image) => image.decode()));
+function show(box) {
+  const images = box.querySelectorAll(".sprite");
   const size = numbers(box.dataset.size), start = numbers(box.dataset.start);
   const hasTruth = box.dataset.truth === "1";
   const [grey] = unpack(images[0], size, [0]);
@@ -101,4 +100,4 @@ async function show(box) {
   for (const key of box.querySelectorAll("[data-label]")) key.style.background = `rgb(${colourOf(key.dataset.label)})`;
 }
 
-for (const box of document.querySelectorAll(".volume")) show(box);
+addEventListener("load", () => document.querySelectorAll(".volume").forEach(show));
