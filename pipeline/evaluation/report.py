@@ -82,7 +82,7 @@ def write_report(path: Path, report: Report) -> None:
         names=report.names,
         columns=list(dict.fromkeys(name for case in report.cases for name in case.columns)),
         classes=class_table(report.summary.test, report.rows, labels),
-        training=_training_curves(report.history) if report.history else None,
+        training=_training_curves(report.history) if report.history else [],
         threshold=_threshold_curve(report),
         calibration=_calibration_curve(report.summary.calibration),
     )
@@ -146,20 +146,24 @@ def class_table(
     ]
 
 
-def _training_curves(history: History) -> str:
+def _training_curves(history: History) -> list[str]:
     """Draw loss, IoU and accuracy of training and validation against the epoch."""
-    figure = Figure(figsize=(9, 2.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 3), ("loss", "iou", "accuracy"), strict=True):
-        for split, colour in (("train", TRAIN), ("val", VALIDATION)):
-            points = history.get(f"{split}_{name}", ())
-            if points:
-                marker = "o" if len(points) == 1 else None  # one point makes no line
-                epochs, values = zip(*points, strict=True)
-                axes.plot(epochs, values, marker=marker, color=colour, label=split, linewidth=1.5)
-        axes.set(title=name, xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.25)
-        axes.legend(frameon=False, fontsize=8)
+    return [_training_curve(history, name) for name in ("loss", "iou", "accuracy")]
+
+
+def _training_curve(history: History, name: str) -> str:
+    figure = Figure(figsize=(3.6, 2.6), layout="constrained")
+    axes = figure.subplots()
+    for split, colour in (("train", TRAIN), ("val", VALIDATION)):
+        points = history.get(f"{split}_{name}", ())
+        if points:
+            marker = "o" if len(points) == 1 else None  # one point makes no line
+            epochs, values = zip(*points, strict=True)
+            axes.plot(epochs, values, marker=marker, color=colour, label=split, linewidth=1.5)
+            axes.legend(frameon=False, fontsize=8)
+    axes.set(title=name, xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
     return _as_svg(figure)
 
 
@@ -196,7 +200,7 @@ def _age_curve(comparison: GroupComparison) -> str | None:
     if comparison.age is None:
         return None
     ages, sizes, means = zip(*comparison.age, strict=True)
-    figure = Figure(figsize=(6.4, 2.8), layout="constrained")
+    figure = Figure(figsize=(4.8, 2.8), layout="constrained")
     axes = figure.subplots()
     axes.bar(ages, sizes, color="0.8")
     axes.set(xlabel="age", ylabel="images")

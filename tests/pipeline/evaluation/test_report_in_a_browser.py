@@ -109,16 +109,21 @@ def explained(page, tmp_path_factory):
 def test_it_loads_whole_and_fits(request, tmp_path, kind, pictures, width):
     unfold = "page.querySelectorAll('details').forEach(part => part.open = true);"
     seen = see(request.getfixturevalue(kind), width, tmp_path, unfold)
-    assert (seen["pictures"], seen["drawings"]) == (pictures, 4)
+    assert (seen["pictures"], seen["drawings"]) == (pictures, 6)
 
 
 @needs_chromium
 @pytest.mark.parametrize(("width", "columns"), [(1280, 4), (390, 2)])
 def test_the_pictures_of_a_case_fill_their_rows(page, tmp_path, width, columns):
-    script = """return [...page.querySelectorAll(".row")].map(row =>
-      [...row.children].map(part => Math.round(part.getBoundingClientRect().top)))"""
-    for tops in see(page, width, tmp_path, script)["script"]:
+    script = """const tops = () => [...page.querySelectorAll(".row")].map(row =>
+        [...row.children].map(part => Math.round(part.getBoundingClientRect().top)));
+      const small = tops();
+      page.querySelector(".enlarge").click();
+      return [small, tops()[0]]"""
+    small, large = see(page, width, tmp_path, script)["script"]
+    for tops in small:
         assert [tops.count(top) for top in dict.fromkeys(tops)] == [columns] * (4 // columns)
+    assert len(set(large)) == 4
 
 
 def test_it_needs_no_network(explained):
