@@ -69,8 +69,8 @@ class SliceView(NamedTuple):
         # turned axis i is the voxels' axis order[i]
         order = np.argsort(self._turn()[:, 0])
         columns, rows = (axis for axis in range(3) if axis != self.axis)
-        slices, rows, columns = (float(sizes[int(order[i])]) for i in (self.axis, rows, columns))
-        return slices, rows, columns
+        distances = [float(sizes[int(order[axis])]) for axis in (self.axis, rows, columns)]
+        return distances[0], distances[1], distances[2]
 
     def _turn(self) -> NDArray[np.float64]:
         return np.asarray(ornt_transform(io_orientation(self.affine), axcodes2ornt(self.codes)))

@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from pipeline.evaluation.cases import OUTCOME, Case, Row, ScoreSummary, Scoring
+from pipeline.evaluation.cases import OUTCOME, Case, ScoreSummary, Scoring
 from pipeline.evaluation.score_words import FIRST, in_words
 from pipeline.evaluation.shown_cases import shown_cases
 from pipeline.evaluation.summary import CrossvalSummary, EvaluationSummary, GroupComparison
@@ -125,7 +125,7 @@ def _common(
 
 
 def class_table(
-    test: Mapping[str, ScoreSummary], rows: Sequence[Row], labels: Sequence[str]
+    test: Mapping[str, ScoreSummary], rows: Sequence[Mapping[str, Any]], labels: Sequence[str]
 ) -> list[ClassScores]:
     """Return a row for each of several labels: its main scores, and what became of it.
 

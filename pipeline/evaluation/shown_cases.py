@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.evaluation.cases import Case, Row, Scoring
+from pipeline.evaluation.cases import Case, Scoring
 from pipeline.evaluation.overlays import panels
 from pipeline.inference.volume_in_page import volume_in_page
 from pipeline.metrics.overlap import METRICS
@@ -29,13 +29,16 @@ class ShownCase(NamedTuple):
     """
 
     title: str
-    row: Row
+    row: Mapping[str, Any]
     pictures: Mapping[str, str]
     volume: LayeredVolume | None
 
 
 def shown_cases(
-    cases: Sequence[Case], rows: Sequence[Row], scoring: Scoring, labels: Sequence[str]
+    cases: Sequence[Case],
+    rows: Sequence[Mapping[str, Any]],
+    scoring: Scoring,
+    labels: Sequence[str],
 ) -> list[ShownCase]:
     """Choose the best, the median and the worst case by the first metric, each case once.
 
@@ -56,7 +59,7 @@ def shown_cases(
 
 
 def _shown(
-    title: str, row: Row, case: Case, scoring: Scoring, labels: tuple[str, ...]
+    title: str, row: Mapping[str, Any], case: Case, scoring: Scoring, labels: tuple[str, ...]
 ) -> ShownCase:
     masks = scoring.masks_of(case)[0]
     if case.image.ndim == 3:

@@ -10,16 +10,16 @@ def plain_number(value: float | None) -> str:
         value: None: a number that does not exist.
 
     Example:
-        >>> [plain_number(value) for value in (0.9234, 0.99873, 0.00123, 1.0, 12.34, 4321.0, None)]
-        ['0.92', '0.9987', '0.0012', '1', '12.3', '4321', '–']
+        >>> [plain_number(value) for value in (0.9234, 0.99873, 0.00123, 1.0, 12.34, 43210.0, None)]
+        ['0.92', '0.9987', '0.0012', '1', '12.3', '43,210', '–']
     """
     if value is None:
         return "–"
     if value == round(value) and abs(value) < 1e15:
-        return f"{value:.0f}"
+        return f"{value:,.0f}"
     size = abs(value)
     if size >= 10:
-        return f"{value:.1f}" if size < 1000 else f"{value:.0f}"
+        return f"{value:.1f}" if size < 1000 else f"{value:,.0f}"
     if size < 0.095:
         return f"{value:.2g}"
     if 0.995 <= size < 1:

@@ -43,8 +43,8 @@ def as_webp(pixels: NDArray[np.uint8], max_side: int) -> str:
     picture = Image.fromarray(pixels)
     scale = max_side / max(picture.size)
     if scale < 1:
-        sides = (max(1, round(side * scale)) for side in picture.size)
-        picture = picture.resize(tuple(sides), Image.Resampling.BOX)
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.BOX)
     return embedded(picture, "WEBP", quality=QUALITY)
 
 

@@ -59,8 +59,9 @@ def crossval_command(run: Run) -> str:
     bundle = _bundle_of(run)
     if bundle is None or bundle.is_packed():
         return ""
-    places = ["--dataset-dir", Path(run.dataset_dir), "--folds", "5", "--out", Path("runs/cv")]
-    return typed_command("crossval", bundle.folder, *places, *_store(run, Path("mlruns")))
+    data, store = Path(run.dataset_dir), _store(run, Path("mlruns"))
+    folds = ["--folds", "5", "--out", "runs/cv"]
+    return typed_command("crossval", bundle.folder, "--dataset-dir", data, *folds, *store)
 
 
 def _bundle_of(run: Run) -> Bundle | None:
