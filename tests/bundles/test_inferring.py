@@ -105,7 +105,7 @@ def test_the_report(infer, site, images):
     assert report["threshold"] == 0.5
     assert report["images"] == 4
     assert len(re.findall("<h3>|<li><img", (site / "out" / "report.html").read_text("utf-8"))) == 4
-    assert report["per_image"][3]["structures"]["interior"].keys() == {"pixels", "mm2"}
+    assert report["per_image"][3]["structures"]["interior"].keys() == {"pixels"}
     assert [row["pages"] for row in report["per_image"]] == [1, 1, 2, 1]
     assert {"torch", "monai", "python"} <= set(report["versions"])
     assert all(row["seconds"] > 0 for row in report["per_image"])
