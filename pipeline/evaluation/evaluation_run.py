@@ -29,6 +29,7 @@ from pipeline.evaluation.summary import (
     Execution,
     summary_text,
 )
+from pipeline.evaluation.verdict import verdict
 from pipeline.files import atomic, shown, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
@@ -36,7 +37,7 @@ from pipeline.metrics.overlap import METRICS
 from pipeline.plain_text import plain_lines
 from pipeline.progress import count
 from pipeline.provenance import versions
-from pipeline.tracking.next_command import print_next_run
+from pipeline.tracking.next_command import crossval_command, print_next_run
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES, REPORT
 from pipeline.tracking.training_scores import record_with_training
@@ -104,11 +105,15 @@ def evaluate(
             summary = summary.model_copy(update={"reference": comparison})
         _write(run.folder, cases, rows, summary, scoring)
         model.store(_to_store(search, selection, model))
+        crossval = crossval_command(run)
         report = Report(
-            summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring
-        )
+            summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring,
+            list(labels or ()), crossval,
+        )  # fmt: skip
         write_report(run.folder / REPORT, report)
         print(plain_lines("\n".join(summary_text(summary))))
+        for remark in verdict(summary, crossval):
+            print(f"verdict     {plain_lines(remark.line())}")
         _record(run, summary, model.record.epoch)
         print(f"report      {shown(run.folder / REPORT)}")
         print(f"MLflow run  {run.where()}")

@@ -154,7 +154,7 @@ def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
         instances = None
     return Case(
         Path(path).name, _plain(in_file)[0], probability, truth, instances, _spacing(in_file), path,
-        output[SCALE],
+        output[SCALE], affine=_affine(in_file),
     )  # fmt: skip
 
 
@@ -174,6 +174,11 @@ def _spacing(image: Any) -> tuple[float, ...] | None:
     if image.ndim == 3 and not image.meta.get("in_mm", False):
         return None
     return tuple(float(size) for size in image.pixdim.tolist()[: image.ndim - 1])
+
+
+def _affine(image: Any) -> NDArray[np.float64] | None:
+    """Return where the voxels of a volume lie; None of a flat image."""
+    return np.asarray(image.affine, np.float64) if image.ndim == 4 else None
 
 
 def _plain(image: Any) -> torch.Tensor:
