@@ -83,6 +83,14 @@ def config_hashes(
     }
 
 
+def is_of_another_config(
+    root: Path, paper: Paper, experiment: Experiment, record: Mapping[str, Any]
+) -> bool:
+    """Return whether the config of a record has changed since."""
+    now = config_hashes(root, paper, experiment, record["scale"], record["settings"])
+    return any(record[key] != value for key, value in now.items())
+
+
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
     experiment = _without(config, wiring_of("training") | wiring_of(run))
@@ -110,11 +118,12 @@ def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str
     This is Keras's "total parameters". The network is built without memory for its weights.
     """
     bundle = experiment_bundle(root, paper, experiment, scale)
-    return _numbers_of(tuple(bundle.files("training")))
+    return numbers_of_network(tuple(bundle.files("training")))
 
 
 @cache
-def _numbers_of(configs: tuple[Path, ...]) -> int:
+def numbers_of_network(configs: tuple[Path, ...]) -> int:
+    """Count the numbers in the network of a chain of configs, see :func:`network_numbers`."""
     parser = ConfigParser(ConfigFiles.load_config_files([str(path) for path in configs]))
     with torch.device("meta"):
         network = parser.get_parsed_content("network_def")

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.files import atomic
 from pipeline.metrics.statistics import bootstrap_interval
-from pipeline.papers.configs import REDUCED, OneScaleError, config_hashes, network_numbers
+from pipeline.papers.configs import REDUCED, OneScaleError, is_of_another_config, network_numbers
 from pipeline.papers.paper import SCALES, Experiment, Paper, Result, paper_names, read_paper
 from pipeline.papers.records import read_result, record_path
 
@@ -218,9 +218,8 @@ def _origin(scale: str, record: Mapping[str, Any]) -> str:
 
 def _stale(root: Path, paper: Paper, experiment: Experiment, record: Mapping[str, Any]) -> str:
     """Return a remark if the config of a record has changed since."""
-    now = config_hashes(root, paper, experiment, record["scale"], record["settings"])
-    same = all(record[key] == value for key, value in now.items())
-    return "" if same else " **Its config has changed since.**"
+    changed = is_of_another_config(root, paper, experiment, record)
+    return " **Its config has changed since.**" if changed else ""
 
 
 def _sentence(text: str) -> str:
