@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.commands.audit import add_audit
+from pipeline.commands.bundles import add_bundles
 from pipeline.commands.compare import add_compare
 from pipeline.commands.compare_networks import add_compare_networks
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
+from pipeline.commands.demo import add_demo
 from pipeline.commands.export import add_export
 from pipeline.commands.new import add_new
 from pipeline.commands.pack import add_pack
@@ -46,14 +48,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+class _Version(argparse.Action):
+    """Print the version, asked for when it is wanted."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from pipeline.product import version_line
+
+        print(version_line())
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="unet-school",
         description="Segment medical images with bundles of MONAI: prepare a cohort, train, "
         "evaluate, infer, explain, compare, and hand a trained bundle on.",
     )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print the version, and a clone's commit"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_data(commands.add_parser("data", help="make, prepare, split and check a cohort"))
+    add_demo(commands.add_parser("demo", help="a first training and report, on made images"))
+    add_bundles(commands.add_parser("bundles", help="the bundles that come with it, and copies"))
     add_new(commands.add_parser("new", help="plan a bundle from a folder of images and masks"))
     for verb, (_, purpose) in RUNS.items():
         add_run(verb, commands.add_parser(verb, help=purpose))

@@ -83,6 +83,14 @@ def config_hashes(
     }
 
 
+def is_of_another_config(
+    root: Path, paper: Paper, experiment: Experiment, record: Mapping[str, Any]
+) -> bool:
+    """Return whether the config of a record has changed since."""
+    now = config_hashes(root, paper, experiment, record["scale"], record["settings"])
+    return any(record[key] != value for key, value in now.items())
+
+
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
     experiment = _without(config, wiring_of("training") | wiring_of(run))
