@@ -146,6 +146,7 @@ def _content(
         else "",
         "volumes": volumes,
         "occlusion_size": occlusion_size(plan, fingerprint) if volumes else 16,
+        "shift": [side // 16 for side in plan.patch.value],
         "weighted": plan.loss.value == "weighted_bce",
         "channel_names": _channel_names(plan),
         "label_keys": "[label, instances]" if plan.loss.value == "weighted_bce" else "label",
