@@ -130,6 +130,7 @@ def _content(
         if mended
         else "",
         "volumes": volumes,
+        "shift": [side // 16 for side in plan.patch.value],
         "weighted": plan.loss.value == "weighted_bce",
         "channel_names": _channel_names(plan),
         "label_keys": "[label, instances]" if plan.loss.value == "weighted_bce" else "label",
