@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigParser
 
 from pipeline.bundle.check import check_config
 from pipeline.bundle.config_files import ConfigFiles
@@ -160,7 +160,7 @@ class Bundle:
         """Return the line that a person types to do the same."""
         return monai_command(self.arguments(run, *further))
 
-    def workflow(self, run: str, *further: Path) -> ConfigWorkflow:
+    def workflow(self, run: str, *further: Path) -> BundleWorkflow:
         """Return MONAI's workflow of a run in this process, checked and not yet initialised."""
         self.check(run, *further)
         ignore_foreign_warnings()
