@@ -99,7 +99,7 @@ def _ranking(paper: Paper, records: Records) -> Iterator[str]:
     """Compare our ranking with the paper's: each experiment against the paper's best."""
     if paper.ranking is None:
         return
-    metric, names = paper.ranking
+    metric, names, printed = paper.ranking
     recorded = {name: record for name in names if (record := records[name, REDUCED])}
     if len(recorded) < len(names) or len({r["datalist_sha256"] for r in recorded.values()}) > 1:
         return
@@ -107,7 +107,8 @@ def _ranking(paper: Paper, records: Records) -> Iterator[str]:
     title = {name: paper.experiment(name).title for name in names}
     ranked = sorted(names, key=lambda name: -scores[name]["mean"])
     order = ", ".join(f"{title[name]} {scores[name]['mean']:.4f}" for name in ranked)
-    yield f"Ranking at reduced scale: {order}; the paper's is {', '.join(title[n] for n in names)}."
+    of_paper = f"; the paper's is {', '.join(title[n] for n in names)}" if printed else ""
+    yield f"Ranking at reduced scale: {order}{of_paper}."
     minutes = {name: np.mean(recorded[name]["training_seconds"]) / 60 for name in ranked}
     times = ", ".join(f"{title[name]} {minutes[name]:.1f}" for name in ranked)
     yield f"Minutes of training each: {times}."
