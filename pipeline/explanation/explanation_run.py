@@ -26,6 +26,7 @@ from pipeline.explanation.pictures import as_png
 from pipeline.explanation.quick import quickened
 from pipeline.explanation.section import write_with_section
 from pipeline.explanation.step_explanation import StepLimits, explain_steps
+from pipeline.explanation.strongest import explain_strongest
 from pipeline.files import atomic, shown, write_json
 from pipeline.inference.mirrored import Mirrored
 from pipeline.inference.trained_model import TrainedModel
@@ -107,6 +108,7 @@ def explain(
             latent.seed,
         )
         of_cases = explain_cases(explainer, images, chosen, groups.metric)
+        of_channels = explain_strongest(network, [images[extreme.image] for extreme in chosen])
         explanation = {
             "model": str(model.path),
             "metric": groups.metric,
@@ -117,9 +119,10 @@ def explain(
             **of_cases.summary,
             **of_all.summary,
             **of_steps.summary,
+            **of_channels.summary,
         }
         out = run.folder
-        written = _write(out, explanation, (of_cases, of_all, of_steps))
+        written = _write(out, explanation, (of_cases, of_all, of_steps, of_channels))
         pictures = [path for path in written if path.suffix == ".png"]
         write_with_section(out / "report.html", page, explanation, pictures)
         print(_format_summary(explanation, out, run), flush=True)

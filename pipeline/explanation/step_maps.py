@@ -14,6 +14,7 @@ from pipeline.explanation.images import Image
 from pipeline.explanation.separation import Separation, boundary_band, separations
 from pipeline.networks import UNet, bottleneck_of, feature_modules, module_maps
 from pipeline.networks.blocks import ConvolutionBlock
+from pipeline.networks.sizes import crop_far
 
 IMAGE, LOGITS = "image", "logits"
 """Names of the first step, the image itself, and of the last one, the last convolution."""
@@ -75,7 +76,7 @@ def on_image(maps: Tensor, sides: Sequence[int]) -> Tensor:
     """Interpolate maps ``(B, C, *coarse)`` linearly to the image's grid, without its padding."""
     scale = [float(factor) for factor in scale_of(maps.shape[2:], sides)]
     fine = interpolate(maps, scale_factor=scale, mode=LINEAR_MODES[len(sides)])
-    return fine[(..., *(slice(side) for side in sides))]
+    return crop_far(fine, list(sides))
 
 
 class Target(NamedTuple):
@@ -94,8 +95,8 @@ class Target(NamedTuple):
 def target_of(image: Image) -> Target:
     """Return boundary and region of an image's label: of the foreground, whichever its class."""
     truth = image.truth.numpy(force=True)
-    region = (truth > 0).any(0)
-    return Target(np.stack([boundary_band(region), region]), (truth >= 0).all(0))
+    region = np.asarray((truth > 0).any(0))
+    return Target(np.stack([boundary_band(region), region]), np.asarray((truth >= 0).all(0)))
 
 
 class Probe:

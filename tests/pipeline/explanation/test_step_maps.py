@@ -105,7 +105,9 @@ def test_the_probe_is_the_linear_discriminant():
     probe.add(channels[:, 900:], mark[None, 900:])
     (weights,) = probe.weights()
     centred = (channels - channels.mean(1, keepdim=True)).T
-    expected = torch.linalg.lstsq(centred, (mark.double() - mark.double().mean())[:, None]).solution[:, 0]
+    expected = torch.linalg.lstsq(
+        centred, (mark.double() - mark.double().mean())[:, None]
+    ).solution[:, 0]
     assert torch.allclose(weights, expected, rtol=1e-3)
 
 
