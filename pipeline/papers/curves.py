@@ -72,7 +72,11 @@ def curves_picture(recorded: Recorded) -> str | None:
         axes.set_title(title, fontsize=10)
     for axes in panels[len(curves) :]:
         axes.remove()
-    panels[0].legend(fontsize=8, frameon=False)
+    named = {line.get_label(): line for axes in panels for line in axes.get_lines()}
+    lines = {split: named[split] for split in COLOURS if split in named}
+    figure.legend(
+        lines.values(), lines, loc="outside upper center", ncols=3, fontsize=9, frameon=False
+    )
     figure.supxlabel("epoch", fontsize=10)
     figure.supylabel(f"{METRIC_TITLES[recorded.paper.curve_metric]} at 1/2", fontsize=10)
     return _as_svg(figure)
