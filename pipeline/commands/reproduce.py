@@ -67,8 +67,8 @@ def _reproduce(options: argparse.Namespace) -> None:
     paper = read_paper(options.paper)
     wanted = [paper.experiment(name) for name in options.only] or list(paper.experiments)
     results = options.root / "docs" / "results"
+    recorded = read_recorded(paper, results)
     if options.table:
-        recorded = read_recorded(paper, results)
         if options.dataset_dir:
             _check_split(_cohort(options, paper), recorded)
         print(section(recorded))
