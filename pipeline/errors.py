@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 
@@ -79,6 +80,21 @@ def error_line(error: BaseException) -> str | None:
             return str(cause)
     lines = (explain(cause) for cause in causes for explain in (memory_line, tracking_error_line))
     return next((line for line in lines if line is not None), None) or _component_line(causes)
+
+
+@contextmanager
+def without_wrapping() -> Iterator[None]:
+    """Raise a user's error as our code states it, without what MONAI wraps around it on its way.
+
+    For a program that calls us; a command prints :func:`error_line`.
+    """
+    try:
+        yield
+    except Exception as error:
+        for cause in _causes(error):
+            if isinstance(cause, Exception) and _stated_by_us(cause.__traceback__):
+                raise cause from None
+        raise
 
 
 def _system_line(causes: Sequence[BaseException]) -> str:

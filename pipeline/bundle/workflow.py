@@ -30,6 +30,13 @@ class BundleWorkflow(ConfigWorkflow):
         super().__init__(files, **more, **overrides)
         self.typed = list(files), dict(overrides)
 
+    def parts(self, *names: str) -> list[Any]:
+        """Return what the config makes of the named keys, without running anything.
+
+        The workflow stands on the call stack meanwhile, as :func:`running_workflow` expects.
+        """
+        return [self.parser.get_parsed_content(name) for name in names]
+
 
 SCRIPTS = "monai.bundle.scripts"
 CALLS = {(SCRIPTS, "create_workflow"): "kwargs", (SCRIPTS, "run"): "override"}

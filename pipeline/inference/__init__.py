@@ -9,6 +9,7 @@ from pipeline.inference.label_map import ToLabelMap, image_transforms
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.overlap_tile import OverlapTileInferer
 from pipeline.inference.postprocessing import Postprocessing
+from pipeline.inference.prediction import Prediction
 from pipeline.inference.trained_model import TrainedModel, initial_network
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.writer import WritePredictions
@@ -19,6 +20,7 @@ __all__ = [
     "OperatingPoint",
     "OverlapTileInferer",
     "Postprocessing",
+    "Prediction",
     "ToFileVoxels",
     "ToLabelMap",
     "TrainedModel",

@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal
 
 import safetensors.torch
 import torch
+from numpy.typing import ArrayLike
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from pipeline.bundle.received import contained
 from pipeline.claims import MODEL_WAIT_SECONDS, claim
+from pipeline.errors import without_wrapping
 from pipeline.files import atomic, write_text
 from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.prediction import Prediction, Predictor, inference_workflow
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.weights_hash import weights_sha256
 from pipeline.networks.weights import load_weights
@@ -102,9 +105,65 @@ class TrainedModel:
         self.record = _matching_record(self.path, content, self.weights)
         self.default = OperatingPoint(tta_versions=symmetries, instances=instances)
         self._network = network
+        self._predictor: Predictor | None = None
         if network is not None:
             load_weights(network, self.weights, self.path)
             self._network = on_device(network, device)
+
+    @classmethod
+    def load(
+        cls,
+        bundle: str | Path,
+        run: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> "TrainedModel":
+        """Read the trained model of a bundle, ready to predict.
+
+        Nothing is run and nothing is written; random generators and threads stay as they are.
+
+        Args:
+            bundle: its folder, own or received.
+            run: a training by its name or id, with its own network and weights; None: the newest.
+            overrides: keys of the config and their values: ``device``, ``threshold``,
+                ``tta_versions``, ``models_dir``, …. A received bundle reads images only where
+                ``image_dir`` says.
+
+        Raises:
+            FileNotFoundError: no such bundle, or it has not been trained.
+            ValueError: no such run; weights of another network; a misspelt override.
+
+        Example:
+            >>> TrainedModel.load("no/such/bundle")
+            Traceback (most recent call last):
+            FileNotFoundError: no/such/bundle/configs/train.yaml: no such file; give the folder ...
+        """
+        workflow = inference_workflow(bundle, run, dict(overrides or {}))
+        model: TrainedModel
+        with without_wrapping():
+            (model,) = workflow.parts("trained_model")
+            model._predictor = Predictor(workflow)
+        return model
+
+    def predict(self, image: str | Path | ArrayLike, affine: ArrayLike | None = None) -> Prediction:
+        """Segment one image as ``unet-school infer`` does.
+
+        Preprocessing, window, test-time augmentation, threshold and post-processing are those of
+        the bundle and of its evaluation.
+
+        Args:
+            image: a file (``stack.tif#3`` is one page); the folder of a DICOM series; or an array,
+                ``(*spatial)`` or ``(C, *spatial)``.
+            affine: of an array, from indices to millimetres, ``(4, 4)``; None: not known.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: an image that cannot be read or inferred; the model was not made by
+                :meth:`load`.
+        """
+        if self._predictor is None:
+            raise ValueError(f"{self.path}: was read without its bundle; use TrainedModel.load")
+        with without_wrapping():
+            return self._predictor(image, affine)
 
     @property
     def network(self) -> torch.nn.Module:

@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from monai.bundle import ConfigParser
 
 from pipeline.bundle import Bundle
 from pipeline.bundle.config_files import ConfigFiles
+from pipeline.bundle.network_numbers import network_numbers
 from pipeline.bundle.overrides import read_settings
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.planning.wiring import wiring_of
@@ -83,6 +83,14 @@ def config_hashes(
     }
 
 
+def is_of_another_config(
+    root: Path, paper: Paper, experiment: Experiment, record: Mapping[str, Any]
+) -> bool:
+    """Return whether the config of a record has changed since."""
+    now = config_hashes(root, paper, experiment, record["scale"], record["settings"])
+    return any(record[key] != value for key, value in now.items())
+
+
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
     experiment = _without(config, wiring_of("training") | wiring_of(run))
@@ -132,10 +140,6 @@ def experiment_size(root: Path, paper: Paper, experiment: Experiment, scale: str
 @cache
 def _size_of(configs: tuple[Path, ...]) -> Size:
     parser = ConfigParser(ConfigFiles.load_config_files([str(path) for path in configs]))
-    with torch.device("meta"):
-        network = parser.get_parsed_content("network_def")
-    state = network.state_dict().values()
     knobs = ("max_epochs", "steps_per_epoch", "batch_size")
     epochs, steps, batch_size = map(parser.get_parsed_content, knobs)
-    numbers = sum(values.numel() for values in state if values.is_floating_point())
-    return Size(numbers, epochs * steps, batch_size)
+    return Size(network_numbers(configs), epochs * steps, batch_size)

@@ -78,15 +78,17 @@ class AuthorsCode(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """A paper's ranking of its experiments.
+    """A ranking of experiments: each is compared with the first, in pairs of images.
 
     Attributes:
         metric: name of our metric that ranks them.
         experiments: names of the experiments, the paper's best first.
+        printed: whether the paper compares them itself; otherwise it only proposes to.
     """
 
     metric: str
     experiments: Sequence[str]
+    printed: bool = True
 
 
 class Headline(NamedTuple):

@@ -16,7 +16,7 @@ def ranking(recorded: Recorded) -> Iterator[str]:
     paper = recorded.paper
     if paper.ranking is None:
         return
-    metric, names = paper.ranking
+    metric, names, printed = paper.ranking
     ran = {name: record for name in names if (record := recorded.records[name, REDUCED])}
     if len(ran) < len(names) or len({r["datalist_sha256"] for r in ran.values()}) > 1:
         return
@@ -24,7 +24,8 @@ def ranking(recorded: Recorded) -> Iterator[str]:
     title = {name: paper.experiment(name).title for name in names}
     ranked = sorted(names, key=lambda name: -scores[name]["mean"])
     order = ", ".join(f"{title[name]} {scores[name]['mean']:.4f}" for name in ranked)
-    yield f"Ranking at reduced scale: {order}; the paper's is {', '.join(title[n] for n in names)}."
+    of_paper = f"; the paper's is {', '.join(title[n] for n in names)}" if printed else ""
+    yield f"Ranking at reduced scale: {order}{of_paper}."
     best = names[0]
     for name in names[1:]:
         first, second = scores[best]["by_image"], scores[name]["by_image"]

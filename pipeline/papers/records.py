@@ -99,7 +99,7 @@ def _tables(folder: Path) -> dict[str, Any]:
     rows = measures["rows"]
     summary = json.loads((folder / "summary.json").read_text("utf-8"))
     # the challenge's scores, each at its best threshold on test, as the challenge has them
-    challenge = summary.get("isbi_best_threshold_on_test", {})
+    challenge = summary.get("isbi_best_threshold_on_test") or {}
     of_image = {row["image"]: row for row in rows["test"]}
     cases = json.loads((folder / CASES).read_text("utf-8"))
     names = {

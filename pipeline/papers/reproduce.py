@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pipeline.bundle import Bundle
 from pipeline.claims import claim
 from pipeline.data.datalist import read_datalist
+from pipeline.evaluation.resumable_training import is_trained, train_or_resume
 from pipeline.files import write_json
 from pipeline.inference.trained_model import read_record
 from pipeline.papers.configs import (
@@ -24,7 +25,7 @@ from pipeline.papers.records import curves_of, metrics_of, read_result, record_p
 from pipeline.progress import Stages
 from pipeline.provenance import hardware, versions
 from pipeline.tracking.run_name import unique_run_name
-from pipeline.tracking.store import MODEL, resumable
+from pipeline.tracking.store import MODEL
 
 TRAINING_SECONDS = "seconds.json"
 """File of the seconds that a training took so far."""
@@ -149,7 +150,7 @@ def _run_seed(
     key = f"{hashes['training_sha256'][:8]}_{data[:8]}"
     folder = site.out / paper.name / site.scale / experiment.name / key / f"seed_{seed}"
     evaluation = folder / f"eval_{hashes['evaluation_sha256'][:8]}"
-    name = f"{experiment.name}_{seed}_{unique_run_name()}"
+    name = unique_run_name(f"{experiment.name}-seed{seed}")
     places = {
         "dataset_dir": str(site.dataset_dir.resolve()),
         "models_dir": str(folder.resolve()),
@@ -167,18 +168,16 @@ def _run_bundle(
     site: Site, paper: Paper, bundle: Bundle, folder: Path, evaluation: Path, name: str
 ) -> None:
     """Train and evaluate an experiment's bundle, unless done already."""
-    unfinished = {key: str(path.resolve()) for key, path in resumable(folder).items()}
-    if unfinished or not (folder / MODEL).is_file():
+    if not is_trained(folder):
         write_json(folder / ORIGIN, {"commit": site.commit, "hardware": hardware()})
-        own = unfinished or {"run_name": name}
         began = time.time()
         try:
-            bundle.with_overrides({**own, "current_run#parent": site.parent}).start("training")
+            train_or_resume(bundle, folder, site.parent, {"run_name": name})
         finally:
             seconds = _training_seconds(folder) + time.time() - began
             write_json(folder / TRAINING_SECONDS, seconds)
     if not (evaluation / MEASURES).is_file():
-        own = {"run_name": f"{name}_eval", "output_dir": str(evaluation.resolve())}
+        own = {"run_name": f"{name}-evaluation", "output_dir": str(evaluation.resolve())}
         overlay = evaluation_overlay(site.root, paper)
         bundle.with_overrides(own).start("evaluating", overlay)
 

@@ -1,9 +1,9 @@
 """Numbers in the documents: which count, and the value that a record has for one.
 
-A number counts if it has a decimal point, a percent sign, separators of thousands, a unit of time
-or memory, or counts images, patients and the like, or if it stands alone in the cell of a table.
-Inline code, addresses, commands and fenced code of a language do not count; what a command prints
-does.
+A number counts if it has a decimal point, an exponent, a percent sign, separators of thousands, a
+unit of time or memory, or counts images, patients and the like, or if it stands alone in the cell
+of a table. Inline code, addresses, commands and fenced code of a language do not count; what a
+command prints does.
 """
 
 import json
@@ -21,8 +21,10 @@ UNITS = (
     "(?:images|slices|patients|regions|cases|cells|X-rays|pairs|latents)|bytes|millions?"
 )
 NUMBER = re.compile(
-    r"(?<![\w.,§])(?:\d{1,3}(?:,\d{3})+|\d*\.\d+|\d+(?=(?:, \d+)* (?:" + UNITS + r")(?!\w)))"
-    r"(?![\w]|\.\d|,\d{3})"
+    r"(?<![\w.,§])"
+    r"(?:\d{1,3}(?:,\d{3})+|\d*\.\d+(?:e-?\d+)?|\d+e-?\d+"
+    r"|\d+(?=(?:, \d+)* (?:" + UNITS + r")(?!\w)))"
+    r"(?!\w|\.\d|,\d{3})"
 )
 CELL = re.compile(r"(?<=\|) *(\d+) *(?=\||\()")
 OPERATORS = {"-": operator.sub, "*": operator.mul, "/": operator.truediv}
