@@ -8,8 +8,8 @@ augmentation are left out. Seconds are of the process, so that other programs on
 lengthen the benchmark, not its figures.
 
 All is counted first. The table is written to ``docs/results/paper_scale_steps.json`` after each
-timing, and ``docs/results.md`` estimates the hours on a GPU from it. Experiments that it holds are
-not timed again::
+timing, and ``docs/results.md`` estimates the hours on a GPU from it. Experiments of one network and
+patch share a timing. What the file holds is not measured again; delete it to begin anew::
 
     OMP_NUM_THREADS=1 python benchmarks/paper_scale.py [--root .]
 """
@@ -91,6 +91,11 @@ def costs(config: ConfigParser) -> dict[str, Any]:
     }
 
 
+def same_network(config: ConfigParser) -> str:
+    """Return a text that is equal for two configs whose steps cost the same for an image."""
+    return json.dumps([config.config["network_def"], shape_of(config)], sort_keys=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path())
@@ -102,12 +107,18 @@ def main() -> None:
     }  # fmt: skip
     configs = dict(experiments(root))
     recorded = json.loads(file.read_text("utf-8"))["experiments"] if file.is_file() else {}
-    rows = {name: {**recorded.get(name, {}), **costs(config)} for name, config in configs.items()}
+    rows = {name: recorded.get(name) or costs(config) for name, config in configs.items()}
     write_json(file, {**content, "experiments": rows})
+    seconds = {
+        same_network(configs[name]): row["cpu_seconds_per_step"] / row["batch_size"]
+        for name, row in rows.items()
+        if "cpu_seconds_per_step" in row
+    }
     for name, row in sorted(rows.items(), key=lambda item: item[1]["gflop_per_step"]):
         if "cpu_seconds_per_step" not in row:
-            seconds = cpu_seconds_of(configs[name])
-            row["cpu_seconds_per_step"] = round(seconds * row["batch_size"], 2)
+            network = same_network(configs[name])
+            seconds[network] = seconds.get(network) or cpu_seconds_of(configs[name])
+            row["cpu_seconds_per_step"] = round(seconds[network] * row["batch_size"], 2)
             write_json(file, {**content, "experiments": rows})
             print(name, row, flush=True)
 

@@ -72,8 +72,8 @@ def _reproduce(options: argparse.Namespace) -> None:
     wanted = [paper.experiment(name) for name in options.only] or list(paper.experiments)
     root = options.root or product_root()
     results = root / "docs" / "results"
+    recorded = read_recorded(paper, results)
     if options.table:
-        recorded = read_recorded(paper, results)
         if options.dataset_dir:
             _check_split(_cohort(options, paper), recorded)
         print(section(recorded))

@@ -100,7 +100,8 @@ def to_do(
         names = "; ".join(f"{name} ({', '.join(changed)})" for name, changed in changes.items())
         raise ValueError(
             f"{site.results / paper.name}: recorded with another config or split: {names}; make "
-            f"them again with {rerun_command(paper.name, *changes)}, or name the others with --only"
+            f"them again with {rerun_command(paper.name, *changes)} --dataset-dir "
+            f"{site.dataset_dir}, or name the others with --only"
         )
     return [
         experiment

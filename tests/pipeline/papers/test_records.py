@@ -63,6 +63,9 @@ def test_a_broken_record_is_named(tmp_path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(ValueError, match=r"a\.json: not readable as JSON"):
         read_result(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text('{"scale": "reduced", "seeds": [0]}')
+    with pytest.raises(ValueError, match=r"a\.json: no record, lacks datalist_sha256, settings, c"):
+        read_result(tmp_path / "a.json")
 
 
 def test_numbers_are_plain(evaluations):
