@@ -42,8 +42,9 @@ def test_what_an_explanation_writes(evaluated, explain, site):
     assert {p.name for p in (site / "why").iterdir()} == {
         "explanation.json", "report.html",
         "occlusion.png", "feature_maps.png", "channels.png",
-        "latent.png", "silhouettes.png", "nearest.png", "silhouettes.csv",
-        "occlusion.csv", "redundancy.csv", "latent_images.csv",
+        "latent.png", "silhouettes.png", "nearest.png", "silhouettes.csv", "steps.png",
+        "occlusion.csv", "redundancy.csv", "latent_images.csv", "steps.csv", "step_images.csv",
+        "strongest.png", "strongest.csv",
     }  # fmt: skip
     assert found["without_groups"] == "without groups: groups#columns is empty"
     assert [row["why"] for row in found["cases"]] == ["worst of all; best of all"]
