@@ -60,13 +60,13 @@ def strongest(
     """
     peaks = torch.stack([of_image.flatten(1).amax(1) for of_image in maps])
     chosen = peaks.amax(0).argsort(descending=True, stable=True)[:channels]
-    found = []
+    activations = []
     for channel in chosen.tolist():
         order = peaks[:, channel].argsort(descending=True, stable=True)[:images]
-        found.append(
+        activations.append(
             [_peak(maps[image][channel], level, channel, image) for image in order.tolist()]
         )
-    return found
+    return activations
 
 
 def _peak(map_: Tensor, level: str, channel: int, image: int) -> Activation:
