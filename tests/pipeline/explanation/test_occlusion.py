@@ -158,10 +158,11 @@ def test_every_pass_is_shown(image):
     assert sum(shown) == count_passes(occlusion, (20, 20)) == 18
 
 
-def test_a_batch_holds_as_many_pixels_as_one_large_image():
+def test_a_batch_fits_the_cache():
     assert batch_size(torch.zeros(1, 512, 512)) == 1
     assert batch_size(torch.zeros(1, 96, 96, 96)) == 1
-    assert batch_size(torch.zeros(1, 128, 128)) == 16
+    assert batch_size(torch.zeros(1, 128, 128)) == 4
+    assert batch_size(torch.zeros(1, 32, 32)) == 16
 
 
 def test_a_region_of_thin_slices_hides_all_of_them():
