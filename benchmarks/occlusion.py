@@ -3,7 +3,7 @@
 Both pass the same number of images of one size through one network, in batches of one size, by
 turns in one process::
 
-    python benchmarks/occlusion.py [--size 256] [--region 7] [--batch 4] [--threads 2]
+    python benchmarks/occlusion.py [--size 256] [--region 7] [--batch 16] [--threads 2]
         [--pixel_unshuffle 2]
 
 Without a region about 100 of them cover the image, and without a batch it suits the image, as in

@@ -225,8 +225,8 @@ def explain_cases(
     cases = [images[extreme.image] for extreme in chosen]
     # before the work, since an occlusion that does not fit into an image fails
     occlusions = [(explainer.occlusion_for(image), image.pixels.shape[1:]) for image in cases]
-    sizes = sorted({region_size(*each) for each in occlusions})
-    passes = sum(count_passes(*each) for each in occlusions)
+    sizes = sorted({region_size(*fitted) for fitted in occlusions})
+    passes = sum(count_passes(*fitted) for fitted in occlusions)
     rows, overlays, steps = [], [], []
     with Work(f"hiding regions of {count(len(cases), 'image')}", passes, "region") as work:
         for extreme, image in zip(chosen, cases, strict=True):

@@ -12,8 +12,8 @@ from pipeline.networks.blocks import ConvolutionUnit, with_axes
 from pipeline.networks.sizes import crop_far, pad_to_multiple
 
 POOLINGS: dict[int, Callable[..., tuple[Tensor, Tensor]]] = {
-    2: partial(F.max_pool2d, return_indices=True),
-    3: partial(F.max_pool3d, return_indices=True),
+    2: F.max_pool2d_with_indices,
+    3: F.max_pool3d_with_indices,
 }
 UNPOOLINGS: dict[int, Callable[..., Tensor]] = {2: F.max_unpool2d, 3: F.max_unpool3d}
 TRANSPOSED: dict[int, Callable[..., Tensor]] = {2: F.conv_transpose2d, 3: F.conv_transpose3d}

@@ -31,7 +31,7 @@ from pipeline.files import atomic, shown, write_json
 from pipeline.inference.mirrored import Mirrored
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.networks import UNet, bottleneck_of, check_feature_names
-from pipeline.progress import count
+from pipeline.progress import count, track
 from pipeline.tracking.next_command import print_next_pack
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import find_evaluation
@@ -199,11 +199,12 @@ def _write(
     out: Path, explanation: Mapping[str, Any], parts: Sequence[ExplanationPart]
 ) -> list[Path]:
     written = []
+    pictures = [picture for part in parts for picture in part.pictures.items()]
+    for name, figure in track(pictures, "pictures", len(pictures), "picture"):
+        written.append(out / f"{name}.png")
+        with atomic(written[-1]) as temporary:
+            temporary.write_bytes(as_png(figure))
     for part in parts:
-        for name, figure in part.pictures.items():
-            written.append(out / f"{name}.png")
-            with atomic(written[-1]) as temporary:
-                temporary.write_bytes(as_png(figure))
         for name, table in part.tables.items():
             written.append(out / f"{name}.csv")
             with atomic(written[-1]) as temporary:

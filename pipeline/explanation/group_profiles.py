@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 1000
 """Shuffles of the groups over the patients."""
-FEWEST = 2
+MIN_GROUP_PATIENTS = 2
 """Patients that a group must have."""
 
 
@@ -51,7 +51,7 @@ def largest_difference(
         seed: seed of the shuffles.
 
     Returns:
-        None where fewer than two groups have :data:`FEWEST` patients.
+        None where fewer than two groups have :data:`MIN_GROUP_PATIENTS` patients.
 
     Example:
         Groups that the second number separates, and the first does not:
@@ -61,7 +61,7 @@ def largest_difference(
         >>> found.number, found.share, found.low, found.high
         (1, 1.0, 1.0, 5.0)
     """
-    names = [name for name in dict.fromkeys(groups) if groups.count(name) >= FEWEST]
+    names = [name for name in dict.fromkeys(groups) if groups.count(name) >= MIN_GROUP_PATIENTS]
     if len(names) < 2:
         return None
     kept = np.array([name in names for name in groups])

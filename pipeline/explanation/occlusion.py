@@ -17,7 +17,7 @@ REGIONS = 100
 """Regions that cover an image where no size is given, 10 x 10 of a square; each costs a pass."""
 LARGEST_BATCH = 16
 """Images with a hidden region that pass through the network at a time, at most."""
-CPU_PIXELS, GPU_PIXELS = 2**18, 2**22
+CPU_PIXELS, GPU_PIXELS = 2**16, 2**22
 """Pixels of a batch: on a CPU a larger one leaves the cache, and an image takes twice as long."""
 
 Harm = Callable[[Tensor], float]
@@ -176,7 +176,7 @@ def batch_size(image: Tensor) -> int:
 
     Example:
         >>> batch_size(torch.zeros(1, 512, 512)), batch_size(torch.zeros(1, 256, 256))
-        (1, 4)
+        (1, 1)
     """
     pixels = CPU_PIXELS if image.device.type == "cpu" else GPU_PIXELS
     return max(1, min(LARGEST_BATCH, pixels // image[0].numel()))

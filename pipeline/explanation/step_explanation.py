@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from pipeline.explanation.case_explanation import ExplanationPart
-from pipeline.explanation.group_profiles import FEWEST, Difference, largest_difference
+from pipeline.explanation.group_profiles import MIN_GROUP_PATIENTS, Difference, largest_difference
 from pipeline.explanation.images import Images, evenly
 from pipeline.explanation.step_maps import IMAGE, LOGITS, StepMeter, steps_of
 from pipeline.metrics.statistics import bootstrap_interval, holm, patients_of
@@ -174,7 +174,7 @@ def region_observation(means: Sequence[Mapping[str, Any]], bottleneck: str) -> d
                 (i for i, row in enumerate(means) if row.get(key, 0) >= REGION_LEVEL), None
             )
     late = [first is None or first >= last for first in firsts.values()]
-    found = (
+    reached = (
         f"{name}: {'never' if first is None else f'first at {steps[first]}'}"
         for name, first in firsts.items()
     )
@@ -182,7 +182,7 @@ def region_observation(means: Sequence[Mapping[str, Any]], bottleneck: str) -> d
         "observation": "no segmentation before the last step of the bottleneck",
         "holds": _verdict(sum(late), len(late)),
         "because": f"area under the ROC curve of the region of {REGION_LEVEL} or more; "
-        + "; ".join(found),
+        + "; ".join(reached),
     }
 
 
@@ -194,18 +194,19 @@ def group_observation(tests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         >>> group_observation([test])["because"]
         'a difference between groups by sex (region_auc of decoder1, p = 0.01)'
     """
-    found = [row for row in tests if row["p"] <= 0.05]
+    significant = [row for row in tests if row["p"] <= 0.05]
     listed = ", ".join(
-        f"{row['groups']} ({row['number']} of {row['step']}, p = {row['p']:.2g})" for row in found
+        f"{row['groups']} ({row['number']} of {row['step']}, p = {row['p']:.2g})"
+        for row in significant
     )
     without = "no difference was found between groups by " + ", ".join(
         row["groups"] for row in tests
     )
     return {
         "observation": "no difference between groups, nor between best and worst",
-        "holds": _verdict(len(tests) - len(found), len(tests)),
+        "holds": _verdict(len(tests) - len(significant), len(tests)),
         "because": f"a difference between groups by {listed}"
-        if found
+        if significant
         else (without if tests else "too few patients to test"),
     }
 
@@ -265,20 +266,21 @@ def _group_tests(
     for name, groups in groupings.items():
         kept = [i for i, group in enumerate(groups) if group is not None]
         of_kept = [groups[i] for i in kept]
-        found = largest_difference(of_patient[kept], of_kept, shuffles, seed) if kept else None
-        if found is not None:
-            tests.append((name, found))
-    corrected = holm([found.p for _, found in tests])
+        difference = largest_difference(of_patient[kept], of_kept, shuffles, seed) if kept else None
+        if difference is not None:
+            tests.append((name, difference))
+    corrected = holm([difference.p for _, difference in tests])
     return [
-        _test_row(name, found, p, keys) for (name, found), p in zip(tests, corrected, strict=True)
+        _test_row(name, difference, p, keys)
+        for (name, difference), p in zip(tests, corrected, strict=True)
     ]
 
 
 def _test_row(
-    name: str, found: Difference, p: float, keys: Sequence[tuple[str, str]]
+    name: str, difference: Difference, p: float, keys: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
-    step, number = keys[found.number]
-    ends = {key: round(getattr(found, key), 4) for key in ("share", "low", "high")}
+    step, number = keys[difference.number]
+    ends = {key: round(getattr(difference, key), 4) for key in ("share", "low", "high")}
     return {"groups": name, "step": step, "number": number, **ends, "p": round(p, 4)}
 
 
@@ -294,7 +296,7 @@ def _by_patient(values: Any, patients: Sequence[Hashable]) -> Any:
 
 def _extremes(quality: Any) -> list[Hashable]:
     """Return ``high`` and ``low`` for a share of the patients at each end, None for the others."""
-    share = max(FEWEST, round(EXTREME_SHARE * len(quality)))
+    share = max(MIN_GROUP_PATIENTS, round(EXTREME_SHARE * len(quality)))
     order = np.argsort(quality, kind="stable")
     names: list[Hashable] = [None] * len(quality)
     if 2 * share <= len(quality):

@@ -58,15 +58,15 @@ def strongest(
         >>> [(a.channel, a.image, a.place, a.value) for a in strongest([one, other], "x", 1)[0]]
         [(0, 1, (0, 0), 4.0), (0, 0, (0, 1), 3.0)]
     """
-    peaks = torch.stack([each.flatten(1).amax(1) for each in maps])
+    peaks = torch.stack([of_image.flatten(1).amax(1) for of_image in maps])
     chosen = peaks.amax(0).argsort(descending=True, stable=True)[:channels]
-    found = []
+    activations = []
     for channel in chosen.tolist():
         order = peaks[:, channel].argsort(descending=True, stable=True)[:images]
-        found.append(
+        activations.append(
             [_peak(maps[image][channel], level, channel, image) for image in order.tolist()]
         )
-    return found
+    return activations
 
 
 def _peak(map_: Tensor, level: str, channel: int, image: int) -> Activation:
@@ -95,13 +95,13 @@ def receptive_window(
         (slice(5, 10, None), slice(0, 4, None))
     """
     low, high = list(place), list(place)
-    names = [each.name for each in path.levels]
-    for each in reversed(path.levels[: names.index(level) + 1]):
-        for unit in each.block.units:
+    names = [step.name for step in path.levels]
+    for step in reversed(path.levels[: names.index(level) + 1]):
+        for unit in step.block.units:
             for axis, side in enumerate(unit.convolution.kernel_size):  # type: ignore[arg-type, union-attr]
                 low[axis], high[axis] = low[axis] - side // 2, high[axis] + side // 2
-        if not isinstance(each.pool, nn.Identity):
-            for axis, stride in enumerate(each.pool.kernel_size):  # type: ignore[arg-type]
+        if not isinstance(step.pool, nn.Identity):
+            for axis, stride in enumerate(step.pool.kernel_size):  # type: ignore[arg-type]
                 low[axis], high[axis] = low[axis] * stride, high[axis] * stride + stride - 1
     square = path.pixel_unshuffle
     return tuple(
@@ -125,7 +125,7 @@ def explain_strongest(network: nn.Module, images: Sequence[Image]) -> Explanatio
         return ExplanationPart({"strongest": {"without": f"not traced: {error}"}}, {}, {})
     device = next(network.parameters()).device
     pixels = [image.pixels.to(device) for image in images]
-    backs = [Deconvolution(path, each) for each in pixels]
+    backs = [Deconvolution(path, seen) for seen in pixels]
     rows, drawn = [], []
     for level in path.levels:
         for of_channel in strongest([back.maps[level.name] for back in backs], level.name):

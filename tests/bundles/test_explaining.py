@@ -42,8 +42,9 @@ def test_what_an_explanation_writes(evaluated, explain, site):
     assert {p.name for p in (site / "why").iterdir()} == {
         "explanation.json", "report.html",
         "occlusion.png", "feature_maps.png", "channels.png",
-        "latent.png", "silhouettes.png", "nearest.png", "silhouettes.csv",
-        "occlusion.csv", "redundancy.csv", "latent_images.csv",
+        "latent.png", "silhouettes.png", "nearest.png", "silhouettes.csv", "steps.png",
+        "occlusion.csv", "redundancy.csv", "latent_images.csv", "steps.csv", "step_images.csv",
+        "strongest.png", "strongest.csv",
     }  # fmt: skip
     assert found["without_groups"] == "without groups: groups#columns is empty"
     assert [row["why"] for row in found["cases"]] == ["worst of all; best of all"]
@@ -73,6 +74,26 @@ def test_it_is_a_child_of_the_training_run(evaluated, explain, site):
 
 def test_the_same_seed_explains_the_same(evaluated, explain):
     assert explain()["cases"] == explain()["cases"]
+
+
+def test_a_quick_explanation_says_what_it_cuts(evaluated, explain, site, capsys):
+    found = explain(quick=True, **{SIZE: None, "case_settings#versions": 8})
+    assert found["quick"].startswith("quick: the best and the worst of all images alone")
+    assert found["quick"] in capsys.readouterr().out
+    assert found["quick"] in (site / "why" / "report.html").read_text()
+    assert found["occlusion"]["size"] == "13", "5 x 5 regions of 64 pixels"
+    assert found["latent"]["images"] == 5, "fewer than a quick explanation takes"
+
+
+def test_the_steps_are_measured_and_traced(evaluated, explain):
+    found = explain()
+    steps = found["steps"]
+    assert [row["step"] for row in steps["means"]][5:7] == ["bottleneck.1", "bottleneck.2"]
+    assert len(steps["observations"]) == 3
+    assert all("probe_region_auc" in row for row in steps["means"])
+    assert {row["level"] for row in found["strongest"]["activations"]} == {
+        "encoder1", "encoder2", "encoder3", "encoder4", "bottleneck",
+    }  # fmt: skip
 
 
 def test_the_harm_may_be_measured_without_truth(evaluated, explain):

@@ -5,9 +5,12 @@ from torch import nn
 from pipeline.explanation.occlusion import (
     FILLS,
     Occlusion,
+    batch_size,
     change_from,
+    count_passes,
     loss_against,
     occlusion_map,
+    region_size,
 )
 
 
@@ -134,3 +137,43 @@ def test_an_error_in_a_thread_is_raised(image):
 def test_what_cannot_be_is_refused(image, settings, message):
     with pytest.raises(ValueError, match=message):
         occlusion_map(lambda x: x, image, change_from(image[None]), Occlusion(**settings))
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (512, 512), (2000, 3000), (96, 96, 96), (3, 256, 256)])
+def test_regions_grow_with_the_image(sides):
+    """A large image has no more regions than a small one; thick slices are hidden as a whole."""
+    assert 60 <= count_passes(Occlusion(), sides) <= 150
+    assert count_passes(Occlusion(regions=25), sides) <= 50
+
+
+def test_a_size_that_is_given_stays():
+    assert region_size(Occlusion(size=14), (512, 512)) == 14
+    assert count_passes(Occlusion(size=14), (512, 512)) == 37 * 37
+
+
+def test_every_pass_is_shown(image):
+    shown = []
+    occlusion = Occlusion(7, draws=2, batch=4)
+    occlusion_map(lambda x: x, image, change_from(image[None]), occlusion, shown.append)
+    assert sum(shown) == count_passes(occlusion, (20, 20)) == 18
+
+
+def test_a_batch_fits_the_cache():
+    assert batch_size(torch.zeros(1, 512, 512)) == 1
+    assert batch_size(torch.zeros(1, 96, 96, 96)) == 1
+    assert batch_size(torch.zeros(1, 128, 128)) == 4
+    assert batch_size(torch.zeros(1, 32, 32)) == 16
+
+
+def test_a_region_of_thin_slices_hides_all_of_them():
+    volume = torch.randn(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    seen = []
+
+    def watch(images):
+        seen.append((images != volume).any(0)[0])
+        return images
+
+    occlusion_map(watch, volume, change_from(volume[None]), Occlusion(batch=1))
+    hidden = torch.stack(seen[1:])
+    assert hidden.any(0).all()
+    assert (hidden.any(1) == hidden.all(1)).all()
