@@ -3,7 +3,7 @@
 Of each: the numbers in the network, the steps of the training, the arithmetic of a step (counted
 without computing it), and the CPU seconds of a step on one thread. A step is forward, backward and
 update of the experiment's own network with its own patch; one image is timed, and its seconds are
-multiplied by the batch size, so that no step needs more memory than a laptop has. Loss, data and
+multiplied by the batch size, so that no step needs more than 8 GB of memory. Loss, data and
 augmentation are left out. Seconds are of the process, so that other programs on the machine
 lengthen the benchmark, not its figures.
 

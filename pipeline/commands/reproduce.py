@@ -141,9 +141,9 @@ def _check_commit(site: "Site", allow_dirty: bool) -> None:
 
     if allow_dirty or is_clean(site.commit):
         return
-    found = "no git commit" if site.commit == "none" else "changes that are not committed"
+    state = "no git commit" if site.commit == "none" else "changes that are not committed"
     raise ValueError(
-        f"{site.root.resolve()}: found {found}, expected a commit of all code, so that others can "
+        f"{site.root.resolve()}: found {state}, expected a commit of all code, so that others can "
         "make the records again; commit the changes, or give --allow-dirty"
     )
 
@@ -171,14 +171,14 @@ def _check_split(data: Path, recorded: "Recorded") -> None:
     """Refuse a cohort that is not the records'."""
     from pipeline.data.datalist import read_datalist
 
-    paper, found = recorded.paper, read_datalist(str(data)).sha256
+    paper, split = recorded.paper, read_datalist(str(data)).sha256
     records = {name: record for (name, _), record in recorded.records.items() if record}
-    others = {n: r for n, r in records.items() if r["datalist_sha256"] != found}
+    others = {n: r for n, r in records.items() if r["datalist_sha256"] != split}
     if others:
         splits = " or ".join(sorted({record["datalist_sha256"][:8] for record in others.values()}))
         command = f"unet-school data prepare {paper.cohort} --source DIR --out DIR {paper.prepare}"
         raise ValueError(
-            f"{data}: found the split {found[:8]}, expected {splits} of the records of "
+            f"{data}: found the split {split[:8]}, expected {splits} of the records of "
             f"{', '.join(others)}; leave --dataset-dir out to see the table, or prepare it anew: "
             f"{command.strip()}"
         )

@@ -98,7 +98,7 @@ def _draw(axes: Axes, of_seeds: Curves, metric: str) -> None:
 
 
 def _splits(of_seeds: Curves, metric: str) -> list[str]:
-    return [split for split in COLOURS if any(f"{split}_{metric}" in each for each in of_seeds)]
+    return [split for split in COLOURS if any(f"{split}_{metric}" in seed for seed in of_seeds)]
 
 
 def _points(of_seed: Mapping[str, Any], name: str) -> dict[int, float]:
@@ -111,7 +111,7 @@ def _means(of_seeds: Curves, name: str) -> dict[int, float]:
     """Return the mean over the seeds of each epoch that any of them recorded."""
     points = [_points(of_seed, name) for of_seed in of_seeds]
     epochs = sorted({epoch for of_seed in points for epoch in of_seed})
-    values = {epoch: [each[epoch] for each in points if epoch in each] for epoch in epochs}
+    values = {epoch: [seed[epoch] for seed in points if epoch in seed] for epoch in epochs}
     return {epoch: sum(of_epoch) / len(of_epoch) for epoch, of_epoch in values.items()}
 
 

@@ -61,7 +61,10 @@ def read_recorded(paper: Paper, results: Path) -> Recorded:
         paper,
         results,
         {key: read_result(path) for key, path in paths.items()},
-        {(each.name, scale): _size(results, paper, each, scale) for each, scale in pairs},
+        {
+            (experiment.name, scale): _size(results, paper, experiment, scale)
+            for experiment, scale in pairs
+        },
         read_step_costs(results),
     )
 

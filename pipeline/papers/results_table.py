@@ -57,7 +57,8 @@ def number_cell(record: Record | None, metric: str) -> str:
 
 def _references(recorded: Recorded) -> dict[str, str]:
     """Return the columns of printed numbers, and the field of a result that each shows."""
-    results = [result for each in recorded.paper.experiments for result in each.results]
+    experiments = recorded.paper.experiments
+    results = [result for experiment in experiments for result in experiment.results]
     columns = {"paper": "paper", "printed by the authors' code": "code"}
     return {
         title: field

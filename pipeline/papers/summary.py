@@ -15,13 +15,13 @@ class Best(NamedTuple):
 
     Attributes:
         result: the paper's number.
-        ours: the same measure of the same experiment, as text.
+        own: our value of it in the same experiment, as text.
         default: the same measure of the bundle's default, as text.
         place: link to the section of the bundle's default.
     """
 
     result: Result
-    ours: str
+    own: str
     default: str
     place: str
 
@@ -35,7 +35,7 @@ def best_number(recorded: Recorded) -> Best | None:
     bundle = read_paper(paper.bundle)
     default = read_recorded(bundle, recorded.results).records["default", REDUCED]
     results = paper.experiment(headline.experiment).results
-    (result, *_) = (each for each in results if each.metric == headline.metric)
+    result = next(result for result in results if result.metric == headline.metric)
     own = recorded.records[headline.experiment, REDUCED]
     return Best(
         result,
@@ -58,7 +58,7 @@ def summary(papers: Mapping[str, Recorded]) -> Iterator[str]:
                     f"[{title}](#{slug(paper.title)}), {paper.authors}",
                     best.result.name + (", lower is better" if _is_error(best.result) else ""),
                     f"{best.result.paper:g}",
-                    best.ours,
+                    best.own,
                     f"{best.default}, {best.place}",
                 ]
             )
@@ -70,7 +70,7 @@ def best_line(recorded: Recorded) -> Iterator[str]:
     if best := best_number(recorded):
         yield (
             f"The paper's best number: {best.result.name} {best.result.paper:g}. Ours in the same "
-            f"experiment: {best.ours}. Our best, the default of {best.place}: {best.default}."
+            f"experiment: {best.own}. Our best, the default of {best.place}: {best.default}."
         )
         yield ""
 
