@@ -10,6 +10,7 @@ from pipeline.commands.compare import add_compare
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
 from pipeline.commands.demo import add_demo
+from pipeline.commands.doctor import add_doctor
 from pipeline.commands.export import add_export
 from pipeline.commands.new import add_new
 from pipeline.commands.pack import add_pack
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add_audit(commands.add_parser("audit", help="judge a packed bundle before anything of it runs"))
     add_receive(commands.add_parser("receive", help="check a packed bundle and unpack it"))
     add_export(commands.add_parser("export", help="a trained network as TorchScript, ONNX, …"))
+    add_doctor(commands.add_parser("doctor", help="what would be slow or fail, and its remedy"))
     return parser
 
 
