@@ -28,7 +28,7 @@ def add_pack(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="image that may leave the hospital, or the images of one case (a synthetic one)",
     )
-    parser.add_argument("--exports", type=Path, help="exports.json of unet-school export")
+    parser.add_argument("--exports", type=Path, help="file exports.json of unet-school export")
     parser.add_argument(
         "--no-registry", action="store_true", help="do not register a version in MLflow"
     )
