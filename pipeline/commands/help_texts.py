@@ -72,7 +72,7 @@ class _Formatter(argparse.HelpFormatter):
         return option_text(action.help) if may_be_left_out else sentence(action.help)
 
 
-class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]
+class _Commands(argparse._SubParsersAction):
     """Keeps the purpose of each command, which is what its own help begins with."""
 
     def add_parser(self, name: str, **settings: Any) -> "Parser":
@@ -93,7 +93,8 @@ class Parser(argparse.ArgumentParser):
     listing = ""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, formatter_class=_Formatter, **settings)
+        super().__init__(*arguments, **settings)
+        self.formatter_class = _Formatter
         self.register("action", "parsers", _Commands)
 
     def format_help(self) -> str:

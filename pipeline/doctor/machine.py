@@ -13,6 +13,7 @@ import torch
 
 from pipeline.data.memory import available_memory
 from pipeline.doctor.check import Check, size
+from pipeline.progress import count
 
 SAMPLE_SECONDS = 0.5
 """How long the load of the machine is measured."""
@@ -62,7 +63,7 @@ def usable_cores() -> int:
 
 def threads(number: int, cores: int) -> Check:
     """Compare the threads of PyTorch with the cores."""
-    value = f"{number}, on {cores} cores"
+    value = f"{number}, on {count(cores, 'core')}"
     remedy = f"give a run --set threads={cores}, or set OMP_NUM_THREADS={cores}"
     if number > cores:
         return Check("threads", f"{value}: they wait for each other", "slow", remedy)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.doctor.check import Check, size
 from pipeline.files import check_writable, nearest_existing, shown
+from pipeline.progress import count
 from pipeline.tracking.connection import DATABASE, StoreError, open_client, store_errors
 from pipeline.tracking.dead_runs import dead_runs
 from pipeline.tracking_errors import ADDRESS, PASSWORD
@@ -57,8 +58,10 @@ def store(tracking: Path) -> Check:
     except StoreError as error:
         return Check("store", str(error), "fails", "mend it: no run begins without its record")
     where = PASSWORD.sub("//", address) if address else shown(tracking / DATABASE)
-    value = f"{where}, {experiments} experiments"
+    value = f"{where}, {count(experiments, 'experiment')}"
     if dead:
         remedy = "nothing to do: the next run in this store closes them as KILLED"
-        return Check("store", f"{value}, {dead} runs whose process is gone", "note", remedy)
+        return Check(
+            "store", f"{value}, {count(dead, 'run')} whose process is gone", "note", remedy
+        )
     return Check("store", value)

@@ -72,8 +72,8 @@ def _requirements(extra: str) -> list[Requirement] | None:
         every = [Requirement(line) for line in requires(DISTRIBUTION) or ()]
     except PackageNotFoundError:
         return None
-    here = [one for one in every if one.marker is None or one.marker.evaluate({"extra": extra})]
-    return [one for one in here if ("extra" in str(one.marker)) == bool(extra)]
+    asked = [one for one in every if one.marker is None or one.marker.evaluate({"extra": extra})]
+    return [one for one in asked if ("extra" in str(one.marker)) == bool(extra)]
 
 
 def _listed(requirements: list[Requirement]) -> str:

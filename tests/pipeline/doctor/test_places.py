@@ -22,7 +22,7 @@ def test_dead_runs_are_counted_and_left_to_the_next_run(tmp_path):
     run = client.create_run(experiment, tags=tags).info.run_id
     check = store(tmp_path / "mlruns")
     assert check.level == "note"
-    assert "1 runs whose process is gone" in check.value
+    assert "1 run whose process is gone" in check.value
     assert client.get_run(run).info.status == "RUNNING"
 
 
