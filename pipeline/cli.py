@@ -11,7 +11,9 @@ from pipeline.commands.compare_networks import add_compare_networks
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
 from pipeline.commands.demo import add_demo
+from pipeline.commands.doctor import add_doctor
 from pipeline.commands.export import add_export
+from pipeline.commands.help_texts import Parser, grouped
 from pipeline.commands.new import add_new
 from pipeline.commands.pack import add_pack
 from pipeline.commands.receive import add_receive
@@ -24,6 +26,15 @@ from pipeline.interruption import exit_when_terminated
 from pipeline.plain_text import plain_lines
 from pipeline.progress import flush_lines
 from pipeline.quiet import ignore_foreign_warnings
+
+GROUPS = {
+    "begin": ("demo", "bundles", "doctor"),
+    "own images": ("data", "new"),
+    "train and use": ("train", "evaluate", "infer", "explain"),
+    "compare": ("ui", "compare", "compare-networks", "crossval", "reproduce"),
+    "hand on": ("pack", "key", "sign", "verify", "audit", "receive", "export"),
+}
+"""The commands, by what a user does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,18 +70,23 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="unet-school",
+        usage="unet-school COMMAND [options]",
         description="Segment medical images with bundles of MONAI: prepare a cohort, train, "
         "evaluate, infer, explain, compare, and hand a trained bundle on.",
     )
     parser.add_argument(
         "--version", action=_Version, nargs=0, help="print the version, and a clone's commit"
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        required=True, prog=parser.prog, metavar="COMMAND", help=argparse.SUPPRESS
+    )
     add_data(commands.add_parser("data", help="make, prepare, split and check a cohort"))
-    add_demo(commands.add_parser("demo", help="a first training and report, on made images"))
-    add_bundles(commands.add_parser("bundles", help="the bundles that come with it, and copies"))
+    add_demo(commands.add_parser("demo", help="make images, train on them, write a report"))
+    add_bundles(
+        commands.add_parser("bundles", help="list the bundles that come with it, or copy them")
+    )
     add_new(commands.add_parser("new", help="plan a bundle from a folder of images and masks"))
     for verb, (_, purpose) in RUNS.items():
         add_run(verb, commands.add_parser(verb, help=purpose))
@@ -79,15 +95,21 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("compare-networks", help="train several networks alike, in one table")
     )
     add_crossval(commands.add_parser("crossval", help="train and evaluate a bundle on every fold"))
-    add_reproduce(commands.add_parser("reproduce", help="a paper's experiments and tables"))
+    add_reproduce(
+        commands.add_parser("reproduce", help="run a paper's experiments, or print its table")
+    )
     add_ui(commands.add_parser("ui", help="show the runs in MLflow's page"))
-    add_pack(commands.add_parser("pack", help="a trained bundle as one file for another hospital"))
+    add_pack(commands.add_parser("pack", help="write a trained bundle as one file for others"))
     add_key(commands.add_parser("key", help="make keys, and pin those of senders"))
     add_sign(commands.add_parser("sign", help="sign a packed bundle"))
     add_verify(commands.add_parser("verify", help="check that a packed bundle is as it was signed"))
     add_audit(commands.add_parser("audit", help="judge a packed bundle before anything of it runs"))
     add_receive(commands.add_parser("receive", help="check a packed bundle and unpack it"))
-    add_export(commands.add_parser("export", help="a trained network as TorchScript, ONNX, …"))
+    add_export(
+        commands.add_parser("export", help="write a trained network as TorchScript, ONNX, …")
+    )
+    add_doctor(commands.add_parser("doctor", help="say what would be slow or fail here, and why"))
+    parser.listing = grouped(GROUPS, commands.choices)
     return parser
 
 

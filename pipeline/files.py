@@ -158,7 +158,7 @@ def check_writable(folder: Path, setting: str) -> None:
         OSError: the system's reason.
     """
     try:
-        with tempfile.TemporaryFile(dir=_existing(folder)) as file:
+        with tempfile.TemporaryFile(dir=nearest_existing(folder)) as file:
             file.write(b"0")
     except OSError as error:
         raise OSError(
@@ -182,7 +182,7 @@ def check_room(folder: Path, needed: int, purpose: str, setting: str) -> None:
     Example:
         >>> check_room(Path.cwd(), 0, "nothing", "--out")
     """
-    free = shutil.disk_usage(_existing(folder)).free
+    free = shutil.disk_usage(nearest_existing(folder)).free
     if free < needed:
         raise ValueError(
             f"{folder}: found room for {_size(free)}, expected {_size(needed)} for {purpose}; "
@@ -195,7 +195,7 @@ def _size(number: int) -> str:
     return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.2f} MB"
 
 
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
+def nearest_existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
     folder = Path(folder).absolute()
     return next(path for path in (folder, *folder.parents) if path.exists())

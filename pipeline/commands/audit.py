@@ -16,9 +16,7 @@ REFUSED = 2
 def add_audit(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("file", type=Path, help="packed bundle, FILE.zip")
-    parser.add_argument(
-        "--policy", type=Path, help="YAML file, the site's policy (a strict default)"
-    )
+    parser.add_argument("--policy", type=Path, help="YAML file, the site's policy (a strict one)")
     parser.add_argument("--json", type=Path, help="JSON file for the report, too")
     parser.add_argument("--all", action="store_true", help="list accepted values, too")
     parser.set_defaults(command=_audit)

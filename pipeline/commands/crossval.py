@@ -48,7 +48,7 @@ def add_crossval(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--age", metavar="COLUMN", help="column of ages, for a curve over age")
     parser.add_argument("--metric", default="iou", help="metric of groups and age curve (iou)")
-    parser.add_argument("--tracking", type=Path, help="folder of the tracking store")
+    parser.add_argument("--tracking", type=Path, help="folder of the tracking store (mlruns)")
     parser.set_defaults(command=_crossval)
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pipeline.data.fingerprint import Listed
 
 
+SIZES, ISBI_SIZES = (60, 20, 20), (15, 5, 5)
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add the commands of ``data``."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -47,15 +50,15 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         ("decathlon", "a task of the Medical Segmentation Decathlon, volumes"),
         ("folder", "any images and masks, paired by name"),
     ):
-        data_set = sets.add_parser(name, help=text)
+        data_set = sets.add_parser(name, help=f"prepare {text}")
         if name != "folder":
             data_set.add_argument(
                 "--source", type=Path, required=True, help="folder of the original files"
             )
         data_set.add_argument("--out", type=Path, required=True, help="new folder of the cohort")
-        add_shares(data_set)
+        add_shares(data_set, ISBI_SIZES if name == "isbi2012" else SIZES)
         data_set.set_defaults(command=_prepare, data_set=name)
-    sets.choices["isbi2012"].set_defaults(sizes=[15, 5, 5])
+    sets.choices["isbi2012"].set_defaults(sizes=list(ISBI_SIZES))
     sets.choices["isbi2012"].add_argument(
         "--split",
         choices=["random", "contiguous"],
@@ -83,8 +86,8 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patient",
         metavar="EXPRESSION",
-        help="regular expression on names whose group is the patient; none: each image is a "
-        "patient of its own (of DICOM files theirs; else unknown)",
+        help="regular expression on names whose group is the patient, or none: each image is a "
+        "patient of its own (the patient of DICOM files, else unknown)",
     )
     parser.add_argument(
         "--channels",
@@ -104,7 +107,7 @@ def add_series(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--series",
         metavar="CONDITIONS",
-        help="which DICOM series, as Modality=MR,SeriesDescription~T1 (~ is: contains)",
+        help="which DICOM series, as Modality=MR,SeriesDescription~T1, where ~ means contains",
     )
 
 
@@ -117,14 +120,19 @@ def folder_arguments(options: argparse.Namespace) -> dict[str, Any]:
     return {**{name: getattr(options, name) for name in names}, "channels": channels}
 
 
-def add_shares(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of a split."""
+def add_shares(parser: argparse.ArgumentParser, sizes: Sequence[int] = SIZES) -> None:
+    """Add the arguments of a split.
+
+    Args:
+        parser: of the command.
+        sizes: of the three splits, if none are given; for the help.
+    """
     parser.add_argument(
         "--sizes",
         type=int,
         nargs=3,
         metavar=("TRAIN", "VALIDATION", "TEST"),
-        help="sizes of the splits, relative to each other (60 20 20)",
+        help=f"sizes of the splits, relative to each other ({' '.join(map(str, sizes))})",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the random split (0)")
 

@@ -2,13 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.bundle import Bundle
 
 BUNDLE = "membranes"
-IMAGES = {"count": 20, "size": 256, "seed": 0}
+IMAGES: dict[str, Any] = {"count": 20, "size": 256, "seed": 0}
 SETTINGS = {"window": [256, 256], "max_epochs": 8, "steps_per_epoch": 25, "val_interval": 1}
 """Two minutes on two cores."""
 

@@ -28,7 +28,7 @@ def add_pack(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="image that may leave the hospital, or the images of one case (a synthetic one)",
     )
-    parser.add_argument("--exports", type=Path, help="exports.json of unet-school export")
+    parser.add_argument("--exports", type=Path, help="file exports.json of unet-school export")
     parser.add_argument(
         "--no-registry", action="store_true", help="do not register a version in MLflow"
     )
@@ -43,8 +43,9 @@ def _pack(options: argparse.Namespace) -> None:
     from pipeline.data.fingerprint import cohort_cases, inspect_cases
     from pipeline.files import sha256
     from pipeline.next_command import print_next
+    from pipeline.product import product_commit
     from pipeline.progress import Work, count
-    from pipeline.provenance import git_commit, versions
+    from pipeline.provenance import versions
     from pipeline.sharing.pack import bundle_files, find_trained, pack
     from pipeline.sharing.registry import register
     from pipeline.tracking.store import open_store
@@ -62,7 +63,7 @@ def _pack(options: argparse.Namespace) -> None:
         statistics = inspect_cases(cases, work.advance)
     files = bundle_files(options.bundle, trained, statistics, exports)
     run = str(trained.summary.model.mlflow_run_id)
-    made = {"commit": git_commit(Path(__file__).parent), "versions": versions(), "mlflow_run": run}
+    made = {"commit": product_commit(), "versions": versions(), "mlflow_run": run}
     name = options.bundle.resolve().name
     custom = pack(files, name, made, options.out, options.sample)
     print(f"packed      {options.out}, {options.out.stat().st_size / 1e6:.1f} MB")

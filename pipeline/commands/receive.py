@@ -12,9 +12,7 @@ def add_receive(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_signature_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="new folder for the bundle")
-    parser.add_argument(
-        "--policy", type=Path, help="YAML file, the site's policy (a strict default)"
-    )
+    parser.add_argument("--policy", type=Path, help="YAML file, the site's policy (a strict one)")
     parser.add_argument(
         "--protocol", type=Path, help="file of the protocol (FILE.zip.acceptance.md)"
     )

@@ -17,6 +17,8 @@ RUNS = {
     "explain": ("explaining", "show what an evaluated model looks at"),
 }
 """What is typed, MONAI's name of the run, and what it does."""
+OUTPUTS = {"evaluate": "eval/RUN", "infer": "predictions", "explain": "explanation/RUN"}
+"""Where a run writes, in the folder of its bundle."""
 
 
 def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -47,8 +49,12 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
         )
     else:
         parser.add_argument("--run", help="training, by name or id (the newest that finished)")
-        parser.add_argument("--out", type=Path, help="folder for what is written")
-    parser.add_argument("--tracking", type=Path, help="folder of the tracking store (mlruns)")
+        parser.add_argument(
+            "--out", type=Path, help=f"folder for the results ({OUTPUTS[verb]} of the bundle)"
+        )
+    parser.add_argument(
+        "--tracking", type=Path, help="folder of the tracking store (mlruns beside bundles)"
+    )
     add_overlays(parser)
     add_settings(parser)
     parser.set_defaults(command=_start, monai_run=run)

@@ -32,11 +32,17 @@ def process_tags(folder: Path) -> dict[str, str]:
 
 def close_dead_runs(client: MlflowClient) -> None:
     """Close the RUNNING runs of this host as KILLED whose process is gone."""
+    for run in dead_runs(client):
+        client.set_tag(run.info.run_id, "error", ENDED)
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
+def dead_runs(client: MlflowClient) -> Iterator[Run]:
+    """Yield the RUNNING runs of this host whose process is gone."""
     for run in _running_here(client):
         # one that ended since it was listed has recorded that before it gave its folder up
         if _is_dead(run.data.tags) and _is_running(client, run):
-            client.set_tag(run.info.run_id, "error", ENDED)
-            client.set_terminated(run.info.run_id, "KILLED")
+            yield run
 
 
 def _running_here(client: MlflowClient) -> Iterator[Run]:

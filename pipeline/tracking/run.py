@@ -25,6 +25,7 @@ from pipeline.claims import claim
 from pipeline.data.datalist import datalist_sha256
 from pipeline.interruption import uninterrupted
 from pipeline.plain_text import plain_tag
+from pipeline.product import product_commit
 from pipeline.provenance import git_commit
 from pipeline.tracking.connection import DATABASE, StoreError, connect, store_errors
 from pipeline.tracking.datasets import dataset_inputs
@@ -261,7 +262,7 @@ class Run:
         """By which code and config, and where, the run is executed."""
         text = json.dumps(self.workflow.parser.config, sort_keys=True, default=str)
         return {
-            "code": git_commit(Path(__file__).parent),
+            "code": product_commit(),
             "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
             "seed": self.seed,
             "device": self.device,

@@ -19,6 +19,7 @@ FLOORS = [
     {"data"},
     {"planning"},
     {"tracking"},
+    {"doctor"},
     {"inference"},
     {"evaluation"},
     {"comparing"},
