@@ -1,4 +1,4 @@
-# make demo · make test · make test-all · make ui · make lint · make bench · make clean
+# make demo · make test · make test-all · make ui · make screenshots · make lint · make bench · make clean
 # CONTRIBUTING.md has the same steps without make.
 
 PYTHON ?= python3
@@ -7,7 +7,7 @@ BUNDLE := bundles/membranes
 DEMO := data/demo
 SMALL := window=[256,256] models_dir=$(DEMO)/models
 
-.PHONY: demo test test-all lint bench ui clean
+.PHONY: demo test test-all lint bench ui screenshots clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -39,6 +39,9 @@ bench: .venv/.installed
 
 ui: .venv/.installed
 	$(BIN)/unet-school ui
+
+screenshots: .venv/.installed
+	$(BIN)/python docs/mlflow_screenshots.py
 
 clean:
 	rm -rf .venv $(DEMO) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
