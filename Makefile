@@ -21,7 +21,7 @@ demo: .venv/.installed $(DEMO)/cells/datalist.json
 	$(BIN)/unet-school train $(BUNDLE) --data $(DEMO)/cells \
 	    --set $(SMALL) max_epochs=8 steps_per_epoch=25 val_interval=1
 	$(BIN)/unet-school evaluate $(BUNDLE) --data $(DEMO)/cells --out $(DEMO)/evaluation --set $(SMALL)
-	@echo "MLflow      make ui, then http://127.0.0.1:5000 (experiment membranes)"
+	@echo "MLflow      make ui"
 
 test: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow"

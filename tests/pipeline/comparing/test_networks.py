@@ -1,5 +1,7 @@
 """Networks that are compared are alike in all that each of them has."""
 
+import re
+
 import pytest
 import torch
 from monai.bundle import ConfigParser
@@ -75,6 +77,5 @@ def test_a_network_of_monai_gives_its_features():
     ],
 )
 def test_what_cannot_be_alike_is_refused(change, names, line):
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(line)):
         comparable_networks({**BY_AXIS, **change}, names)
-    assert line in str(caught.value)

@@ -32,7 +32,8 @@ def test_the_page_is_that_of_a_bundle_with_its_columns(store, tmp_path):
         one.listen()
         port = one.getsockname()[1]
         assert call(store, tmp_path / "first", "--port", port) == 0
-    command, address = sorted(store[1], key=str, reverse=True)
+    (command,) = (one for one in store[1] if not isinstance(one, str))
+    (address,) = (one for one in store[1] if isinstance(one, str))
     client, experiment = connect(store[0], "first")
     assert f"/#/experiments/{experiment}/runs?" in address
     assert f":{port}/" not in address  # it is taken
