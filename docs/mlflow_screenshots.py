@@ -20,6 +20,7 @@ from pipeline.tracking.connection import DATABASE
 from pipeline.tracking.store import open_store
 from pipeline.tracking.ui import (
     HOST,
+    KIND,
     free_port,
     keep_view,
     page_address,
@@ -28,9 +29,9 @@ from pipeline.tracking.ui import (
 )
 
 DOCS = Path(__file__).parent
-SIZE = "1500,760"
+SIZE = "2300,620"
 SECONDS = 240
-RENDER_MILLISECONDS = 25_000
+RENDER_MILLISECONDS = 60_000
 """Time that a page gets to load its runs before it is taken."""
 
 
@@ -39,11 +40,9 @@ def pages(client: MlflowClient, server: str, bundle: str) -> Mapping[str, str]:
     experiment = shown_experiment(client, bundle)
     keep_view(client, experiment)
     number = experiment.experiment_id
-    (run, *_) = client.search_runs([number], "tags.run = 'training'", max_results=1)
     return {
         "mlflow_runs.png": page_address(server, number),
-        "mlflow_run.png": f"{server}/#/experiments/{number}/runs/{run.info.run_id}",
-        "mlflow_models.png": f"{server}/#/experiments/{number}/models",
+        "mlflow_models.png": f"{server}/#/experiments/{number}/models?workflowType={KIND}",
     }
 
 
