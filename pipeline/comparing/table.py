@@ -200,8 +200,8 @@ def _mean(rows: Sequence[Row], metric: str) -> float:
 
 def _mean_minutes(networks: Networks, name: str) -> float | None:
     minutes = [networks.minutes(name, seed) for seed in range(networks.seeds)]
-    known = [value for value in minutes if value is not None]
-    return round(float(np.mean(known)), 3) if len(known) == len(minutes) else None
+    recorded = [value for value in minutes if value is not None]
+    return round(float(np.mean(recorded)), 3) if len(recorded) == len(minutes) else None
 
 
 def _cells(score: NetworkScore) -> list[str]:
