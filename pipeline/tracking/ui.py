@@ -87,9 +87,8 @@ def page_address(server: str, experiment_id: str) -> str:
         'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=unet-school'
     """
     # a filter or an order in the address would make MLflow pass the view over
-    return (
-        f"{server}/#/experiments/{experiment_id}/runs?workflowType={KIND}&viewStateShareKey={VIEW}"
-    )
+    query = urlencode({"workflowType": KIND, "viewStateShareKey": VIEW})
+    return f"{server}/#/experiments/{experiment_id}/runs?{query}"
 
 
 def free_port(wanted: int) -> int:
