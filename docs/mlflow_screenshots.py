@@ -30,7 +30,7 @@ from pipeline.tracking.ui import (
 
 DOCS = Path(__file__).parent
 SIZE = "2300,620"
-SECONDS = 240
+SECONDS = 600
 RENDER_MILLISECONDS = 60_000
 """Time that a page gets to load its runs before it is taken."""
 

@@ -41,7 +41,7 @@ FILTER_AND_ORDER = {
 }
 """All trainings, the newest first. By ``start_time`` MLflow would fold those of a comparison."""
 SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-READY_SECONDS = 120.0
+READY_SECONDS = 600.0
 """How long the server may take to begin."""
 POLL_SECONDS = 0.5
 MAX_PORT = 65535
