@@ -1,11 +1,11 @@
-# make demo · make test · make test-all · make ui · make lint · make bench · make clean
+# make demo · make test · make test-all · make ui · make screenshots · make lint · make bench · make clean
 # CONTRIBUTING.md has the same steps without make.
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := data/demo
 
-.PHONY: demo test test-all lint bench ui clean
+.PHONY: demo test test-all lint bench ui screenshots clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -14,7 +14,7 @@ DEMO := data/demo
 
 demo: .venv/.installed
 	$(BIN)/unet-school demo --out $(DEMO) --tracking mlruns
-	@echo "MLflow      make ui, then http://127.0.0.1:5000 (experiment membranes)"
+	@echo "MLflow      make ui"
 
 test: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow"
@@ -32,6 +32,9 @@ bench: .venv/.installed
 
 ui: .venv/.installed
 	$(BIN)/unet-school ui
+
+screenshots: .venv/.installed
+	$(BIN)/python docs/mlflow_screenshots.py
 
 clean:
 	rm -rf .venv $(DEMO) dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

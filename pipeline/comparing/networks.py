@@ -14,7 +14,7 @@ from pipeline.planning.overlays import repeated_rows
 FULL_SCALE = "unet3plus"
 FULL_SCALE_LEVELS = 5
 """Levels of UNet 3+, which has neither fewer nor more."""
-KEPT = ("spatial_dims", "in_channels", "out_channels", "features", "strides", "kernels")
+COMMON_KEYS = ("spatial_dims", "in_channels", "out_channels", "features", "strides", "kernels")
 STYLE = {"norm": "batch", "act": "relu"}
 """Arguments that every network has, and the values where the bundle's names none."""
 DECODER_LAST = ("BasicUNet", "BasicUNetPlusPlus")
@@ -59,7 +59,7 @@ def comparable_networks(
         ([4, 8, 16, 32, 64], 4)
     """
     check_names(names)
-    common = {key: definition[key] for key in KEPT if definition.get(key) is not None}
+    common = {key: definition[key] for key in COMMON_KEYS if definition.get(key) is not None}
     common |= {key: _style(definition.get(key, default)) for key, default in STYLE.items()}
     common |= _levels(definition, FULL_SCALE in names)
     return {name: {"_target_": NETWORKS[name], **common, **_own(name, common)} for name in names}
@@ -75,7 +75,7 @@ def left_out(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in definition.items()
-        if key not in (*KEPT, *STYLE, "_target_", "skip_channels")
+        if key not in (*COMMON_KEYS, *STYLE, "_target_", "skip_channels")
         and (value is True or value not in WITHOUT_EFFECT)
     }
 

@@ -103,7 +103,7 @@ def network_table(networks: Networks) -> tuple[NetworkTable, list[Comparison]]:
             numbers=networks.numbers(name),
             minutes=_mean_minutes(networks, name),
             by_seed=[_mean(rows, metric) for rows in tables[name]],
-            **_interval(rows, metric),
+            **_mean_and_ends(rows, metric),
             **differences.get(name, {}),
         )
         for name, rows in means.items()
@@ -164,7 +164,7 @@ def table_metrics(table: NetworkTable) -> dict[str, float]:
         >>> table_metrics(table)
         {'unet.numbers': 9.0, 'unet.dice': 0.5}
     """
-    metrics = {}
+    metrics: dict[str, float] = {}
     for score in table.networks:
         values = {
             "numbers": score.numbers,
@@ -177,7 +177,7 @@ def table_metrics(table: NetworkTable) -> dict[str, float]:
     return metrics
 
 
-def _interval(rows: Sequence[Row], metric: str) -> dict[str, float | None]:
+def _mean_and_ends(rows: Sequence[Row], metric: str) -> dict[str, Any]:
     interval = bootstrap_interval([row[metric] for row in rows], patients_of(rows))
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
@@ -200,8 +200,8 @@ def _mean(rows: Sequence[Row], metric: str) -> float:
 
 def _mean_minutes(networks: Networks, name: str) -> float | None:
     minutes = [networks.minutes(name, seed) for seed in range(networks.seeds)]
-    known = [value for value in minutes if value is not None]
-    return round(float(np.mean(known)), 3) if len(known) == len(minutes) else None
+    recorded = [value for value in minutes if value is not None]
+    return round(float(np.mean(recorded)), 3) if len(recorded) == len(minutes) else None
 
 
 def _cells(score: NetworkScore) -> list[str]:

@@ -69,7 +69,7 @@ class Networks(NamedTuple):
         return Bundle(self.bundle.folder, overlays, others)
 
     def run_of(self, name: str, seed: int) -> Bundle:
-        """Return the bundle with all that a training and its evaluation are told."""
+        """Return the bundle with all that a training and its evaluation take."""
         places = {
             "dataset_dir": self.data,
             "models_dir": self.models(name, seed),

@@ -22,12 +22,9 @@ HOST = "127.0.0.1"
 VIEW = "unet-school"
 """Key of the view that an experiment keeps of its columns."""
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
-KIND_TAG = "mlflow.experimentKind"
-KIND = "custom_model_development"
-"""Of the experiment, for MLflow to show runs and not prompts."""
+KIND = "machine_learning"
+"""What MLflow shows an experiment as: not as prompts."""
 COLUMNS = (
-    "attributes.`Dataset`",
-    "tags.`run`",
     "tags.`network`",
     "tags.`experiment`",
     "metrics.`test_dice`",
@@ -37,8 +34,14 @@ COLUMNS = (
     "metrics.`parameters`",
     "metrics.`minutes`",
 )
+FILTER_AND_ORDER = {
+    "searchFilter": 'tags.run = "training"',
+    "orderByKey": "attributes.created",
+    "orderByAsc": False,
+}
+"""All trainings, the newest first. By ``start_time`` MLflow would fold those of a comparison."""
 SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-READY_SECONDS = 120.0
+READY_SECONDS = 600.0
 """How long the server may take to begin."""
 POLL_SECONDS = 0.5
 MAX_PORT = 65535
@@ -67,30 +70,25 @@ def shown_experiment(client: MlflowClient, name: str | None) -> Experiment:
 
 
 def keep_view(client: MlflowClient, experiment: Experiment) -> None:
-    """Keep the columns with the experiment: MLflow's addresses hold no columns themselves.
+    """Keep columns and order with the experiment: MLflow's addresses hold no columns themselves.
 
     Raises:
         MlflowException: the store cannot be written.
     """
-    view = {"selectedColumns": list(COLUMNS)}
+    view = {**FILTER_AND_ORDER, "selectedColumns": list(COLUMNS)}
     client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, json.dumps(view))
-    client.set_experiment_tag(experiment.experiment_id, KIND_TAG, KIND)
 
 
 def page_address(server: str, experiment_id: str) -> str:
-    """Return the address of an experiment's runs, the newest first, with the columns kept there.
+    """Return the address of an experiment's runs in the view that :func:`keep_view` kept.
 
     Example:
-        >>> page_address("http://127.0.0.1:5000", "1").partition("?")[0]
-        'http://127.0.0.1:5000/#/experiments/1/runs'
+        >>> page_address("http://127.0.0.1:5000", "1")
+        'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=unet-school'
     """
-    query = {
-        "searchFilter": "",
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": "false",
-        "viewStateShareKey": VIEW,
-    }
-    return f"{server}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
+    # a filter or an order in the address would make MLflow pass the view over
+    query = urlencode({"workflowType": KIND, "viewStateShareKey": VIEW})
+    return f"{server}/#/experiments/{experiment_id}/runs?{query}"
 
 
 def free_port(wanted: int) -> int:

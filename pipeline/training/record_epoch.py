@@ -22,9 +22,10 @@ BEST_METRIC = "dice"
 class RecordEpoch:
     """Write the metrics of every epoch to ``metrics.jsonl``.
 
-    Beside those of training and validation these are the learning rate, the ``minutes`` that the
-    training took so far, the network's ``parameters`` (in the first line), the ``best_epoch`` so far with its ``best_val_dice`` and key metric, and
-    what the process uses of the machine, ``system/…``.
+    Beside those of training and validation these are the learning rate, the network's
+    ``parameters`` (in the first line), the ``minutes`` that the training took so far, the
+    ``best_epoch`` so far with its ``best_val_dice`` and key metric, and what the process uses of
+    the machine, ``system/…``.
 
     Args:
         run: the training, in whose folder the file is.

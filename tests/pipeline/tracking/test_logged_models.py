@@ -30,6 +30,8 @@ def test_a_training_has_its_cohort_its_model_and_its_scores(start, stored):
     start("evaluating").run()
     client, runs = stored()
     training, evaluation = runs["training"], runs["evaluating"]
+    assert training.info.run_name.startswith("unet-")
+    assert evaluation.info.run_name.startswith("unet-evaluation-")
     inputs = training.inputs.dataset_inputs
     assert sorted(one.tags[0].value for one in inputs) == ["training", "validation"]
     digest = training.data.tags["datalist_sha256"][:DIGEST_CHARACTERS]
