@@ -135,7 +135,7 @@ def class_table(
         labels: their names; empty where there is one.
     """
     distance = next(name for name in test if name.startswith("hd95"))
-    columns = {"Dice": "dice", "IoU": "iou", distance.replace("_", ", "): distance}
+    columns = {"Dice": "dice", "IoU": "iou", distance.replace("hd95_", "distance, "): distance}
     return [
         ClassScores(
             label,

@@ -12,7 +12,7 @@ from pipeline.progress import count
 FEW_CASES = 10
 """Below which an interval over patients is wide, and too narrow for what it says."""
 ENDS_OF_SCALE = (0.05, 0.95)
-"""Thresholds beyond which probabilities say little."""
+"""Thresholds at and beyond which probabilities say little; the first and the last of instances."""
 FAR_FROM_TRUTH = 1 / 3
 """Part of the way from the best simple answer to the truth that a useful model has gone."""
 OVERLAPS = ("iou", "dice")
@@ -85,7 +85,7 @@ def _missed(summary: EvaluationSummary) -> Iterator[Remark]:
 def _threshold(summary: EvaluationSummary) -> Iterator[Remark]:
     threshold = summary.operating_point.threshold
     low, high = ENDS_OF_SCALE
-    if summary.threshold_source != "given" and not low <= threshold <= high:
+    if summary.threshold_source != "given" and not low < threshold < high:
         yield Remark(
             "caution",
             f"The threshold {plain_number(threshold)} is at the end of the scale: the "

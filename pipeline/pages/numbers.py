@@ -10,8 +10,10 @@ def plain_number(value: float | None) -> str:
         value: None: a number that does not exist.
 
     Example:
-        >>> [plain_number(value) for value in (0.9234, 0.99873, 0.00123, 1.0, 12.34, 43210.0, None)]
-        ['0.92', '0.9987', '0.0012', '1', '12.3', '43,210', '–']
+        >>> [plain_number(value) for value in (0.9234, 0.99873, 0.999999, 1.0, 0.00123)]
+        ['0.92', '0.9987', '> 0.9999', '1', '0.0012']
+        >>> [plain_number(value) for value in (12.34, 43210.0, None)]
+        ['12.3', '43,210', '–']
     """
     if value is None:
         return "–"
@@ -22,13 +24,12 @@ def plain_number(value: float | None) -> str:
         return f"{value:.1f}" if size < 1000 else f"{value:,.0f}"
     if size < 0.095:
         return f"{value:.2g}"
-    if 0.995 <= size < 1:
+    if 0.995 <= value < 1:
         return _near_one(value)
     return f"{value:.2f}"
 
 
 def _near_one(value: float) -> str:
-    decimals = 2
-    while decimals < 6 and round(1 - abs(value), decimals) < 10 ** (1 - decimals):
-        decimals += 1
-    return f"{value:.{decimals}f}"
+    decimals = next((n for n in range(2, 4) if round(1 - value, n) >= 10 ** (1 - n)), 4)
+    text = f"{value:.{decimals}f}"
+    return text if float(text) < 1 else "> 0.9999"

@@ -75,6 +75,7 @@ def test_a_parent_run_with_children(done):
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert files == {"cases.csv", "cases.json", "summary.json", "report.html"}
     assert "cross-validation" in (done / "out" / "report.html").read_text()
+    assert "fold 1, 2 images" in (done / "out" / "report.html").read_text()
 
 
 def test_what_is_done_is_not_done_again(done, bundle, small, capfd):

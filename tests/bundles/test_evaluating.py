@@ -1,4 +1,5 @@
 import csv
+import html
 import json
 import re
 import shutil
@@ -73,11 +74,15 @@ def test_the_evaluation_is_a_child_of_the_training_run(evaluate, site):
     assert child.data.params["network_def"] == "UNet"
 
 
-def test_the_report_is_one_file_that_needs_no_network(evaluate, site):
+def test_the_report_is_one_file_that_needs_no_network(evaluate, site, capsys):
     evaluate()
     page = (site / "eval" / "report.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:|#)', page) == []
     assert "cells_" in page
+    advice = re.search(
+        "verdict     1 test case: .*: (unet-school crossval .*)", capsys.readouterr().out
+    )
+    assert html.escape(advice[1]) in page
     assert page.count("<svg") == 5  # three training curves, threshold curve and calibration
 
 

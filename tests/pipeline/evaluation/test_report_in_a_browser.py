@@ -107,9 +107,13 @@ def explained(page, tmp_path_factory):
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize(("kind", "pictures"), [("page", 12), ("explained", 18)])
 def test_it_loads_whole_and_fits(request, tmp_path, kind, pictures, width):
-    unfold = "page.querySelectorAll('details').forEach(part => part.open = true);"
-    seen = see(request.getfixturevalue(kind), width, tmp_path, unfold)
+    script = """page.querySelectorAll("details").forEach(part => part.open = true);
+      const boxes = [...page.querySelectorAll("details .scroll")];
+      return boxes.filter(box => box.scrollWidth > box.clientWidth)
+        .map(box => box.closest("details").querySelector("summary").textContent)"""
+    seen = see(request.getfixturevalue(kind), width, tmp_path, script)
     assert (seen["pictures"], seen["drawings"]) == (pictures, 6)
+    assert seen["script"] == ["Every image 24"]  # all else is seen without scrolling sideways
 
 
 @needs_chromium

@@ -80,7 +80,7 @@ def test_few_cases_with_the_command_that_helps(remarks):
     assert "no interval" in remarks(n=1, low=None, high=None)[0][1]
 
 
-@pytest.mark.parametrize(("threshold", "is_said"), [(0.0, True), (0.05, False), (0.98, True)])
+@pytest.mark.parametrize(("threshold", "is_said"), [(0.05, True), (0.06, False), (0.98, True)])
 def test_a_threshold_at_the_end_of_the_scale(remarks, threshold, is_said):
     said = [line for _, line in remarks(threshold=threshold) if "end of the scale" in line]
     assert bool(said) == is_said
