@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TITLE_WIDTH = 12
 TEXT_WIDTH = 88
+MIN_SHARE = 0.5
+"""Part of the processor below which a measured step is not what a training alone takes."""
 PRINTED = {
     "spatial_dims": "images",
     "channels": "colours",
@@ -29,6 +31,8 @@ PRINTED = {
     "batch_size": "a step",
 }
 """Planned values that are printed, and what they are called for whoever reads no config."""
+WITH_VALUE = ("spacing", "size", "patch", "batch_size")
+"""Those whose value says something by itself; of the others the reason says all."""
 
 
 def structure_sizes(cases: Sequence[Mapping[str, "Structure"]]) -> dict[str, float]:
@@ -79,8 +83,8 @@ def print_plan(planned: "Plan") -> None:
     of_plan = choices(planned)
     for name, title in PRINTED.items():
         choice = of_plan[name]
-        value = "" if choice.value is None else f"{_text(choice.value)}: "
-        _print_line(title, f"{value}{choice.reason}")
+        number = name in WITH_VALUE and choice.value is not None
+        _print_line(title, (f"{_text(choice.value)}: " if number else "") + choice.reason)
 
 
 def print_duration(bundle: Path) -> None:
@@ -97,8 +101,12 @@ def print_duration(bundle: Path) -> None:
         _print_line("training", "a step does not fit into the free memory; lower batch_size or "
                     "patch in configs/train.yaml")  # fmt: skip
         return
-    _print_line("training", f"{duration(seconds)} on this machine (a step took "
-                f"{measured.step:.2f} s)")  # fmt: skip
+    alone = f"; {duration(seconds * measured.share)} when no other work runs beside it"
+    _print_line(
+        "training",
+        f"{duration(seconds)} on this machine, of {measured.step:.2f} s a step"
+        + (alone if measured.share < MIN_SHARE else ""),
+    )
 
 
 def print_where(bundle: Path) -> None:
@@ -119,6 +127,4 @@ def _print_line(title: str, text: str) -> None:
 def _text(value: object) -> str:
     if isinstance(value, list):
         return " x ".join(f"{side:g}" for side in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     return str(value)

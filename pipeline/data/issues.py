@@ -17,6 +17,8 @@ ERROR, WARNING = "error", "warning"
 
 PIXELS = re.compile(r"\d+ pixels?")
 """A number of pixels in what was observed."""
+OF_FILE = ("size", "place", "nan", "constant", "duplicate", "alike", "leak", "unreadable")
+"""Kinds of issues whose observation differs from file to file, though the issue is one."""
 MIN_DUPLICATE_CORRELATION = 0.995
 """Correlation of two small pictures above which they count as near-duplicates."""
 MAX_STRAY_SHARE = 1e-3
@@ -54,8 +56,9 @@ class Issue(NamedTuple):
 def issue_lines(issues: Sequence[Issue]) -> list[str]:
     """Return the issues as lines; what many files have in common becomes one line.
 
-    The line is that of the first file, with the number of files and the first names; numbers of
-    pixels may differ from file to file, and sizes that do follow the names.
+    The line is that of the first file, with the number of files and the first names. What was
+    observed may differ in numbers of pixels, in sizes, which follow the names, and in what is of a
+    file alone, as the image that it resembles.
 
     Example:
         >>> issues = [Issue("error", f"masks/{name}.png", "an empty mask", "draw it", "empty")
@@ -69,7 +72,7 @@ def issue_lines(issues: Sequence[Issue]) -> list[str]:
     """
     alike: dict[tuple[str, str, str, str], list[Issue]] = defaultdict(list)
     for issue in issues:
-        observed = "" if issue.kind == "size" else PIXELS.sub("pixels", issue.observed)
+        observed = "" if issue.kind in OF_FILE else PIXELS.sub("pixels", issue.observed)
         alike[issue.level, issue.kind, observed, issue.remedy].append(issue)
     return [_common_line(group) for group in alike.values()]
 

@@ -20,8 +20,9 @@ def label_table(
         written: numbers in the files of a label, where they are others.
 
     Example:
-        >>> lungs = [{"lung": Structure(6000, 0.0, 2, 80.0)}, {"lung": Structure(8000, 0.0, 2, 90.0)}]
-        >>> print("\\n".join(label_table([*lungs, {}], {"lung": 1}, {"lung": "255"})))
+        >>> first, second = Structure(6000, 0.0, 2, 80.0), Structure(8000, 0.0, 2, 90.0)
+        >>> cases = [{"lung": first}, {"lung": second}, {}]
+        >>> print("\\n".join(label_table(cases, {"lung": 1}, {"lung": "255"})))
         label  in the files   cases  pixels a case  parts a case  about as long as
         lung            255  2 of 3          7,000             2         85 pixels
     """
