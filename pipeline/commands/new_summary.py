@@ -46,6 +46,7 @@ def print_cohort(
     structures: Sequence[Mapping[str, "Structure"]],
     labels: "LabelNumbers",
     kind: str,
+    colours: Mapping[tuple[int, ...], int],
 ) -> None:
     """Print the splits of a cohort, and the table of its labels."""
     from pipeline.data.datalist import SPLITS
@@ -59,16 +60,20 @@ def print_cohort(
         f"threshold (validation), {counts['test']} to score at the end (test)",
     )
     print()
-    print("\n".join(label_table(structures, labels, _written_numbers(cases, labels, kind))))
+    print("\n".join(label_table(structures, labels, _written(cases, labels, kind, colours))))
     print()
 
 
-def _written_numbers(
-    cases: Sequence["CaseStatistics"], labels: "LabelNumbers", kind: str
+def _written(
+    cases: Sequence["CaseStatistics"],
+    labels: "LabelNumbers",
+    kind: str,
+    colours: Mapping[tuple[int, ...], int],
 ) -> dict[str, str]:
-    """Return the numbers of the files where a label has others than its own."""
+    """Return what a user's files have for each label, where it is not the label's number."""
     if kind == "classes":
-        return {}
+        names = {number: name for name, number in labels.items() if isinstance(number, int)}
+        return {names[n]: f"#{bytes(colour).hex()}" for colour, n in colours.items() if n in names}
     if kind == "instances":
         return dict.fromkeys(labels, "1, 2, 3, …")
     values = sorted({int(v) for case in cases if case.mask for v in case.mask.values if v})
