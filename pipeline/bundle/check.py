@@ -180,7 +180,9 @@ def _located(name: str) -> object:
     """Return what a name stands for; None: nothing, or a module that cannot be imported."""
     try:
         return locate(name)
-    except ErrorDuringImport:
+    except ErrorDuringImport as error:
+        if not isinstance(error.value, Exception):  # an interruption of the import
+            raise error.value from None
         return None
 
 

@@ -33,6 +33,8 @@ MAX_PATCH_PIXELS = {("cpu", 2): 256, ("cpu", 3): 64, ("cuda", 2): 512, ("cuda", 
 MIN_BATCH_SIZE = {2: 4, 3: 2}
 """Smallest batch of images in two and three dimensions; patches shrink to make room for it."""
 MAX_BATCH_SIZE = 16
+SIDE_STEP = 16
+"""Pixels of which the sides of most patches are multiples, those of four poolings."""
 SQUARES_SPEED = 3
 """How many times as many pixels pass in the same time as squares of 2 x 2, measured."""
 MIN_ANYWHERE_SHARE = 0.05
@@ -121,7 +123,7 @@ def plan(
     spacing = target_spacing(fingerprint)
     size = _size(fingerprint, machine, max_pixels)
     if size.longest.value:
-        spacing = Choice(None, "all images are brought to one size instead, see size")
+        spacing = Choice(None, "all images are brought to one size in pixels instead")
     sizes = size.resized(planned_sizes(fingerprint, spacing.value))
     medians = [middle for _, middle, _ in sizes]
     squares = _squares(size, machine, max_pixels)
@@ -239,7 +241,8 @@ def _size(fingerprint: Fingerprint, machine: Machine, max_pixels: int) -> ImageS
     """Choose the size of flat images; volumes, which have a spacing, keep theirs."""
     sides = [middle for _, middle, _ in fingerprint["size_range"]]
     max_patch = MAX_PATCH_PIXELS[machine.device, len(sides)]
-    patch = min(max_patch, math.isqrt(max_pixels // MIN_BATCH_SIZE[len(sides)]))
+    fitting = math.isqrt(max_pixels // MIN_BATCH_SIZE[len(sides)])
+    patch = min(max_patch, _round_to_multiple(fitting, SIDE_STEP))
     return image_size(fingerprint, sides, patch, max_patch)
 
 
@@ -281,8 +284,11 @@ def _patch(
 ) -> Choice:
     if whole:
         patch = _covering(sides, grid)
-        return Choice(patch, f"a whole image of {_text(sides)} pixels at a time, rounded up to "
-                      f"multiples of {_multiples_text(grid.multiples)}")  # fmt: skip
+        image = _text([round(side) for side in sides])
+        return Choice(
+            patch, f"a whole image of {image} pixels at a time, rounded up to multiples of "
+            f"{_multiples_text(grid.multiples)}",
+        )  # fmt: skip
     max_side = MAX_PATCH_PIXELS[machine.device, len(sides)]
     patch = [
         min(max_side, _round_to_multiple(side, multiple))
