@@ -156,6 +156,6 @@ def test_a_knob_that_an_overlay_left_without_use_may_not_be_set(start):
 def test_an_interrupted_import_is_no_mistake_of_the_config(tmp_path, monkeypatch):
     (tmp_path / "module_that_takes_long.py").write_text("raise KeyboardInterrupt\n")
     monkeypatch.syspath_prepend(tmp_path)
-    config = {"loss": {"_target_": "module_that_takes_long.Loss"}}
+    config = {"loss": {"_target_": "module_that_takes_long.Loss"}, "run": "$@loss"}
     with pytest.raises(KeyboardInterrupt):
-        config_errors("training", config, config)
+        list(config_errors(config))
