@@ -86,10 +86,18 @@ def print_plan(planned: "Plan") -> None:
 
     print("\nThe plan (all of it, with its reasons: configs/train.yaml)")
     of_plan = choices(planned)
-    for name, title in PRINTED.items():
+    titles = {name: title for name, title in PRINTED.items() if name not in _unsaid(planned)}
+    for name, title in titles.items():
         choice = of_plan[name]
         number = name in WITH_VALUE and choice.value is not None
         _print_line(title, (f"{_text(choice.value)}: " if number else "") + choice.reason)
+
+
+def _unsaid(planned: "Plan") -> tuple[str, ...]:
+    """Return the planned values that say nothing of these images."""
+    if planned.spatial_dims.value == 3:
+        return ("size",)  # volumes have a pixel size
+    return ("spacing",) if planned.size.value else ()
 
 
 def print_duration(bundle: Path) -> None:

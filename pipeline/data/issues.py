@@ -325,21 +325,21 @@ def inverted(cases: Sequence[CaseStatistics]) -> Iterator[Issue]:
 def one_colour_alone(cases: Sequence[CaseStatistics], issues: Sequence[Issue]) -> list[Issue]:
     """Return the issues; masks of one colour each, not all of the same, cannot be mended."""
     files = {str(case.label_path): case.mask.colours for case in cases if case.mask}
-    found = sorted({colour for of_mask in files.values() for colour in of_mask})
-    if len(found) < 2:
+    every = sorted({colour for of_mask in files.values() for colour in of_mask})
+    if len(every) < 2:
         return list(issues)
-    return [_with_all_colours(issue, found) if files.get(issue.file) else issue for issue in issues]
+    return [_with_all_colours(issue, every) if files.get(issue.file) else issue for issue in issues]
 
 
-def _with_all_colours(issue: Issue, found: Sequence[tuple[float, ...]]) -> Issue:
+def _with_all_colours(issue: Issue, of_masks: Sequence[tuple[float, ...]]) -> Issue:
     """Name all colours of the masks in the issue of one."""
     if issue.kind == "coloured":
-        return issue._replace(remedy=name_the_colours(found))
+        return issue._replace(remedy=name_the_colours(of_masks))
     if issue.kind != "colour":
         return issue
     return issue._replace(
-        observed=f"{issue.observed}, while the masks have {_format_colours(found)}",
-        remedy=name_the_colours(found),
+        observed=f"{issue.observed}, while the masks have {_format_colours(of_masks)}",
+        remedy=name_the_colours(of_masks),
         kind="coloured",
     )
 

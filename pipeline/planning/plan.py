@@ -303,7 +303,8 @@ def _patch(
     return Choice(
         patch, f"the part of a median {_text(sides)} image that is learnt from at a time, in "
         f"multiples of {_multiples_text(grid.multiples)} (the network halves it), at most "
-        f"{max_side} a side and {max_pixels} pixels for {min_batch} of them",
+        f"{max_side} a side and {max_pixels} {'pixels' if len(sides) == 2 else 'voxels'} for "
+        f"{min_batch} of them",
     )  # fmt: skip
 
 

@@ -57,14 +57,14 @@ def read_numbers(path: Path, colours: Colours) -> NDArray[np.uint8]:
 def _numbers(path: Path, array: NDArray[np.uint8], colours: Colours) -> NDArray[np.uint8]:
     rows = array.reshape(-1, 3).astype(np.uint32)
     codes, places = np.unique(rows @ np.array([1 << 16, 1 << 8, 1]), return_inverse=True)
-    known = {(red << 16) + (green << 8) + blue: n for (red, green, blue), n in colours.items()}
-    strange = [int(code) for code in codes if int(code) not in known]
-    if strange:
-        listed = ", ".join(f"#{code:06x}" for code in strange[:3])
+    number_of = {(red << 16) + (green << 8) + blue: n for (red, green, blue), n in colours.items()}
+    unnamed = [int(code) for code in codes if int(code) not in number_of]
+    if unnamed:
+        listed = ", ".join(f"#{code:06x}" for code in unnamed[:3])
         raise ValueError(
-            f"{path}: {len(strange)} colours that no label has, first {listed}; name them by "
+            f"{path}: {len(unnamed)} colours that no label has, first {listed}; name them by "
             "--labels, or correct the mask; JPEG changes colours, so masks are best PNG"
         )
-    numbers = np.array([known[int(code)] for code in codes], np.uint8)
-    found: NDArray[np.uint8] = numbers[places].reshape(array.shape[:2])
-    return found
+    numbers = np.array([number_of[int(code)] for code in codes], np.uint8)
+    mask: NDArray[np.uint8] = numbers[places].reshape(array.shape[:2])
+    return mask
