@@ -95,7 +95,7 @@ def _write_new(options: argparse.Namespace) -> None:
     print_plan(planned)
     print_duration(partial)
     partial.rename(options.bundle)
-    print_where(options.bundle)
+    print_where(options.bundle, cases, meaning.labels)
 
 
 class _Meaning(NamedTuple):

@@ -114,21 +114,28 @@ def print_duration(bundle: Path) -> None:
         _print_line("training", "a step does not fit into the free memory; lower batch_size or "
                     "patch in configs/train.yaml")  # fmt: skip
         return
-    alone = f"; {duration(seconds * measured.share)} when no other work runs beside it"
-    _print_line(
-        "training",
-        f"{duration(seconds)} on this machine, of {measured.step:.2f} s a step"
-        + (alone if measured.share < MIN_SHARE else ""),
-    )
+    text = f"{duration(seconds)} on this machine"
+    if measured.share < MIN_SHARE:
+        alone = duration(seconds * measured.share)
+        text = f"{alone} on this machine, and {duration(seconds)} while it is as busy as now"
+    _print_line("training", text)
 
 
-def print_where(bundle: Path) -> None:
+def print_where(bundle: Path, cases: Sequence["CaseStatistics"], labels: "LabelNumbers") -> None:
     """Print what to look at, and the command that follows."""
+    from pipeline.data.contact_sheet import outline_colours
     from pipeline.files import shown
     from pipeline.next_command import print_next
 
     sheet = shown(bundle / "data" / "check" / CONTACT_SHEET)
-    _print_line("look at", f"{sheet}: the outlines of the masks must lie on the structures")
+    colours = outline_colours(cases)
+    named = ", ".join(
+        f"{colours[number]} {name}"
+        for name, number in labels.items()
+        if isinstance(number, int) and number in colours
+    )
+    outlines = f"the outlines ({named})" if named else "the outlines of the masks"
+    _print_line("look at", f"{sheet}: {outlines} must lie on the structures")
     print_next("train", bundle)
 
 
