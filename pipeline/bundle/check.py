@@ -181,8 +181,9 @@ def _located(name: str) -> object:
     try:
         return locate(name)
     except ErrorDuringImport as error:
-        if not isinstance(error.value, Exception):  # an interruption of the import
-            raise error.value from None
+        cause = error.value
+        if isinstance(cause, BaseException) and not isinstance(cause, Exception):
+            raise cause from None  # an interruption of the import
         return None
 
 
