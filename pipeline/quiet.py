@@ -5,6 +5,7 @@ import warnings
 
 FOREIGN_WARNINGS = (
     r"parsing config_file .*",  # a config is code: docs/sharing.md says what is done about it
+    r"monai\.transforms\S* Orientationd\S*:labels: .*",  # the place of a volume says its axes
     r".*NvImageCodec.*",  # a decoder for NVIDIA cards that no reader of ours uses
     r".*nvimgcodec.*",
 )

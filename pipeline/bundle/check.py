@@ -180,7 +180,10 @@ def _located(name: str) -> object:
     """Return what a name stands for; None: nothing, or a module that cannot be imported."""
     try:
         return locate(name)
-    except ErrorDuringImport:
+    except ErrorDuringImport as error:
+        cause = error.value
+        if isinstance(cause, BaseException) and not isinstance(cause, Exception):
+            raise cause from None  # an interruption of the import
         return None
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.data.fingerprint import CaseStatistics, Listed
     from pipeline.data.issues import Issue
     from pipeline.data.structures import Structure
+    from pipeline.planning.label_names import NamedLabels
     from pipeline.planning.plan import Plan
 
 
@@ -39,7 +40,8 @@ def add_new(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="NAME=NUMBER",
         help="name of each number in the masks (anterior=1), of a region (whole=1,2,3), and what "
-        "to ignore (ignore=255); or a dataset.json of nnU-Net or the Decathlon",
+        "to ignore (ignore=255); or of each colour (liver=#ff0000); or a dataset.json of nnU-Net "
+        "or the Decathlon",
     )
     parser.add_argument(
         "--mend", action="store_true", help="resample labels that lie on another grid than theirs"
@@ -56,6 +58,7 @@ def _new(options: argparse.Namespace) -> None:
 
 
 def _write_new(options: argparse.Namespace) -> None:
+    from pipeline.data.cohorts.colours import numbered
     from pipeline.data.cohorts.folder import folder
 
     _check_is_new(options.bundle)
@@ -67,6 +70,8 @@ def _write_new(options: argparse.Namespace) -> None:
     meaning = _meaning(cohort, options)
     if meaning.kind == "instances":
         cohort = folder(options.images, options.masks, instances=True, **arguments)
+    if meaning.colours:
+        cohort = numbered(cohort, meaning.colours)
     # written next to the bundle's folder, which appears only when it is complete
     partial = options.bundle.with_name(f".{options.bundle.name}.partial")
     data = partial / "data"
@@ -82,7 +87,7 @@ def _write_new(options: argparse.Namespace) -> None:
     ]
     write_check(cases, final_issues, data / "check")
     structures = _measure_structures(data, meaning)
-    print_cohort(cases, structures, meaning.labels, meaning.kind)
+    print_cohort(cases, structures, meaning.labels, meaning.kind, meaning.colours)
     print_issues(final_issues, options.bundle / "data" / "check")
     description = {"modality": cohort.modality, "channels": arguments["channels"]}
     sizes = structure_sizes(structures)
@@ -90,7 +95,7 @@ def _write_new(options: argparse.Namespace) -> None:
     print_plan(planned)
     print_duration(partial)
     partial.rename(options.bundle)
-    print_where(options.bundle)
+    print_where(options.bundle, cases, meaning.labels)
 
 
 class _Meaning(NamedTuple):
@@ -100,11 +105,13 @@ class _Meaning(NamedTuple):
         kind: ``mask``, ``classes`` or ``instances``.
         labels: number of each label, or the numbers of a region, by name.
         ignore: number of the voxels that are ignored; None: there are none.
+        colours: the number that each colour of the masks becomes; empty: they hold numbers.
     """
 
     kind: str
     labels: dict[str, int | list[int]]
     ignore: int | None
+    colours: Mapping[tuple[int, ...], int] = {}
 
 
 def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
@@ -121,6 +128,8 @@ def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
     from pipeline.planning.plan import check_can_be_planned
 
     named = named_labels(options.labels) if options.labels else None
+    if named and named.colours:
+        return _meaning_of_colours(cohort, named, options.kind)
     numbers = named.mask_numbers() if named and options.kind != "instances" else []
     cases, issues = inspect([_list_case(case) for case in cohort.cases], numbers)
     kind = options.kind or label_kind(cases, named)
@@ -137,6 +146,21 @@ def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
     for remark in remarks:
         print(remark)
     return _Meaning(kind, planned_labels(cases, kind, named), ignore)
+
+
+def _meaning_of_colours(cohort: "Cohort", named: "NamedLabels", kind: str | None) -> _Meaning:
+    """Inspect images with coloured masks; what the numbers are is checked when they are written."""
+    from pipeline.data.fingerprint import fingerprint
+    from pipeline.planning.plan import check_can_be_planned
+
+    if kind not in (None, "classes"):
+        raise ValueError(
+            f"--kind {kind}: found with colours in --labels; they are of --kind classes"
+        )
+    cases, issues = inspect([_list_case(case) for case in cohort.cases])
+    _refuse_errors(issues, ("coloured", "colour", "values", "stray"))
+    check_can_be_planned(fingerprint(cases))
+    return _Meaning("classes", named.numbers, None, named.colours)
 
 
 def _mendable(options: argparse.Namespace) -> tuple[str, ...]:

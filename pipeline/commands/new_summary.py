@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TITLE_WIDTH = 12
 TEXT_WIDTH = 88
+MIN_SHARE = 0.5
+"""Part of the processor below which a measured step is not what a training alone takes."""
 PRINTED = {
     "spatial_dims": "images",
     "channels": "colours",
@@ -29,6 +31,8 @@ PRINTED = {
     "batch_size": "a step",
 }
 """Planned values that are printed, and what they are called for whoever reads no config."""
+WITH_VALUE = ("spacing", "size", "patch", "batch_size")
+"""Those whose value says something by itself; of the others the reason says all."""
 
 
 def structure_sizes(cases: Sequence[Mapping[str, "Structure"]]) -> dict[str, float]:
@@ -42,6 +46,7 @@ def print_cohort(
     structures: Sequence[Mapping[str, "Structure"]],
     labels: "LabelNumbers",
     kind: str,
+    colours: Mapping[tuple[int, ...], int],
 ) -> None:
     """Print the splits of a cohort, and the table of its labels."""
     from pipeline.data.datalist import SPLITS
@@ -55,16 +60,20 @@ def print_cohort(
         f"threshold (validation), {counts['test']} to score at the end (test)",
     )
     print()
-    print("\n".join(label_table(structures, labels, _written_numbers(cases, labels, kind))))
+    print("\n".join(label_table(structures, labels, _written(cases, labels, kind, colours))))
     print()
 
 
-def _written_numbers(
-    cases: Sequence["CaseStatistics"], labels: "LabelNumbers", kind: str
+def _written(
+    cases: Sequence["CaseStatistics"],
+    labels: "LabelNumbers",
+    kind: str,
+    colours: Mapping[tuple[int, ...], int],
 ) -> dict[str, str]:
-    """Return the numbers of the files where a label has others than its own."""
+    """Return what a user's files have for each label, where it is not the label's number."""
     if kind == "classes":
-        return {}
+        names = {number: name for name, number in labels.items() if isinstance(number, int)}
+        return {names[n]: f"#{bytes(colour).hex()}" for colour, n in colours.items() if n in names}
     if kind == "instances":
         return dict.fromkeys(labels, "1, 2, 3, …")
     values = sorted({int(v) for case in cases if case.mask for v in case.mask.values if v})
@@ -77,10 +86,18 @@ def print_plan(planned: "Plan") -> None:
 
     print("\nThe plan (all of it, with its reasons: configs/train.yaml)")
     of_plan = choices(planned)
-    for name, title in PRINTED.items():
+    titles = {name: title for name, title in PRINTED.items() if name not in _unsaid(planned)}
+    for name, title in titles.items():
         choice = of_plan[name]
-        value = "" if choice.value is None else f"{_text(choice.value)}: "
-        _print_line(title, f"{value}{choice.reason}")
+        number = name in WITH_VALUE and choice.value is not None
+        _print_line(title, (f"{_text(choice.value)}: " if number else "") + choice.reason)
+
+
+def _unsaid(planned: "Plan") -> tuple[str, ...]:
+    """Return the planned values that say nothing of these images."""
+    if planned.spatial_dims.value == 3:
+        return ("size",)  # volumes have a pixel size
+    return ("spacing",) if planned.size.value else ()
 
 
 def print_duration(bundle: Path) -> None:
@@ -97,17 +114,28 @@ def print_duration(bundle: Path) -> None:
         _print_line("training", "a step does not fit into the free memory; lower batch_size or "
                     "patch in configs/train.yaml")  # fmt: skip
         return
-    _print_line("training", f"{duration(seconds)} on this machine (a step took "
-                f"{measured.step:.2f} s)")  # fmt: skip
+    text = f"{duration(seconds)} on this machine"
+    if measured.share < MIN_SHARE:
+        alone = duration(seconds * measured.share)
+        text = f"{alone} on this machine, and {duration(seconds)} while it is as busy as now"
+    _print_line("training", text)
 
 
-def print_where(bundle: Path) -> None:
+def print_where(bundle: Path, cases: Sequence["CaseStatistics"], labels: "LabelNumbers") -> None:
     """Print what to look at, and the command that follows."""
+    from pipeline.data.contact_sheet import outline_colours
     from pipeline.files import shown
     from pipeline.next_command import print_next
 
     sheet = shown(bundle / "data" / "check" / CONTACT_SHEET)
-    _print_line("look at", f"{sheet}: the outlines of the masks must lie on the structures")
+    colours = outline_colours(cases)
+    named = ", ".join(
+        f"{colours[number]} {name}"
+        for name, number in labels.items()
+        if isinstance(number, int) and number in colours
+    )
+    outlines = f"the outlines ({named})" if named else "the outlines of the masks"
+    _print_line("look at", f"{sheet}: {outlines} must lie on the structures")
     print_next("train", bundle)
 
 
@@ -119,6 +147,4 @@ def _print_line(title: str, text: str) -> None:
 def _text(value: object) -> str:
     if isinstance(value, list):
         return " x ".join(f"{side:g}" for side in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     return str(value)

@@ -1,6 +1,6 @@
 """Contact sheet of a cohort: one picture of small images with the outlines of their masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,25 @@ from pipeline.data.pixels import Pixels
 from pipeline.data.readers import read_pixels
 from pipeline.data.slices import view_of
 from pipeline.files import atomic
+from transforms.whole_numbers import whole_numbers
 
 TILE_PIXELS, TILES_PER_ROW, MAX_TILES = 192, 6, 24
-OUTLINE_RGB = (255, 140, 0)
+OUTLINES = {
+    "orange": (255, 140, 0),
+    "blue": (60, 150, 255),
+    "green": (70, 210, 90),
+    "magenta": (250, 80, 250),
+    "yellow": (255, 235, 60),
+    "red": (255, 50, 50),
+}
+"""Colours of the outlines, of the lowest number of the masks first."""
 
 
 def contact_sheet(cases: Sequence[CaseStatistics], path: Path) -> int:
     """Write a picture of up to 24 cases, spread evenly over the cohort.
 
-    A volume is shown by its slice with the largest mask. Cases that cannot be read, or whose mask
+    The outlines of several labels have the colours of :func:`outline_colours`. A volume is shown by
+    its slice with the largest mask. Cases that cannot be read, or whose mask
     has another size, are left out.
 
     Args:
@@ -37,7 +47,8 @@ def contact_sheet(cases: Sequence[CaseStatistics], path: Path) -> int:
     if not fitting:
         return 0
     chosen = np.unique(np.linspace(0, len(fitting) - 1, MAX_TILES).astype(int))
-    tiles = [_tile(fitting[i]) for i in chosen]
+    colours = outline_colours(cases)
+    tiles = [_tile(fitting[i], colours) for i in chosen]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % TILES_PER_ROW)
     rows = [np.hstack(tiles[i : i + TILES_PER_ROW]) for i in range(0, len(tiles), TILES_PER_ROW)]
     with atomic(path) as temporary:
@@ -45,16 +56,36 @@ def contact_sheet(cases: Sequence[CaseStatistics], path: Path) -> int:
     return len(chosen)
 
 
+def outline_colours(cases: Sequence[CaseStatistics]) -> dict[int, str]:
+    """Return the colour of the outline of each number in the masks.
+
+    Returns:
+        Nothing where no mask holds two labels, or there are more than colours: all outlines are of
+        the first colour.
+    """
+    masks = [{int(value) for value in case.mask.values if value} for case in cases if case.mask]
+    numbers = sorted(set().union(*masks))
+    if max(map(len, masks), default=0) < 2 or len(numbers) > len(OUTLINES):
+        return {}
+    return dict(zip(numbers, OUTLINES, strict=False))
+
+
 def _mask_size(case: CaseStatistics) -> tuple[int, ...]:
     return case.mask.size if case.mask else ()
 
 
-def _tile(case: CaseStatistics) -> NDArray[np.uint8]:
+def _tile(case: CaseStatistics, colours: Mapping[int, str]) -> NDArray[np.uint8]:
     image, mask = _plane(read_pixels(case.image_path), read_pixels(case.label_path, label=True))
     grey = _fit_tile(_stretch_contrast(image), Image.Resampling.BOX)
-    inside = _fit_tile(np.uint8(255) * (mask != 0), Image.Resampling.NEAREST) > 0
+    numbers = whole_numbers(mask)
+    places = np.uint8(1) * (numbers != 0)
+    for place, number in enumerate(colours, 1):
+        places[numbers == number] = place
+    places = _fit_tile(places, Image.Resampling.NEAREST)
+    outlines = np.where(find_boundaries(places, mode="inner"), places, 0)
     tile = np.repeat(grey[..., None], 3, axis=-1)
-    tile[find_boundaries(inside, mode="inner")] = OUTLINE_RGB
+    for place, colour in enumerate(OUTLINES.values(), 1):
+        tile[outlines == place] = colour
     tile[[0, -1]] = tile[:, [0, -1]] = 0
     return tile
 

@@ -17,6 +17,18 @@ ERROR, WARNING = "error", "warning"
 
 PIXELS = re.compile(r"\d+ pixels?")
 """A number of pixels in what was observed."""
+OF_FILE = (
+    "size",
+    "place",
+    "nan",
+    "constant",
+    "duplicate",
+    "alike",
+    "leak",
+    "unreadable",
+    "coloured",
+)
+"""Kinds of issues whose observation differs from file to file, though the issue is one."""
 MIN_DUPLICATE_CORRELATION = 0.995
 """Correlation of two small pictures above which they count as near-duplicates."""
 MAX_STRAY_SHARE = 1e-3
@@ -54,8 +66,9 @@ class Issue(NamedTuple):
 def issue_lines(issues: Sequence[Issue]) -> list[str]:
     """Return the issues as lines; what many files have in common becomes one line.
 
-    The line is that of the first file, with the number of files and the first names; numbers of
-    pixels may differ from file to file, and sizes that do follow the names.
+    The line is that of the first file, with the number of files and the first names. What was
+    observed may differ in numbers of pixels, in sizes, which follow the names, and in what is of a
+    file alone, as the image that it resembles.
 
     Example:
         >>> issues = [Issue("error", f"masks/{name}.png", "an empty mask", "draw it", "empty")
@@ -69,7 +82,7 @@ def issue_lines(issues: Sequence[Issue]) -> list[str]:
     """
     alike: dict[tuple[str, str, str, str], list[Issue]] = defaultdict(list)
     for issue in issues:
-        observed = "" if issue.kind == "size" else PIXELS.sub("pixels", issue.observed)
+        observed = "" if issue.kind in OF_FILE else PIXELS.sub("pixels", issue.observed)
         alike[issue.level, issue.kind, observed, issue.remedy].append(issue)
     return [_common_line(group) for group in alike.values()]
 
@@ -200,9 +213,21 @@ def _channels(file: str, mask: MaskStatistics) -> Issue:
         )  # fmt: skip
     return Issue(
         ERROR, file, f"a mask of {mask.channels} channels with the colours "
-        f"{_format_colours(mask.colours)}", "write one number for each class into one channel",
-        "coloured",
+        f"{_format_colours(mask.colours)}", name_the_colours(mask.colours), "coloured",
     )  # fmt: skip
+
+
+def name_the_colours(colours: Sequence[tuple[float, ...]]) -> str:
+    """Return the remedy for masks of several colours.
+
+    Example:
+        >>> name_the_colours([(255, 0, 0), (0, 0, 255)])
+        "name each by unet-school new --labels 'NAME=#ff0000' 'NAME=#0000ff'"
+    """
+    if len(colours) > MAX_COLOURS or max(map(max, colours)) > 255:
+        return "write one number for each class into one channel"
+    names = [f"'NAME=#{bytes(map(int, colour)).hex()}'" for colour in colours]
+    return f"name each by unet-school new --labels {' '.join(names)}"
 
 
 def wrong_numbers(mask: MaskStatistics) -> dict[float, int]:
@@ -300,19 +325,23 @@ def inverted(cases: Sequence[CaseStatistics]) -> Iterator[Issue]:
 def one_colour_alone(cases: Sequence[CaseStatistics], issues: Sequence[Issue]) -> list[Issue]:
     """Return the issues; masks of one colour each, not all of the same, cannot be mended."""
     files = {str(case.label_path): case.mask.colours for case in cases if case.mask}
-    colours = sorted({c for of_mask in files.values() if len(of_mask) == 1 for c in of_mask})
-    if len(colours) < 2:
+    every = sorted({colour for of_mask in files.values() for colour in of_mask})
+    if len(every) < 2:
         return list(issues)
-    return [
-        issue._replace(
-            observed=f"{issue.observed}, while the masks have {_format_colours(colours)}",
-            remedy="write one number for each class into one channel",
-            kind="coloured",
-        )
-        if issue.kind == "colour" and files.get(issue.file)
-        else issue
-        for issue in issues
-    ]
+    return [_with_all_colours(issue, every) if files.get(issue.file) else issue for issue in issues]
+
+
+def _with_all_colours(issue: Issue, of_masks: Sequence[tuple[float, ...]]) -> Issue:
+    """Name all colours of the masks in the issue of one."""
+    if issue.kind == "coloured":
+        return issue._replace(remedy=name_the_colours(of_masks))
+    if issue.kind != "colour":
+        return issue
+    return issue._replace(
+        observed=f"{issue.observed}, while the masks have {_format_colours(of_masks)}",
+        remedy=name_the_colours(of_masks),
+        kind="coloured",
+    )
 
 
 def colours(case: CaseStatistics) -> Iterator[Issue]:

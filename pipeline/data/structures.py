@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +71,7 @@ def case_structures(
 def _of_case(case: Listed, labels: LabelNumbers, ignore: int | None) -> dict[str, Structure]:
     pixels = read_pixels(case.instances or case.label, label=True)
     numbers = whole_numbers(pixels.array)
-    found = {}
+    structures = {}
     for name in labels:
         if case.instances:
             structure = _instances(numbers)
@@ -80,8 +79,8 @@ def _of_case(case: Listed, labels: LabelNumbers, ignore: int | None) -> dict[str
             structure = measure_structure(_inside(numbers, labels, name, ignore), _sampling(pixels))
         if structure.pixels:
             litres = _voxel_millilitres(pixels) * structure.pixels
-            found[name] = structure._replace(millilitres=litres)
-    return found
+            structures[name] = structure._replace(millilitres=litres)
+    return structures
 
 
 def _inside(

@@ -2,12 +2,14 @@
 
 - ``background=0 anterior=1 posterior=2``: a label for each number;
 - ``whole=1,2,3 core=2,3``: regions, the unions of several numbers, which may overlap;
+- ``liver="#ff0000"``: the colour of a label in coloured masks, which become masks of numbers;
 - ``ignore=255``: the number of voxels that count neither in the loss nor in a metric;
 - ``dataset.json`` of nnU-Net v2, ``"labels": {"background": 0, "whole": [1, 2, 3], "ignore": 4}``,
   or of the Decathlon, ``"labels": {"0": "background", "1": "Anterior"}``.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +19,9 @@ from pipeline.data.label_numbers import Numbers, all_numbers, numbers_of, painte
 
 BACKGROUND, IGNORE = "background", "ignore"
 OPTION = "--labels"
+COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+"""A colour as ``#rrggbb``: red, green and blue, two hexadecimal digits each."""
+BLACK = (0, 0, 0)
 
 
 class NamedLabels(NamedTuple):
@@ -27,12 +32,14 @@ class NamedLabels(NamedTuple):
         ignore: number of the voxels that are ignored; None: there are none.
         source: option or file that names them.
         partial: whether the masks may lack some of the numbers, as those of a ``dataset.json``.
+        colours: the number that each colour of the masks becomes; empty: the masks hold numbers.
     """
 
     numbers: dict[str, int | list[int]]
     ignore: int | None = None
     source: str = OPTION
     partial: bool = False
+    colours: Mapping[tuple[int, ...], int] = {}
 
     def mask_numbers(self) -> list[int]:
         """Return every number that a mask may hold besides 0."""
@@ -53,11 +60,43 @@ def named_labels(texts: Sequence[str]) -> NamedLabels:
     Example:
         >>> named_labels(["background=0", "whole=1,2", "core=2", "ignore=255"])[:2]
         ({'whole': [1, 2], 'core': 2}, 255)
+        >>> named_labels(["liver=#ff0000", "tumour=#00ff00"])[::4]
+        ({'liver': 1, 'tumour': 2}, {(0, 0, 0): 0, (255, 0, 0): 1, (0, 255, 0): 2})
     """
     if len(texts) == 1 and texts[0].endswith(".json"):
         return _read_json(Path(texts[0]))
+    if any("=#" in text for text in texts):
+        return _named_colours(texts)
     pairs = [_parse_pair(text) for text in texts]
     return _checked(pairs, OPTION, partial=False)
+
+
+def _named_colours(texts: Sequence[str]) -> NamedLabels:
+    colours = dict(_parse_colour(text) for text in texts)
+    background = [name for name in colours if name.casefold() == BACKGROUND]
+    pairs: list[tuple[str, Numbers]] = [
+        (name, number)
+        for number, name in enumerate((name for name in colours if name not in background), 1)
+    ]
+    labels = _checked(pairs, OPTION, partial=True)
+    numbers = {colours[name]: number for name, number in pairs if isinstance(number, int)}
+    zeros = dict.fromkeys([BLACK, *(colours[name] for name in background)], 0)
+    if len(numbers) < len(pairs) or len(texts) > len(colours) or numbers.keys() & zeros.keys():
+        raise ValueError(
+            f"{OPTION} {' '.join(texts)}: found a name or a colour twice, or black as a label; "
+            "expected a colour of its own for each; black is the background"
+        )
+    return labels._replace(colours={**zeros, **numbers})
+
+
+def _parse_colour(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, colour = text.rpartition("=")
+    if not name or not COLOUR.fullmatch(colour):
+        raise ValueError(
+            f"{OPTION} {text}: expected NAME=#RRGGBB as the others, the red, green and blue of the "
+            "label in hexadecimal digits; for example --labels 'liver=#ff0000' 'tumour=#00ff00'"
+        )
+    return name, tuple(bytes.fromhex(colour[1:]))
 
 
 def _parse_pair(text: str) -> tuple[str, Numbers]:

@@ -20,8 +20,9 @@ def label_table(
         written: numbers in the files of a label, where they are others.
 
     Example:
-        >>> lungs = [{"lung": Structure(6000, 0.0, 2, 80.0)}, {"lung": Structure(8000, 0.0, 2, 90.0)}]
-        >>> print("\\n".join(label_table([*lungs, {}], {"lung": 1}, {"lung": "255"})))
+        >>> first, second = Structure(6000, 0.0, 2, 80.0), Structure(8000, 0.0, 2, 90.0)
+        >>> cases = [{"lung": first}, {"lung": second}, {}]
+        >>> print("\\n".join(label_table(cases, {"lung": 1}, {"lung": "255"})))
         label  in the files   cases  pixels a case  parts a case  about as long as
         lung            255  2 of 3          7,000             2         85 pixels
     """
@@ -29,9 +30,10 @@ def label_table(
     heading = [text.format(amount="ml" if volumes else "pixels") for text in HEADINGS]
     rows = [heading]
     for name, numbers in labels.items():
-        found = [case[name] for case in cases if name in case]
+        structures = [case[name] for case in cases if name in case]
         number = written.get(name, ", ".join(map(str, numbers_of(numbers))))
-        rows.append([name, number, f"{len(found)} of {len(cases)}", *_medians(found, volumes)])
+        count = f"{len(structures)} of {len(cases)}"
+        rows.append([name, number, count, *_medians(structures, volumes)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -42,12 +44,13 @@ def label_table(
     ]
 
 
-def _medians(found: Sequence[Structure], volumes: bool) -> list[str]:
-    if not found:
+def _medians(structures: Sequence[Structure], volumes: bool) -> list[str]:
+    if not structures:
         return ["", "", ""]
-    litres, pixels = (median(getattr(s, name) for s in found) for name in ("millilitres", "pixels"))
+    millilitres = median(structure.millilitres for structure in structures)
+    pixels = median(structure.pixels for structure in structures)
     return [
-        f"{litres:,.1f}" if volumes else f"{pixels:,.0f}",
-        f"{median(structure.components for structure in found):g}",
-        f"{median(structure.size for structure in found):.0f} {'mm' if volumes else 'pixels'}",
+        f"{millilitres:,.1f}" if volumes else f"{pixels:,.0f}",
+        f"{median(structure.components for structure in structures):g}",
+        f"{median(structure.size for structure in structures):.0f} {'mm' if volumes else 'pixels'}",
     ]

@@ -126,8 +126,9 @@ def _features(sides: Sequence[float], strides: list[list[int]], machine: Machine
     )
     return Choice(
         [first * 2**level for level in range(poolings + 1)],
-        f"{poolings} poolings leave {bottleneck} pixels of a median image; {first} filters in the "
-        "first level suit " + ("a CPU" if machine.device == "cpu" else "a graphics card"),
+        f"the network halves an image {poolings} times, down to {bottleneck} pixels of a median "
+        f"one, and looks for {first} patterns in the first level (filters), which suits "
+        + ("a CPU" if machine.device == "cpu" else "a graphics card"),
     )
 
 

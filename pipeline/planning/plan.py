@@ -33,6 +33,8 @@ MAX_PATCH_PIXELS = {("cpu", 2): 256, ("cpu", 3): 64, ("cuda", 2): 512, ("cuda", 
 MIN_BATCH_SIZE = {2: 4, 3: 2}
 """Smallest batch of images in two and three dimensions; patches shrink to make room for it."""
 MAX_BATCH_SIZE = 16
+SIDE_STEP = 16
+"""Pixels of which the sides of most patches are multiples, those of four poolings."""
 SQUARES_SPEED = 3
 """How many times as many pixels pass in the same time as squares of 2 x 2, measured."""
 MIN_ANYWHERE_SHARE = 0.05
@@ -121,7 +123,7 @@ def plan(
     spacing = target_spacing(fingerprint)
     size = _size(fingerprint, machine, max_pixels)
     if size.longest.value:
-        spacing = Choice(None, "all images are brought to one size instead, see size")
+        spacing = Choice(None, "all images are brought to one size in pixels instead")
     sizes = size.resized(planned_sizes(fingerprint, spacing.value))
     medians = [middle for _, middle, _ in sizes]
     squares = _squares(size, machine, max_pixels)
@@ -130,6 +132,8 @@ def plan(
     square = dims.value == 2 and fingerprint["likeness"] < MIN_ALIGNED_CORRELATION
     grid = _Grid(network.multiples, spacing.value or [1.0] * dims.value)
     patch = _patch(medians, machine, grid, max_pixels, square, size.is_patch)
+    if dims.value == 3:
+        patch = _beside_structure(patch, grid, fingerprint.get("structure_sizes", {}))
     channels = _channels(fingerprint, endings or {})
     return Plan(
         dims,
@@ -200,7 +204,7 @@ def _channels(fingerprint: Fingerprint, names: Collection[str]) -> Choice:
     if not fingerprint["colour"]:
         channels = max(map(int, fingerprint["channels"]))
         if channels == 1 or _are_grey(fingerprint):
-            return Choice(1, "all images are grey")
+            return Choice(1, "all images are grey: one value for each pixel")
         listed = f" ({', '.join(names)})" if names else ""
         return Choice(
             channels, f"{channels} images of each case{listed}, normalised each by itself"
@@ -228,8 +232,8 @@ def _intensities(fingerprint: Fingerprint, channels: int) -> Choice:
     ends = fingerprint["intensity_percentiles"]["99.5"]
     return Choice(
         "each",
-        f"brightness is not calibrated (99.5 % lie below {ends[0]:g} to {ends[2]:g}, by image): "
-        "each image to mean 0 and deviation 1",
+        f"a value of brightness has no meaning of its own (the brightest parts have {ends[0]:g} to "
+        f"{ends[2]:g}, by image): each image is brought to the same mean and the same contrast",
     )
 
 
@@ -237,7 +241,8 @@ def _size(fingerprint: Fingerprint, machine: Machine, max_pixels: int) -> ImageS
     """Choose the size of flat images; volumes, which have a spacing, keep theirs."""
     sides = [middle for _, middle, _ in fingerprint["size_range"]]
     max_patch = MAX_PATCH_PIXELS[machine.device, len(sides)]
-    patch = min(max_patch, math.isqrt(max_pixels // MIN_BATCH_SIZE[len(sides)]))
+    fitting = math.isqrt(max_pixels // MIN_BATCH_SIZE[len(sides)])
+    patch = min(max_patch, _round_to_multiple(fitting, SIDE_STEP))
     return image_size(fingerprint, sides, patch, max_patch)
 
 
@@ -279,8 +284,11 @@ def _patch(
 ) -> Choice:
     if whole:
         patch = _covering(sides, grid)
-        return Choice(patch, f"a whole image: {_text(sides)} pixels, rounded up to multiples of "
-                      f"{_multiples_text(grid.multiples)}")  # fmt: skip
+        image = _text([round(side) for side in sides])
+        return Choice(
+            patch, f"a whole image of {image} pixels at a time, rounded up to multiples of "
+            f"{_multiples_text(grid.multiples)}",
+        )  # fmt: skip
     max_side = MAX_PATCH_PIXELS[machine.device, len(sides)]
     patch = [
         min(max_side, _round_to_multiple(side, multiple))
@@ -293,10 +301,25 @@ def _patch(
     if square:
         patch = [min(patch)] * 2
     return Choice(
-        patch, f"of a median {_text(sides)} image, in multiples of "
-        f"{_multiples_text(grid.multiples)} (the poolings), at most {max_side} a side and "
-        f"{max_pixels} pixels for a batch of {min_batch}",
+        patch, f"the part of a median {_text(sides)} image that is learnt from at a time, in "
+        f"multiples of {_multiples_text(grid.multiples)} (the network halves it), at most "
+        f"{max_side} a side and {max_pixels} {'pixels' if len(sides) == 2 else 'voxels'} for "
+        f"{min_batch} of them",
     )  # fmt: skip
+
+
+def _beside_structure(patch: Choice, grid: _Grid, sizes: Mapping[str, float]) -> Choice:
+    """Say where a patch of a volume holds a part of the largest structure alone."""
+    if not sizes:
+        return patch
+    name = max(sizes, key=lambda label: sizes[label])
+    sides = [side * mm for side, mm in zip(patch.value, grid.spacing, strict=True)]
+    if sizes[name] <= max(sides):
+        return patch
+    return patch._replace(
+        reason=f"{patch.reason}; of {name}, about {sizes[name]:.0f} mm long, a patch of "
+        f"{_text([round(side) for side in sides])} mm holds a part"
+    )
 
 
 def _window(
@@ -310,7 +333,9 @@ def _window(
     # without gradients a pixel takes about a quarter of what it takes in training
     window = grid.shrunk(window, 4 * max_pixels)
     return Choice(
-        window, f"the largest image is {_text(max_sides)}; a larger window has fewer seams"
+        window,
+        f"the part of an image that is segmented at a time; the largest image is "
+        f"{_text(max_sides)}, and larger parts have fewer seams",
     )
 
 
@@ -334,10 +359,8 @@ def _batch(patch: Sequence[int], machine: Machine, max_pixels: int, first: int) 
     size = max(MIN_BATCH_SIZE[len(patch)], min(MAX_BATCH_SIZE, max_pixels // math.prod(patch)))
     gigabytes = size * math.prod(patch) * first * BYTES_PER_PIXEL / 1e9
     memory = f"about {gigabytes:.1f} GB of the {machine.memory / 1e9:.0f} GB that were free"
-    return Choice(
-        size, f"{memory}; about a second a step" if machine.device == "cpu" else
-        f"{memory} on the card",
-    )  # fmt: skip
+    where = "" if machine.device == "cpu" else " on the graphics card"
+    return Choice(size, f"patches that are learnt from in one step, {memory}{where}")
 
 
 def _max_batch_pixels(machine: Machine, dims: int, first: int) -> int:
@@ -363,28 +386,35 @@ def _loss(fingerprint: Fingerprint, kind: str, labels: int) -> Choice:
     if kind == "instances" and touching > MAX_TOUCHING_SHARE * instances:
         return Choice(
             "weighted_bce", f"{touching} of {instances} instances touch another: the gaps between "
-            "them get the largest weight, or they would be predicted as one",
+            "them get the largest weight (border weight map), or they would be predicted as one",
         )  # fmt: skip
     if share < MIN_BALANCED_SHARE:
         return Choice(
-            "bce_dice", f"a median mask covers {share:.1%}: Dice counts a small structure as much "
-            "as a large background",
+            "bce_dice", f"a median mask covers {share:.1%}: besides every pixel (cross-entropy) "
+            "the overlap counts (Dice), of a small structure as much as of a large background",
         )  # fmt: skip
     if labels > 1:
-        return Choice("bce_dice", f"{labels} labels: Dice counts a small one as much as a large")
-    return Choice("bce", f"a median mask covers {share:.1%}: the classes are balanced enough")
+        return Choice(
+            "bce_dice", f"{labels} labels: besides every pixel (cross-entropy) the overlap counts "
+            "(Dice), of a small label as much as of a large one",
+        )  # fmt: skip
+    return Choice(
+        "bce", f"a median mask covers {share:.1%}, so that every pixel may count alike "
+        "(cross-entropy)",
+    )  # fmt: skip
 
 
 def _symmetric(fingerprint: Fingerprint) -> Choice:
     likeness = fingerprint["likeness"]
     if likeness < MIN_ALIGNED_CORRELATION:
         return Choice(
-            True, f"the images have no common arrangement (mean correlation {likeness:.2f}): any "
-            "may be mirrored or turned",
+            True, f"no two images are arranged alike (likeness {likeness:.2f} of 1): in training "
+            "they are mirrored and turned as well, which stands for more images",
         )  # fmt: skip
     return Choice(
-        False, f"the images are arranged alike (mean correlation {likeness:.2f}), as bodies are: "
-        "turned and scaled a little, never mirrored",
+        False, f"the images are arranged alike, as bodies are (likeness {likeness:.2f} of 1): in "
+        "training they are turned and scaled a little, which stands for more images, and never "
+        "mirrored",
     )  # fmt: skip
 
 

@@ -43,8 +43,8 @@ def image_size(
 
     Images that are arranged alike, as bodies are, and whose structures are larger than a patch are
     made smaller, until a patch holds the largest label's structure and half as much around it. An
-    image that is about as large as a patch then becomes one, and has all around it. The smallest label keeps
-    :data:`MIN_STRUCTURE_PIXELS`.
+    image that is about as large as a patch then becomes one, and has all around it. The smallest
+    label keeps :data:`MIN_STRUCTURE_PIXELS`.
 
     Args:
         fingerprint: fingerprint of the cohort, with the ``structure_sizes`` of its labels, pixels.
@@ -64,7 +64,8 @@ def image_size(
     largest, smallest = sizes[label], min(sizes.values())
     held = f"{label} is about {largest:.0f} pixels long in an image of {_text(sides)}"
     if largest <= patch:
-        return ImageSize(Choice(None, f"{held}, so a patch holds it: images keep their size"))
+        reason = f"{held}, so a part of {patch} x {patch} holds it: images keep their size"
+        return ImageSize(Choice(None, reason))
     if fingerprint["likeness"] < MIN_ALIGNED_CORRELATION:
         return ImageSize(Choice(None, "any part of an image looks like any other: images keep "
                                 "their size, and their detail"))  # fmt: skip
@@ -73,16 +74,15 @@ def image_size(
     if longest >= max(sides):
         return ImageSize(Choice(None, f"{held}, but the smallest label is about {smallest:.0f}: "
                                 "smaller images would lose it"))  # fmt: skip
-    whole = (
-        longest <= CONTEXT * max_patch
-        and smallest * max_patch >= MIN_STRUCTURE_PIXELS * max(sides)
-    )
+    is_kept = smallest * max_patch >= MIN_STRUCTURE_PIXELS * max(sides)
+    whole = is_kept and longest <= CONTEXT * max_patch
     longest = min(max_patch, int(max(sides))) if whole else longest
     return ImageSize(
         Choice(
             longest,
-            f"{held}, more than a patch of the training could hold: each image is brought to "
-            f"{longest} pixels along its longer side, and a mask back to the pixels of its file",
+            f"{held}: parts of {patch} x {patch} would never show it whole, so each image is "
+            f"brought to {longest} pixels along its longer side, and a mask back to the pixels of "
+            "its file",
         ),
         whole,
     )

@@ -33,7 +33,7 @@ def target_spacing(fingerprint: Fingerprint) -> Choice:
     """
     rows = fingerprint["spacing_mm"]
     if not rows:
-        return Choice(None, "the format has no spacing")
+        return Choice(None, "the files do not say how large a pixel is")
     target = [middle for _, middle, _ in rows]
     ranges = " x ".join(
         f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, _, high in rows

@@ -12,10 +12,7 @@ from pipeline.tracking.trainings import StoredTraining, find_training
 
 
 def print_next_run(run: Run, verb: str, training: str, model: Path, *settings: str) -> None:
-    """Print the command that does something with the training of a run.
-
-    Nothing is printed where no such command would work: the store lacks the training, the configs
-    lie in no bundle, or a packed bundle runs by the source that it brings.
+    """Print the command that does something with the training of a run; nothing where none works.
 
     Args:
         run: that has ended.
@@ -24,17 +21,39 @@ def print_next_run(run: Run, verb: str, training: str, model: Path, *settings: s
         model: its weights; a packed bundle's runs are met by their file, not by their training.
         settings: further ones for a packed bundle, as ``evaluation=FOLDER``.
     """
+    words = run_words(run, verb, training, model, *settings)
+    if words is not None:
+        print_next(*words)
+
+
+def run_words(
+    run: Run, verb: str, training: str, model: Path, *settings: str
+) -> list[str | Path] | None:
+    """Return the words of the command that does something with the training of a run.
+
+    Args:
+        run: that has ended, or ends.
+        verb: ``evaluate``, ``infer`` or ``explain``.
+        training: name of the training.
+        model: its weights; a packed bundle's runs are met by their file, not by their training.
+        settings: further ones for a packed bundle, as ``evaluation=FOLDER``.
+
+    Returns:
+        None where no such command would work: the store lacks the training, the configs lie in no
+        bundle, or a packed bundle runs by the source that it brings.
+    """
     bundle = _bundle_of(run)
     if bundle is None:
-        return
+        return None
     if bundle.is_packed() and which(PROGRAM):
         places = ["--data", Path(run.dataset_dir), *_store(run, bundle.tracking_dir())]
-        print_next(verb, bundle.folder, *places, "--set", f"model={model.resolve()}", *settings)
-    elif not bundle.is_packed() and (stored := _find_stored(run, training)):
+        return [verb, bundle.folder, *places, "--set", f"model={model.resolve()}", *settings]
+    if not bundle.is_packed() and (stored := _find_stored(run, training)):
         own = Path(stored.dataset_dir).resolve() == Path(run.dataset_dir).resolve()
         data: list[str | Path] = [] if own else ["--data", Path(run.dataset_dir)]
         store = _store(run, bundle.tracking_dir())
-        print_next(verb, bundle.folder, "--run", training, *data, *store)
+        return [verb, bundle.folder, "--run", training, *data, *store]
+    return None
 
 
 def print_next_pack(run: Run, training: str) -> None:

@@ -18,7 +18,6 @@ from pipeline.bundle.restore import executed_config
 from pipeline.data.datalist import read_datalist
 from pipeline.files import remove_unfinished, shown
 from pipeline.networks.weights import load_weights
-from pipeline.next_command import typed_command
 from pipeline.states import (
     FINISHED,
     PREVIOUS_STATE,
@@ -32,6 +31,7 @@ from pipeline.tracking import Run
 from pipeline.tracking.next_command import print_next_run
 from pipeline.tracking.store import MODEL
 from pipeline.training.checkpoints import bare
+from pipeline.training.stopped import stopped_lines
 
 TRAINER_STATE = ("epoch", "iteration", "best_score", "best_epoch", "stopped_early")
 
@@ -174,14 +174,13 @@ class KeepLast:
                 "--dataset_dir, as it was then"
             )
 
-    def _say_how_to_resume(self, error: BaseException) -> None:
+    def _say_how_to_resume(self, engine: Engine, error: BaseException) -> None:
         folder = self.run.folder
         has_state = any((folder / name).is_file() for name in (STATE, PREVIOUS_STATE))
         if not (self.trains and has_state):
             return
-        bundle = Path(self.run.workflow.config_root_path).parent
-        command = typed_command("train", bundle, "--resume", folder)
-        print(f"to go on from the last whole epoch: {command}", file=sys.stderr, flush=True)
+        lines = stopped_lines(self.run, engine.state.epoch, engine.state.max_epochs)
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 class Finish:

@@ -1,6 +1,7 @@
 """Bundles planned from real images train, evaluate and infer as they were written."""
 
 import json
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -348,18 +349,54 @@ def test_flat_images_and_volumes_together(squares, tmp_path, capsys):
     assert not (tmp_path / "mine").exists()
 
 
-def table_of(printed):
-    """The rows of the printed table: value, cases, voxels."""
-    lines = printed.partition("voxels\n")[2].splitlines()
-    rows = (line.split()[:3] for line in lines)
-    return [row for row in rows if len(row) == 3 and all(part.isdigit() for part in row)]
-
-
-def test_the_values_of_all_masks_are_a_table(squares, tmp_path, capsys):
+def test_the_labels_are_a_table(squares, tmp_path, capsys):
     assert new(tmp_path / "mine", squares) == 0
-    foreground = sum((50 - 10 - i) * (40 + i - 12) for i in range(6))
-    rows = table_of(capsys.readouterr().out)[:2]
-    assert rows == [["0", "6", str(6 * 64 * 64 - foreground)], ["255", "6", str(foreground)]]
+    printed = capsys.readouterr().out
+    pixels = sorted((50 - 10 - i) * (40 + i - 12) for i in range(6))
+    (row,) = [line.split() for line in printed.splitlines() if line.startswith("foreground ")]
+    median = f"{(pixels[2] + pixels[3]) / 2:,.0f}"
+    assert row[:7] == ["foreground", "255", "6", "of", "6", median, "1"]
+
+
+def test_what_is_printed_leads_on(squares, tmp_path, capsys):
+    """The contact sheet that is named is there, as is how long it takes; the command comes last."""
+    assert new(tmp_path / "mine", squares) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (sheet,) = [line for line in lines if line.startswith("look at")]
+    assert Path(sheet.split()[2].rstrip(":")).is_file()
+    assert any(re.match("training    about .* on this machine", line) for line in lines)
+    assert lines[-1].startswith("next        unet-school train ")
+
+
+def test_refused_masks_are_shown_with_their_values(squares, tmp_path, capsys):
+    change_masks(squares, stray)
+    assert new(tmp_path / "mine", squares) == 1
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["7", "1", "1"] in rows
+    assert ["0", "6"] in [row[:2] for row in rows]
+
+
+def test_radiographs_are_seen_whole_and_their_masks_come_back(tmp_path):
+    """Two lungs of 300 pixels in images of 480 x 400: of 256 pixels, and one of another shape."""
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (tmp_path / "source" / kind).mkdir(parents=True)
+    for i in range(6):
+        mask = np.zeros((480, 400 + 20 * i), np.uint8)
+        mask[90:390, 40:170] = mask[90:390, 220:350] = 255
+        image = np.uint8(rng.integers(0, 60, mask.shape) + mask // 2)
+        for kind, pixels in (("images", image), ("masks", mask)):
+            Image.fromarray(pixels).save(tmp_path / "source" / kind / f"c{i}.png")
+    bundle = tmp_path / "rays"
+    assert new(bundle, tmp_path / "source") == 0
+    config = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())
+    assert config["longest_side"] == max(config["patch"]) == 256
+    few = {"network_def#features": [2, 2, 2, 2, 2]}
+    run(bundle, "training", **few, batch_size=2)
+    images = tmp_path / "source" / "images"
+    run(bundle, "inferring", image_dir=str(images), output_dir=str(tmp_path / "out"), **few)
+    for path in images.iterdir():
+        assert Image.open(tmp_path / "out" / "mask" / path.name).size == Image.open(path).size
 
 
 def test_masks_that_are_almost_0_and_1_are_masks(squares, tmp_path):
@@ -449,8 +486,30 @@ def test_masks_of_several_colours_are_refused_with_their_list(squares, tmp_path,
     colour_masks(squares, [(255, 0, 0), (0, 255, 0)])
     assert new(tmp_path / "mine", squares) == 1
     printed = capsys.readouterr().out
-    assert "while the masks have (0, 255, 0), (255, 0, 0); write one number" in printed
+    assert "while the masks have (0, 255, 0), (255, 0, 0); name each by" in printed
+    assert "--labels 'NAME=#00ff00' 'NAME=#ff0000' (6 files, first c0.png" in printed
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("background", [[], ["background=#0000ff"]])
+def test_colours_with_names_become_numbers(squares, tmp_path, capsys, background):
+    colour_masks(squares, [(255, 0, 0), (0, 255, 0)])
+    path = squares / "masks" / "c0.png"
+    mask = np.array(Image.open(path))
+    mask[0, :5] = (0, 0, 255)
+    Image.fromarray(mask).save(path)
+    colours = ["disc=#ff0000", "cup=#00FF00", *background]
+    if not background:
+        assert new(tmp_path / "mine", squares, "--labels", *colours) == 1
+        assert "c0.png: 1 colours that no label has, first #0000ff; " in capsys.readouterr().err
+        return
+    assert new(tmp_path / "mine", squares, "--labels", *colours) == 0
+    assert labels_of(tmp_path / "mine") == {"disc": 1, "cup": 2}
+    masks = sorted((tmp_path / "mine" / "data" / "labels").iterdir())
+    values = [np.unique(Image.open(path)).tolist() for path in masks]
+    assert values == [[0, 1], [0, 2]] * 3
+    rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
+    assert ["disc", "#ff0000", "3"] in rows
 
 
 def test_numbers_of_instances_may_be_stored_as_fractions(squares, tmp_path):

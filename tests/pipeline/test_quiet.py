@@ -18,6 +18,11 @@ def test_a_decoder_that_is_not_used_is_not_mentioned():
         warnings.simplefilter("always")
         ignore_foreign_warnings()
         warnings.warn("NvImgCodecPydicomReader: nvImageCodec decoder plugin …", stacklevel=1)
+        warnings.warn(
+            "monai.transforms.spatial.dictionary Orientationd.__init__:labels: Current default …",
+            FutureWarning,
+            stacklevel=1,
+        )
         warnings.warn("the image is dark", stacklevel=1)
     assert [str(warning.message) for warning in warned] == ["the image is dark"]
     assert not is_let_through(DECODER)

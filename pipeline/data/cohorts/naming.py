@@ -162,4 +162,7 @@ def _examples(images: Sequence[Collection[str]], masks: Collection[str], one_fol
 def _remedy(images: Sequence[Collection[str]], one_folder: bool) -> str:
     first = min(sorted(min(names, key=len) for names in images))
     folder = ", or the folder of the masks by --masks" if one_folder else ""
-    return f"give the mask's name by --pattern, as '{NAME}_mask' for {first}_mask{folder}"
+    return (
+        f"give the mask's name by --pattern, as '{NAME}_mask' for {first}_mask{folder}; where "
+        "names have nothing in common, name each mask as its image"
+    )

@@ -151,3 +151,11 @@ def test_data_handed_to_a_component_may_have_any_key():
 def test_a_knob_that_an_overlay_left_without_use_may_not_be_set(start):
     overlay = {"optimizer": {"_target_": "torch.optim.SGD", "params": "$@network.parameters()"}}
     assert "learning_rate: nothing uses this key" in refusal(start, learning_rate=0.5, **overlay)
+
+
+def test_an_interrupted_import_is_no_mistake_of_the_config(tmp_path, monkeypatch):
+    (tmp_path / "module_that_takes_long.py").write_text("raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = {"loss": {"_target_": "module_that_takes_long.Loss"}, "run": "$@loss"}
+    with pytest.raises(KeyboardInterrupt):
+        list(config_errors(config))

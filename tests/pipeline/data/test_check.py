@@ -489,7 +489,7 @@ def test_masks_of_several_single_colours_are_not_mended(cohort, capsys):
     printed = capsys.readouterr().out
     assert "0 files mended" in printed
     assert "c0.png: a mask of 3 channels and one colour, (255, 0, 0), while the masks" in printed
-    assert "(0, 255, 0), (255, 0, 0); write one number for each class" in printed
+    assert "(0, 255, 0), (255, 0, 0); name each by unet-school new --labels " in printed
 
 
 def test_a_mask_of_one_colour_is_mended(cohort, capsys):

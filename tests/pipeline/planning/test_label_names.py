@@ -1,6 +1,7 @@
 """What ``--labels`` accepts, and what it refuses in one line."""
 
 import json
+import re
 
 import pytest
 
@@ -118,3 +119,18 @@ def test_a_wrong_file_is_named(tmp_path, content, message):
 def test_no_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file; give the dataset"):
         named_labels([str(tmp_path / "dataset.json")])
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["liver=#ff0000", "lung=2"], "--labels lung=2: expected NAME=#RRGGBB as the others"),
+        (["liver=#ff00"], "--labels liver=#ff00: expected NAME=#RRGGBB"),
+        (["liver=#ff0000", "lung=#FF0000"], "found a name or a colour twice"),
+        (["liver=#000000"], "black as a label"),
+        (["liver=#ff0000", "liver=#00ff00"], "found a name or a colour twice"),
+    ],
+)
+def test_colours_that_are_no_labels(texts, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        named_labels(texts)

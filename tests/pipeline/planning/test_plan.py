@@ -57,7 +57,8 @@ def test_a_radiograph_on_a_cpu():
     values = {name: choice.value for name, choice in choices(planned()).items()}
     assert values == {
         "spatial_dims": 2, "channels": 1, "intensities": "each", "spacing": None,
-        "size": None, "pixel_unshuffle": 1, "features": [16, 32, 64, 128, 256], "strides": [[2, 2]] * 4, "kernels": [[3, 3]] * 5,
+        "size": None, "pixel_unshuffle": 1,
+        "features": [16, 32, 64, 128, 256], "strides": [[2, 2]] * 4, "kernels": [[3, 3]] * 5,
         "patch": [192, 192], "window": [512, 512], "batch_size": 4,
         "crop": "anywhere", "loss": "bce", "symmetric": False,
         "labels": {"lung": 1},

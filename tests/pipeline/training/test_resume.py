@@ -1,6 +1,7 @@
 """A resumed training takes over what it was begun with, and is finished as often as it takes."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
+from pipeline import cli
 from pipeline.errors import error_line
 from pipeline.states import read_state, write_state
 from pipeline.tracking import Run
@@ -353,3 +355,28 @@ def test_a_folder_of_models_that_was_moved(start, tmp_path):
     assert train(start(resume=half.name, **settings)) == moved / half.name
     assert parts(moved / half.name) == parts(moved / whole.name)
     assert json.loads((moved / "model.json").read_text())["run_name"] == half.name
+
+
+def test_a_stopped_training_names_its_best_model_and_commands_that_use_it(
+    start, phantom, tmp_path, capsys
+):
+    folder = stopped(start, max_epochs=3)
+    lines = capsys.readouterr().err.splitlines()[-4:]
+    record = json.loads((folder / "model.json").read_text())
+    assert lines[0] == (
+        f"stopped in epoch 2 of 3; best model so far, of epoch 1 with validation iou "
+        f"{record['key_metric_value']:.4f}: {folder / 'model.pt'}"
+    )
+    assert lines[1].startswith("to go on from the last whole epoch: unet-school train ")
+    score, segment = (shlex.split(line.partition(": ")[2])[1:] for line in lines[2:])
+    places = {"DIR": str(phantom / "images"), "OUT": str(tmp_path / "out")}
+    assert cli.main([*score, "--out", str(tmp_path / "eval")]) == 0
+    assert cli.main([places.get(word, word) for word in segment]) == 0
+    assert len(list((tmp_path / "out" / "mask").iterdir())) == 5
+
+
+def test_a_training_without_a_validated_epoch_has_no_model(start, capsys):
+    stopped(start, max_epochs=3, val_interval=3)
+    lines = capsys.readouterr().err.splitlines()[-2:]
+    assert lines[0] == "stopped in epoch 2 of 3; no epoch was validated yet, so there is no model"
+    assert lines[1].startswith("to go on from the last whole epoch: ")
