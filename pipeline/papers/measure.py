@@ -85,7 +85,8 @@ def measure(
         recorded = training_curves(history, metric, of_epochs.get("epoch", ()))
         content["curves"] = {**recorded, **of_epochs}
         recorded_scores = epoch_scores(history, model.record.epoch)
-        content["scalars"] = {**recorded_scores, **content.get("scalars", {})}
+        kept = {} if model.record.epoch is None else {"epoch_kept": model.record.epoch}
+        content["scalars"] = {**recorded_scores, **kept, **content.get("scalars", {})}
     write_json(run.folder / MEASURES, {"rows": rows, **content})
 
 
