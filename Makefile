@@ -1,4 +1,4 @@
-# make demo · make test · make test-all · make ui · make lint · make bench · make clean
+# make demo · make test · make test-all · make ui · make lint · make docs · make bench · make clean
 # CONTRIBUTING.md has the same steps without make.
 
 PYTHON ?= python3
@@ -7,11 +7,11 @@ BUNDLE := bundles/membranes
 DEMO := data/demo
 SMALL := window=[256,256] models_dir=$(DEMO)/models
 
-.PHONY: demo test test-all lint bench ui clean
+.PHONY: demo test test-all lint docs bench ui clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test,dev,export,share]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test,dev,export,share,docs]"
 	touch $@
 
 $(DEMO)/cells/datalist.json: | .venv/.installed
@@ -33,6 +33,9 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: .venv/.installed
 	$(BIN)/python benchmarks/training_step.py
