@@ -51,7 +51,7 @@ TILES = (
     Tile("membranes", "cells, electron microscopy", "bundles/membranes", PAPER, crop=256),
     Tile("nuclei", "nuclei, fluorescence", "bundles/nuclei", crop=256),
     Tile("pancreas_ct", "pancreas, a CT slice", "bundles/pancreas_ct"),
-    Tile("hippocampus", "hippocampus, a volume", "hippocampus", clip=(1, 99.5)),
+    Tile("hippocampus", "hippocampus, a volume", "bundles/hippocampus", clip=(1, 99.5)),
 )
 
 
@@ -73,8 +73,8 @@ def main() -> None:
 def views(tile: Tile, models: Path, cohorts: Path) -> tuple[np.ndarray, ...]:
     """Return the plane of a test case, and the numbers of its predicted and true labels there."""
     cohort = cohorts / tile.name
-    folder = models / tile.bundle if tile.bundle == tile.name else Path(tile.bundle)
-    entry = read_datalist(cohort).split("test")[tile.case]
+    folder = Path(tile.bundle)
+    entry = read_datalist(cohort).entries("test")[tile.case]
     overrides = {"models_dir": str(models / tile.name), **SETTINGS}
     model = TrainedModel.load(folder, overlays=tile.overlays, overrides=overrides)
     prediction = model.predict(cohort / entry["image"])

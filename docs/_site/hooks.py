@@ -129,12 +129,10 @@ def argument_name(action: argparse.Action) -> str:
         >>> argument_name(parser.add_argument("--runs", nargs="+", metavar="RUN"))
         '--runs RUN …'
     """
-    if action.choices is not None:
-        value = " ".join(map(str, action.choices))
-    else:
-        value = str(action.metavar or action.dest.upper())
     if action.nargs == 0:
         return ", ".join(action.option_strings)
+    names = action.choices or action.metavar or action.dest.upper()
+    value = names if isinstance(names, str) else " ".join(map(str, names))
     more = " …" if action.nargs in ("+", "*") else ""
     return " ".join([*action.option_strings[:1], value]).strip() + more
 
