@@ -14,13 +14,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
-from pipeline.data.datalist import read_datalist
+from pipeline.data.datalist import load_split
 from pipeline.data.readers import read_pixels
 from pipeline.inference import Prediction, TrainedModel
 
 DOCS = Path(__file__).parent
 COLOURS = {0: (1.0, 0.62, 0.1), 1: (0.2, 0.75, 1.0)}
 """Of the outline of the first and the second label: apart for every kind of colour vision."""
+SHOWN_PIXELS = 400
+"""Side of a tile, about."""
 SETTINGS: dict[str, Any] = {"tta_versions": 1, "threads": 1}
 
 
@@ -46,11 +48,12 @@ class Tile(NamedTuple):
     clip: tuple[float, float] = (0, 100)
 
 
-PAPER = ("unet_school_isbi/unet", "unet_school_isbi/reduced/unet")
+LIU = ("unet_school_isbi/unet", "unet_school_isbi/reduced/unet")
+ERICKSON = ("magicians_corner_pancreas_ct/unet_15",)
 TILES = (
-    Tile("membranes", "cells, electron microscopy", "bundles/membranes", PAPER, crop=256),
+    Tile("membranes", "cells, electron microscopy", "bundles/membranes", LIU, crop=256),
     Tile("nuclei", "nuclei, fluorescence", "bundles/nuclei", crop=256),
-    Tile("pancreas_ct", "pancreas, a CT slice", "bundles/pancreas_ct"),
+    Tile("pancreas_ct", "pancreas, a CT slice", "bundles/pancreas_ct", ERICKSON, case=12),
     Tile("hippocampus", "hippocampus, a volume", "bundles/hippocampus", clip=(1, 99.5)),
 )
 
@@ -74,12 +77,12 @@ def views(tile: Tile, models: Path, cohorts: Path) -> tuple[np.ndarray, ...]:
     """Return the plane of a test case, and the numbers of its predicted and true labels there."""
     cohort = cohorts / tile.name
     folder = Path(tile.bundle)
-    entry = read_datalist(cohort).entries("test")[tile.case]
+    entry = load_split(str(cohort), "test")[tile.case]
     overrides = {"models_dir": str(models / tile.name), **SETTINGS}
     model = TrainedModel.load(folder, overlays=tile.overlays, overrides=overrides)
-    prediction = model.predict(cohort / entry["image"])
+    prediction = model.predict(entry["image"])
     key = "instances" if prediction.instances is not None else "label"
-    image, truth = (read_pixels(cohort / entry[name]).array for name in ("image", key))
+    image, truth = (read_pixels(Path(entry[name])).array for name in ("image", key))
     return planes(tile, image, predicted_numbers(prediction), truth)
 
 
@@ -93,8 +96,8 @@ def planes(tile: Tile, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return of each array what is shown: of a volume the plane with most of the structure."""
     truth = arrays[-1]
     if truth.ndim == 3:
-        index = int((truth > 0).sum((0, 2)).argmax())
-        arrays = tuple(np.rot90(array[:, index]) for array in arrays)
+        index = int((truth > 0).sum((1, 2)).argmax())
+        arrays = tuple(np.rot90(array[index]) for array in arrays)
     image, *labels = (array[: tile.crop or None, : tile.crop or None] for array in arrays)
     low, high = np.percentile(image, tile.clip)
     grey = np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1)
@@ -102,9 +105,10 @@ def planes(tile: Tile, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def show(axes: Any, image: np.ndarray, labels: np.ndarray, title: str) -> None:
-    """Show an image with the outline of its labels, at four times its pixels."""
-    shown = image.repeat(4, 0).repeat(4, 1)
-    large = labels.repeat(4, 0).repeat(4, 1)
+    """Show an image with the outline of its labels, as thick in a small image as in a large one."""
+    scale = max(1, SHOWN_PIXELS // len(image))
+    shown = image.repeat(scale, 0).repeat(scale, 1)
+    large = labels.repeat(scale, 0).repeat(scale, 1)
     thick = find_boundaries(large, mode="thick")
     second = (large == 2) & (int(labels.max()) == 2)
     shown[thick & ~second] = COLOURS[0]
@@ -118,7 +122,9 @@ def save_row(path: Path, image: np.ndarray, predicted: np.ndarray, truth: np.nda
     """Write an image, its prediction and its truth side by side."""
     figure = Figure(figsize=(9, 3.3), layout="constrained", facecolor="white")
     none = np.zeros(image.shape[:2], np.uint8)
-    titles = (("image", none), ("prediction", predicted), ("truth", truth))
+    inside, true = predicted > 0, truth > 0
+    dice = 2 * (inside & true).sum() / max(int(inside.sum() + true.sum()), 1)
+    titles = (("image", none), (f"prediction, Dice {dice:.2f}", predicted), ("truth", truth))
     for axes, (title, labels) in zip(figure.subplots(1, 3), titles, strict=True):
         show(axes, image, labels, title)
     figure.savefig(path, dpi=100, metadata={"Software": None})
