@@ -19,9 +19,9 @@ from pipeline.data.readers import read_pixels
 from pipeline.inference import Prediction, TrainedModel
 
 DOCS = Path(__file__).parent
-COLOURS = {0: (1.0, 0.62, 0.1), 1: (0.2, 0.75, 1.0)}
+COLOURS = ((1.0, 0.62, 0.1), (0.2, 0.75, 1.0))
 """Of the outline of the first and the second label: apart for every kind of colour vision."""
-SHOWN_PIXELS = 400
+SHOWN_PIXELS = 256
 """Side of a tile, about."""
 SETTINGS: dict[str, Any] = {"tta_versions": 1, "threads": 1}
 
@@ -106,13 +106,12 @@ def planes(tile: Tile, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def show(axes: Any, image: np.ndarray, labels: np.ndarray, title: str) -> None:
     """Show an image with the outline of its labels, as thick in a small image as in a large one."""
-    scale = max(1, SHOWN_PIXELS // len(image))
+    scale = max(1, SHOWN_PIXELS // max(labels.shape))
     shown = image.repeat(scale, 0).repeat(scale, 1)
     large = labels.repeat(scale, 0).repeat(scale, 1)
-    thick = find_boundaries(large, mode="thick")
-    second = (large == 2) & (int(labels.max()) == 2)
-    shown[thick & ~second] = COLOURS[0]
-    shown[thick & second] = COLOURS[1]
+    shown[find_boundaries(large, mode="thick")] = COLOURS[0]
+    if labels.max() == 2:  # two labels, and not instances
+        shown[find_boundaries(large == 2, mode="thick")] = COLOURS[1]
     axes.imshow(shown, interpolation="antialiased")
     axes.set_title(title, fontsize=11)
     axes.axis("off")
