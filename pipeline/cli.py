@@ -5,9 +5,12 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.commands.audit import add_audit
+from pipeline.commands.bundles import add_bundles
 from pipeline.commands.compare import add_compare
+from pipeline.commands.compare_networks import add_compare_networks
 from pipeline.commands.crossval import add_crossval
 from pipeline.commands.data import add_data
+from pipeline.commands.demo import add_demo
 from pipeline.commands.export import add_export
 from pipeline.commands.new import add_new
 from pipeline.commands.pack import add_pack
@@ -15,6 +18,7 @@ from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.runs import RUNS, add_run
 from pipeline.commands.sign import add_key, add_sign, add_verify
+from pipeline.commands.ui import add_ui
 from pipeline.errors import error_line, wants_traceback
 from pipeline.interruption import exit_when_terminated
 from pipeline.plain_text import plain_lines
@@ -44,20 +48,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+class _Version(argparse.Action):
+    """Print the version, asked for when it is wanted."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from pipeline.product import version_line
+
+        print(version_line())
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="unet-school",
         description="Segment medical images with bundles of MONAI: prepare a cohort, train, "
         "evaluate, infer, explain, compare, and hand a trained bundle on.",
     )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print the version, and a clone's commit"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_data(commands.add_parser("data", help="make, prepare, split and check a cohort"))
+    add_demo(commands.add_parser("demo", help="a first training and report, on made images"))
+    add_bundles(commands.add_parser("bundles", help="the bundles that come with it, and copies"))
     add_new(commands.add_parser("new", help="plan a bundle from a folder of images and masks"))
     for verb, (_, purpose) in RUNS.items():
         add_run(verb, commands.add_parser(verb, help=purpose))
     add_compare(commands.add_parser("compare", help="compare evaluated runs case by case"))
+    add_compare_networks(
+        commands.add_parser("compare-networks", help="train several networks alike, in one table")
+    )
     add_crossval(commands.add_parser("crossval", help="train and evaluate a bundle on every fold"))
     add_reproduce(commands.add_parser("reproduce", help="a paper's experiments and tables"))
+    add_ui(commands.add_parser("ui", help="show the runs in MLflow's page"))
     add_pack(commands.add_parser("pack", help="a trained bundle as one file for another hospital"))
     add_key(commands.add_parser("key", help="make keys, and pin those of senders"))
     add_sign(commands.add_parser("sign", help="sign a packed bundle"))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
 QUIET: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10}
 PACKAGES = ("unet-school", "torch", "monai", "pytorch-ignite", "mlflow", "numpy")
@@ -31,10 +30,11 @@ def git_commit(folder: Path) -> str:
 
 def versions() -> dict[str, str]:
     """Return the version of Python and of each package that a result depends on."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+    return {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}}
 
 
-def _version(name: str) -> str:
+def version_of(name: str) -> str:
+    """Return the version of an installed package; ``not installed`` where there is none."""
     try:
         return version(name)
     except PackageNotFoundError:  # of this project, where a packed bundle brings its source
@@ -43,6 +43,8 @@ def _version(name: str) -> str:
 
 def hardware() -> str:
     """Name the machine: its GPU, or its processor, cores and memory."""
+    import torch  # takes a second, and a version needs it not
+
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     memory = psutil.virtual_memory().total / 2**30

@@ -33,7 +33,7 @@ def migrated_database(tmp_path_factory):
 
     MLflow takes a second of CPU time to create its tables; a copy takes none.
     """
-    from pipeline.tracking import connection, run
+    from pipeline.tracking import connection, parent_run, run
 
     template = tmp_path_factory.mktemp("template")
     connect, database = connection.connect, connection.DATABASE
@@ -47,7 +47,7 @@ def migrated_database(tmp_path_factory):
         return connect(root, experiment)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (connection, run):
+        for module in (connection, parent_run, run):
             patch.setattr(module, "connect", connect_to_a_copy)
         yield
 

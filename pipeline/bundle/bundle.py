@@ -152,17 +152,13 @@ class Bundle:
 
     def arguments(self, run: str, *further: Path) -> list[str]:
         """Return the arguments of ``python -m monai.bundle`` for a run."""
-        paths = [str(path) for path in self.files(run, *further)]
-        file = paths[0] if len(paths) == 1 else "[" + ",".join(f"'{path}'" for path in paths) + "]"
-        overrides = [
-            part for key, value in self.overrides.items() for part in (f"--{key}", _typed(value))
-        ]
-        return ["run", run, "--config_file", file, *overrides]
+        return monai_arguments(
+            run, [str(path) for path in self.files(run, *further)], self.overrides
+        )
 
     def command(self, run: str, *further: Path) -> str:
         """Return the line that a person types to do the same."""
-        words = ["python", "-m", "monai.bundle", *self.arguments(run, *further)]
-        return " ".join(map(_quoted, words))
+        return monai_command(self.arguments(run, *further))
 
     def workflow(self, run: str, *further: Path) -> BundleWorkflow:
         """Return MONAI's workflow of a run in this process, checked and not yet initialised."""
@@ -215,6 +211,23 @@ class Bundle:
         raise FileNotFoundError(
             f"{overlay}: {self.name} has no such overlay{nearest(str(overlay), names)}"
         )
+
+
+def monai_arguments(run: str, files: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:
+    """Return the arguments of ``python -m monai.bundle`` for a run of configs.
+
+    Example:
+        >>> monai_arguments("training", ["a.yaml", "b.yaml"], {"seed": 1})
+        ['run', 'training', '--config_file', "['a.yaml','b.yaml']", '--seed', '1']
+    """
+    file = files[0] if len(files) == 1 else "[" + ",".join(f"'{path}'" for path in files) + "]"
+    words = [part for key, value in overrides.items() for part in (f"--{key}", _typed(value))]
+    return ["run", run, "--config_file", file, *words]
+
+
+def monai_command(arguments: Sequence[str]) -> str:
+    """Return the line that a person types, of the arguments of ``python -m monai.bundle``."""
+    return " ".join(map(_quoted, ["python", "-m", "monai.bundle", *arguments]))
 
 
 def shared_overlays() -> Path:

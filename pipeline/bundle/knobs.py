@@ -197,6 +197,7 @@ KNOBS = {
     "window": sides(),
     "cache_rate": number(0, 1),
     "size": sides(),
+    "longest_side": whole(1),
     "pixel_size": lengths(),
     "ct_width": number(1e-6),
     "ct_level": number(-math.inf),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pipeline.data.fingerprint import CaseStatistics, Listed
     from pipeline.data.issues import Issue
 
+CONTACT_SHEET = "contact_sheet.png"
 MAX_PRINTED_ISSUES = 20
 """Largest number of printed lines; the file holds every issue."""
 
@@ -38,6 +39,8 @@ def _check(options: argparse.Namespace) -> None:
         print(f"{count} files mended")
         cases, issues = inspect(cohort_cases(options.folder), classes)
     mendable = {issue.kind for issue in issues} & {*MENDABLE, *RESAMPLED}
+    _print_fingerprint(cases)
+    print_issues(issues, options.folder / "check")
     try:
         write_check(cases, issues, options.folder / "check")
         print(f"written to {options.folder / 'check'}")
@@ -77,11 +80,28 @@ def inspect(
     return statistics, find_issues(statistics, classes)
 
 
-def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], out: Path) -> None:
-    """Print the fingerprint and the issues; write them, and a contact sheet, to files.
+def print_issues(issues: Sequence["Issue"], out: Path) -> None:
+    """Print the issues of a cohort, those that files have in common as one line.
 
-    What is printed comes first: a folder that cannot be written hides nothing. The files are
-    ``fingerprint.json``, ``issues.txt`` and ``contact_sheet.png``.
+    Args:
+        issues: issues of the cohort, in the order in which to print them.
+        out: folder that the file with all of them is written to.
+    """
+    from pipeline.data.issues import issue_lines
+
+    lines = issue_lines(issues)
+    for line in lines[:MAX_PRINTED_ISSUES]:
+        print(line)
+    if len(lines) > MAX_PRINTED_ISSUES:
+        print(f"… and {len(lines) - MAX_PRINTED_ISSUES} more in {out / 'issues.txt'}")
+    if not issues:
+        print("no issues")
+
+
+def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], out: Path) -> None:
+    """Write the fingerprint of a cohort, its issues and a contact sheet.
+
+    The files are ``fingerprint.json``, ``issues.txt`` and ``contact_sheet.png``.
 
     Args:
         cases: statistics of each case.
@@ -90,24 +110,20 @@ def write_check(cases: Sequence["CaseStatistics"], issues: Sequence["Issue"], ou
     """
     from pipeline.data.contact_sheet import contact_sheet
     from pipeline.data.fingerprint import fingerprint
-    from pipeline.data.issues import issue_lines
     from pipeline.files import atomic, write_json
 
-    content = fingerprint(cases)
-    for name, value in content.items():
-        print(f"{name.replace('_', ' '):22} {_format_value(value)}")
-    lines = issue_lines(issues)
-    for line in lines[:MAX_PRINTED_ISSUES]:
-        print(line)
-    if len(lines) > MAX_PRINTED_ISSUES:
-        print(f"… and {len(lines) - MAX_PRINTED_ISSUES} more in {out / 'issues.txt'}")
-    if not issues:
-        print("no issues")
     rows = [issue._asdict() for issue in issues]
-    write_json(out / "fingerprint.json", {**content, "issues": rows})
+    write_json(out / "fingerprint.json", {**fingerprint(cases), "issues": rows})
     with atomic(out / "issues.txt") as temporary:
         temporary.write_text("".join(f"{issue.line()}\n" for issue in issues), "utf-8")
-    contact_sheet(cases, out / "contact_sheet.png")
+    contact_sheet(cases, out / CONTACT_SHEET)
+
+
+def _print_fingerprint(cases: Sequence["CaseStatistics"]) -> None:
+    from pipeline.data.fingerprint import fingerprint
+
+    for name, value in fingerprint(cases).items():
+        print(f"{name.replace('_', ' '):22} {_format_value(value)}")
 
 
 def _format_value(value: Any) -> str:

@@ -88,7 +88,7 @@ def _record(
     from pipeline.tracking.run_name import unique_run_name
     from pipeline.tracking.store import record_run
 
-    name = f"compare_{unique_run_name()}"
+    name = unique_run_name("compare")
     tags = {"run": "compare", "compared": ", ".join(run.info.run_name for run in runs)}
     metrics = {
         f"difference_{i}": comparison.difference.mean

@@ -1,10 +1,8 @@
 """``unet-school crossval``: train and evaluate a bundle on every fold of a cohort."""
 
 import argparse
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.commands.runs import add_overlays, add_settings, bundle_of
 
@@ -113,7 +111,7 @@ def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
     """Create the folds and their parent run, or read those of an interrupted call."""
     from pipeline.data.resplit import write_folds
     from pipeline.evaluation.crossval import Folds
-    from pipeline.files import write_json
+    from pipeline.tracking.parent_run import begin_parent, continued_parent, keep_parent
 
     tracking = options.tracking or options.bundle / ".." / ".." / "mlruns"
     data = options.dataset_dir or options.bundle / "data"
@@ -123,17 +121,16 @@ def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
         "overlays": list(map(str, options.overlays)), "settings": options.settings,
     }  # fmt: skip
     state = options.out / "crossval.json"
-    begun = None
-    if state.is_file():
-        begun = _continued_parent(json.loads(state.read_text("utf-8")), chosen, state)
-    else:
+    begun = continued_parent(state, chosen)
+    if begun is None:
         _check_groups(data, options)
         group = {"group": None, "strata": options.stratify, "seed": options.seed}
         # beside the models, because another call may replace folds inside the cohort
         into = (options.out / "folds").resolve()
         write_folds(data.resolve(), options.folds, **group, into=into)
-    parent = _parent(bundle, data, tracking, options, begun)
-    write_json(state, {"parent": parent, **chosen})
+    tags = {"folds": str(options.folds)}
+    parent = begin_parent(tracking, bundle.folder, "crossval", data, options.out, tags, begun)
+    keep_parent(state, chosen, parent)
     paths = [options.out / "folds" / str(i) for i in range(options.folds)]
     return Folds(bundle, paths, options.out, tracking, parent, options.metric)
 
@@ -145,43 +142,6 @@ def _check_groups(data: Path, options: argparse.Namespace) -> None:
     datalist = read_datalist(data)
     entries = [entry.unhashed() for split in SPLITS for entry in datalist.listed(split)]
     check_columns(entries, [*options.groups, *([options.age] if options.age else [])])
-
-
-def _parent(
-    bundle: "Bundle", data: Path, tracking: Path, options: argparse.Namespace, begun: str | None
-) -> str:
-    """Return the id of the folds' parent run: the one begun, or a new one if the store lost it."""
-    from pipeline.data.datalist import read_datalist
-    from pipeline.provenance import git_commit
-    from pipeline.tracking.connection import connect
-    from pipeline.tracking.dead_runs import process_tags
-    from pipeline.tracking.run_name import unique_run_name
-    from pipeline.tracking.stored_run import stored_run
-
-    client, experiment = connect(tracking.resolve(), bundle.name)
-    if begun is not None and stored_run(client, begun):
-        return begun
-    tags = {
-        "run": "crossval",
-        "bundle": bundle.name,
-        "folds": str(options.folds),
-        "datalist_sha256": read_datalist(data).sha256,
-        "git_commit": git_commit(bundle.folder),
-        **process_tags(options.out),
-    }
-    name = f"crossval_{unique_run_name()}"
-    return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-
-
-def _continued_parent(begun: Mapping[str, Any], chosen: Mapping[str, Any], state: Path) -> str:
-    """Return the parent run of an interrupted call, whose options must be the same."""
-    for key, value in chosen.items():
-        if begun[key] != value:
-            raise ValueError(
-                f"{state}: was begun with {key} {begun[key]}, found {value}; give the same {key}, "
-                "or another --out"
-            )
-    return str(begun["parent"])
 
 
 def _record(client: "MlflowClient", folds: "Folds", summary: "CrossvalSummary") -> None:

@@ -7,13 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.commands.check import MAX_PRINTED_ISSUES, inspect, write_check
+from pipeline.commands.check import MAX_PRINTED_ISSUES, inspect, print_issues, write_check
 from pipeline.commands.data import add_folder, add_shares, folder_arguments
+from pipeline.commands.new_summary import (
+    print_cohort,
+    print_duration,
+    print_plan,
+    print_where,
+    structure_sizes,
+)
 
 if TYPE_CHECKING:
     from pipeline.data.cohort import Cohort, SourceCase
     from pipeline.data.fingerprint import CaseStatistics, Listed
     from pipeline.data.issues import Issue
+    from pipeline.data.structures import Structure
     from pipeline.planning.plan import Plan
 
 
@@ -61,19 +69,28 @@ def _write_new(options: argparse.Namespace) -> None:
         cohort = folder(options.images, options.masks, instances=True, **arguments)
     # written next to the bundle's folder, which appears only when it is complete
     partial = options.bundle.with_name(f".{options.bundle.name}.partial")
-    shutil.rmtree(partial / "data", ignore_errors=True)
-    _write_data(cohort, partial / "data", options, meaning)
-    cases, issues, mended = _inspect_and_mend(partial / "data", _mendable(options))
+    data = partial / "data"
+    shutil.rmtree(data, ignore_errors=True)
+    _write_data(cohort, data, options, meaning)
+    cases, issues, mended = _inspect_and_mend(data, _mendable(options))
+    if mended:
+        print(f"{mended} files mended in the bundle's copies; the originals are as they were")
     _refuse_errors(issues)
     final_issues = [
         issue._replace(file=issue.file.replace(str(partial), str(options.bundle)))
         for issue in issues
     ]
-    write_check(cases, final_issues, partial / "data" / "check")
+    write_check(cases, final_issues, data / "check")
+    structures = _measure_structures(data, meaning)
+    print_cohort(cases, structures, meaning.labels, meaning.kind)
+    print_issues(final_issues, options.bundle / "data" / "check")
     description = {"modality": cohort.modality, "channels": arguments["channels"]}
-    planned = _write_bundle(partial, options.bundle, cases, meaning, mended, description)
+    sizes = structure_sizes(structures)
+    planned = _write_bundle(partial, options.bundle, cases, meaning, mended, description, sizes)
+    print_plan(planned)
+    print_duration(partial)
     partial.rename(options.bundle)
-    _print_plan(planned, options.bundle)
+    print_where(options.bundle)
 
 
 class _Meaning(NamedTuple):
@@ -91,7 +108,7 @@ class _Meaning(NamedTuple):
 
 
 def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
-    """Inspect the masks, print the table of their values, and refuse what cannot be trained."""
+    """Inspect the masks, and refuse what cannot be trained, with a table of their values."""
     from pipeline.data.fingerprint import fingerprint
     from pipeline.planning.label_names import named_labels
     from pipeline.planning.labels import (
@@ -108,13 +125,17 @@ def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
     cases, issues = inspect([_list_case(case) for case in cohort.cases], numbers)
     kind = options.kind or label_kind(cases, named)
     ignore = named.ignore if named else None
-    print("\n".join(value_table(cases, named.numbers if named else {}, ignore)))
     accepted = {"mask": (), "classes": ("values",), "instances": ("values", "stray")}[kind]
-    _refuse_errors(issues, (*_mendable(options), *accepted))
-    check_kind(cases, kind, named)
-    for remark in absent_numbers(cases, named) if named and kind != "instances" else ():
+    try:
+        _refuse_errors(issues, (*_mendable(options), *accepted))
+        check_kind(cases, kind, named)
+        remarks = absent_numbers(cases, named) if named and kind != "instances" else []
+        check_can_be_planned(fingerprint(cases))
+    except ValueError:
+        print("\n".join(value_table(cases, named.numbers if named else {}, ignore)))
+        raise
+    for remark in remarks:
         print(remark)
-    check_can_be_planned(fingerprint(cases))
     return _Meaning(kind, planned_labels(cases, kind, named), ignore)
 
 
@@ -188,8 +209,17 @@ def _inspect_and_mend(
     if not any(issue.kind in mendable for issue in issues):
         return cases, issues, 0
     mended = mend(data, issues, mendable)
-    print(f"{mended} files mended in {data}; the originals are as they were")
     return *inspect(cohort_cases(data), numbers), mended
+
+
+def _measure_structures(data: Path, meaning: _Meaning) -> list[dict[str, "Structure"]]:
+    from pipeline.data.fingerprint import cohort_cases
+    from pipeline.data.structures import case_structures
+    from pipeline.progress import Work
+
+    cases = cohort_cases(data)
+    with Work("measuring the labels", len(cases), "case") as work:
+        return case_structures(cases, meaning.labels, meaning.ignore, work.advance)
 
 
 def _write_bundle(
@@ -199,6 +229,7 @@ def _write_bundle(
     meaning: _Meaning,
     mended: int,
     description: Mapping[str, Any],
+    sizes: Mapping[str, float],
 ) -> "Plan":
     from pipeline.data.fingerprint import fingerprint
     from pipeline.data.suffixes import suffix_of
@@ -206,7 +237,11 @@ def _write_bundle(
     from pipeline.planning.machine import machine_at_hand
     from pipeline.planning.plan import plan
 
-    summary = {**fingerprint(cases, meaning.ignore), "modality": description["modality"]}
+    summary = {
+        **fingerprint(cases, meaning.ignore),
+        "modality": description["modality"],
+        "structure_sizes": sizes,
+    }
     data_type = suffix_of(cases[0].image_path).lstrip(".")
     planned = plan(
         summary,
@@ -218,14 +253,3 @@ def _write_bundle(
     )
     write_bundle(folder, bundle, planned, summary, data_type, mended)
     return planned
-
-
-def _print_plan(planned: "Plan", bundle: Path) -> None:
-    from pipeline.next_command import print_next
-    from pipeline.planning.bundle import choices
-
-    print()
-    for name, choice in choices(planned).items():
-        print(f"{name.replace('_', ' '):14} {choice.value!s:22} {choice.reason}")
-    print()
-    print_next("train", bundle)

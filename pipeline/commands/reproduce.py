@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.papers.paper import Experiment, Paper
+    from pipeline.papers.recorded import Recorded
     from pipeline.papers.reproduce import Site
 
 
@@ -37,6 +38,11 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
         help="run experiments again whose config or split has changed since their record",
     )
     parser.add_argument(
+        "--allow-dirty",
+        action="store_true",
+        help="write records of code that is not committed; the page marks them",
+    )
+    parser.add_argument(
         "--dataset-dir", type=Path, help="folder of the prepared cohort (data/COHORT)"
     )
     parser.add_argument(
@@ -44,7 +50,10 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tracking", type=Path, help="folder of the tracking store (mlruns)")
     parser.add_argument(
-        "--root", type=Path, default=Path(), help="folder that holds bundles and docs (.)"
+        "--root",
+        type=Path,
+        help="folder that holds bundles and docs/results (those of the clone, or of the installed "
+        "package, whose records are only shown)",
     )
     add_settings(parser)
     parser.set_defaults(command=_reproduce)
@@ -55,28 +64,47 @@ def _reproduce(options: argparse.Namespace) -> None:
     from pipeline.next_command import print_next_file
     from pipeline.papers.page import section, write_page
     from pipeline.papers.paper import read_paper
+    from pipeline.papers.recorded import read_recorded
     from pipeline.papers.reproduce import to_do
+    from pipeline.product import product_root
 
     paper = read_paper(options.paper)
     wanted = [paper.experiment(name) for name in options.only] or list(paper.experiments)
-    results = options.root / "docs" / "results"
+    root = options.root or product_root()
+    results = root / "docs" / "results"
+    recorded = read_recorded(paper, results)
     if options.table:
-        print(section(paper, results))
+        if options.dataset_dir:
+            _check_split(_cohort(options, paper), recorded)
+        print(section(recorded))
         return
     if options.seeds < 1:
         raise ValueError(f"--seeds: found {options.seeds}, expected 1 or more")
-    site = _site(options, paper)
+    _check_root(options)
+    site = _site(options, paper, root)
     remaining = to_do(site, paper, wanted, options.rerun)
     for experiment in wanted:
         if experiment not in remaining:
             print(f"{experiment.name}: recorded already")
     if remaining:
+        _check_commit(site, options.allow_dirty)
         print(_begin_line(site, paper, remaining), flush=True)
         _run(site, paper, remaining)
-    print(section(paper, results))
+    print(section(read_recorded(paper, results)))
     page = write_page(results)
     print(f"page        {shown(page)}")
     print_next_file(page)
+
+
+def _check_root(options: argparse.Namespace) -> None:
+    """Refuse to write records into the installed package."""
+    from pipeline.product import is_checkout
+
+    if options.root is None and not is_checkout():
+        raise ValueError(
+            "--root: found none, and the installed records are not written; copy the bundles with "
+            "unet-school bundles copy --all --to DIR/bundles, then give --root DIR"
+        )
 
 
 def _begin_line(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> str:
@@ -108,14 +136,23 @@ def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> N
     client.set_terminated(site.parent, "FINISHED")
 
 
-def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
-    import torch
+def _check_commit(site: "Site", allow_dirty: bool) -> None:
+    from pipeline.papers.origin import is_clean
 
+    if allow_dirty or is_clean(site.commit):
+        return
+    found = "no git commit" if site.commit == "none" else "changes that are not committed"
+    raise ValueError(
+        f"{site.root.resolve()}: found {found}, expected a commit of all code, so that others can "
+        "make the records again; commit the changes, or give --allow-dirty"
+    )
+
+
+def _cohort(options: argparse.Namespace, paper: "Paper") -> Path:
+    """Return the folder of the prepared cohort, checked to be the paper's."""
     from pipeline.data.datalist import read_datalist
-    from pipeline.papers.reproduce import Site
-    from pipeline.provenance import git_commit
 
-    data = options.dataset_dir or options.root / "data" / paper.cohort
+    data: Path = options.dataset_dir or (options.root or Path()) / "data" / paper.cohort
     if not (data / "datalist.json").is_file():
         raise FileNotFoundError(
             f"{data}: no prepared cohort; run unet-school data prepare {paper.cohort} --source DIR "
@@ -127,14 +164,41 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
             f"{data}: found the cohort {name}, expected {paper.cohort} for {paper.name}; give its "
             "folder as --dataset-dir"
         )
+    return data
+
+
+def _check_split(data: Path, recorded: "Recorded") -> None:
+    """Refuse a cohort that is not the records'."""
+    from pipeline.data.datalist import read_datalist
+
+    paper, found = recorded.paper, read_datalist(str(data)).sha256
+    records = {name: record for (name, _), record in recorded.records.items() if record}
+    others = {n: r for n, r in records.items() if r["datalist_sha256"] != found}
+    if others:
+        splits = " or ".join(sorted({record["datalist_sha256"][:8] for record in others.values()}))
+        command = f"unet-school data prepare {paper.cohort} --source DIR --out DIR {paper.prepare}"
+        raise ValueError(
+            f"{data}: found the split {found[:8]}, expected {splits} of the records of "
+            f"{', '.join(others)}; leave --dataset-dir out to see the table, or prepare it anew: "
+            f"{command.strip()}"
+        )
+
+
+def _site(options: argparse.Namespace, paper: "Paper", root: Path) -> "Site":
+    import torch
+
+    from pipeline.papers.reproduce import Site
+    from pipeline.provenance import git_commit
+
+    data = _cohort(options, paper)
     if options.scale == "paper" and not torch.cuda.is_available():
         raise ValueError("--scale paper: needs a GPU, found none; use --scale reduced")
     return Site(
-        root=options.root,
+        root=root,
         dataset_dir=data,
         out=options.out,
-        tracking=options.tracking or options.root / "mlruns",
-        commit=git_commit(options.root),
+        tracking=options.tracking or (options.root or Path()) / "mlruns",
+        commit=git_commit(root),
         scale=options.scale,
         seeds=options.seeds,
         settings=options.settings,
@@ -143,20 +207,8 @@ def _site(options: argparse.Namespace, paper: "Paper") -> "Site":
 
 def _parent(site: "Site", paper: "Paper") -> str:
     """Create the MLflow run that is the parent of all experiments of this call."""
-    from pipeline.data.datalist import read_datalist
-    from pipeline.tracking.connection import connect
-    from pipeline.tracking.dead_runs import process_tags
-    from pipeline.tracking.run_name import unique_run_name
+    from pipeline.tracking.parent_run import begin_parent
 
-    client, experiment = connect(site.tracking.resolve(), paper.bundle)
-    tags = {
-        "run": "reproduce",
-        "bundle": paper.bundle,
-        "paper": paper.name,
-        "scale": site.scale,
-        "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256,
-        "git_commit": site.commit,
-        **process_tags(site.out),
-    }
-    name = f"reproduce_{paper.name}_{unique_run_name()}"
-    return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    tags = {"paper": paper.name, "scale": site.scale, "git_commit": site.commit}
+    bundle = site.root / "bundles" / paper.bundle
+    return begin_parent(site.tracking, bundle, "reproduce", site.dataset_dir, site.out, tags)

@@ -33,6 +33,12 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
             "--probabilities", type=int, nargs="?", const=8, choices=(8, 32), metavar="BITS",
             help="write the probability maps too, in 8 bits (default) or 32",
         )  # fmt: skip
+    if verb == "explain":
+        parser.add_argument(
+            "--quick",
+            action="store_true",
+            help="fewer images, regions and shuffles; what is cut is printed and in the report",
+        )
     if verb == "train":
         parser.add_argument(
             "--resume",
@@ -87,6 +93,8 @@ def _start(options: argparse.Namespace) -> None:
     overrides: dict[str, Any] = {k: str(value) for k, value in typed.items() if value is not None}
     if getattr(options, "probabilities", None) is not None:
         overrides["probabilities"] = options.probabilities
+    if getattr(options, "quick", False):
+        overrides["quick"] = True
     if training is not None:
         bundle = bundle.with_overlay(training.write_overlay())
         overrides = {"dataset_dir": training.dataset_dir, **overrides, "model": str(training.model)}

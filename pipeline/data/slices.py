@@ -56,11 +56,21 @@ class SliceView(NamedTuple):
 
     def spacing(self) -> tuple[float, float]:
         """Return the distance of the rows and of the columns, mm."""
+        return self.spacing_3d()[1:]
+
+    def spacing_3d(self) -> tuple[float, float, float]:
+        """Return the distance of the slices, of the rows and of the columns, mm.
+
+        Example:
+            >>> view_of((2, 3, 4), np.diag([1.0, 2.0, 6.5, 1.0])).spacing_3d()
+            (6.5, 2.0, 1.0)
+        """
         sizes = np.linalg.norm(self.affine[:3, :3], axis=0)
         # turned axis i is the voxels' axis order[i]
         order = np.argsort(self._turn()[:, 0])
-        columns, rows = (order[axis] for axis in range(3) if axis != self.axis)
-        return float(sizes[int(rows)]), float(sizes[int(columns)])
+        columns, rows = (axis for axis in range(3) if axis != self.axis)
+        distances = [float(sizes[int(order[axis])]) for axis in (self.axis, rows, columns)]
+        return distances[0], distances[1], distances[2]
 
     def _turn(self) -> NDArray[np.float64]:
         return np.asarray(ornt_transform(io_orientation(self.affine), axcodes2ornt(self.codes)))

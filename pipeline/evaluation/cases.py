@@ -55,6 +55,7 @@ class Case(NamedTuple):
         path: of the image file.
         scale: pixels of the file that a pixel of the network's grid covers.
         columns: of the datalist: patient, sex, age, ….
+        affine: ``(4, 4)`` of a volume, from indices to millimetres in NIfTI's axes.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Case(NamedTuple):
     path: str = ""
     scale: float = 1.0
     columns: Mapping[str, Any] = {}
+    affine: NDArray[np.float64] | None = None
 
     def true_instances(self) -> torch.Tensor:
         """Return the numbered instances.

@@ -1,7 +1,7 @@
 """Cross-validation: a model for each fold, each case predicted by the model that never saw it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,13 +12,14 @@ from pipeline.bundle import Bundle
 from pipeline.data.datalist import columns_of
 from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summarise_scores
 from pipeline.evaluation.groups import check_metric
+from pipeline.evaluation.resumable_training import is_trained, train_or_resume
 from pipeline.evaluation.summarise import Groups, compare_groups_of
 from pipeline.evaluation.summary import SUMMARY, CrossvalSummary
 from pipeline.files import shown, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, save_model
 from pipeline.progress import Stages
-from pipeline.tracking.store import CASES, MODEL, resumable
+from pipeline.tracking.store import CASES, MODEL
 
 ENSEMBLE = "ensemble"
 
@@ -59,30 +60,26 @@ def run_folds(folds: Folds) -> list[Row]:
     stages = Stages(len(folds.data))
     for fold in range(len(folds.data)):
         folder = folds.folder(fold)
-        unfinished = resumable(folder)
-        is_trained = not unfinished and (folder / MODEL).is_file()
-        is_evaluated = (folder / "eval" / CASES).is_file()
-        stages.begin(f"fold {fold}, {shown(folder)}", is_trained and is_evaluated)
-        if not is_trained:
-            training = {"current_run#parent": folds.parent, **unfinished}
-            _start(folds, "training", fold, training)
+        has_model, is_evaluated = is_trained(folder), (folder / "eval" / CASES).is_file()
+        stages.begin(f"fold {fold}, {shown(folder)}", has_model and is_evaluated)
+        if not has_model:
+            train_or_resume(_bundle(folds, fold), folder, folds.parent)
         if not is_evaluated:
-            _start(folds, "evaluating", fold, {"output_dir": folder / "eval"})
+            _bundle(folds, fold, output_dir=folder / "eval").start("evaluating")
         own = json.loads((folder / "eval" / CASES).read_text("utf-8"))
         rows += [{**row, "fold": fold} for row in own]
         check_metric(rows, folds.metric)
     return rows
 
 
-def _start(folds: Folds, run: str, fold: int, settings: Mapping[str, Any]) -> None:
-    places = {
+def _bundle(folds: Folds, fold: int, **places: Path) -> Bundle:
+    """Return the bundle of a fold, with the places of its runs."""
+    places |= {
         "dataset_dir": folds.data[fold],
         "models_dir": folds.folder(fold),
         "tracking_dir": folds.tracking,
-        **settings,
     }
-    paths = {k: str(v.resolve()) if isinstance(v, Path) else v for k, v in places.items()}
-    folds.bundle.with_places(paths).start(run)
+    return folds.bundle.with_places({key: str(path.resolve()) for key, path in places.items()})
 
 
 def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> CrossvalSummary:

@@ -29,6 +29,7 @@ from pipeline.evaluation.summary import (
     Execution,
     summary_text,
 )
+from pipeline.evaluation.verdict import verdict
 from pipeline.files import atomic, shown, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
@@ -36,9 +37,10 @@ from pipeline.metrics.overlap import METRICS
 from pipeline.plain_text import plain_lines
 from pipeline.progress import count
 from pipeline.provenance import versions
-from pipeline.tracking.next_command import print_next_run
+from pipeline.tracking.next_command import crossval_command, print_next_run
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES, REPORT
+from pipeline.tracking.training_scores import record_with_training
 
 IMAGE_FIELDS = {"trained_on", "chosen_on", "hashes"}
 """Fields of a model's record that list images."""
@@ -103,12 +105,16 @@ def evaluate(
             summary = summary.model_copy(update={"reference": comparison})
         _write(run.folder, cases, rows, summary, scoring)
         model.store(_to_store(search, selection, model))
+        crossval = crossval_command(run)
         report = Report(
-            summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring
-        )
+            summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring,
+            list(labels or ()), crossval,
+        )  # fmt: skip
         write_report(run.folder / REPORT, report)
         print(plain_lines("\n".join(summary_text(summary))))
-        _record(run, summary)
+        for remark in verdict(summary, crossval):
+            print(f"verdict     {plain_lines(remark.line())}")
+        _record(run, summary, model.record.epoch)
         print(f"report      {shown(run.folder / REPORT)}")
         print(f"MLflow run  {run.where()}")
     evaluation = f"evaluation={run.folder.resolve()}"
@@ -199,12 +205,14 @@ def _write(
     write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
 
 
-def _record(run: Run, summary: EvaluationSummary) -> None:
+def _record(run: Run, summary: EvaluationSummary, epoch: int | None) -> None:
     scores = {name: score.mean for name, score in summary.test.items()}
     for name in METRICS:
         low, high = summary.test[name].low, summary.test[name].high
         scores |= {} if low is None or high is None else {f"{name}_low": low, f"{name}_high": high}
     scores |= summary.test_pooled
-    run.log_metrics({f"test_{name}": value for name, value in scores.items()})
+    scores = {f"test_{name}": value for name, value in scores.items()}
+    run.log_metrics(scores)
     run.log_metrics({"threshold": summary.operating_point.threshold})
     run.log_folder(run.folder)
+    record_with_training(run, epoch, scores, REPORT)

@@ -1,6 +1,6 @@
 """Running a network over a split of a cohort, and keeping what it says of each image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +71,31 @@ class SplitPredictions:
         """Return MONAI's evaluator of a split, the same at every call."""
         if split not in self._engines:
             # the test split is predicted once: nothing to keep
-            dataset = BoundedCache(
-                load_split(self.dataset_dir, split),
-                self.preprocessing,
-                cache_rate=0.0 if split == "test" else 1.0,
-                name=split,
-            )
-            self._engines[split] = SupervisedEvaluator(
-                device=torch.device(self.device),
-                val_data_loader=DataLoader(dataset, batch_size=1, num_workers=0),
-                network=self.network,
-                inferer=self.inferer,
-                postprocessing=self.postprocessing,
-            )
+            rate = 0.0 if split == "test" else 1.0
+            self._engines[split] = self._engine(load_split(self.dataset_dir, split), rate, split)
         return self._engines[split]
+
+    def case(self, split: str, place: int) -> Case:
+        """Predict one image of a split.
+
+        Args:
+            split: of the cohort.
+            place: of the image in the split, from 0.
+        """
+        entry = load_split(self.dataset_dir, split)[place]
+        return _collect(self._engine([entry], 0.0, split), {}, split)[0]
+
+    def _engine(
+        self, entries: Sequence[Mapping[str, Any]], cache_rate: float, split: str
+    ) -> Evaluator:
+        dataset = BoundedCache(entries, self.preprocessing, cache_rate=cache_rate, name=split)
+        return SupervisedEvaluator(
+            device=torch.device(self.device),
+            val_data_loader=DataLoader(dataset, batch_size=1, num_workers=0),
+            network=self.network,
+            inferer=self.inferer,
+            postprocessing=self.postprocessing,
+        )
 
 
 def collect_cases(
@@ -102,12 +113,24 @@ def collect_cases(
     Raises:
         ValueError: no image has any foreground; every score would be of empty masks.
     """
+    cases = _collect(evaluator, columns or {}, split)
+    if not any(bool((case.truth > 0).any()) for case in cases):
+        raise ValueError(
+            f"{cases[0].name} and {len(cases) - 1} more: no foreground in any mask, so there is "
+            "nothing to score; are these the right masks?"
+        )
+    return cases
+
+
+def _collect(
+    evaluator: Evaluator, columns: Mapping[str, Mapping[str, Any]], split: str
+) -> CompactCases:
     cases = CompactCases()
 
     def add(engine: Engine) -> None:
         for output, entry in zip(engine.state.output, engine.state.batch, strict=True):
             case = _case(output, entry)
-            cases.append(case._replace(columns=(columns or {}).get(case.path, {})))
+            cases.append(case._replace(columns=columns.get(case.path, {})))
             work.advance()
 
     name = f"predicting {split}".strip()
@@ -116,11 +139,6 @@ def collect_cases(
         evaluator.add_event_handler(Events.ITERATION_COMPLETED, add),
     ):
         evaluator.run()
-    if not any(bool((case.truth > 0).any()) for case in cases):
-        raise ValueError(
-            f"{cases[0].name} and {len(cases) - 1} more: no foreground in any mask, so there is "
-            "nothing to score; are these the right masks?"
-        )
     return cases
 
 
@@ -136,7 +154,7 @@ def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
         instances = None
     return Case(
         Path(path).name, _plain(in_file)[0], probability, truth, instances, _spacing(in_file), path,
-        output[SCALE],
+        output[SCALE], affine=_affine(in_file),
     )  # fmt: skip
 
 
@@ -156,6 +174,11 @@ def _spacing(image: Any) -> tuple[float, ...] | None:
     if image.ndim == 3 and not image.meta.get("in_mm", False):
         return None
     return tuple(float(size) for size in image.pixdim.tolist()[: image.ndim - 1])
+
+
+def _affine(image: Any) -> NDArray[np.float64] | None:
+    """Return where the voxels of a volume lie; None of a flat image."""
+    return np.asarray(image.affine, np.float64) if image.ndim == 4 else None
 
 
 def _plain(image: Any) -> torch.Tensor:

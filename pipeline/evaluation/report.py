@@ -1,26 +1,24 @@
-"""One page that a person reads after an evaluation; a single file that needs no network."""
+"""One page that a person looks at after an evaluation; a single file that needs no network."""
 
-import base64
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import matplotlib
-import numpy as np
-import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
-from PIL import Image
 
-from pipeline.evaluation.cases import Case, Scoring
-from pipeline.evaluation.overlays import contours, overlay
+from pipeline.evaluation.cases import OUTCOME, Case, ScoreSummary, Scoring
+from pipeline.evaluation.score_words import FIRST, in_words
+from pipeline.evaluation.shown_cases import shown_cases
 from pipeline.evaluation.summary import CrossvalSummary, EvaluationSummary, GroupComparison
 from pipeline.evaluation.threshold import Curve
-from pipeline.files import atomic
+from pipeline.evaluation.verdict import verdict
 from pipeline.metrics.overlap import METRICS
 from pipeline.metrics.statistics import share_patients
+from pipeline.pages import write_page
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 """Metric name to its (epoch, value) pairs."""
@@ -39,6 +37,8 @@ class Report(NamedTuple):
         curve: the metric against the threshold on validation.
         history: the training's metrics of every epoch; empty when unknown.
         scoring: how the cases were scored.
+        labels: names of the network's labels.
+        crossval: the command that cross-validates the bundle.
     """
 
     summary: EvaluationSummary
@@ -48,26 +48,44 @@ class Report(NamedTuple):
     curve: Curve
     history: History
     scoring: Scoring
+    labels: Sequence[str] = ()
+    crossval: str = ""
+
+
+class ClassScores(NamedTuple):
+    """A row of the table of classes.
+
+    Attributes:
+        name: of the label.
+        scores: mean of each score over the images, by its name in words.
+        outcomes: how many images the label was found in, missed in, ….
+    """
+
+    name: str
+    scores: dict[str, float]
+    outcomes: dict[str, int]
 
 
 def write_report(path: Path, report: Report) -> None:
     """Write the page, pictures and style inside it."""
-    page = _template("report.html.jinja").render(
-        summary=report.summary,
+    shown = shown_cases(report.cases, report.rows, report.scoring, report.labels)
+    labels = report.scoring.labels
+    write_page(
+        path,
+        "pipeline.evaluation",
+        "report.html.jinja",
+        **_common(report.summary, share_patients(report.rows), labels),
+        verdict=verdict(report.summary, report.crossval),
+        shown=shown,
+        scrolls_volumes=any(case.volume for case in shown),
         rows=report.rows,
         names=report.names,
-        patients_known=share_patients(report.rows),
-        unit="patients" if share_patients(report.rows) else "images",
         columns=list(dict.fromkeys(name for case in report.cases for name in case.columns)),
-        metrics=list(METRICS),
-        training=_training_curves(report.history) if report.history else None,
+        classes=class_table(report.summary.test, report.rows, labels),
+        training=_training_curves(report.history) if report.history else [],
         threshold=_threshold_curve(report),
         calibration=_calibration_curve(report.summary.calibration),
-        age=_age_curve(report.summary),
-        overlays=_chosen_overlays(report),
     )
-    with atomic(path) as temporary:
-        temporary.write_text(page, "utf-8")
 
 
 def write_crossval_report(
@@ -81,40 +99,71 @@ def write_crossval_report(
         columns: of the groups.
         patients_known: whether images are known to be of one patient.
     """
-    page = _template("crossval.html.jinja").render(
-        summary=summary,
+    write_page(
+        path,
+        "pipeline.evaluation",
+        "crossval.html.jinja",
+        **_common(summary, patients_known, ()),
         columns=columns,
-        patients_known=patients_known,
-        unit="patients" if patients_known else "images",
-        metrics=list(METRICS),
-        age=_age_curve(summary),
+        scrolls_volumes=False,
     )
-    with atomic(path) as temporary:
-        temporary.write_text(page, "utf-8")
 
 
-def _template(name: str) -> jinja2.Template:
-    loader = jinja2.PackageLoader("pipeline.evaluation", "")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template(name)
+def _common(
+    summary: EvaluationSummary | CrossvalSummary, patients_known: bool, labels: Sequence[str]
+) -> dict[str, Any]:
+    """What the pages of an evaluation and of a cross-validation both show."""
+    return {
+        "summary": summary,
+        "patients_known": patients_known,
+        "unit": "patients" if patients_known else "images",
+        "metrics": list(METRICS),
+        "first": [name for name in FIRST if name in summary.test],
+        "in_words": lambda name: in_words(name, labels),
+        "age": _age_curve(summary),
+    }
 
 
-def _training_curves(history: History) -> str:
+def class_table(
+    test: Mapping[str, ScoreSummary], rows: Sequence[Mapping[str, Any]], labels: Sequence[str]
+) -> list[ClassScores]:
+    """Return a row for each of several labels: its main scores, and what became of it.
+
+    Args:
+        test: the scores, of each label as ``NAME_LABEL``.
+        rows: of the cases.
+        labels: their names; empty where there is one.
+    """
+    distance = next(name for name in test if name.startswith("hd95"))
+    columns = {"Dice": "dice", "IoU": "iou", distance.replace("_", ", "): distance}
+    return [
+        ClassScores(
+            label,
+            {word: test[f"{name}_{label}"].mean for word, name in columns.items()},
+            dict(Counter(row[f"{OUTCOME}_{label}"] for row in rows)),
+        )
+        for label in labels
+    ]
+
+
+def _training_curves(history: History) -> list[str]:
     """Draw loss, IoU and accuracy of training and validation against the epoch."""
-    figure = Figure(figsize=(9, 2.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 3), ("loss", "iou", "accuracy"), strict=True):
-        for split, colour in (("train", TRAIN), ("val", VALIDATION)):
-            points = history.get(f"{split}_{name}", ())
-            if points:
-                marker = "o" if len(points) == 1 else None  # one point makes no line
-                epochs, values = zip(*points, strict=True)
-                axes.plot(epochs, values, marker=marker, color=colour, label=split, linewidth=1.5)
-        axes.set(title=name, xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.25)
-        axes.legend(frameon=False, fontsize=8)
+    return [_training_curve(history, name) for name in ("loss", "iou", "accuracy")]
+
+
+def _training_curve(history: History, name: str) -> str:
+    figure = Figure(figsize=(3.6, 2.6), layout="constrained")
+    axes = figure.subplots()
+    for split, colour in (("train", TRAIN), ("val", VALIDATION)):
+        points = history.get(f"{split}_{name}", ())
+        if points:
+            marker = "o" if len(points) == 1 else None  # one point makes no line
+            epochs, values = zip(*points, strict=True)
+            axes.plot(epochs, values, marker=marker, color=colour, label=split, linewidth=1.5)
+            axes.legend(frameon=False, fontsize=8)
+    axes.set(title=name, xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
     return _as_svg(figure)
 
 
@@ -151,7 +200,7 @@ def _age_curve(comparison: GroupComparison) -> str | None:
     if comparison.age is None:
         return None
     ages, sizes, means = zip(*comparison.age, strict=True)
-    figure = Figure(figsize=(6.4, 2.8), layout="constrained")
+    figure = Figure(figsize=(4.8, 2.8), layout="constrained")
     axes = figure.subplots()
     axes.bar(ages, sizes, color="0.8")
     axes.set(xlabel="age", ylabel="images")
@@ -166,33 +215,3 @@ def _as_svg(figure: Figure) -> str:
     with matplotlib.rc_context({"svg.hashsalt": "unet-school"}):
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
-
-
-def _chosen_overlays(report: Report) -> list[dict[str, Any]]:
-    """Choose the worst, the median and the best case by the first metric, each once."""
-    metric = next(iter(METRICS))
-    order = sorted(range(len(report.rows)), key=lambda i: report.rows[i][metric])
-    places = {"worst": 0, "best": len(order) - 1, "median": len(order) // 2}
-    titles = {place: title for title, place in reversed(places.items())}  # each case once
-    return [
-        {
-            "title": title,
-            "row": report.rows[order[place]],
-            **_pictures(report.cases[order[place]], report.scoring),
-        }
-        for place, title in sorted(titles.items())
-    ]
-
-
-def _pictures(case: Case, scoring: Scoring) -> dict[str, str]:
-    masks = torch.from_numpy(scoring.masks_of(case)[0])
-    return {
-        "picture": _as_png(overlay(case.image, case.probability, case.truth, masks)),
-        "contours": _as_png(contours(case.image, case.truth, masks)),
-    }
-
-
-def _as_png(pixels: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -19,8 +19,10 @@ from pipeline.explanation.occlusion import (
     Occlusion,
     change_from,
     check_occlusion,
+    count_passes,
     loss_against,
     occlusion_map,
+    region_size,
 )
 from pipeline.explanation.pictures import Panel, as_grey, channels, panels
 from pipeline.explanation.uncertainty import error_auc, uncertainty
@@ -31,7 +33,7 @@ from pipeline.networks import (
     feature_maps,
     feature_modules,
 )
-from pipeline.progress import track
+from pipeline.progress import Work, count
 
 AGAINST = ("truth", "prediction")
 """What the harm of an occlusion can be measured against."""
@@ -127,37 +129,41 @@ class CaseExplainer:
         """
         given, side = self.settings.occlusion, self.settings.side
         sides = image.pixels.shape[1:]
-        check_occlusion(given, sides if side is None else [side])
+        check_occlusion(given, sides if side is None or given.size is None else [side])
         scale = 1.0 if side is None else min(sides) / side
+        size = region_size(given, sides)
         return given._replace(
-            size=max(1, round(given.size * scale)),
+            size=size if given.size is None else max(1, round(size * scale)),
             stride=None if given.stride is None else max(1, round(given.stride * scale)),
         )
 
-    def explain(self, image: Image, title: str) -> tuple[dict[str, Any], list[Panel], list[Panel]]:
+    def explain(
+        self, image: Image, advance: Callable[[int], None]
+    ) -> tuple[dict[str, Any], list[Panel], list[Panel]]:
         """Explain one image.
 
         Args:
             image: image to explain.
-            title: text on the progress bar.
+            advance: called with the number of regions that were hidden since the last call.
 
         Returns:
             Its row of numbers, its panels of maps over the image, and its panels of every step.
         """
         pixels, truth = image.pixels.to(self.device), image.truth.to(self.device)
         occlusion = self.occlusion_for(image)
+        size = region_size(occlusion, pixels.shape[1:])
         logits = self._logits(pixels)
         probability = logits.sigmoid()[0]
         inside = probability >= self.settings.threshold
-        harm = occlusion_map(self.predict, pixels, self._harm(logits, image), occlusion, title)
+        harm = occlusion_map(self.predict, pixels, self._harm(logits, image), occlusion, advance)
         gradient = saliency(self.network, pixels, inside)
         cam = grad_cam(self.network, pixels, inside, feature_modules(self.network)[self.cam_layer])
         row: dict[str, Any] = {
-            "hidden_pixels": occlusion.size,
+            "hidden_pixels": size,
             "harm_mean": float(harm.mean()),
             "harm_largest": float(harm.max()),
-            "agreement_saliency": map_agreement(harm, gradient, occlusion.size),
-            "agreement_grad_cam": map_agreement(harm, cam, occlusion.size),
+            "agreement_saliency": map_agreement(harm, gradient, size),
+            "agreement_grad_cam": map_agreement(harm, cam, size),
         }
         grey = as_grey(pixels)
         first, last = Panel("image", grey), Panel("truth", truth.amax(0).clamp(min=0))
@@ -218,15 +224,18 @@ def explain_cases(
     """Explain the chosen images, and count the channels that repeat others on them."""
     cases = [images[extreme.image] for extreme in chosen]
     # before the work, since an occlusion that does not fit into an image fails
-    sizes = sorted({explainer.occlusion_for(image).size for image in cases})
+    occlusions = [(explainer.occlusion_for(image), image.pixels.shape[1:]) for image in cases]
+    sizes = sorted({region_size(*each) for each in occlusions})
+    passes = sum(count_passes(*each) for each in occlusions)
     rows, overlays, steps = [], [], []
-    for extreme, image in zip(chosen, track(cases, "explaining", len(cases), "image"), strict=True):
-        title = "\n".join((*extreme.why, f"{metric} {extreme.value:.3f}"))
-        row, of_image, of_steps = explainer.explain(image, f"hiding regions of {extreme.image}")
-        identity = {"image": extreme.image, "why": "; ".join(extreme.why), metric: extreme.value}
-        rows.append({**identity, "split": image.split, **row})
-        overlays.append((title, of_image))
-        steps.append((title, of_steps))
+    with Work(f"hiding regions of {count(len(cases), 'image')}", passes, "region") as work:
+        for extreme, image in zip(chosen, cases, strict=True):
+            title = "\n".join((*extreme.why, f"{metric} {extreme.value:.3f}"))
+            row, of_image, of_steps = explainer.explain(image, work.advance)
+            identity = {"image": extreme.image, "why": "; ".join(extreme.why)}
+            rows.append({**identity, metric: extreme.value, "split": image.split, **row})
+            overlays.append((title, of_image))
+            steps.append((title, of_steps))
     by_step = [(name, redundancy(sums.matrix())) for name, sums in explainer.correlations.items()]
     table = [{"step": name, **counts._asdict()} for name, counts in by_step]
     summary = {
@@ -250,6 +259,8 @@ def _occlusion_summary(settings: CaseSettings, sizes: Sequence[int]) -> dict[str
     return {
         **given._asdict(),
         "size": f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}",
-        "given": "" if side is None else f"{given.size} pixels of an image of {side}",
+        "given": ""
+        if side is None or given.size is None
+        else f"{given.size} pixels of an image of {side}",
         "against": settings.against,
     }

@@ -23,7 +23,10 @@ from pipeline.explanation.images import Images
 from pipeline.explanation.latent import check_clusters
 from pipeline.explanation.latent_explanation import LatentSettings, explain_latent
 from pipeline.explanation.pictures import as_png
+from pipeline.explanation.quick import quickened
 from pipeline.explanation.section import write_with_section
+from pipeline.explanation.step_explanation import StepLimits, explain_steps
+from pipeline.explanation.strongest import explain_strongest
 from pipeline.files import atomic, shown, write_json
 from pipeline.inference.mirrored import Mirrored
 from pipeline.inference.trained_model import TrainedModel
@@ -45,6 +48,7 @@ def explain(
     latent: LatentSettings,
     groups: Groups | None = None,
     evaluation: str | None = None,
+    quick: bool = False,
 ) -> None:
     """Explain a model by the best and worst images of its evaluation, and by all images together.
 
@@ -60,6 +64,8 @@ def explain(
         groups: columns of the datalist, and the metric that decides what is best and worst.
         evaluation: folder of an evaluation or of a cross-validation; None: the newest evaluation of
             this model in the tracking store.
+        quick: whether to explain by fewer images, regions and shuffles, see
+            :func:`pipeline.explanation.quick.quickened`.
 
     Raises:
         ValueError: an unknown layer, an impossible occlusion or number of clusters, no evaluation,
@@ -69,12 +75,17 @@ def explain(
     run.parent = model.record.mlflow_run_id
     with run.recorded():
         groups = groups or Groups()
+        limits, cut = StepLimits(), ""
+        if quick:
+            cases, latent, limits, cut = quickened(cases, latent)
         network = network_of(model)
         images = Images(run.dataset_dir, preprocessing)
         explainer = CaseExplainer(network, cases)
         check_feature_names(network, [latent.layer or bottleneck_of(network)])
         check_clusters(len(images), latent.clusters)
-        print(_begin_line(model, images, cases), flush=True)
+        print(_begin_line(model, images, latent, cases), flush=True)
+        if cut:
+            print(cut, flush=True)
         rows, page = find_evaluation(run, model.record.mlflow_run_id, model.path, evaluation)
         check_metric(rows, groups.metric)
         columns, without = group_columns(groups.columns, rows, images.columns())
@@ -83,20 +94,35 @@ def explain(
             raise ValueError(
                 f"{run.dataset_dir}: holds no image of the evaluation; give its cohort"
             )
-        chosen = extremes(in_cohort, columns, groups.metric, lower_is_better(groups.metric))
+        of_each = [] if quick else columns
+        chosen = extremes(in_cohort, of_each, groups.metric, lower_is_better(groups.metric))
         of_all = explain_latent(network, images, columns, latent)
+        of_steps = explain_steps(
+            network,
+            explainer.layers,
+            images,
+            in_cohort,
+            columns,
+            groups.metric,
+            limits,
+            latent.seed,
+        )
         of_cases = explain_cases(explainer, images, chosen, groups.metric)
+        of_channels = explain_strongest(network, [images[extreme.image] for extreme in chosen])
         explanation = {
             "model": str(model.path),
             "metric": groups.metric,
-            "columns": columns,
+            "columns": of_each,
+            "quick": cut,
             "without_groups": without,
             "evaluated": {"images": len(rows), "in this cohort": len(in_cohort)},
             **of_cases.summary,
             **of_all.summary,
+            **of_steps.summary,
+            **of_channels.summary,
         }
         out = run.folder
-        written = _write(out, explanation, (of_cases, of_all))
+        written = _write(out, explanation, (of_cases, of_all, of_steps, of_channels))
         pictures = [path for path in written if path.suffix == ".png"]
         write_with_section(out / "report.html", page, explanation, pictures)
         print(_format_summary(explanation, out, run), flush=True)
@@ -105,11 +131,16 @@ def explain(
         print_next_pack(run, model.record.run_name)
 
 
-def _begin_line(model: TrainedModel, images: Images, settings: CaseSettings) -> str:
+def _begin_line(
+    model: TrainedModel, images: Images, latent: LatentSettings, settings: CaseSettings
+) -> str:
+    occlusion = settings.occlusion
+    regions = f"hiding about {occlusion.regions} regions of each"
+    if occlusion.size is not None:
+        regions = f"hiding regions of {occlusion.size} pixels"
     return (
         f"explaining {shown(model.path)} of {model.record.run_name}: clusters of "
-        f"{count(len(images), 'image')}, then its best and worst, hiding regions of "
-        f"{settings.occlusion.size} pixels"
+        f"{count(len(images.some(latent.images)), 'image')}, then its best and worst, {regions}"
     )
 
 
@@ -207,6 +238,8 @@ def _format_summary(explanation: Mapping[str, Any], out: Path, run: Run) -> str:
             f"clusters and {row['groups']}: adjusted mutual information {row['ami']:.3f}, by "
             f"chance {row['chance_low']:.3f} to {row['chance_high']:.3f}, p = {row['p']:.3g}"
         )
+    for row in explanation["steps"].get("observations", ()):
+        lines.append(f"{row['observation']}: {row['holds']}; {row['because']}")
     if table:
         total, distinct = (sum(row[name] for row in table) for name in ("channels", "distinct"))
         features = explanation["suggested_features"]

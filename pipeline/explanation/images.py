@@ -1,8 +1,9 @@
 """The images of a cohort by name, preprocessed as the network takes them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from monai.transforms import Compose
@@ -74,9 +75,28 @@ class Images:
     def __iter__(self) -> Iterator[Image]:
         return (self[name] for name in self.entries)
 
+    def some(self, limit: int | None) -> Self:
+        """Return the same cohort with so many of its images, evenly spread; None: all."""
+        fewer = copy(self)
+        names = list(self.entries)
+        kept = names if limit is None else evenly(names, limit)
+        fewer.entries = {name: self.entries[name] for name in kept}
+        return fewer
+
     def columns(self) -> list[dict[str, Any]]:
         """Return name, split and datalist columns of each image, in the images' order."""
         return [
             {"image": name, "split": split, **entry.columns}
             for name, (split, entry) in self.entries.items()
         ]
+
+
+def evenly(names: Sequence[str], limit: int) -> list[str]:
+    """Return so many of the names, evenly spread; all of them where there are no more.
+
+    Example:
+        >>> evenly("abcde", 2), evenly("ab", 9)
+        (['a', 'c'], ['a', 'b'])
+    """
+    count = min(limit, len(names))
+    return [names[i * len(names) // count] for i in range(count)]

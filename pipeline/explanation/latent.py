@@ -14,6 +14,9 @@ from sklearn.metrics.cluster import expected_mutual_information
 KMEANS_STARTS = 10
 """Random starts of K-means; the best result is taken."""
 
+SHUFFLES = 1000
+"""Shuffles of the groups over the patients."""
+
 
 class Clusters(NamedTuple):
     """Clusters of images.
@@ -159,7 +162,7 @@ def cluster_agreement(
     clusters: Clusters,
     groups: Sequence[Hashable],
     patients: Sequence[Hashable] | None = None,
-    resamples: int = 1000,
+    resamples: int = SHUFFLES,
     seed: int = 0,
 ) -> ClusterAgreement:
     """Measure the agreement of clusters with groups, and that with shuffled groups.

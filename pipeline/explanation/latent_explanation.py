@@ -13,6 +13,7 @@ from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 from pipeline.explanation.case_explanation import ExplanationPart
 from pipeline.explanation.images import Images
 from pipeline.explanation.latent import (
+    SHUFFLES,
     Clusters,
     cluster,
     cluster_agreement,
@@ -43,12 +44,16 @@ class LatentSettings(NamedTuple):
         clusters: number of clusters.
         grid: sides to which latents are averaged; None: no averaging, for images of one size.
         seed: seed of K-means and of the shuffles.
+        images: most images that are clustered, evenly spread over the cohort; None: all.
+        shuffles: shuffles of the groups, for the range and the probability by chance.
     """
 
     layer: str | None = None
     clusters: int = 4
     grid: Sequence[int] | None = None
     seed: int = 0
+    images: int | None = None
+    shuffles: int = SHUFFLES
 
 
 def explain_latent(
@@ -60,6 +65,7 @@ def explain_latent(
         ValueError: latents of different sizes, or all equal, a grid of other dimensions, or a
             patient of several groups.
     """
+    images = images.some(settings.images)
     rows = images.columns()
     layer = settings.layer or bottleneck_of(network)
     places = coordinates(_latents(network, images, layer, settings.grid))
@@ -78,7 +84,7 @@ def explain_latent(
     if columns:
         tables["latent_clusters"] = _content_table(clusters, groups)
         summary["content"] = tables["latent_clusters"]
-        summary["agreement"] = _agreement_table(clusters, rows, columns, groups, settings.seed)
+        summary["agreement"] = _agreement_table(clusters, rows, columns, groups, settings)
         tables["latent_agreement"] = summary["agreement"]
     pictures = {
         "latent": latent_scatter(places, clusters, groups),
@@ -158,7 +164,7 @@ def _agreement_table(
     rows: Sequence[dict[str, Any]],
     columns: Sequence[str],
     groups: Sequence[str],
-    seed: int,
+    settings: LatentSettings,
 ) -> list[dict[str, Any]]:
     """Return the agreement with each column and with all of them; p is corrected (Holm)."""
     groupings = {name: [row[name] for row in rows] for name in columns}
@@ -166,7 +172,8 @@ def _agreement_table(
         groupings[" x ".join(columns)] = list(groups)
     patients = patients_of(rows)
     agreements = [
-        cluster_agreement(clusters, values, patients, seed=seed) for values in groupings.values()
+        cluster_agreement(clusters, values, patients, settings.shuffles, settings.seed)
+        for values in track(groupings.values(), "shuffles", len(groupings), "grouping")
     ]
     corrected = holm([agreement.p for agreement in agreements])
     return [

@@ -1,6 +1,7 @@
 """The occlusion test: each region of an image is hidden in turn and the harm is measured."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,12 +11,14 @@ import torch
 from monai.transforms import GaussianSmooth
 from torch import Tensor
 
-from pipeline.progress import track
-
 FILLS = ("noise", "mean", "blur")
 """Contents that can replace a hidden region."""
-BATCH_SIZE = 16
-"""Images with a hidden region that pass through the network at a time."""
+REGIONS = 100
+"""Regions that cover an image where no size is given, 10 x 10 of a square; each costs a pass."""
+LARGEST_BATCH = 16
+"""Images with a hidden region that pass through the network at a time, at most."""
+CPU_PIXELS, GPU_PIXELS = 2**18, 2**22
+"""Pixels of a batch: on a CPU a larger one leaves the cache, and an image takes twice as long."""
 
 Harm = Callable[[Tensor], float]
 """Measure of how bad the logits ``(1, K, *spatial)`` of an image with a hidden region are."""
@@ -25,22 +28,26 @@ class Occlusion(NamedTuple):
     """Settings of the occlusion test.
 
     Attributes:
-        size: side of the hidden square (cube) in pixels of the network's image.
+        size: side of the hidden square (cube) in pixels of the network's image; None: it grows with
+            the image, so that about ``regions`` of them cover it.
         stride: pixels from one region to the next; None: the size, so that regions tile the image.
         fill: content of the hidden region: ``noise`` (normal, with the image's mean and deviation),
             ``mean`` (the image's mean), or ``blur`` (the image, blurred by a Gaussian with a sigma
             of half the size).
         draws: number of fills to average over; only noise differs between them.
         seed: seed of the noise.
-        batch: number of images with a hidden region that pass through the network at a time.
+        batch: number of images with a hidden region that pass through the network at a time; None:
+            as many as suit their size and the device.
+        regions: number of regions that cover an image where no size is given.
     """
 
-    size: int = 14
+    size: int | None = None
     stride: int | None = None
     fill: str = "noise"
     draws: int = 1
     seed: int = 0
-    batch: int = BATCH_SIZE
+    batch: int | None = None
+    regions: int = REGIONS
 
 
 def occlusion_map(
@@ -48,7 +55,7 @@ def occlusion_map(
     image: Tensor,
     harm: Harm,
     occlusion: Occlusion,
-    progress: str | None = None,
+    advance: Callable[[int], None] = lambda regions: None,
 ) -> Tensor:
     r"""Hide each region of an image in turn and return how much that harms the prediction.
 
@@ -67,7 +74,7 @@ def occlusion_map(
         harm: measure of logits ``(1, K, *spatial)``; see :func:`loss_against` and
             :func:`change_from`.
         occlusion: settings of the test.
-        progress: title of a progress bar; None: no bar.
+        advance: called after each batch with its number of regions, to show progress.
 
     Returns:
         ``spatial``, on the image's device: the mean harm over the regions that hold a pixel.
@@ -97,8 +104,8 @@ def occlusion_map(
     generator = torch.Generator().manual_seed(occlusion.seed)
     draws = occlusion.draws if occlusion.fill == "noise" else 1
     fills = [_filled(image, occlusion, generator) for _ in range(draws)]
-    starts = range(0, len(regions), occlusion.batch)
-    batches = [regions[start : start + occlusion.batch] for start in starts]
+    size = occlusion.batch or batch_size(image)
+    batches = [regions[start : start + size] for start in range(0, len(regions), size)]
     work = list(itertools.product(fills, batches))
     with torch.inference_mode():
         plain = harm(predict(image[None]))
@@ -112,14 +119,67 @@ def occlusion_map(
             return [harm(logits[None]) - plain for logits in predict(hidden)]
 
     with _workers(image.device) as pool:
-        done = pool.map(harms_of, work)
-        if progress:
-            done = track(done, progress, len(work), "batch")
-        for (_, batch), harms in zip(work, done, strict=True):
+        for (_, batch), harms in zip(work, pool.map(harms_of, work), strict=True):
+            advance(len(batch))
             for region, value in zip(batch, harms, strict=True):
                 total[region[1:]] += value
                 times[region[1:]] += 1
     return total / times
+
+
+def region_size(occlusion: Occlusion, sides: Sequence[int]) -> int:
+    """Return the side of the hidden regions of an image, pixels.
+
+    Without a size in the settings about ``occlusion.regions`` squares (cubes) tile the image. An
+    axis shorter than their side, as that of a few thick slices, is hidden as a whole.
+
+    Args:
+        occlusion: settings of the test.
+        sides: of the image, pixels.
+
+    Example:
+        >>> region_size(Occlusion(size=7), [512, 512]), region_size(Occlusion(), [512, 512])
+        (7, 52)
+        >>> region_size(Occlusion(), [512, 512, 3])
+        52
+    """
+    if occlusion.size is not None:
+        return occlusion.size
+    tiled = sorted(sides)
+    while len(tiled) > 1 and tiled[0] < _tile_side(tiled, occlusion.regions):
+        tiled = tiled[1:]
+    return _tile_side(tiled, occlusion.regions)
+
+
+def _tile_side(sides: Sequence[int], regions: int) -> int:
+    """Return the side of the squares of which so many tile an image."""
+    return math.ceil((math.prod(sides) / regions) ** (1 / len(sides)) - 1e-9)
+
+
+def count_passes(occlusion: Occlusion, sides: Sequence[int]) -> int:
+    """Return how many images with a hidden region pass through the network.
+
+    Args:
+        occlusion: settings of the test.
+        sides: of the image, pixels.
+
+    Example:
+        >>> count_passes(Occlusion(size=4, draws=3), [8, 10])
+        18
+    """
+    draws = occlusion.draws if occlusion.fill == "noise" else 1
+    return draws * sum(1 for _ in _regions(sides, occlusion))
+
+
+def batch_size(image: Tensor) -> int:
+    """Return the number of images of this size that suit the device at a time.
+
+    Example:
+        >>> batch_size(torch.zeros(1, 512, 512)), batch_size(torch.zeros(1, 256, 256))
+        (1, 4)
+    """
+    pixels = CPU_PIXELS if image.device.type == "cpu" else GPU_PIXELS
+    return max(1, min(LARGEST_BATCH, pixels // image[0].numel()))
 
 
 def loss_against(loss: Callable[[Tensor, Tensor], Tensor], truth: Tensor) -> Harm:
@@ -148,7 +208,7 @@ def check_occlusion(occlusion: Occlusion, sides: Sequence[int]) -> None:
     Raises:
         ValueError: a setting that :func:`occlusion_map` refuses.
     """
-    for name in ("size", "stride", "draws", "batch"):
+    for name in ("size", "stride", "draws", "batch", "regions"):
         value = getattr(occlusion, name)
         if value is not None and value < 1:
             raise ValueError(f"occlusion {name}: found {value}, expected 1 or more")
@@ -156,14 +216,15 @@ def check_occlusion(occlusion: Occlusion, sides: Sequence[int]) -> None:
         raise ValueError(
             f"occlusion fill: found '{occlusion.fill}', expected one of {', '.join(FILLS)}"
         )
-    if occlusion.size > min(sides):
+    size = region_size(occlusion, sides)
+    if occlusion.size is not None and size > min(sides):
         raise ValueError(
-            f"occlusion size: found {occlusion.size} pixels for an image of "
+            f"occlusion size: found {size} pixels for an image of "
             f"{' x '.join(map(str, sides))}; expected at most {min(sides)}"
         )
-    if occlusion.stride is not None and occlusion.stride > occlusion.size:
+    if occlusion.stride is not None and occlusion.stride > size:
         raise ValueError(
-            f"occlusion stride: found {occlusion.stride}, larger than the size {occlusion.size}, "
+            f"occlusion stride: found {occlusion.stride}, larger than the size {size}, "
             "which leaves pixels between regions unhidden; expected at most the size"
         )
 
@@ -182,13 +243,16 @@ def _workers(device: torch.device) -> Iterator[ThreadPoolExecutor]:
 
 def _regions(sides: Sequence[int], occlusion: Occlusion) -> Iterator[tuple[slice, ...]]:
     """Yield every region, with all channels; the last of each row ends at the border."""
-    stride = occlusion.stride or occlusion.size
+    size = region_size(occlusion, sides)
+    stride = occlusion.stride or size
+    extents = [min(size, side) for side in sides]
     starts = [
-        [*range(0, side - occlusion.size, stride), side - occlusion.size]  # may overlap at the end
-        for side in sides
+        [*range(0, side - extent, stride), side - extent]  # may overlap at the end
+        for side, extent in zip(sides, extents, strict=True)
     ]
     for corner in itertools.product(*starts):
-        yield (slice(None), *(slice(start, start + occlusion.size) for start in corner))
+        spans = (slice(start, start + n) for start, n in zip(corner, extents, strict=True))
+        yield (slice(None), *spans)
 
 
 def _filled(image: Tensor, occlusion: Occlusion, generator: torch.Generator) -> Tensor:
@@ -198,5 +262,5 @@ def _filled(image: Tensor, occlusion: Occlusion, generator: torch.Generator) -> 
         return noise * image.std() + image.mean()
     if occlusion.fill == "mean":
         return image.mean().expand_as(image)
-    blurred: Tensor = GaussianSmooth(occlusion.size / 2)(image)
+    blurred: Tensor = GaussianSmooth(region_size(occlusion, image.shape[1:]) / 2)(image)
     return blurred

@@ -37,26 +37,27 @@ class Panel(NamedTuple):
     colours: str = "gray"
 
 
-def panels(rows: Sequence[tuple[str, Sequence[Panel]]]) -> Figure:
+def panels(rows: Sequence[tuple[str, Sequence[Panel]]], tile: int = TILE_PIXELS) -> Figure:
     """Draw rows of panels, each row with a title on its left.
 
     Args:
         rows: title and panels of each row.
+        tile: side of a panel, pixels.
     """
-    pitch = TILE_PIXELS + GAP_PIXELS
+    pitch = tile + GAP_PIXELS
     width = MARGIN_PIXELS + max(len(row) for _, row in rows) * pitch
     canvas = np.ones((len(rows) * (TITLE_PIXELS + pitch), width, 3))
     figure, axes = _make_canvas(width, len(canvas))
     for i, (title, row) in enumerate(rows):
         top = i * (TITLE_PIXELS + pitch) + TITLE_PIXELS
-        middle = top + TILE_PIXELS / 2
+        middle = top + tile / 2
         axes.text(
             MARGIN_PIXELS / 2, middle, title, rotation=90, fontsize=8, ha="center", va="center"
         )
         for j, panel in enumerate(row):
             left = MARGIN_PIXELS + j * pitch
-            centre, bottom = left + TILE_PIXELS / 2, top - GAP_PIXELS
-            canvas[top : top + TILE_PIXELS, left : left + TILE_PIXELS] = _draw_panel(panel)
+            centre, bottom = left + tile / 2, top - GAP_PIXELS
+            canvas[top : top + tile, left : left + tile] = _draw_panel(panel, tile)
             axes.text(centre, bottom, panel.title, fontsize=8, ha="center")
     _show(axes, canvas)
     return figure
@@ -101,13 +102,13 @@ def _show(axes: Axes, pixels: NDArray[np.float64]) -> None:
     axes.set(xlim=(0, width), ylim=(height, 0))
 
 
-def _draw_panel(panel: Panel) -> NDArray[np.float64]:
-    """Return the colours of a panel, ``(TILE_PIXELS, TILE_PIXELS, 3)``."""
-    grey = stretched(resize_map(panel.pixels.float(), TILE_PIXELS)).numpy(force=True)
+def _draw_panel(panel: Panel, tile: int) -> NDArray[np.float64]:
+    """Return the colours of a panel, ``(tile, tile, 3)``."""
+    grey = stretched(resize_map(panel.pixels.float(), tile)).numpy(force=True)
     drawn = colormaps[panel.colours](grey)[..., :3]
     if panel.heat is None:
         return drawn
-    heat = resize_map(panel.heat.float(), TILE_PIXELS).numpy(force=True)
+    heat = resize_map(panel.heat.float(), tile).numpy(force=True)
     # a quantile, since single bright pixels would darken all others; negative heat stays clear
     full = max(np.quantile(heat, 0.995), heat.max() / 20, 1e-12)
     strength = (heat / full).clip(0, 1)

@@ -14,6 +14,7 @@ from pipeline.claims import claim
 from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.files import shown
+from pipeline.inference.page import PAGE, write_inference_page
 from pipeline.inference.report import REPORT, InferenceCase
 from pipeline.inference.room import check_room_for
 from pipeline.inference.writer import WritePredictions
@@ -47,7 +48,10 @@ def infer(evaluator: Evaluator, writer: WritePredictions) -> None:
 
 def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     dataset = evaluator.data_loader.dataset
-    todo = writer.report.begin(group_pages(dataset.data))
+    cases = group_pages(dataset.data)
+    page = writer.places.contained(writer.folder / PAGE, PAGE)
+    page.unlink(missing_ok=True)  # it shows masks that are about to be replaced
+    todo = writer.report.begin(cases)
     try:
         if todo:
             check_room_for(writer, todo)
@@ -56,8 +60,10 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
         writer.report.write()
+    write_inference_page(page, writer.report, cases, writer.labels)
     for line in writer.report.lines():
         print(plain_line(line, MAX_LINE_CHARACTERS))
+    print(f"report      {shown(page)}")
     print_next_file(writer.folder / REPORT)
     if writer.report.failed:
         print(

@@ -30,6 +30,7 @@ from pipeline.inference.label_map import INSTANCES, PROBABILITY
 from pipeline.inference.label_masks import is_plain
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.report import EMPTY, FULL, InferenceCase, InferenceReport
+from pipeline.inference.structures import structure_sizes
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.provenance import versions
 
@@ -71,8 +72,8 @@ class WritePredictions:
 
     ``folder/run_report.json`` is an :class:`pipeline.inference.report.InferenceReport`: versions,
     device, operating point, the hash of the model and, of a received bundle, that of its archive;
-    for each image what was written, the seconds it took, and in what it differs from the training
-    images.
+    for each image what was written, the size of each structure, the seconds it took, and in what it
+    differs from the training images.
 
     Args:
         folder: where to write.
@@ -156,9 +157,9 @@ class WritePredictions:
             return
         pages, self.pages = self.pages, []
         name = self._written_as() or written_name(path)
-        self._write_pages(path, name, pages)
+        self._write_pages(path, name, pages, item["image"])
 
-    def _write_pages(self, path: Path, name: str, pages: list[_Page]) -> None:
+    def _write_pages(self, path: Path, name: str, pages: list[_Page], image: Any) -> None:
         save = partial(save_pages, source=path)
         maps = zip(*(page.maps for page in pages), strict=True)  # of each label
         files = [
@@ -167,7 +168,8 @@ class WritePredictions:
         ]
         mask = np.stack([page.mask for page in pages])
         files.append(self._save("mask", name, mask, save))
-        counts = {"pages": len(pages)}
+        structures = structure_sizes(mask, self.labels, image)
+        counts: dict[str, Any] = {"pages": len(pages), "structures": structures}
         numbered = [page.instances for page in pages if page.instances is not None]
         if numbered:
             instances = in_16_bits(np.stack(numbered), path)
@@ -185,7 +187,8 @@ class WritePredictions:
         maps = zip(self._map_folders(), self._wanted_maps(item), strict=False)
         files = [self._save_map(folder, name, label, save) for folder, label in maps]
         files.append(self._save("mask", name, mask, save))
-        counts: dict[str, Any] = {"voxels": list(mask.shape)}
+        structures = structure_sizes(mask, self.labels, image)
+        counts: dict[str, Any] = {"voxels": list(mask.shape), "structures": structures}
         if instances is not None:
             numbered = in_16_bits(instances, path)
             files.append(self._save("instances", name, numbered, save))

@@ -137,8 +137,8 @@ def soft_dice(probability: torch.Tensor, truth: torch.Tensor) -> float:
         >>> soft_dice(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]))
         0.5
     """
-    p, y = counted_pixels(probability, truth)
-    return _ratio(2 * float((p * y).sum()), float(p.sum() + y.sum()))
+    both, predicted, true = _soft_sums(probability, truth)
+    return _ratio(2 * both, predicted + true)
 
 
 def soft_iou(probability: torch.Tensor, truth: torch.Tensor) -> float:
@@ -153,9 +153,14 @@ def soft_iou(probability: torch.Tensor, truth: torch.Tensor) -> float:
         >>> soft_iou(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]))  # 0.5 / (1 + 1 - 0.5)
         0.3333333333333333
     """
-    p, y = counted_pixels(probability, truth)
-    both = float((p * y).sum())
-    return _ratio(both, float(p.sum() + y.sum()) - both)
+    both, predicted, true = _soft_sums(probability, truth)
+    return _ratio(both, predicted + true - both)
+
+
+def _soft_sums(probability: torch.Tensor, truth: torch.Tensor) -> tuple[float, float, float]:
+    """Return the sums of p y, of p and of y over the pixels that count."""
+    counted, true = probability.float().masked_fill(truth < 0, 0), truth > 0
+    return float(counted[true].sum()), float(counted.sum()), float(true.sum())
 
 
 def counted_pixels(

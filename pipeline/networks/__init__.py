@@ -10,6 +10,7 @@ from pipeline.networks.feature_maps import (
     check_feature_names,
     feature_maps,
     feature_modules,
+    module_maps,
 )
 from pipeline.networks.heads import GuidedOutput, logit_of_mean, most_refined
 from pipeline.networks.unet import UNet
@@ -27,5 +28,6 @@ __all__ = [
     "feature_maps",
     "feature_modules",
     "logit_of_mean",
+    "module_maps",
     "most_refined",
 ]

@@ -1,4 +1,4 @@
-"""Parts that the networks share: a convolution unit, a block of them, up-sampling, weights."""
+"""Parts that the networks share: a convolution unit, a block of them, up-sampling."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -213,22 +213,3 @@ def linear_up(
 def max_pools(style: Style, strides: Sequence[Sequence[int]]) -> nn.ModuleList:
     """Return one pooling for each of the strides, which hold a factor for each axis."""
     return nn.ModuleList(MAX_POOLS[style.spatial_dims](tuple(stride)) for stride in strides)
-
-
-@torch.no_grad()
-def initialise_he_normal(network: nn.Module) -> None:
-    """Draw every convolution's weights from N(0, sqrt(2 / N)) and set its bias to zero.
-
-    N is the number of inputs that reach one output (Ronneberger et al. 2015, section 3; He et al.
-    2015). In a transposed convolution whose stride is its side, N is the number of input channels.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d):
-            incoming = module.weight[0].numel()
-        elif isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
-            incoming = module.in_channels
-        else:
-            continue
-        module.weight.normal_(0.0, (2 / incoming) ** 0.5)
-        if module.bias is not None:
-            module.bias.zero_()

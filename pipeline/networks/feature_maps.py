@@ -120,6 +120,30 @@ def feature_maps(
     names = tuple(names)
     check_feature_names(network, names)
     modules = feature_modules(network)
+    return module_maps(network, image, {name: modules[name] for name in names}, inputs)
+
+
+def module_maps(
+    network: nn.Module, image: Tensor, modules: Mapping[str, nn.Module], inputs: bool = False
+) -> dict[str, Tensor]:
+    """Do the same as :func:`feature_maps` for any modules of the network, by names of your own.
+
+    Args:
+        network: any network.
+        image: ``(B, in_channels, *spatial)``.
+        modules: modules of the network by name.
+        inputs: whether to return the input of each module instead of its output.
+
+    Raises:
+        ValueError: a module that the network did not run, or inputs of several sizes.
+
+    Example:
+        >>> convolution = nn.Conv2d(1, 3, 1)
+        >>> network = nn.Sequential(convolution, nn.ReLU())
+        >>> maps = module_maps(network, torch.zeros(1, 1, 4, 4), {"first": convolution})
+        >>> maps["first"].shape
+        torch.Size([1, 3, 4, 4])
+    """
     maps: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
@@ -127,12 +151,12 @@ def feature_maps(
             if name not in maps:
                 # copied, since an activation in place would overwrite it
                 maps[name] = _concatenated(name, entering) if inputs else output.clone()
-            if len(maps) == len(set(names)):
+            if len(maps) == len(modules):
                 raise _AllMapsKept
 
         return hook
 
-    handles = [modules[name].register_forward_hook(keep(name)) for name in names]
+    handles = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
     was_training = network.training
     try:
         with torch.no_grad(), suppress(_AllMapsKept):
@@ -141,12 +165,12 @@ def feature_maps(
         network.train(was_training)
         for handle in handles:
             handle.remove()
-    idle = [name for name in names if name not in maps]
+    idle = [name for name in modules if name not in maps]
     if idle:
         raise ValueError(
             f"feature_maps names: '{idle[0]}' takes no part in an inference; ask for another step"
         )
-    return {name: maps[name] for name in names}
+    return {name: maps[name] for name in modules}
 
 
 def _concatenated(name: str, entering: tuple[Any, ...]) -> Tensor:

@@ -1,6 +1,7 @@
 """U-Net: a contracting path, an expanding path, and a skip at every level."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -14,12 +15,12 @@ from pipeline.networks.blocks import (
     ConvolutionUnit,
     Style,
     activation,
-    initialise_he_normal,
     linear_up,
     max_pools,
     transposed_up,
 )
 from pipeline.networks.checks import check_choice, check_features, check_image
+from pipeline.networks.initialisation import INITIALISATIONS
 from pipeline.networks.pyramid import Pyramid, check_pyramid
 from pipeline.networks.sizes import (
     crop_centre,
@@ -30,6 +31,7 @@ from pipeline.networks.sizes import (
 )
 
 UPSAMPLINGS = {"transposed": transposed_up, "linear": linear_up}
+NORM_PATHS = ("both", "contracting")
 
 
 class UNet(nn.Module):
@@ -48,16 +50,17 @@ class UNet(nn.Module):
     - Andersen: ``features=(32, 64, 128, 256, 512), norm="batch", block_order="conv-act-norm",
       dropout=0.0, upsample_act=True``. It has four poolings: from an image of 512 x 512 a map of
       32 x 32 x 256 enters the bottleneck (figure 2; the text says three layers).
-    - Erickson and Cai: ``features=(8, 16, 32, 64, 128, 128), norm="layer", dropout=0.0,
-      first_kernel_size=5, convs_per_level=1``. The paper gives the first and the last number of
+    - Erickson and Cai: ``features=(8, 16, 32, 64, 128, 128), norm="layer",
+      norm_path="contracting", block_order="conv-act-norm", dropout=0.0, first_kernel_size=5,
+      convs_per_level=1, init="he_truncated"``. The paper gives the first and the last number of
       kernels; doubling between them reaches 128 at the fifth level, and the 8 x 8 bottleneck after
-      the fifth pooling keeps it.
+      the fifth pooling keeps it. Normalisation lies between convolution and pooling (figure 2).
     - Mane and Mittal: ``padding="valid", extra_head_convs=2``; 700 x 700 gives 512 x 512
       (section 2.1).
-    - The ten experiments: ``dropout=0.0`` with 64 or 16 filters at the first level, with
-      ``norm="batch"`` or without, and ``last_norm=False`` in experiment 2. The paper's largest
-      network, 31,054,145 numbers, has 64 filters and batch norm, whose running statistics count;
-      its smallest, 1,940,817, has 16 filters and no batch norm.
+    - The ten experiments: ``dropout=0.0, upsample_act=True`` with 64 or 16 filters at the first
+      level, with ``norm="batch"`` or without, and ``last_norm=False`` in experiment 2. The paper's
+      largest network, 31,054,145 numbers, has 64 filters and batch norm, whose running statistics
+      count; its smallest, 1,940,817, has 16 filters and no batch norm.
 
     Args:
         spatial_dims: 2 or 3.
@@ -79,6 +82,10 @@ class UNet(nn.Module):
         convs_per_level: convolutions of each level, on both paths.
         extra_head_convs: further 3 x 3 convolutions before the 1 x 1 one.
         last_norm: whether the last convolution before the 1 x 1 one is normalised.
+        norm_path: ``"both"``, or ``"contracting"``: the levels before a pooling alone are
+            normalised, not the bottleneck and the expanding path.
+        init: ``"he_normal"``, or ``"he_truncated"``, as Keras draws it
+            (:func:`pipeline.networks.initialisation.initialise_he_truncated`).
         pixel_unshuffle: factor by which pixels become channels before the first level and channels
             become pixels again after the last one (Shi et al., CVPR 2016). With 2 each square of
             2 x 2 pixels becomes 4 channels. All levels then have half the sides, so a step takes
@@ -128,6 +135,8 @@ class UNet(nn.Module):
         convs_per_level: int = 2,
         extra_head_convs: int = 0,
         last_norm: bool = True,
+        norm_path: str = "both",
+        init: str = "he_normal",
         pixel_unshuffle: int = 1,
         strides: Sequence[Sequence[int]] | None = None,
         kernels: Sequence[Sequence[int]] | None = None,
@@ -137,11 +146,15 @@ class UNet(nn.Module):
         factors = (1, 2, 4) if spatial_dims == 2 and padding == "same" else (1,)
         check_choice("pixel_unshuffle", pixel_unshuffle, factors)
         check_choice("upsample", upsample, UPSAMPLINGS)
+        check_choice("norm_path", norm_path, NORM_PATHS)
+        check_choice("init", init, INITIALISATIONS)
         check_choice("first_kernel_size", first_kernel_size, (1, 3, 5, 7, 9))
         style = Style(spatial_dims, norm, act, padding, block_order)
         pyramid = check_pyramid("UNet", spatial_dims, len(features), strides, kernels)
         _check_padding(padding, pyramid)
         block = partial(ConvolutionBlock, style, convs=convs_per_level)
+        style_after = replace(style, norm=norm if norm_path == "both" else None)
+        block_after = partial(ConvolutionBlock, style_after, convs=convs_per_level)
         *levels, bottom = features
         self.spatial_dims = spatial_dims
         self.in_channels = in_channels
@@ -168,7 +181,7 @@ class UNet(nn.Module):
             )
         )
         self.pools = max_pools(style, pyramid.strides)
-        self.bottleneck = block((levels[-1],), bottom, pyramid.kernels[-1], dropout=dropout)
+        self.bottleneck = block_after((levels[-1],), bottom, pyramid.kernels[-1], dropout=dropout)
         self.upsample = nn.ModuleList(
             nn.Sequential(
                 UPSAMPLINGS[upsample](style, below, channels, stride),
@@ -177,7 +190,7 @@ class UNet(nn.Module):
             for (channels, below), stride in zip(pairwise(features), pyramid.strides, strict=True)
         )
         self.decoder = nn.ModuleList(
-            block(
+            block_after(
                 (channels, channels),
                 channels,
                 pyramid.kernels[level - 1],
@@ -188,7 +201,7 @@ class UNet(nn.Module):
         self.head = nn.Sequential(
             *(
                 ConvolutionUnit(
-                    style,
+                    style_after,
                     levels[:1],
                     levels[0],
                     pyramid.kernels[0],
@@ -198,7 +211,7 @@ class UNet(nn.Module):
             ),
             CONVOLUTIONS[spatial_dims](levels[0], out_channels * square, 1),
         )
-        initialise_he_normal(self)
+        INITIALISATIONS[init](self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Image ``(B, in_channels, *spatial)`` to logits, in training and in evaluation alike."""

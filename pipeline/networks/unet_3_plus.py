@@ -11,7 +11,6 @@ from pipeline.networks.blocks import (
     LINEAR_MODES,
     ConvolutionBlock,
     Style,
-    initialise_he_normal,
     max_pools,
     same_padding,
     with_axes,
@@ -19,6 +18,7 @@ from pipeline.networks.blocks import (
 from pipeline.networks.checks import check_features, check_image
 from pipeline.networks.full_scale import FullScaleNode
 from pipeline.networks.heads import GuidedOutput
+from pipeline.networks.initialisation import initialise_he_normal
 from pipeline.networks.pyramid import check_pyramid
 from pipeline.networks.sizes import crop_far, pad_to_multiple
 

@@ -9,12 +9,12 @@ from pipeline.networks.blocks import (
     CONVOLUTIONS,
     ConvolutionBlock,
     Style,
-    initialise_he_normal,
     max_pools,
     transposed_up,
 )
 from pipeline.networks.checks import check_choice, check_features, check_image
 from pipeline.networks.heads import logit_of_mean
+from pipeline.networks.initialisation import initialise_he_normal
 from pipeline.networks.pyramid import check_pyramid
 from pipeline.networks.sizes import crop_far, pad_to_multiple
 

@@ -5,13 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from monai.bundle import ConfigParser
 
 from pipeline.bundle import Bundle
 from pipeline.bundle.config_files import ConfigFiles
+from pipeline.bundle.network_numbers import network_numbers
 from pipeline.bundle.overrides import read_settings
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.planning.wiring import wiring_of
@@ -50,7 +50,7 @@ def experiment_bundle(
     reducing = [path for path in reducing if path.is_file()][:1]
     if scale == REDUCED:
         overlays += reducing
-    elif not reducing:
+    elif scale not in experiment.scales or not reducing:
         raise OneScaleError(f"{paper.name}: {experiment.name} has reduced scale alone")
     try:
         return Bundle(folder, overlays, read_settings(list(settings)))
@@ -83,6 +83,14 @@ def config_hashes(
     }
 
 
+def is_of_another_config(
+    root: Path, paper: Paper, experiment: Experiment, record: Mapping[str, Any]
+) -> bool:
+    """Return whether the config of a record has changed since."""
+    now = config_hashes(root, paper, experiment, record["scale"], record["settings"])
+    return any(record[key] != value for key, value in now.items())
+
+
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
     experiment = _without(config, wiring_of("training") | wiring_of(run))
@@ -104,19 +112,34 @@ def _without(config: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, 
     return own
 
 
-def network_numbers(root: Path, paper: Paper, experiment: Experiment, scale: str) -> int:
-    """Count the numbers in a network: its parameters, and the running statistics of batch norm.
+class Size(NamedTuple):
+    """How large a training is.
 
-    This is Keras's "total parameters". The network is built without memory for its weights.
+    Attributes:
+        numbers: numbers in the network: its parameters, and the running statistics of batch norm,
+            which is Keras's "total parameters".
+        steps: steps of the training.
+        batch_size: images of a step.
+    """
+
+    numbers: int
+    steps: int
+    batch_size: int
+
+
+def experiment_size(root: Path, paper: Paper, experiment: Experiment, scale: str) -> Size:
+    """Return how large an experiment is; its network is built without memory for its weights.
+
+    Raises:
+        OneScaleError: paper scale of an experiment that has reduced scale alone.
     """
     bundle = experiment_bundle(root, paper, experiment, scale)
-    return _numbers_of(tuple(bundle.files("training")))
+    return _size_of(tuple(bundle.files("training")))
 
 
 @cache
-def _numbers_of(configs: tuple[Path, ...]) -> int:
+def _size_of(configs: tuple[Path, ...]) -> Size:
     parser = ConfigParser(ConfigFiles.load_config_files([str(path) for path in configs]))
-    with torch.device("meta"):
-        network = parser.get_parsed_content("network_def")
-    state = network.state_dict().values()
-    return sum(values.numel() for values in state if values.is_floating_point())
+    knobs = ("max_epochs", "steps_per_epoch", "batch_size")
+    epochs, steps, batch_size = map(parser.get_parsed_content, knobs)
+    return Size(network_numbers(configs), epochs * steps, batch_size)

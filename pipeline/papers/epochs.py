@@ -1,6 +1,7 @@
 """Metrics against the epoch, as the papers draw them, and the epoch that each split chooses."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pipeline.evaluation.cases import Case
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.selection import curve_of
 from pipeline.inference.trained_model import read_checkpoint
-from pipeline.metrics.overlap import METRICS, count
+from pipeline.metrics.overlap import METRICS, SOFT, count
 from pipeline.networks.weights import load_weights
 
 History = Mapping[str, Sequence[tuple[int, float]]]
@@ -93,6 +94,39 @@ def training_curves(
             if values := dict(history.get(f"{prefix}_{name}", ())):
                 curves[f"{split}_{name}"] = [_rounded(values.get(epoch)) for epoch in wanted]
     return curves
+
+
+def epoch_scores(history: History, kept: int | None) -> dict[str, float]:
+    """Return what a training recorded in its last epoch, and in the epoch whose weights it kept.
+
+    Training scores are means over the augmented batches of the epoch, validation scores are taken
+    at its end, as Keras prints them.
+
+    Args:
+        history: recorded metrics of the training.
+        kept: epoch whose weights were kept; None: unknown.
+
+    Returns:
+        ``SPLIT_NAME_of_the_last_epoch`` and ``SPLIT_NAME_of_the_kept_epoch`` of loss and scores;
+        validation's are absent if the epoch was not validated.
+
+    Example:
+        >>> history = {"train_loss": [(1, 0.5), (2, 0.3)], "val_loss": [(1, 0.6), (2, 0.7)]}
+        >>> epoch_scores(history, kept=1)["validation_loss_of_the_last_epoch"]
+        0.7
+        >>> epoch_scores(history, kept=1)["training_loss_of_the_kept_epoch"]
+        0.5
+    """
+    last = max((epoch for epoch, _ in history.get("train_loss", ())), default=None)
+    splits = {"training": "train", "validation": "val"}
+    scores = {}
+    for (split, prefix), name in product(splits.items(), ("loss", *METRICS, *SOFT)):
+        for epoch, value in history.get(f"{prefix}_{name}", ()):
+            if epoch == last:
+                scores[f"{split}_{name}_of_the_last_epoch"] = value
+            if epoch == kept:
+                scores[f"{split}_{name}_of_the_kept_epoch"] = value
+    return scores
 
 
 def scores_at(cases: Sequence[Case], threshold: float, metric: str) -> list[float]:

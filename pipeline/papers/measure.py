@@ -22,7 +22,13 @@ from pipeline.metrics.isbi import THRESHOLDS, IsbiCurve
 from pipeline.metrics.overlap import METRICS, SOFT, count
 from pipeline.metrics.rand import rand_scores
 from pipeline.networks import UNetPlusPlus
-from pipeline.papers.epochs import HALF_THRESHOLD, by_epoch, scores_at, training_curves
+from pipeline.papers.epochs import (
+    HALF_THRESHOLD,
+    by_epoch,
+    epoch_scores,
+    scores_at,
+    training_curves,
+)
 from pipeline.tracking.run import Run
 
 MEASURES = "measures.json"
@@ -50,7 +56,8 @@ def measure(
     - on test, the scores of the ISBI 2012 challenge, each at its best threshold on validation.
 
     For each epoch: the metric on validation and test, if the weights of the epoch were kept, and
-    the metric and loss that the training recorded.
+    the metric and loss that the training recorded. Of the last epoch and of the epoch whose weights
+    were kept: the loss and all scores that the training recorded.
 
     Args:
         run: run of the evaluation; the file is written to its folder.
@@ -60,7 +67,7 @@ def measure(
         isbi: whether to add the challenge's scores.
         metric: metric of the curves over epochs: ``accuracy``, ``iou`` or ``dice``.
         with_training: whether to measure the training images, too.
-        with_curves: whether to add the metric and loss that the training recorded for each epoch.
+        with_curves: whether to add what the training recorded for each epoch.
     """
     splits = [*(["training"] if with_training else []), "validation", "test"]
     cases = {split: predictions.cases(split) for split in splits}
@@ -77,9 +84,8 @@ def measure(
         history = run.history(model.record.mlflow_run_id)
         recorded = training_curves(history, metric, of_epochs.get("epoch", ()))
         content["curves"] = {**recorded, **of_epochs}
-        if of_epochs:
-            last = {f"training_{metric}_of_the_last_epoch": recorded[f"train_{metric}"][-1]}
-            content["scalars"] = {**content["scalars"], **last}
+        recorded_scores = epoch_scores(history, model.record.epoch)
+        content["scalars"] = {**recorded_scores, **content.get("scalars", {})}
     write_json(run.folder / MEASURES, {"rows": rows, **content})
 
 

@@ -8,6 +8,19 @@ import yaml
 
 PAPERS = Path(__file__).parent / "tables"
 SCALES = ("reduced", "paper")
+ORDER = (
+    "a_look_into_unet_chest_xray",
+    "unet_school_isbi",
+    "ten_experiments_isbi",
+    "ten_experiments_lungs",
+    "unet_isbi_mane_mittal",
+    "magicians_corner_pancreas_ct",
+    "membranes",
+    "lungs_xray",
+    "lungs_ct",
+    "pancreas_ct",
+)
+"""Order of the page: the papers, then the bundles' own defaults."""
 
 
 class Result(NamedTuple):
@@ -38,6 +51,7 @@ class Experiment(NamedTuple):
         reduced: changes at reduced scale.
         results: numbers of the paper with our metrics.
         base: name of the experiment whose overlay stands before its own; None: no base.
+        scales: scales that it has; those of ours beside the paper have reduced scale alone.
     """
 
     name: str
@@ -46,6 +60,7 @@ class Experiment(NamedTuple):
     reduced: str
     results: Sequence[Result]
     base: str | None = None
+    scales: Sequence[str] = SCALES
 
 
 class AuthorsCode(NamedTuple):
@@ -63,15 +78,31 @@ class AuthorsCode(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """A paper's ranking of its experiments.
+    """A ranking of experiments: each is compared with the first, in pairs of images.
 
     Attributes:
         metric: name of our metric that ranks them.
         experiments: names of the experiments, the paper's best first.
+        printed: whether the paper compares them itself; otherwise it only proposes to.
     """
 
     metric: str
     experiments: Sequence[str]
+    printed: bool = True
+
+
+class Headline(NamedTuple):
+    """A paper's best number, for the summary of the page.
+
+    Attributes:
+        experiment: name of its experiment.
+        metric: name of our metric for it; its result has the paper's number.
+        default_metric: name of the same metric in the record of the bundle's default.
+    """
+
+    experiment: str
+    metric: str
+    default_metric: str
 
 
 class Paper(NamedTuple):
@@ -88,6 +119,7 @@ class Paper(NamedTuple):
         experiments: experiments in the order of the page.
         code: versions of the authors' public code.
         ranking: ranking of some experiments; None: the paper ranks none.
+        headline: its best number; None: it is no paper, but a bundle of ours.
         curve_metric: metric that is tabulated against the epoch.
     """
 
@@ -102,6 +134,7 @@ class Paper(NamedTuple):
     ranking: Ranking | None = None
     curve_metric: str = "accuracy"
     prepare: str = ""
+    headline: Headline | None = None
 
     def experiment(self, name: str) -> Experiment:
         """Return an experiment by name.
@@ -117,13 +150,13 @@ class Paper(NamedTuple):
 
 
 def paper_names() -> list[str]:
-    """Return the names of all papers.
+    """Return the names of all papers, in the order of the page.
 
     Example:
         >>> "unet_school_isbi" in paper_names()
         True
     """
-    return sorted(path.stem for path in PAPERS.glob("*.yaml"))
+    return list(ORDER)
 
 
 def read_paper(name: str) -> Paper:
@@ -144,5 +177,8 @@ def read_paper(name: str) -> Paper:
         for key, value in content.pop("experiments").items()
     ]
     ranking = Ranking(**content.pop("ranking")) if "ranking" in content else None
+    headline = Headline(**content.pop("headline")) if "headline" in content else None
     code = [AuthorsCode(**version) for version in content.pop("code", ())]
-    return Paper(name, **content, experiments=experiments, ranking=ranking, code=code)
+    return Paper(
+        name, **content, experiments=experiments, ranking=ranking, code=code, headline=headline
+    )

@@ -13,6 +13,11 @@ from pipeline.tracking.store import CASES
 
 NO_SCORES = ("image", "patient")
 """Columns of the per-image table that are no scores."""
+KEYS = (
+    "scale", "datalist_sha256", "settings", "commits", "recorded_at", "hardware", "seeds",
+    "training_seconds", "metrics", "curves",
+)  # fmt: skip
+"""What every record has and the page shows."""
 
 
 def record_path(results: Path, paper: str, experiment: str, scale: str) -> Path:
@@ -32,7 +37,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
     """Read a record; None: there is none.
 
     Raises:
-        ValueError: a file that is not readable as JSON.
+        ValueError: a file that is not readable as JSON, or no record.
     """
     if not path.is_file():
         return None
@@ -42,6 +47,9 @@ def read_result(path: Path) -> dict[str, Any] | None:
         raise ValueError(
             f"{path}: not readable as JSON ({error}); restore it, or delete it"
         ) from None
+    lacking = [key for key in KEYS if key not in record]
+    if lacking:
+        raise ValueError(f"{path}: no record, lacks {', '.join(lacking)}; restore it, or delete it")
     return record
 
 
@@ -91,7 +99,7 @@ def _tables(folder: Path) -> dict[str, Any]:
     rows = measures["rows"]
     summary = json.loads((folder / "summary.json").read_text("utf-8"))
     # the challenge's scores, each at its best threshold on test, as the challenge has them
-    challenge = summary.get("isbi_best_threshold_on_test", {})
+    challenge = summary.get("isbi_best_threshold_on_test") or {}
     of_image = {row["image"]: row for row in rows["test"]}
     cases = json.loads((folder / CASES).read_text("utf-8"))
     names = {

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pipeline.bundle import Bundle
 from pipeline.claims import claim
 from pipeline.data.datalist import read_datalist
+from pipeline.evaluation.resumable_training import is_trained, train_or_resume
 from pipeline.files import write_json
 from pipeline.inference.trained_model import read_record
 from pipeline.papers.configs import (
@@ -18,12 +19,13 @@ from pipeline.papers.configs import (
     experiment_bundle,
 )
 from pipeline.papers.measure import MEASURES
+from pipeline.papers.origin import changed_parts, rerun_command
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.papers.records import curves_of, metrics_of, read_result, record_path
 from pipeline.progress import Stages
 from pipeline.provenance import hardware, versions
 from pipeline.tracking.run_name import unique_run_name
-from pipeline.tracking.store import MODEL, resumable
+from pipeline.tracking.store import MODEL
 
 TRAINING_SECONDS = "seconds.json"
 """File of the seconds that a training took so far."""
@@ -62,14 +64,14 @@ class Site(NamedTuple):
         return self.root / "docs" / "results"
 
 
-def stale(site: Site, paper: Paper, experiment: Experiment) -> str:
-    """Return the names of the hashes that changed since the record; empty: none, or no record."""
+def stale(site: Site, paper: Paper, experiment: Experiment) -> list[str]:
+    """Return what changed since the record: training, evaluation, split; empty: nothing."""
     record = read_result(record_path(site.results, paper.name, experiment.name, site.scale))
     if record is None:
-        return ""
+        return []
     configs = config_hashes(site.root, paper, experiment, site.scale, site.settings)
     now = {**configs, "datalist_sha256": read_datalist(str(site.dataset_dir)).sha256}
-    return ", ".join(key for key, value in now.items() if record.get(key) != value)
+    return changed_parts(record, now)
 
 
 def recorded_seeds(site: Site, paper: Paper, experiment: Experiment) -> int:
@@ -92,13 +94,14 @@ def to_do(
     Raises:
         ValueError: a stale record without ``rerun``, or a record that is not readable.
     """
-    changes = {experiment.name: stale(site, paper, experiment) for experiment in experiments}
-    changes = {name: hashes for name, hashes in changes.items() if hashes}
+    parts = {experiment.name: stale(site, paper, experiment) for experiment in experiments}
+    changes = {name: changed for name, changed in parts.items() if changed}
     if changes and not rerun:
-        names = "; ".join(f"{name} ({hashes})" for name, hashes in changes.items())
+        names = "; ".join(f"{name} ({', '.join(changed)})" for name, changed in changes.items())
         raise ValueError(
-            f"{site.results / paper.name}: recorded with another config or split: {names}; run "
-            "them again with --rerun, or name the others with --only"
+            f"{site.results / paper.name}: recorded with another config or split: {names}; make "
+            f"them again with {rerun_command(paper.name, *changes)} --dataset-dir "
+            f"{site.dataset_dir}, or name the others with --only"
         )
     return [
         experiment
@@ -147,7 +150,7 @@ def _run_seed(
     key = f"{hashes['training_sha256'][:8]}_{data[:8]}"
     folder = site.out / paper.name / site.scale / experiment.name / key / f"seed_{seed}"
     evaluation = folder / f"eval_{hashes['evaluation_sha256'][:8]}"
-    name = f"{experiment.name}_{seed}_{unique_run_name()}"
+    name = unique_run_name(f"{experiment.name}-seed{seed}")
     places = {
         "dataset_dir": str(site.dataset_dir.resolve()),
         "models_dir": str(folder.resolve()),
@@ -165,18 +168,16 @@ def _run_bundle(
     site: Site, paper: Paper, bundle: Bundle, folder: Path, evaluation: Path, name: str
 ) -> None:
     """Train and evaluate an experiment's bundle, unless done already."""
-    unfinished = {key: str(path.resolve()) for key, path in resumable(folder).items()}
-    if unfinished or not (folder / MODEL).is_file():
+    if not is_trained(folder):
         write_json(folder / ORIGIN, {"commit": site.commit, "hardware": hardware()})
-        own = unfinished or {"run_name": name}
         began = time.time()
         try:
-            bundle.with_overrides({**own, "current_run#parent": site.parent}).start("training")
+            train_or_resume(bundle, folder, site.parent, {"run_name": name})
         finally:
             seconds = _training_seconds(folder) + time.time() - began
             write_json(folder / TRAINING_SECONDS, seconds)
     if not (evaluation / MEASURES).is_file():
-        own = {"run_name": f"{name}_eval", "output_dir": str(evaluation.resolve())}
+        own = {"run_name": f"{name}-evaluation", "output_dir": str(evaluation.resolve())}
         overlay = evaluation_overlay(site.root, paper)
         bundle.with_overrides(own).start("evaluating", overlay)
 

@@ -1,6 +1,5 @@
 """Writing a planned bundle: configs, metadata and documents, with the reason of each value."""
 
-import math
 import textwrap
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -18,7 +17,6 @@ from pipeline.planning.ct import ct_window
 from pipeline.planning.network import is_everywhere
 from pipeline.planning.overlays import overlays_by_axis
 from pipeline.planning.plan import Plan
-from pipeline.planning.spacing import planned_sizes
 from pipeline.planning.wiring import CONFIGS, wiring_text
 from pipeline.provenance import versions
 
@@ -89,19 +87,6 @@ def by_axis(plan: Plan) -> dict[str, Choice]:
     }
 
 
-def occlusion_size(plan: Plan, fingerprint: Fingerprint) -> int:
-    """Return the side of the cubes that are hidden from a network of volumes, voxels.
-
-    Some hundred of them fill a window, since each costs a pass over it. Where slices are thick, the
-    side follows from the window's volume: a fifth of the few slices would make thousands.
-    """
-    window = plan.window.value
-    if not by_axis(plan):
-        return max(1, min(window) // 5)
-    smallest = min(low for low, _, _ in planned_sizes(fingerprint, plan.spacing.value))
-    return max(1, min(int(smallest), int(math.prod(window) ** (1 / 3)) // 5))
-
-
 def because(choice: Choice, indent: int = 0) -> str:
     """Return a choice's reason as lines of a YAML comment.
 
@@ -145,7 +130,7 @@ def _content(
         if mended
         else "",
         "volumes": volumes,
-        "occlusion_size": occlusion_size(plan, fingerprint) if volumes else 16,
+        "shift": [side // 16 for side in plan.patch.value],
         "weighted": plan.loss.value == "weighted_bce",
         "channel_names": _channel_names(plan),
         "label_keys": "[label, instances]" if plan.loss.value == "weighted_bce" else "label",

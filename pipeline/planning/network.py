@@ -21,20 +21,34 @@ FIRST_FEATURES = {"cpu": 16, "cuda": 32}
 
 
 class Network(NamedTuple):
-    """Planned values of the network, see :class:`pipeline.planning.plan.Plan`."""
+    """Planned values of the network, see :class:`pipeline.planning.plan.Plan`.
+
+    Attributes:
+        features: filters of each level.
+        strides: factor along each axis of each pooling.
+        kernels: sides along each axis of each level's kernels.
+        squares: side of the squares of pixels that it sees as channels; 1: none.
+    """
 
     features: Choice
     strides: Choice
     kernels: Choice
+    squares: int = 1
+
+    @property
+    def levels(self) -> tuple[Choice, Choice, Choice]:
+        """What the levels consist of: features, strides and kernels."""
+        return self.features, self.strides, self.kernels
 
     @property
     def multiples(self) -> tuple[int, ...]:
         """The number along each axis whose multiples pass all poolings without a rest."""
-        return tuple(math.prod(factors) for factors in zip(*self.strides.value, strict=True))
+        strides = zip(*self.strides.value, strict=True)
+        return tuple(self.squares * math.prod(factors) for factors in strides)
 
 
 def plan_network(
-    sides: Sequence[float], spacing: Sequence[float] | None, machine: Machine
+    sides: Sequence[float], spacing: Sequence[float] | None, machine: Machine, squares: int = 1
 ) -> Network:
     """Plan the levels of the network.
 
@@ -43,6 +57,7 @@ def plan_network(
         spacing: their distance along each axis, mm; ``None`` for flat images, whose axes are
             pooled alike, as often as the shorter one allows.
         machine: machine that will train the network.
+        squares: side of the squares of pixels that it sees as channels; 1: none.
 
     Example:
         >>> network = plan_network([256, 256, 24], [0.8, 0.8, 5.0], Machine("cpu", 1))
@@ -51,11 +66,13 @@ def plan_network(
         >>> network.multiples
         (16, 16, 4)
     """
+    sides = [side / squares for side in sides]
     if spacing is None:
         strides, kernels = strides_and_kernels([min(sides)] * len(sides), [1.0] * len(sides))
     else:
         strides, kernels = strides_and_kernels(sides, spacing)
-    return Network(_features(sides, strides, machine), _strides(strides), _kernels(kernels))
+    features = _features(sides, strides, machine)
+    return Network(features, _strides(strides), _kernels(kernels), squares)
 
 
 def strides_and_kernels(

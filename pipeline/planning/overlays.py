@@ -38,14 +38,17 @@ def overlays_by_axis(strides: Rows, kernels: Rows) -> dict[str, str]:
 
 def _with_rows(text: str, strides: Rows, kernels: Rows) -> str:
     levels = len(yaml.safe_load(text)["network_def"]["features"])
-    rows = (
-        f"  strides: {_repeated(strides, levels - 1)}, kernels: {_repeated(kernels, levels)},"
-        "   # as planned in train.yaml\n"
-    )
+    strides, kernels = repeated_rows(strides, levels - 1), repeated_rows(kernels, levels)
+    rows = f"  strides: {strides}, kernels: {kernels},   # as planned in train.yaml\n"
     return FEATURES.sub(lambda match: match[0] + rows, text, count=1)
 
 
-def _repeated(rows: Rows, count: int) -> list[list[int]]:
-    """Return the first rows, the last one repeated where there are fewer."""
+def repeated_rows(rows: Rows, count: int) -> list[list[int]]:
+    """Return the first rows, the last one repeated where there are fewer.
+
+    Example:
+        >>> repeated_rows([[2, 1], [2, 2]], 3)
+        [[2, 1], [2, 2], [2, 2]]
+    """
     repeats = max(0, count - len(rows))
     return [list(row) for row in (*rows, *[rows[-1]] * repeats)][:count]

@@ -13,7 +13,8 @@ from pipeline.data.label_numbers import LabelNumbers
 from pipeline.planning.choice import Choice, Fingerprint
 from pipeline.planning.ct import ct_window, is_ct
 from pipeline.planning.machine import Machine
-from pipeline.planning.network import plan_network
+from pipeline.planning.network import FIRST_FEATURES, plan_network
+from pipeline.planning.size import MIN_ALIGNED_CORRELATION, ImageSize, image_size
 from pipeline.planning.spacing import planned_sizes, target_spacing
 
 MAX_WINDOW_PIXELS = 512
@@ -32,12 +33,12 @@ MAX_PATCH_PIXELS = {("cpu", 2): 256, ("cpu", 3): 64, ("cuda", 2): 512, ("cuda", 
 MIN_BATCH_SIZE = {2: 4, 3: 2}
 """Smallest batch of images in two and three dimensions; patches shrink to make room for it."""
 MAX_BATCH_SIZE = 16
+SQUARES_SPEED = 3
+"""How many times as many pixels pass in the same time as squares of 2 x 2, measured."""
 MIN_ANYWHERE_SHARE = 0.05
 """Share of the foreground below which patches are drawn around it."""
 MIN_BALANCED_SHARE = 0.2
 """Share of the foreground below which Dice joins the loss."""
-MIN_ALIGNED_CORRELATION = 0.15
-"""Mean correlation of the cases' pictures from which they count as arranged alike."""
 MAX_TOUCHING_SHARE = 0.01
 """Share of touching instances above which the gaps between them get weight."""
 
@@ -50,6 +51,8 @@ class Plan(NamedTuple):
         channels: channels of the network's input: 1, 3 for colour, or one for each image of a case.
         intensities: normalisation: ``each`` image by itself, or the ``window`` of CT.
         spacing: spacing that volumes are resampled to, mm; ``None`` for flat images.
+        size: longest side that flat images are brought to, pixels; ``None``: they keep their size.
+        pixel_unshuffle: side of the squares of pixels that the network sees as channels; 1: none.
         features: filters of each level.
         strides: factor along each axis of each pooling.
         kernels: sides along each axis of each level's kernels.
@@ -71,6 +74,8 @@ class Plan(NamedTuple):
     channels: Choice
     intensities: Choice
     spacing: Choice
+    size: Choice
+    pixel_unshuffle: Choice
     features: Choice
     strides: Choice
     kernels: Choice
@@ -111,25 +116,32 @@ def plan(
     """
     check_can_be_planned(fingerprint)
     dims = _dimensions(fingerprint)
-    spacing = target_spacing(fingerprint)
-    sizes = planned_sizes(fingerprint, spacing.value)
-    medians = [middle for _, middle, _ in sizes]
-    network = plan_network(medians, spacing.value, machine)
-    first = network.features.value[0]
+    first = FIRST_FEATURES[machine.device]
     max_pixels = _max_batch_pixels(machine, dims.value, first)
+    spacing = target_spacing(fingerprint)
+    size = _size(fingerprint, machine, max_pixels)
+    if size.longest.value:
+        spacing = Choice(None, "all images are brought to one size instead, see size")
+    sizes = size.resized(planned_sizes(fingerprint, spacing.value))
+    medians = [middle for _, middle, _ in sizes]
+    squares = _squares(size, machine, max_pixels)
+    max_pixels *= SQUARES_SPEED if squares.value > 1 else 1
+    network = plan_network(medians, spacing.value, machine, squares.value)
     square = dims.value == 2 and fingerprint["likeness"] < MIN_ALIGNED_CORRELATION
     grid = _Grid(network.multiples, spacing.value or [1.0] * dims.value)
-    patch = _patch(medians, machine, grid, max_pixels, square)
+    patch = _patch(medians, machine, grid, max_pixels, square, size.is_patch)
     channels = _channels(fingerprint, endings or {})
     return Plan(
         dims,
         channels,
         _intensities(fingerprint, channels.value),
         spacing,
-        *network,
+        size.longest,
+        squares,
+        *network.levels,
         patch,
         _window([high for _, _, high in sizes], patch.value, grid, max_pixels),
-        _batch(patch.value, machine, first),
+        _batch(patch.value, machine, max_pixels, first),
         _crop(fingerprint, patch.value, medians),
         _loss(fingerprint, kind, len(labels)),
         _symmetric(fingerprint),
@@ -221,6 +233,24 @@ def _intensities(fingerprint: Fingerprint, channels: int) -> Choice:
     )
 
 
+def _size(fingerprint: Fingerprint, machine: Machine, max_pixels: int) -> ImageSize:
+    """Choose the size of flat images; volumes, which have a spacing, keep theirs."""
+    sides = [middle for _, middle, _ in fingerprint["size_range"]]
+    max_patch = MAX_PATCH_PIXELS[machine.device, len(sides)]
+    patch = min(max_patch, math.isqrt(max_pixels // MIN_BATCH_SIZE[len(sides)]))
+    return image_size(fingerprint, sides, patch, max_patch)
+
+
+def _squares(size: ImageSize, machine: Machine, max_pixels: int) -> Choice:
+    max_patch = MAX_PATCH_PIXELS[machine.device, 2]
+    if size.is_patch and MIN_BATCH_SIZE[2] * max_patch**2 > max_pixels:
+        return Choice(
+            2, "squares of 2 x 2 pixels go through the network together, which takes a third of "
+            "the time, so that a whole image fits; every pixel still gets its own answer",
+        )  # fmt: skip
+    return Choice(1, "every pixel goes through the network by itself")
+
+
 class _Grid(NamedTuple):
     """What sides must be multiples of, and the distance of the pixels, along each axis."""
 
@@ -240,8 +270,17 @@ class _Grid(NamedTuple):
 
 
 def _patch(
-    sides: Sequence[float], machine: Machine, grid: _Grid, max_pixels: int, square: bool
+    sides: Sequence[float],
+    machine: Machine,
+    grid: _Grid,
+    max_pixels: int,
+    square: bool,
+    whole: bool,
 ) -> Choice:
+    if whole:
+        patch = _covering(sides, grid)
+        return Choice(patch, f"a whole image: {_text(sides)} pixels, rounded up to multiples of "
+                      f"{_multiples_text(grid.multiples)}")  # fmt: skip
     max_side = MAX_PATCH_PIXELS[machine.device, len(sides)]
     patch = [
         min(max_side, _round_to_multiple(side, multiple))
@@ -275,6 +314,14 @@ def _window(
     )
 
 
+def _covering(sides: Sequence[float], grid: _Grid) -> list[int]:
+    """Return the smallest multiples that are no shorter than the sides."""
+    return [
+        math.ceil(side / multiple) * multiple
+        for side, multiple in zip(sides, grid.multiples, strict=True)
+    ]
+
+
 def _text(sides: Sequence[float]) -> str:
     return " x ".join(f"{side:g}" for side in sides)
 
@@ -283,8 +330,7 @@ def _multiples_text(multiples: Sequence[int]) -> str:
     return str(multiples[0]) if len(set(multiples)) == 1 else _text(multiples)
 
 
-def _batch(patch: Sequence[int], machine: Machine, first: int) -> Choice:
-    max_pixels = _max_batch_pixels(machine, len(patch), first)
+def _batch(patch: Sequence[int], machine: Machine, max_pixels: int, first: int) -> Choice:
     size = max(MIN_BATCH_SIZE[len(patch)], min(MAX_BATCH_SIZE, max_pixels // math.prod(patch)))
     gigabytes = size * math.prod(patch) * first * BYTES_PER_PIXEL / 1e9
     memory = f"about {gigabytes:.1f} GB of the {machine.memory / 1e9:.0f} GB that were free"
@@ -301,10 +347,10 @@ def _max_batch_pixels(machine: Machine, dims: int, first: int) -> int:
 
 def _crop(fingerprint: Fingerprint, patch: Sequence[int], sides: Sequence[float]) -> Choice:
     share = fingerprint["foreground"][1]
-    if share >= MIN_ANYWHERE_SHARE:
-        return Choice("anywhere", f"a median mask covers {share:.1%}: any patch will show some")
     if math.prod(patch) >= 0.5 * math.prod(sides):
         return Choice("anywhere", "a patch is most of an image")
+    if share >= MIN_ANYWHERE_SHARE:
+        return Choice("anywhere", f"a median mask covers {share:.1%}: any patch will show some")
     return Choice(
         "foreground", f"a median mask covers {share:.1%}: half of the patches are drawn around it"
     )

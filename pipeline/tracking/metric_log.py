@@ -9,6 +9,8 @@ from typing import NamedTuple
 from pipeline.files import write_text
 
 METRICS = "metrics.jsonl"
+MINUTES = "minutes"
+"""Metric of an epoch: how long the training took until its end, without interruptions."""
 
 
 class Epoch(NamedTuple):

@@ -5,7 +5,7 @@ from shutil import which
 
 from pipeline.bundle import Bundle
 from pipeline.bundle.bundle import TRAIN
-from pipeline.next_command import PROGRAM, print_next
+from pipeline.next_command import PROGRAM, print_next, typed_command
 from pipeline.tracking.connection import store_errors
 from pipeline.tracking.run import Run
 from pipeline.tracking.trainings import StoredTraining, find_training
@@ -48,6 +48,20 @@ def print_next_pack(run: Run, training: str) -> None:
     if bundle is not None and not bundle.is_packed() and _find_stored(run, training):
         places = ["--out", f"{training}.zip", *_store(run, Path("mlruns"))]
         print_next("pack", bundle.folder, "--run", training, *places)
+
+
+def crossval_command(run: Run) -> str:
+    """Return the command that cross-validates the bundle of a run; empty where none would work.
+
+    Args:
+        run: an evaluation; of a packed bundle there are no data to train on.
+    """
+    bundle = _bundle_of(run)
+    if bundle is None or bundle.is_packed():
+        return ""
+    data, store = Path(run.dataset_dir), _store(run, Path("mlruns"))
+    folds = ["--folds", "5", "--out", "runs/cv"]
+    return typed_command("crossval", bundle.folder, "--dataset-dir", data, *folds, *store)
 
 
 def _bundle_of(run: Run) -> Bundle | None:

@@ -17,6 +17,8 @@ import ignite.distributed as idist
 import torch
 from mlflow.entities import Metric
 
+from pipeline.bundle.network_names import network_name
+from pipeline.bundle.places import run_kind
 from pipeline.bundle.received import contained
 from pipeline.bundle.workflow import running_workflow
 from pipeline.claims import claim
@@ -25,9 +27,12 @@ from pipeline.interruption import uninterrupted
 from pipeline.plain_text import plain_tag
 from pipeline.provenance import git_commit
 from pipeline.tracking.connection import DATABASE, StoreError, connect, store_errors
+from pipeline.tracking.datasets import dataset_inputs
 from pipeline.tracking.dead_runs import close_dead_runs, process_tags
+from pipeline.tracking.description import NOTE, description
 from pipeline.tracking.executed_config import flat_parameters, save_executed_config
 from pipeline.tracking.metric_log import MetricLog
+from pipeline.tracking.run_name import experiment_name
 from pipeline.tracking.stored_run import (
     History,
     begin_run,
@@ -135,7 +140,7 @@ class Run:
         if self.id is None:
             self.claim.acquire()
             try:
-                with self._storing():
+                with self.storing():
                     close_dead_runs(self.client)
                     self.id = self._reopened() or self._begun()
                     save_executed_config(self.workflow.parser, self.log_artifact)
@@ -157,7 +162,7 @@ class Run:
             for name, value in metrics.items()
             if isinstance(value, (int, float))
         ]
-        with self._storing():
+        with self.storing():
             self.client.log_batch(run_id, metrics=rows)
 
     def send_epochs(self) -> list[int]:
@@ -168,7 +173,7 @@ class Run:
         """
         run_id = self.start()
         history, self._history = self._history, None  # asked for again after a failure
-        with self._storing():
+        with self.storing():
             if history is None:
                 history = history_of(self.client, self.client.get_run(run_id))
             metrics = missing_metrics(self.metric_log.read(), history)
@@ -185,7 +190,7 @@ class Run:
             StoreError: the store failed.
         """
         run_id = self.start()
-        with self._storing():
+        with self.storing():
             self.client.log_artifact(run_id, str(path), folder)
 
     def log_folder(self, root: Path) -> None:
@@ -202,7 +207,7 @@ class Run:
             StoreError: the store failed.
         """
         run_id = self.start()
-        with self._storing():
+        with self.storing():
             self.client.set_tag(run_id, name, plain_tag(value))
 
     def end(self, error: BaseException | None = None) -> None:
@@ -215,7 +220,7 @@ class Run:
         """
         with uninterrupted():
             try:
-                with self._storing():
+                with self.storing():
                     self._terminate(error)
             finally:
                 self.claim.release()
@@ -248,7 +253,7 @@ class Run:
         Raises:
             StoreError: the store failed.
         """
-        with self._storing():
+        with self.storing():
             run = stored_run(self.client, run_id)
             return history_of(self.client, run) if run else {}
 
@@ -266,14 +271,22 @@ class Run:
         """Say where the run stands in MLflow."""
         return f"{self.name} in experiment {self.bundle}"
 
-    def _storing(self) -> AbstractContextManager[None]:
+    def storing(self) -> AbstractContextManager[None]:
+        """Return a context in which a failure of the store is a :class:`StoreError`."""
         return store_errors(self.store / DATABASE)
 
     def _begun(self) -> str:
         run_id = begin_run(
-            self.client, self._experiment, self.name, self._parameters(), self._all_tags()
+            self.client,
+            self._experiment,
+            self.name,
+            self._parameters(),
+            # a resumed run keeps its description, which a person may have changed
+            {NOTE: description(self.workflow, self.folder), **self._all_tags()},
         )
         self._history = {}
+        inputs = dataset_inputs(run_kind(self.workflow), self.dataset_dir, self.datalist_sha256)
+        self.client.log_inputs(run_id, inputs)
         return run_id
 
     def _reopened(self) -> str | None:
@@ -307,6 +320,8 @@ class Run:
     def _all_tags(self) -> dict[str, str]:
         tags = {
             "run": self.workflow.run_id,
+            "network": network_name(self.workflow.parser.config),
+            "experiment": experiment_name(self.workflow),
             "git_commit": git_commit(Path(self.workflow.config_root_path)),
             "torch": torch.__version__,
             "dataset_dir": Path(self.dataset_dir).absolute(),
@@ -314,4 +329,4 @@ class Run:
             **self.tags,
             **({"mlflow.parentRunId": self.parent} if self.parent else {}),
         }
-        return {name: str(value) for name, value in tags.items()}
+        return {name: str(value) for name, value in tags.items() if value != ""}

@@ -26,10 +26,11 @@ from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metric
 from pipeline.training.overlays import BestOverlays
 from pipeline.training.own_folder import OwnFolder
 from pipeline.training.progress import Progress
+from pipeline.training.record_epoch import RecordEpoch
 from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.resume import Finish, KeepLast
 from pipeline.training.stop_on_nan import StopOnNan
-from pipeline.training.track_training import RecordEpoch, TrackTraining
+from pipeline.training.track_training import TrackTraining
 from pipeline.training.weight_map import takes_weights, weighted_iteration
 
 Loss = Callable[..., torch.Tensor]
@@ -93,7 +94,7 @@ def training_engine(
         KeepBest(run, network, validator, key_metric, patience, publish_to, init_from),
         BestOverlays(validator, run.folder),
         Progress(run, validator),
-        RecordEpoch(run, validator),
+        RecordEpoch(run, validator, key_metric),
         LrScheduleHandler(**scheduler),
         KeepLast(run, state, resume),
         TrackTraining(run),

@@ -13,15 +13,16 @@ from monai.handlers import from_engine
 from monai.utils import CommonKeys
 
 from pipeline.losses import IgnoringLoss
-from pipeline.metrics.overlap import METRICS, Counts, count
+from pipeline.metrics.overlap import METRICS, SOFT, count
 from pipeline.networks import most_refined
 from pipeline.training.weight_map import takes_weights, weights_of
 
 
-class ImageCounts(Metric):
-    """The four counts of every label of every image (crop, in training), at probability 1/2.
+class ImageScores(Metric):
+    """The scores of every label of every image (crop, in training), in the order of ``NAMES``.
 
-    Of a network with several heads, the most refined one counts.
+    IoU, Dice and accuracy are at probability 1/2; soft IoU and soft Dice are of probabilities. Of a
+    network with several heads, the most refined one is scored.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class ImageCounts(Metric):
 
     def reset(self) -> None:
         """Forget all images."""
-        self.images: list[Counts] = []
+        self.images: list[list[float]] = []
 
     def update(self, output: tuple[Any, torch.Tensor | list[torch.Tensor]]) -> None:
         """Add the images of a batch, given as tensors or as lists of images."""
@@ -38,27 +39,37 @@ class ImageCounts(Metric):
             prediction = most_refined(prediction)
         for logits, truth in zip(prediction, truths, strict=True):
             pairs = zip(logits.detach(), truth, strict=True)
-            self.images += [count(label >= 0, true) for label, true in pairs]
+            self.images += [_scores(label, true) for label, true in pairs]
 
-    def compute(self) -> list[Counts]:
-        """Return the counts of all labels of all images since the last reset, of all processes."""
+    def compute(self) -> list[list[float]]:
+        """Return the scores of all labels of all images since the last reset, of all processes."""
         if idist.get_world_size() == 1:
             return self.images
-        gathered = idist.all_gather(torch.tensor(self.images, device=idist.device()))
-        return [Counts(*row) for row in gathered.tolist()]
+        gathered: torch.Tensor = idist.all_gather(torch.tensor(self.images, device=idist.device()))
+        return gathered.tolist()
+
+
+NAMES = (*METRICS, *SOFT)
+"""Names of the scores of every training, which tracking shows."""
 
 
 def image_metrics() -> dict[str, MetricsLambda]:
-    """Return the means over images and labels of IoU, Dice and accuracy, counting once.
-
-    The names are those that tracking shows.
-    """
-    counts = ImageCounts()
-    return {name: MetricsLambda(partial(_mean, metric), counts) for name, metric in METRICS.items()}
+    """Return the mean of each score over images and labels, scoring each image once."""
+    scores = ImageScores()
+    return {name: MetricsLambda(partial(_mean, k), scores) for k, name in enumerate(NAMES)}
 
 
-def _mean(metric: Callable[[Counts], float], images: list[Counts]) -> float:
-    return sum(map(metric, images)) / len(images)
+def _scores(logits: torch.Tensor, truth: torch.Tensor) -> list[float]:
+    counts = count(logits >= 0, truth)
+    probability = logits.float().sigmoid()
+    return [
+        *(metric(counts) for metric in METRICS.values()),
+        *(metric(probability, truth) for metric in SOFT.values()),
+    ]
+
+
+def _mean(position: int, images: list[list[float]]) -> float:
+    return sum(scores[position] for scores in images) / len(images)
 
 
 class TrainingLoss(Average):

@@ -103,7 +103,7 @@ def begin_line(run: Run, engine: Engine) -> str:
     """Return the line that says what a training trains, on what and how long."""
     datalist, state = read_datalist(run.dataset_dir), engine.state
     sizes = [f"{len(datalist.listed(split))} {split}" for split in ("training", "validation")]
-    weights = sum(weight.numel() for weight in engine.network.parameters())
+    weights = count_weights(engine.network)
     threads = f", {count(torch.get_num_threads(), 'thread')}" if run.device == "cpu" else ""
     return (
         f"{run.bundle} {run.name}: {' and '.join(sizes)} cases of {shown(Path(run.dataset_dir))}, "
@@ -111,6 +111,16 @@ def begin_line(run: Run, engine: Engine) -> str:
         f"epochs {state.epoch} to {state.max_epochs} of {count(state.epoch_length, 'step')}"
         + (f", resumed after epoch {state.epoch - 1}" if state.epoch > 1 else "")
     )
+
+
+def count_weights(network: torch.nn.Module) -> int:
+    """Return the number of parameters of a network.
+
+    Example:
+        >>> count_weights(torch.nn.Linear(2, 3))
+        9
+    """
+    return sum(weight.numel() for weight in network.parameters())
 
 
 def _heading(split: str) -> str:

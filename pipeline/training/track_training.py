@@ -1,4 +1,4 @@
-"""Recording a training: every epoch in a file, and all of it in MLflow."""
+"""Recording a training in MLflow, whatever becomes of the store meanwhile."""
 
 import sys
 import time
@@ -14,7 +14,9 @@ from pipeline.next_command import typed_command
 from pipeline.states import PREVIOUS_STATE, STATE
 from pipeline.tracking import Run
 from pipeline.tracking.connection import StoreError
+from pipeline.tracking.datasets import split_dataset
 from pipeline.tracking.executed_config import EXECUTED
+from pipeline.tracking.logged_models import CHAMPION, log_best_model, name_champion
 from pipeline.tracking.metric_log import METRICS
 from pipeline.tracking.store import MODEL
 from pipeline.tracking.stored_run import warn_unrecorded_end
@@ -25,36 +27,12 @@ RETRY_SECONDS = 30.0
 RECORDED_LATE = "recorded_late"
 """Tag of a run of which the store missed something for a while."""
 
+SPLITS = {"train_": "training", "val_": "validation"}
+"""Beginnings of the names of metrics, and the split that these are of."""
+
 UNRECORDED = (STATE, PREVIOUS_STATE, METRICS, EXECUTED)
 """Files of a run's folder that are no artefacts: states, what MLflow has as metrics, and the
 overlay that ``--run`` writes, which has the name of the whole config that MLflow has."""
-
-
-class RecordEpoch:
-    """Write the metrics of every epoch, with its learning rate, to ``metrics.jsonl``.
-
-    Args:
-        run: the training, in whose folder the file is.
-        validator: the engine whose metrics stand beside the trainer's.
-    """
-
-    def __init__(self, run: Run, validator: Engine) -> None:
-        self.log, self.validator = run.metric_log, validator
-
-    def attach(self, engine: Engine) -> None:
-        """Attach to the trainer, after its validation and before its learning rate changes."""
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._record)
-
-    @idist.one_rank_only()
-    def _record(self, engine: Engine) -> None:
-        state = engine.state
-        metrics = {f"train_{name}": value for name, value in state.metrics.items()}
-        if self.validator.state.epoch == state.epoch:
-            of_validation = self.validator.state.metrics
-            metrics |= {f"val_{name}": value for name, value in of_validation.items()}
-        metrics["learning_rate"] = engine.optimizer.param_groups[0]["lr"]
-        numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float))}
-        self.log.append(state.epoch, numbers)
 
 
 class TrackTraining:
@@ -130,6 +108,7 @@ class TrackTraining:
         try:
             self._send()
             self._send_files()
+            self._send_model()
             self.run.end()
         except StoreError as error:
             self.run.claim.release()
@@ -138,6 +117,37 @@ class TrackTraining:
             print(
                 f"warning: {error}; the training is whole, its record is not: when the store is "
                 f"back, {command} records it",
+                file=sys.stderr,
+            )
+            return
+        self._name_champion()
+
+    def _send_model(self) -> None:
+        """Record the best model, with the metrics of its epoch for each data set."""
+        run, record = self.run, read_record(self.run.folder / MODEL)
+        epochs = [line for line in run.metric_log.read() if line.epoch == record.epoch]
+        datasets = {
+            prefix: split_dataset(run.dataset_dir, split, run.datalist_sha256)
+            for prefix, split in SPLITS.items()
+        }
+        with run.storing():
+            training = run.client.get_run(run.id)
+            for epoch in epochs:  # none, where the file of the epochs was lost
+                log_best_model(run.client, training, epoch, record.sha256, datasets)
+
+    def _name_champion(self) -> None:
+        """Register what is published; what a fold or a comparison trains is not."""
+        run = self.run
+        if run.parent is not None:
+            return
+        try:
+            sha256 = read_record(run.folder / MODEL).sha256
+            with run.storing():
+                name_champion(run.client, run.bundle, run.client.get_run(run.id), MODEL, sha256)
+        except StoreError as error:
+            print(
+                f"warning: {error}; the training is recorded, the alias {CHAMPION} still names "
+                "the model before it",
                 file=sys.stderr,
             )
 

@@ -78,7 +78,7 @@ def test_the_report_is_one_file_that_needs_no_network(evaluate, site):
     page = (site / "eval" / "report.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:|#)', page) == []
     assert "cells_" in page
-    assert page.count("<svg") == 3  # training curves, threshold curve and calibration
+    assert page.count("<svg") == 5  # three training curves, threshold curve and calibration
 
 
 def test_what_is_chosen_on_validation_is_stored_and_used_by_inference(

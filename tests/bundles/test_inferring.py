@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -103,6 +104,8 @@ def test_the_report(infer, site, images):
     assert report["model_sha256"] == read_record(site / "models" / "model.pt").sha256
     assert report["threshold"] == 0.5
     assert report["images"] == 4
+    assert len(re.findall("<h3>|<li><img", (site / "out" / "report.html").read_text("utf-8"))) == 4
+    assert report["per_image"][3]["structures"]["interior"].keys() == {"pixels"}
     assert [row["pages"] for row in report["per_image"]] == [1, 1, 2, 1]
     assert {"torch", "monai", "python"} <= set(report["versions"])
     assert all(row["seconds"] > 0 for row in report["per_image"])

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
 import torch
@@ -83,7 +84,7 @@ def root(tmp_path_factory, phantom):
 def call(root, *arguments, **overrides):
     small = NARROW | overrides
     given = [f"{key}={value}" for key, value in small.items()]
-    places = ["--root", str(root), "--out", str(root / "out")]
+    places = ["--root", str(root), "--out", str(root / "out"), "--allow-dirty"]
     return cli.main(["reproduce", "unet_school_isbi", *places, *arguments, "--set", *given])
 
 
@@ -110,7 +111,7 @@ def test_the_record_holds_what_the_table_needs(done):
     heads = [record["metrics"][f"test_accuracy_head_{i}"]["mean"] for i in range(1, 5)]
     assert len(set(heads)) > 1
     page = (done / "docs" / "results.md").read_text()
-    assert f"| 0.878 | 0.839 | {heads[0]:.4f} | not run |" in page
+    assert f"| 0.878 | 0.839 | {heads[0]:.4f} | not run: needs a GPU |" in page
 
 
 def test_one_parent_with_a_child(done):
@@ -136,8 +137,9 @@ def test_what_is_recorded_is_not_run_again(done, capsys):
 def test_a_record_of_another_config_is_named(done, capsys):
     assert call(done, *ONE, learning_rate=0.5) == 1
     line = capsys.readouterr().err
-    assert "unetpp_deep_supervision (training_sha256, evaluation_sha256)" in line
-    assert "run them again with --rerun" in line
+    assert "unetpp_deep_supervision (training, evaluation)" in line
+    command = "reproduce unet_school_isbi --only unetpp_deep_supervision --rerun"
+    assert f"make them again with unet-school {command}" in line
 
 
 def test_another_measure_evaluates_anew_and_does_not_train(done, capfd):
@@ -184,7 +186,43 @@ def test_user_errors(done, phantom, tmp_path, capsys, monkeypatch):
 
 def test_the_table_alone(done, capsys):
     assert cli.main(["reproduce", "unet_school_isbi", "--table", "--root", str(done)]) == 0
-    assert "| UNet++ with deep supervision |" in capsys.readouterr().out
+    assert "| **UNet++ with deep supervision** |" in capsys.readouterr().out
+
+
+def test_the_table_beside_a_cohort(done, phantom, tmp_path, capsys):
+    table = ["reproduce", "unet_school_isbi", "--table", "--root", str(done), "--dataset-dir"]
+    assert cli.main([*table, str(done / "data" / "isbi2012")]) == 0
+    assert "| **UNet++ with deep supervision** |" in capsys.readouterr().out
+    split = tmp_path / "split"
+    shutil.copytree(done / "data" / "isbi2012", split)
+    content = json.loads((split / "datalist.json").read_text())
+    content["training"], content["test"] = content["test"], content["training"]
+    (split / "datalist.json").write_text(json.dumps(content))
+    for folder, message in (
+        (split, "of the records of unetpp_deep_supervision; leave --dataset-dir out"),
+        (phantom, "found the cohort phantom cells, expected isbi2012"),
+        (tmp_path / "none", "no prepared cohort; run unet-school data prepare isbi2012"),
+    ):
+        assert cli.main([*table, str(folder)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
+
+
+def test_uncommitted_code_makes_no_record(done, capsys):
+    places = ["--root", str(done), "--out", str(done / "out")]
+    call_for_all = ["reproduce", "unet_school_isbi", *places, "--only", "unet"]
+    assert cli.main(call_for_all) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "found no git commit, expected a commit of all code" in line
+    assert "--allow-dirty" in line
+    (done / "code.py").write_text("")
+    git = ["git", "-C", str(done), "-c", "user.name=a", "-c", "user.email=a"]
+    for command in (["init", "-q"], ["add", "code.py"], ["commit", "-qm", "code"]):
+        subprocess.run([*git, *command], check=True)
+    (done / "code.py").write_text("changed")
+    assert cli.main(call_for_all) == 1
+    assert "found changes that are not committed, expected" in capsys.readouterr().err
+    shutil.rmtree(done / ".git")
 
 
 def test_a_second_call_for_one_training_is_refused(done, capsys):

@@ -161,6 +161,7 @@ class Site:
         return {
             name: sorted((p.step, p.value) for p in client.get_metric_history(id, name))
             for name in run.data.metrics
+            if name != "minutes" and not name.startswith("system/")  # what a clock says
         }
 
     def artifacts(self, run: Run) -> set[str]:

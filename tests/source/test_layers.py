@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 FLOORS = [
     {"children", "interruption", "memory_errors", "plain_text", "tracking_errors"},
     {"errors", "files", "imports", "progress", "provenance", "quiet", "schemas"},
-    {"states", "next_command"},
+    {"states", "next_command", "pages", "product"},
     {"claims"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},
@@ -21,6 +21,7 @@ FLOORS = [
     {"tracking"},
     {"inference"},
     {"evaluation"},
+    {"comparing"},
     {"training"},
     {"explanation"},
     {"sharing"},

@@ -3,7 +3,7 @@
 Two layouts are read. The original: a folder ``PANCREAS_0001`` for each patient with one DICOM
 series below it, and ``label0001.nii.gz`` anywhere below the source. Slices:
 ``images/PANCREAS_0001-1110.jpg`` with ``masks`` of the same names. The window of width 400 and
-level 40 was chosen here: the paper names a soft-tissue window without numbers.
+level 40 is that of the authors' notebook: the paper names a soft-tissue window without numbers.
 """
 
 from functools import lru_cache, partial

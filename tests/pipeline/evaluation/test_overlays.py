@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pipeline.evaluation.overlays import INVENTED, MISSED, contours, overlay
+from pipeline.evaluation.overlays import INVENTED, MISSED, overlay, panels
 
 
 def test_errors_are_coloured_where_they_are():
@@ -56,10 +56,10 @@ def test_a_pixel_is_wrong_where_any_label_is():
 def test_outlines_true_blue_predicted_orange_both_white():
     truth, mask = torch.zeros(1, 7, 12), torch.zeros(1, 7, 12)
     truth[0, 1:6, 1:6], mask[0, 1:6, 4:11] = 1, 1
-    picture = contours(torch.zeros(7, 12), truth, mask)
+    picture = panels(torch.zeros(7, 12), mask, truth, mask).outlines
     assert tuple(picture[3, 1]) == MISSED
     assert tuple(picture[3, 10]) == INVENTED
     assert tuple(picture[1, 4]) == (255, 255, 255)
     assert picture[3, 2].max() == 0  # inside, no outline
-    volume = contours(*(each[..., None] for each in (torch.zeros(12, 7), truth.mT, mask.mT)))
-    assert np.array_equal(volume, picture)
+    image, truth, mask = (each[..., None] for each in (torch.zeros(12, 7), truth.mT, mask.mT))
+    assert np.array_equal(panels(image, mask, truth, mask).outlines, picture)

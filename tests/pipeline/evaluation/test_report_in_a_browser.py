@@ -1,10 +1,7 @@
 """The report, as Chromium shows it: nothing fails, nothing is cut off."""
 
 import html
-import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -24,21 +21,7 @@ from pipeline.evaluation.threshold import ThresholdCurve
 from pipeline.explanation.maps import Redundancy
 from pipeline.explanation.section import write_with_section
 from pipeline.inference import OperatingPoint, Postprocessing
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FRAMED = """<!doctype html><iframe id="page" width="{width}" height="900" srcdoc="{page}"></iframe>
-<script>addEventListener("load", () => {{
-  const page = document.getElementById("page").contentDocument, box = document.createElement("pre");
-  box.id = "seen";
-  box.textContent = JSON.stringify({{
-    width: page.documentElement.clientWidth, needed: page.documentElement.scrollWidth,
-    broken: [...page.images].filter(i => !i.naturalWidth).length,
-    pictures: page.images.length, drawings: page.querySelectorAll("svg").length,
-  }});
-  document.body.append(box);
-}})</script>"""
+from tests.browser import needs_chromium, see
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +35,8 @@ def page(tmp_path_factory):
         columns = {"patient": f"p{i}", "sex": "fm"[i % 2], "age": 30 + i}
         image = torch.tensor(rng.normal(size=(40, 60)))
         tensors = torch.tensor(probability), torch.tensor(truth)
-        cases.append(Case(f"a_rather_long_name_{i}.png", image, *tensors, columns=columns))
+        name = f"<b>hostile & long name {i}.png" if i % 2 else f"a_rather_long_name_{i}.png"
+        cases.append(Case(name, image, *tensors, columns=columns))
     point = OperatingPoint(tta_versions=8, postprocessing=Postprocessing(fill_holes=True))
     scoring = Scoring(point, isbi=True)
     rows = table(cases, scoring)
@@ -119,27 +103,27 @@ def explained(page, tmp_path_factory):
     return folder / "report.html"
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on this machine")
+@needs_chromium
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize(("kind", "pictures"), [("page", 6), ("explained", 12)])
+@pytest.mark.parametrize(("kind", "pictures"), [("page", 12), ("explained", 18)])
 def test_it_loads_whole_and_fits(request, tmp_path, kind, pictures, width):
-    framed = tmp_path / "framed.html"
-    text = html.escape(request.getfixturevalue(kind).read_text("utf-8"))
-    framed.write_text(FRAMED.format(width=width, page=text), "utf-8")
-    done = subprocess.run(
-        [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-            f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000",
-            "--virtual-time-budget=5000", "--dump-dom", framed.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    assert "CONSOLE" not in done.stderr
-    seen = json.loads(html.unescape(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout)[1]))
-    assert seen["broken"] == 0
-    assert (seen["pictures"], seen["drawings"]) == (pictures, 4)
-    assert width - 20 <= seen["width"] <= width  # beside a scroll bar
-    assert seen["needed"] <= seen["width"]
+    unfold = "page.querySelectorAll('details').forEach(part => part.open = true);"
+    seen = see(request.getfixturevalue(kind), width, tmp_path, unfold)
+    assert (seen["pictures"], seen["drawings"]) == (pictures, 6)
+
+
+@needs_chromium
+@pytest.mark.parametrize(("width", "columns"), [(1280, 4), (390, 2)])
+def test_the_pictures_of_a_case_fill_their_rows(page, tmp_path, width, columns):
+    script = """const tops = () => [...page.querySelectorAll(".row")].map(row =>
+        [...row.children].map(part => Math.round(part.getBoundingClientRect().top)));
+      const small = tops();
+      page.querySelector(".enlarge").click();
+      return [small, tops()[0]]"""
+    small, large = see(page, width, tmp_path, script)["script"]
+    for tops in small:
+        assert [tops.count(top) for top in dict.fromkeys(tops)] == [columns] * (4 // columns)
+    assert len(set(large)) == 4
 
 
 def test_it_needs_no_network(explained):
@@ -147,3 +131,17 @@ def test_it_needs_no_network(explained):
     assert re.findall(r'(?:src|href)="(?!data:|#)', text) == []
     assert "url(http" not in text
     assert "<script" not in text
+    assert "script-src 'none'" in html.unescape(text)
+
+
+def test_it_begins_with_a_verdict_and_the_best_case(page):
+    text = page.read_text("utf-8")
+    places = [text.index(part) for part in ('class="verdict', "Best: ", "Median: ", "Worst: ")]
+    assert places == sorted(places)
+    assert text.index("<h2>Scores</h2>") > places[-1]
+
+
+def test_names_are_escaped(page):
+    text = page.read_text("utf-8")
+    assert "<b>hostile" not in text
+    assert text.count("&lt;b&gt;hostile") >= 2  # in the table, and in the pictures' section

@@ -3,8 +3,13 @@ import torch
 from torch import nn
 
 from pipeline.networks import UNet, feature_maps
-from pipeline.networks.blocks import ConvolutionUnit, Style, initialise_he_normal
-from tests.pipeline.networks.paper_networks import ANDERSEN, MANE_MITTAL, RONNEBERGER
+from pipeline.networks.blocks import ConvolutionUnit, Style
+from tests.pipeline.networks.paper_networks import (
+    ANDERSEN,
+    ERICKSON_CAI,
+    MANE_MITTAL,
+    RONNEBERGER,
+)
 
 FIVE_LEVELS = (1, 1, 1, 1, 1)
 
@@ -176,14 +181,12 @@ def test_unpadded_convolutions_as_torchscript():
         assert torch.equal(torch.jit.script(network)(image), network(image))
 
 
-def test_weights_are_he_normal():
-    torch.manual_seed(0)
-    layers = nn.ModuleList([nn.Conv2d(64, 128, 3), nn.ConvTranspose2d(128, 64, 2, stride=2)])
-    initialise_he_normal(layers)
-    for layer, incoming in zip(layers, (64 * 9, 128), strict=True):
-        assert layer.weight.std().item() == pytest.approx((2 / incoming) ** 0.5, rel=0.02)
-        assert abs(layer.weight.mean().item()) < 0.002
-        assert not layer.bias.any()
+def test_the_contracting_path_alone_is_normalised():
+    """Erickson and Cai: normalisation lies between a convolution and the pooling after it."""
+    network = UNet(2, 1, 1, **ERICKSON_CAI)
+    normalised = [n for n, m in network.named_modules() if isinstance(m, nn.GroupNorm)]
+    assert normalised == [f"encoder.{level}.units.0.norm" for level in range(5)]
+    assert not any(isinstance(m, nn.ReLU) for m in list(network.head))
 
 
 def test_linear_upsampling_doubles_the_side_between_the_pixels():

@@ -25,7 +25,7 @@ from pipeline.papers.paper import read_paper
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "docs" / "results"
-RECORDS = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.rglob("*.json"))]
+RECORDS = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*/**/*.json"))]
 SHENZHEN_SIDE_PIXELS, LUNG_SLICES = 256, 1021
 """As ``docs/xrays.md`` and ``docs/results.md`` state them."""
 MAX_RESIZED_DIFFERENCE = 1e-3

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from skimage.io import imread
+from skimage.transform import resize
 
 from pipeline.evaluation.cases import Case
 from pipeline.metrics.isbi import isbi_scores
@@ -25,6 +27,19 @@ def test_a_smaller_prediction_is_compared_in_two_ways():
     assert shares["exact_8_bit_label_resized"] == 1.0
     # between the columns the resized prediction is grey, 64 and 191
     assert shares["exact_8_bit_prediction_resized"] == 0.5
+
+
+def test_shrinking_a_label_adds_no_white(real_data):
+    # Liu, Shi and Chen, section V.A, suspect that it does, since the resized label scores higher
+    labels = imread(real_data / "isbi2012" / "train-labels.tif") != 0
+    shrunk = [resize(label, (256, 256), order=0, anti_aliasing=False) for label in labels]
+    assert np.mean(shrunk) == pytest.approx(labels.mean(), abs=1e-3)
+
+
+def test_the_papers_networks_score_as_the_answer_foreground_everywhere(real_data):
+    # "Medical Image Segmentation Using U-Net", Tables I and II: iou_thresh of validation .7762
+    labels = imread(real_data / "isbi2012" / "train-labels.tif") != 0
+    assert np.mean(labels) == pytest.approx(0.7762, abs=5e-5)
 
 
 def test_the_challenges_thresholds_are_chosen_on_validation():

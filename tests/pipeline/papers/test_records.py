@@ -51,10 +51,20 @@ def test_single_images_are_kept_where_they_are_wanted(evaluations):
     assert "by_image" not in metrics["test_soft_iou"]
 
 
+def test_an_evaluation_without_the_challenge_has_none_of_its_scores(evaluations):
+    for folder in evaluations:
+        without = SUMMARY | {"isbi_best_threshold_on_test": None}
+        (folder / "summary.json").write_text(json.dumps(without))
+    assert not [name for name in metrics_of(evaluations) if name.startswith("challenge")]
+
+
 def test_a_broken_record_is_named(tmp_path):
     assert read_result(tmp_path / "none.json") is None
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(ValueError, match=r"a\.json: not readable as JSON"):
+        read_result(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text('{"scale": "reduced", "seeds": [0]}')
+    with pytest.raises(ValueError, match=r"a\.json: no record, lacks datalist_sha256, settings, c"):
         read_result(tmp_path / "a.json")
 
 

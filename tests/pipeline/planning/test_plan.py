@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.planning.bundle import because, by_axis, choices, occlusion_size
+from pipeline.planning.bundle import because, by_axis, choices
 from pipeline.planning.ct import ct_window
 from pipeline.planning.labels import label_kind
 from pipeline.planning.machine import Machine, machine_at_hand
@@ -57,11 +57,56 @@ def test_a_radiograph_on_a_cpu():
     values = {name: choice.value for name, choice in choices(planned()).items()}
     assert values == {
         "spatial_dims": 2, "channels": 1, "intensities": "each", "spacing": None,
-        "features": [16, 32, 64, 128, 256], "strides": [[2, 2]] * 4, "kernels": [[3, 3]] * 5,
+        "size": None, "pixel_unshuffle": 1, "features": [16, 32, 64, 128, 256], "strides": [[2, 2]] * 4, "kernels": [[3, 3]] * 5,
         "patch": [192, 192], "window": [512, 512], "batch_size": 4,
         "crop": "anywhere", "loss": "bce", "symmetric": False,
         "labels": {"lung": 1},
     }  # fmt: skip
+
+
+LUNGS = {"structure_sizes": {"lung": 350.0}}
+LARGE = {"size_range": [[2400] * 3, [2955] * 3], "structure_sizes": {"lung": 1800.0}}
+
+
+@pytest.mark.parametrize("radiographs", [LUNGS, LARGE], ids=["512 pixels", "3000 pixels"])
+def test_a_structure_larger_than_a_patch_makes_whole_images_of_256_pixels(radiographs):
+    bundle_plan = planned(**radiographs)
+    assert (bundle_plan.size.value, bundle_plan.pixel_unshuffle.value) == (256, 2)
+    assert bundle_plan.patch.value == bundle_plan.window.value
+    assert max(bundle_plan.patch.value) == 256
+    assert min(bundle_plan.patch.value) >= 256 * 2400 / 2955 - 1
+    assert all(side % 32 == 0 for side in bundle_plan.patch.value)
+    assert bundle_plan.crop.value == "anywhere"
+    assert bundle_plan.batch_size.value >= 4
+
+
+def test_a_card_sees_radiographs_in_512_pixels():
+    assert value("size", CARD, **LUNGS) is None  # a patch of 512 is the image
+    bundle_plan = planned(CARD, **LARGE)
+    assert (bundle_plan.size.value, bundle_plan.pixel_unshuffle.value) == (512, 1)
+    assert bundle_plan.patch.value == [416, 512]
+
+
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [
+        ({"structure_sizes": {"pancreas": 150.0}}, None),
+        (LUNGS | {"likeness": 0.02}, None),  # of micrographs any part looks like any other
+        ({"structure_sizes": {"lung": 350.0, "node": 40.0}}, 256),
+        ({"structure_sizes": {"lung": 350.0, "clip": 15.0}}, 416),  # 12 pixels of it are left
+        ({"structure_sizes": {"lung": 350.0, "clip": 11.0}}, None),
+        ({"structure_sizes": {}}, None),
+    ],
+)
+def test_images_become_no_smaller_than_their_structures_bear(changes, size):
+    assert value("size", **changes) == size
+
+
+def test_a_smaller_image_has_no_spacing_of_its_own():
+    spacing = {"spacing_mm": [[0.14, 0.17, 0.2]] * 2, "extent_mm": [[400, 420, 440]] * 2}
+    bundle_plan = planned(**LARGE, **spacing, spacing_percentiles_mm={"10": [0.14] * 2})
+    assert bundle_plan.spacing.value is None
+    assert bundle_plan.size.value == 256
 
 
 def test_a_card_takes_more():
@@ -259,16 +304,6 @@ def test_micrographs_may_be_turned():
 def test_errors(changes, message):
     with pytest.raises(ValueError, match=message):
         planned(**changes)
-
-
-@pytest.mark.parametrize(("fewest_slices", "size"), [(30, 14), (3, 3)])
-def test_some_hundred_cubes_fill_a_window_of_thick_slices(fewest_slices, size):
-    """128 x 128 x 24 voxels are a cube of 73; a fifth of it is 14, and 10 x 10 x 2 regions."""
-    sizes = [*CT[:2], [fewest_slices, 40, 90]]
-    cohort = volumes(sizes, [[0.8] * 3, [0.8] * 3, [5.0] * 3])
-    bundle_plan = planned(base=cohort)
-    assert bundle_plan.window.value == [128, 128, 24]
-    assert occlusion_size(bundle_plan, cohort) == size
 
 
 def test_every_choice_has_a_reason():

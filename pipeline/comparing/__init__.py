@@ -1,0 +1,1 @@
+"""Networks against each other: trained alike, scored on the same cases."""

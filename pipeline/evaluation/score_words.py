@@ -1,0 +1,61 @@
+"""What the names of scores mean, in words that a colleague reads once."""
+
+from collections.abc import Sequence
+
+WORDS = {
+    "iou": "overlap (IoU)",
+    "dice": "overlap (Dice)",
+    "accuracy": "right pixels (accuracy)",
+    "sensitivity": "share of the truth that is predicted (sensitivity)",
+    "specificity": "share of the background that is left empty (specificity)",
+    "precision": "share of the prediction that is true (precision)",
+    "soft_iou": "overlap of the probabilities (soft IoU)",
+    "soft_dice": "overlap of the probabilities (soft Dice)",
+    "iou_background": "overlap of the background (IoU)",
+    "dice_background": "overlap of the background (Dice)",
+    "hd95": "largest distance of the outlines but for 5 % (Hausdorff 95)",
+    "asd": "mean distance of the outlines (ASD)",
+    "brier": "squared error of the probabilities (Brier)",
+    "ece": "error of the probabilities (ECE)",
+    "f1": "instances that are right (F1)",
+    "pq": "quality of the instances (PQ)",
+    "ap": "instances that are right, over IoUs (AP)",
+    "f1_over_ious": "instances that are right, over IoUs (F1)",
+    "merges": "instances that were merged",
+    "splits": "instances that were split",
+    "v_rand": "right pairs of pixels (V_rand)",
+    "v_info": "shared information (V_info)",
+    "v_rand_thinned": "right pairs of pixels, membranes thinned (V_rand)",
+    "v_info_thinned": "shared information, membranes thinned (V_info)",
+    "rand_error": "wrong pairs of pixels (Rand error)",
+    "pixel_error": "wrong pixels (pixel error)",
+}
+"""By the names that tables and the tracking store have."""
+UNITS = ("mm", "px")
+POOLED = "_pooled"
+FIRST = (
+    "iou", "dice", "accuracy", "sensitivity", "precision", "hd95_mm", "hd95_px", "f1", "pq",
+    "v_rand_thinned",
+)  # fmt: skip
+"""Scores that a reader sees without unfolding, where they exist."""
+
+
+def in_words(name: str, labels: Sequence[str] = ()) -> str:
+    """Return the name of a score in words.
+
+    Args:
+        name: as in ``cases.csv``.
+        labels: whose scores are ``NAME_LABEL``.
+
+    Example:
+        >>> in_words("hd95_mm"), in_words("dice_anterior", ["anterior"])
+        ('largest distance of the outlines but for 5 % (Hausdorff 95), mm', 'overlap (Dice), anterior')
+    """  # noqa: E501
+    if name in WORDS:
+        return WORDS[name]
+    if name.endswith(POOLED):
+        return f"{in_words(name.removesuffix(POOLED), labels)}, all pixels together"
+    for ending in (*labels, *UNITS):
+        if name.endswith(f"_{ending}"):
+            return f"{in_words(name.removesuffix(f'_{ending}'), labels)}, {ending}"
+    return name.replace("_", " ")
