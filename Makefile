@@ -1,15 +1,15 @@
-# make demo · make test · make test-all · make ui · make screenshots · make lint · make bench · make clean
+# make demo · make test · make test-all · make ui · make screenshots · make lint · make docs · make bench · make clean
 # CONTRIBUTING.md has the same steps without make.
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := data/demo
 
-.PHONY: demo test test-all lint bench ui screenshots clean
+.PHONY: demo test test-all lint docs bench ui screenshots clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test,dev,export,share]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test,dev,export,share,docs]"
 	touch $@
 
 demo: .venv/.installed
@@ -26,6 +26,9 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: .venv/.installed
 	$(BIN)/python benchmarks/training_step.py

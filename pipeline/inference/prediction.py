@@ -1,5 +1,6 @@
 """One image from a file or from memory, and what a model predicts for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,20 +168,26 @@ def _without_loader(preprocessing: Compose) -> Compose:
 
 
 def inference_workflow(
-    folder: Path | str, run: str | None, overrides: dict[str, Any]
+    folder: Path | str,
+    run: str | None,
+    overlays: Sequence[str | Path],
+    overrides: dict[str, Any],
 ) -> BundleWorkflow:
     """Return the workflow of a bundle's inference.
 
     Args:
         folder: of the bundle.
         run: a training by name or id, met with its own network and weights; None: the newest.
+        overlays: that the newest was trained with.
         overrides: of the config.
 
     Raises:
         FileNotFoundError: no such bundle.
         ValueError: no such run, or a misspelt override.
     """
-    bundle = Bundle(folder, overrides=overrides)
+    bundle = Bundle(folder, overlays, overrides)
+    if run is not None and overlays:
+        raise ValueError("overlays: a run is met with its own network; leave overlays or run out")
     if run is not None:
         from pipeline.tracking.store import open_store  # MLflow, which the newest one needs not
         from pipeline.tracking.trainings import find_training

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -115,6 +115,7 @@ class TrainedModel:
         cls,
         bundle: str | Path,
         run: str | None = None,
+        overlays: Sequence[str | Path] = (),
         overrides: Mapping[str, Any] | None = None,
     ) -> "TrainedModel":
         """Read the trained model of a bundle, ready to predict.
@@ -124,6 +125,7 @@ class TrainedModel:
         Args:
             bundle: its folder, own or received.
             run: a training by its name or id, with its own network and weights; None: the newest.
+            overlays: that the newest was trained with, as ``unetpp``; a run has its own.
             overrides: keys of the config and their values: ``device``, ``threshold``,
                 ``tta_versions``, ``models_dir``, …. A received bundle reads images only where
                 ``image_dir`` says.
@@ -137,7 +139,7 @@ class TrainedModel:
             Traceback (most recent call last):
             FileNotFoundError: no/such/bundle/configs/train.yaml: no such file; give the folder ...
         """
-        workflow = inference_workflow(bundle, run, dict(overrides or {}))
+        workflow = inference_workflow(bundle, run, overlays, dict(overrides or {}))
         model: TrainedModel
         with without_wrapping():
             (model,) = workflow.parts("trained_model")

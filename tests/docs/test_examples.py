@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 
 PAGES = [
     path
-    for pattern in ("*.md", "docs/*.md", "bundles/*/docs/*.md", "mlruns/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "bundles/*/docs/*.md", "mlruns/*.md")
     for path in sorted(ROOT.glob(pattern))
     if path.name != "CHANGELOG.md"
 ]

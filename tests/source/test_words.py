@@ -29,7 +29,7 @@ SOURCES = [*sorted(ROOT.glob("pipeline/**/*.py")), *sorted(ROOT.glob("transforms
 TEXTS = [
     path
     for pattern in (
-        "*.md", "docs/*.md", "bundles/**/*.md", "bundles/**/*.yaml", "pipeline/**/*.jinja",
+        "*.md", "docs/**/*.md", "bundles/**/*.md", "bundles/**/*.yaml", "pipeline/**/*.jinja",
         "pipeline/**/*.yaml", "benchmarks/*.py",
     )
     for path in sorted(ROOT.glob(pattern))
