@@ -11,6 +11,8 @@ from pipeline.bundle.workflow import typed_values
 NOTE = "mlflow.note.content"
 """Tag that MLflow shows as the description, in Markdown."""
 MAX_COMMAND_CHARACTERS = 4000
+PARENT = "current_run#parent"
+"""What the command of a parent sets: typed again, it would file the run under a run that ended."""
 REPORT_LINE = "Report of its evaluation:"
 """Beginning of the line that the newest evaluation replaces."""
 
@@ -21,7 +23,8 @@ def description(workflow: ConfigWorkflow, folder: Path) -> str:
     place = f"Written to `{folder.absolute()}`"
     if not files:  # a workflow that was made by hand
         return place
-    command = monai_command(monai_arguments(str(workflow.run_id), files, overrides))
+    own = {key: value for key, value in overrides.items() if key != PARENT}
+    command = monai_command(monai_arguments(str(workflow.run_id), files, own))
     return f"```\n{command[:MAX_COMMAND_CHARACTERS]}\n```\n{place}"
 
 
