@@ -6,6 +6,7 @@ from pipeline.papers.configs import REDUCED
 from pipeline.papers.paper import Experiment, Result
 from pipeline.papers.paper_scale import gpu_hours
 from pipeline.papers.recorded import NO_VALUE, NOT_RUN, Record, Recorded
+from pipeline.progress import count
 
 MAX_PLACE_CHARACTERS = 40
 """Longest remark on where a number stands that fits a cell; longer ones stand below the table."""
@@ -115,7 +116,8 @@ def _needs_gpu(recorded: Recorded, experiment: Experiment) -> str:
     hours = gpu_hours(recorded.step_costs, f"{recorded.paper.name}/{experiment.name}")
     if hours is None:
         return f"{NOT_RUN}: needs a GPU"
-    time = f"{hours:.2g} hours" if hours >= 1 else f"{hours * 60:.2g} minutes"
+    minutes = max(1, round(hours * 60))
+    time = f"{hours:.2g} hours" if hours >= 1 else count(minutes, "minute")
     return f"{NOT_RUN}: needs a GPU, about {time}"
 
 
