@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import jinja2
 from pipeline.files import atomic
 from pipeline.pages.numbers import plain_number
 
-VIEWER = "viewer.js"
+VIEWER = "viewer.js.jinja"
+"""The script, without a variable; as a template it is packed with a bundle's source."""
 
 
 def write_page(path: Path, package: str, template: str, **values: Any) -> None:
@@ -36,7 +36,7 @@ def write_page(path: Path, package: str, template: str, **values: Any) -> None:
         lstrip_blocks=True,
     )
     environment.filters["number"] = plain_number
-    script = (files("pipeline.pages") / VIEWER).read_text("utf-8")
+    script = environment.get_template(VIEWER).render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     page = environment.get_template(template).render(
         viewer_script=script, viewer_hash=f"sha256-{digest}", **values
