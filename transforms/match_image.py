@@ -51,7 +51,8 @@ class MatchImaged(MapTransform):
 def match_grid(mask: Any, image: Any, numbers: bool = False) -> Any:
     """Resample a mask to the grid of an image.
 
-    A flat mask has the place that its image had in the file: its pixels match those of the file.
+    A mask that went through all that its image did is on the grid already. Any other flat mask has
+    the place that its image had in the file: its pixels match those of the file.
 
     Args:
         mask: ``(C, *spatial)``.
@@ -60,11 +61,13 @@ def match_grid(mask: Any, image: Any, numbers: bool = False) -> Any:
     """
     if not isinstance(mask, MetaTensor) or not isinstance(image, MetaTensor):
         return mask
+    if _is_same_grid(mask, image):
+        return mask
     if mask.ndim == 3 and "original_affine" in image.meta:
         mask = mask.clone()
         mask.affine = torch.as_tensor(np.asarray(image.meta["original_affine"]))
-    if _is_same_grid(mask, image):
-        return mask
+        if _is_same_grid(mask, image):
+            return mask
     if numbers:
         return _resample(mask, image, NEAREST)
     matched = (_resample((mask > 0).float(), image, LINEAR) >= 0.5).float()

@@ -35,7 +35,7 @@ def add_compare_networks(parser: argparse.ArgumentParser) -> None:
         default=["unet", "unetpp", "unet3plus"],
         metavar="NETWORK",
         help="two or more of unet, unetpp, unet3plus; the others are compared with the first "
-        "(all three)",
+        "(unet unetpp unet3plus)",
     )
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each network (1)")
     parser.add_argument("--metric", default="dice", help="score of the table of cases (dice)")

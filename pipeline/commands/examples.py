@@ -95,6 +95,7 @@ EXAMPLES = {
         "explain bundles/membranes --data data/isbi2012",
         "explain bundles/membranes --run RUN --out explanation --tracking mlruns",
         "explain bundles/membranes --data data/isbi2012 --with unetpp --set seed=1",
+        "explain bundles/membranes --data data/isbi2012 --quick",
     ),
     "compare": (
         "compare RUN OTHER_RUN",
@@ -118,6 +119,7 @@ EXAMPLES = {
         "reproduce unet_school_isbi --dataset-dir data/isbi2012 --only unet unetpp --seeds 3",
         "reproduce unet_school_isbi --scale paper --out reproduced --tracking mlruns --rerun",
         "reproduce unet_school_isbi --root work --set threads=1",
+        "reproduce unet_school_isbi --only unet --allow-dirty",
     ),
     "ui": ("ui bundles/membranes", "ui --port 5001 --tracking mlruns"),
     "pack": (

@@ -10,7 +10,7 @@ def add_ui(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
         "Show the runs of a tracking store in MLflow's page, on this machine alone. The address "
-        "is printed when the page is ready. Example: unet-school ui bundles/membranes"
+        "is printed when the page is ready."
     )
     parser.add_argument(
         "bundle", type=Path, nargs="?", help="folder of the bundle to show (that of the newest run)"

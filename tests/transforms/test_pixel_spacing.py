@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import CenterSpatialCropd, Compose, Invertd
+from monai.transforms import CenterSpatialCropd, Compose, Invertd, Resized
 
 from transforms import MatchImaged, PixelSpacingd
 
@@ -75,3 +75,10 @@ def test_an_impossible_pixel_size_is_refused():
         PixelSpacingd("image", (4e-6, 4e-6))({"image": image(8, 6, (5.0, 5.0))})
     with pytest.raises(ValueError, match="expected two distances above 0, mm"):
         PixelSpacingd("image", (0, 1))
+
+
+def test_a_mask_that_went_through_all_that_its_image_did_is_unchanged():
+    item = {"image": image(8, 6, (1.0, 1.0)), "label": image(8, 6, (1.0, 1.0))}
+    item["label"] = (item["label"] > 20).float()
+    item = Resized(("image", "label"), (4, 3), mode=("bilinear", "nearest"))(item)
+    assert MatchImaged("label")(item)["label"].equal(item["label"])

@@ -1,24 +1,14 @@
 """Records that are to be made again. Each set must shrink; none may grow."""
 
 EXPECTED_STALE = {
-    "magicians_corner_pancreas_ct/unet_15",
     "magicians_corner_pancreas_ct/unet_100",
-    "unet_isbi_mane_mittal/unet",
-    *(f"ten_experiments_isbi/experiment_{i}" for i in range(1, 6)),
-    *(f"ten_experiments_lungs/experiment_{i}" for i in range(6, 11)),
+    *(f"ten_experiments_lungs/experiment_{i}" for i in range(7, 11)),
 }
 """Made with another config of their training or evaluation."""
 
 EXPECTED_DIRTY = {
     "a_look_into_unet_chest_xray/unet",
     "membranes/default",
-    "ten_experiments_isbi/experiment_1",
-    "ten_experiments_isbi/experiment_2",
-    "ten_experiments_isbi/experiment_3",
-    "ten_experiments_isbi/experiment_4",
-    "ten_experiments_isbi/experiment_5",
-    "unet_isbi_mane_mittal/unet",
-    "unet_school_isbi/unet",
     "unet_school_isbi/unet3plus",
     "unet_school_isbi/unet3plus_rmsprop",
     "unet_school_isbi/unet3plus_sgd",
