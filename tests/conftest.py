@@ -2,6 +2,7 @@ import gc
 import os
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -20,6 +21,13 @@ def pytest_collection_finish():
     """Collect garbage from now on, but never look at what was imported: a fifth of the time."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def environment():
+    """Leave the environment to the next test as it was; MLflow sets its variable."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

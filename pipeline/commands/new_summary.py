@@ -26,7 +26,7 @@ PRINTED = {
     "size": "image size",
     "patch": "patch",
     "crop": "patches",
-    "loss": "error",
+    "loss": "loss",
     "symmetric": "variations",
     "batch_size": "a step",
 }

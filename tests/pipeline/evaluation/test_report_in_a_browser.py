@@ -86,6 +86,7 @@ def explained(page, tmp_path_factory):
     agreement = {"ami": 0.06, "chance_low": -0.01, "chance_high": 0.01, "p": 0.001}
     found = {
         "metric": "iou", "columns": ["sex", "finding"], "without_groups": "", "cases": [case] * 3,
+        "quick": "", "steps": {"without": "Few images"}, "strongest": {"without": "No such path"},
         "occlusion": {
             "size": "7", "given": "14 pixels of an image of 512", "fill": "noise", "seed": 0,
             "draws": 1, "against": "truth",

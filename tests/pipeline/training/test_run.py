@@ -126,7 +126,7 @@ def test_a_loss_that_is_no_number_stops_the_run(start):
 def test_resuming_with_another_seed_network_or_file(start, tmp_path):
     last = str(train(start(seed=1)) / "last.pt")
     line = failing(start, seed=2, resume=last, max_epochs=3)
-    assert line.startswith("seed: found 2, 20")
+    assert line.startswith("seed: found 2, unet-")
     assert "was begun with 1; leave it out" in line
     assert "is finished and published, with 2 epochs" in failing(start, seed=1, resume=last)
     write_cells(tmp_path / "other", count=5, size=64, seed=8)
