@@ -37,9 +37,8 @@ def log_best_model(
         datasets: the data set of the metrics whose names begin with ``train_`` and ``val_``.
     """
     model_id = model_of(run, epoch.epoch) or _create(client, run, epoch.epoch, weights_sha256)
-    at = int(epoch.time * 1000)  # as the run has them, so that it gets no second point
     metrics = [
-        _of_model(Metric(name, value, at, epoch.epoch), model_id, datasets[prefix])
+        _of_model(_as_the_run_has_it(client, run, name, value, epoch), model_id, datasets[prefix])
         for prefix in datasets
         for name, value in epoch.metrics.items()
         if name.startswith(prefix)
@@ -121,6 +120,18 @@ def _log_new(client: MlflowClient, run_id: str, model_id: str, metrics: Iterable
     """Record the metrics that a model lacks; the store refuses one that it has."""
     present = {metric.key for metric in client.get_logged_model(model_id).metrics or ()}
     client.log_batch(run_id, metrics=[one for one in metrics if one.key not in present])
+
+
+def _as_the_run_has_it(
+    client: MlflowClient, run: StoredRun, name: str, value: float, epoch: Epoch
+) -> Metric:
+    """Return a metric with the time of the run's own point, so that the run gets no second one.
+
+    An epoch that an interrupted training did again has another time in the file.
+    """
+    points = client.get_metric_history(run.info.run_id, name)
+    times = [point.timestamp for point in points if point.step == epoch.epoch]
+    return Metric(name, value, times[0] if times else int(epoch.time * 1000), epoch.epoch)
 
 
 def _of_model(metric: Metric, model_id: str | None, dataset: Dataset) -> Metric:

@@ -211,8 +211,8 @@ def test_a_training_of_reproduce_is_killed(site, place):
     (data / "datalist.json").write_text(json.dumps(content | {"name": "isbi2012"}))
     command = [
         "reproduce", "unet_school_isbi", "--root", site.root, "--out", site.root / "out",
-        "--only", "unetpp_deep_supervision", "--set", "network_def#features=[2,4,4,8,8]",
-        *SETTINGS[1:-1],
+        "--only", "unetpp_deep_supervision", "--allow-dirty",
+        "--set", "network_def#features=[2,4,4,8,8]", *SETTINGS[1:-1],
     ]  # fmt: skip
     place = place.replace("models/", "seed_0/")
     site.commands.start(*command, faults=[Fault(place, child=1)]).end().ends_with(1)
