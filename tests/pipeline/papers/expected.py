@@ -1,8 +1,8 @@
 """Records that are to be made again. Each set must shrink; none may grow."""
 
 EXPECTED_STALE = {
-    "magicians_corner_pancreas_ct/unet_100",
-    *(f"ten_experiments_lungs/experiment_{i}" for i in range(7, 11)),
+    "ten_experiments_lungs/experiment_9",
+    "ten_experiments_lungs/experiment_10",
 }
 """Made with another config of their training or evaluation."""
 
