@@ -8,6 +8,7 @@ from pipeline.papers.paper import paper_names, read_paper
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "papers.md"
+RECORDS = ROOT / "docs" / "results"
 TEXT = PAGE.read_text("utf-8")
 TARGETS = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", TEXT, re.MULTILINE))
 VERDICTS = ("exact", "reduced", "differs", "open")
@@ -63,6 +64,15 @@ def test_every_experiment_of_a_paper_is_in_the_table():
         for experiment in read_paper(name).experiments
     }
     assert experiments <= overlays, experiments - overlays
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:60])
+def test_an_experiment_without_a_record_is_open(row: list[str]):
+    _, place, verdict = row
+    named = {name for text, name, _ in LINK.findall(place) if text.startswith("`experiment: ")}
+    overlays = [(PAGE.parent / TARGETS[name]).resolve() for name in named]
+    records = [RECORDS / path.parent.name / f"{path.stem}.json" for path in overlays]
+    assert verdict.startswith("open") or all(path.is_file() for path in records), records
 
 
 def slug(heading: str) -> str:
