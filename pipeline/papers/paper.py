@@ -32,6 +32,7 @@ class Result(NamedTuple):
         paper: the paper's number; None: the paper prints none.
         code: number that the authors' public code prints; None: it prints none.
         where: where the paper prints it, and its meaning where that is not plain.
+        each_image: whether our number of each test image stands beside the mean.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Result(NamedTuple):
     paper: float | None = None
     code: float | None = None
     where: str = ""
+    each_image: bool = False
 
 
 class Experiment(NamedTuple):

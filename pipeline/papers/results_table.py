@@ -109,7 +109,15 @@ def _scale_cell(
     record = recorded.records[experiment.name, scale]
     if record is None and scale != REDUCED and is_first:
         return _needs_gpu(recorded, experiment)
-    return number_cell(record, result.metric)
+    return number_cell(record, result.metric) + (_images(record, result) if record else "")
+
+
+def _images(record: Record, result: Result) -> str:
+    """Return the number of each image, the lowest first, where the table asks for it."""
+    if not result.each_image:
+        return ""
+    values = sorted(record["metrics"][result.metric]["by_image"].values())
+    return f"; each image {', '.join(f'{value:.3f}' for value in values)}"
 
 
 def _needs_gpu(recorded: Recorded, experiment: Experiment) -> str:

@@ -108,6 +108,16 @@ def test_a_cell_holds_mean_interval_and_spread(results):
     assert f"At reduced scale: {origin}" in text
 
 
+def test_each_image_stands_beside_the_mean_where_it_is_wanted(results):
+    paper = read_paper("unet_isbi_mane_mittal")
+    images = {"by_image": {"a.png": 0.4215, "b.png": 0.08}}
+    metric = {"mean": 0.25, "low": 0.08, "high": 0.42, "n": 2, "by_seed": [0.25, 0.25], **images}
+    write_record(results, paper, "unet", {"test_rand_error": metric, "test_pixel_error": metric})
+    (line,) = [line for line in section(paper, results).splitlines() if "each image" in line]
+    assert "Rand error at 1/2" in line
+    assert "± 0.0000; each image 0.080, 0.421 |" in line
+
+
 def test_a_record_of_another_config_is_marked(results):
     paper = read_paper("unet_isbi_mane_mittal")
     path = write_record(results, paper, "unet", {"x": {"n": 1}})
