@@ -114,9 +114,10 @@ def _scale_cell(
 
 def _images(record: Record, result: Result) -> str:
     """Return the number of each image, the lowest first, where the table asks for it."""
-    if not result.each_image:
+    images = record["metrics"].get(result.metric, {}).get("by_image")
+    if not result.each_image or not images:
         return ""
-    values = sorted(record["metrics"][result.metric]["by_image"].values())
+    values = sorted(images.values())
     return f"; each image {', '.join(f'{value:.3f}' for value in values)}"
 
 
