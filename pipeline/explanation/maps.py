@@ -7,6 +7,8 @@ import torch
 from skimage.transform import resize
 from torch import Tensor
 
+from pipeline.explanation.covariances import Covariances
+
 MAP_SIDE_PIXELS = 256
 """Side of the maps that are drawn, as in Fig. 6 of "A look into U-Net"."""
 MAX_CORRELATION = 0.95
@@ -75,23 +77,17 @@ class Correlations:
     """
 
     def __init__(self) -> None:
-        self.pixels = 0
-        self.sums: Tensor | float = 0.0
-        self.products: Tensor | float = 0.0
+        self.channels = Covariances()
 
     def add(self, maps: Tensor) -> None:
         """Add the step's map of one image, ``(1, channels, *spatial)``; sizes may differ."""
-        channels = maps[0].flatten(1).double()
-        self.pixels += channels.shape[1]
-        self.sums = self.sums + channels.sum(1)
-        self.products = self.products + channels @ channels.mT
+        self.channels.add(maps[0].flatten(1))
 
     def matrix(self) -> Tensor:
         """Return Pearson's correlations ``(channels, channels)``; 0 where a channel is constant."""
-        means = torch.as_tensor(self.sums) / self.pixels
-        covariances = torch.as_tensor(self.products) / self.pixels - means.outer(means)
+        covariances = self.channels.matrix()
         variances = covariances.diagonal()
-        constant = variances <= 1e-12 * (1 + means**2)
+        constant = variances <= 1e-12 * (1 + self.channels.means**2)
         lengths = torch.where(constant, torch.inf, variances.clamp(min=0).sqrt())
         return covariances / lengths.outer(lengths)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, avg_pool3d, interpolate, pad
 
+from pipeline.explanation.covariances import Covariances
 from pipeline.explanation.images import Image
 from pipeline.explanation.separation import Separation, boundary_band, separations
 from pipeline.networks import UNet, bottleneck_of, feature_modules, module_maps
@@ -118,24 +119,17 @@ class Probe:
     """
 
     def __init__(self) -> None:
-        self.pixels = 0
-        self.sums: Tensor | float = 0.0
-        self.products: Tensor | float = 0.0
+        self.both = Covariances()
         self.channels = 0
 
     def add(self, channels: Tensor, marks: Tensor) -> None:
         """Add pixels: channels ``(C, N)`` and marks ``(sets, N)``, 0 to 1."""
-        both = torch.cat([channels.double(), marks.to(channels).double()])
         self.channels = len(channels)
-        self.pixels += both.shape[1]
-        self.sums = self.sums + both.sum(1)
-        self.products = self.products + both @ both.mT
+        self.both.add(torch.cat([channels, marks.to(channels)]))
 
     def weights(self) -> Tensor:
         """Return the weights ``(sets, C)``."""
-        means = torch.as_tensor(self.sums) / self.pixels
-        covariances = torch.as_tensor(self.products) / self.pixels - means.outer(means)
-        own, cross = covariances.split([self.channels, len(means) - self.channels], dim=1)
+        own, cross = self.both.matrix().tensor_split([self.channels], dim=1)
         within = own[: self.channels]
         ridge = RIDGE * within.diagonal().mean().clamp(min=1e-30)
         regular = within + ridge * torch.eye(self.channels, dtype=within.dtype)

@@ -28,8 +28,8 @@ def experiment_bundle(
 ) -> Bundle:
     """Return the bundle with the overlays of an experiment at a scale.
 
-    The overlay of its base, if it has one, stands before its own; both have the paper's settings.
-    At reduced scale a further overlay reduces them: the experiment's own, or else its base's.
+    The overlays of its bases stand before its own; all have the paper's settings. At reduced scale
+    a further overlay reduces them: the experiment's own, or else that of its nearest base.
 
     Args:
         root: folder that holds ``bundles``.
@@ -44,7 +44,7 @@ def experiment_bundle(
     """
     folder = root / "bundles" / paper.bundle
     experiments = folder / "configs" / "experiments" / paper.name
-    chain = [experiment.base, experiment.name] if experiment.base else [experiment.name]
+    chain = [one.name for one in paper.with_bases(experiment)]
     overlays = [experiments / f"{name}.yaml" for name in chain]
     reducing = [experiments / REDUCED / f"{name}.yaml" for name in reversed(chain)]
     reducing = [path for path in reducing if path.is_file()][:1]

@@ -150,6 +150,18 @@ class Paper(NamedTuple):
         names = ", ".join(experiment.name for experiment in self.experiments)
         raise ValueError(f"{name}: {self.name} has no such experiment; it has {names}")
 
+    def with_bases(self, experiment: Experiment) -> list[Experiment]:
+        """Return an experiment after its base, the base of that before both, and so on.
+
+        Example:
+            >>> paper = read_paper("unet_school_isbi")
+            >>> bases = paper.with_bases(paper.experiment("unetpp_deep_supervision"))
+            >>> [one.name for one in bases]
+            ['unetpp', 'unetpp_deep_supervision']
+        """
+        before = self.with_bases(self.experiment(experiment.base)) if experiment.base else []
+        return [*before, experiment]
+
 
 def paper_names() -> list[str]:
     """Return the names of all papers, in the order of the page.
