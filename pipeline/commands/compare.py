@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.commands.runs import add_tracking
+
 if TYPE_CHECKING:
     from pipeline.evaluation.comparison import Comparison
 
@@ -17,12 +19,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         "compared with the first",
     )
     parser.add_argument("--metric", default="dice", help="metric of the per-image table (dice)")
-    parser.add_argument(
-        "--tracking",
-        type=Path,
-        default=Path("mlruns"),
-        help="folder of the tracking store (mlruns)",
-    )
+    add_tracking(parser)
     parser.add_argument(
         "--groups",
         nargs="+",

@@ -5,18 +5,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands.runs import add_tracking
+
 if TYPE_CHECKING:
     from pipeline.doctor.check import Check
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument(
-        "--tracking",
-        type=Path,
-        default=Path("mlruns"),
-        help="folder of the tracking store (mlruns)",
-    )
+    add_tracking(parser)
     parser.add_argument(
         "--models", type=Path, default=Path(), help="folder for models, as bundles/membranes (.)"
     )

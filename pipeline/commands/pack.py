@@ -7,18 +7,15 @@ import os
 import textwrap
 from pathlib import Path
 
+from pipeline.commands.runs import add_tracking
+
 
 def add_pack(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("bundle", type=Path, help="folder of the bundle, as bundles/membranes")
     parser.add_argument("--run", required=True, help="training or evaluation, by name or id")
     parser.add_argument("--out", type=Path, required=True, help="packed bundle, FILE.zip")
-    parser.add_argument(
-        "--tracking",
-        type=Path,
-        default=Path("mlruns"),
-        help="folder of the tracking store (mlruns)",
-    )
+    add_tracking(parser)
     parser.add_argument("--dataset-dir", type=Path, help="folder of the cohort, if it has moved")
     parser.add_argument(
         "--sample",

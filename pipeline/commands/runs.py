@@ -77,6 +77,16 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_tracking(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names the tracking store that is read."""
+    parser.add_argument(
+        "--tracking",
+        type=Path,
+        default=Path("mlruns"),
+        help="folder of the tracking store (mlruns)",
+    )
+
+
 def bundle_of(options: argparse.Namespace) -> "Bundle":
     """Return the bundle with the overlays and settings that were typed."""
     from pipeline.bundle import Bundle

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pipeline.commands.runs import add_tracking
+
 PORT = 5000
 
 
@@ -18,9 +20,7 @@ def add_ui(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, default=PORT, help=f"port, or the next one that is free ({PORT})"
     )
-    parser.add_argument(
-        "--tracking", type=Path, default=Path("mlruns"), help="folder of the store (mlruns)"
-    )
+    add_tracking(parser)
     parser.set_defaults(command=_ui)
 
 
