@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import set_determinism
 
 from pipeline.bundle.bundle import TRAIN
@@ -17,6 +17,7 @@ from pipeline.bundle.places import check_places
 from pipeline.bundle.restore import restore
 from pipeline.bundle.workflow import running_workflow, typed_call, typed_values
 from pipeline.errors import one_line_errors
+from pipeline.precision import chosen_precision
 from pipeline.progress import flush_lines
 from pipeline.quiet import ignore_foreign_warnings
 
@@ -44,6 +45,7 @@ def prepare(seed: Any = 0, threads: Any = None) -> None:
     ignore_foreign_warnings()
     workflow = running_workflow()
     check_running(workflow)
+    _choose_precision(workflow.parser)
     restore(workflow, *typed_values(workflow))
     set_determinism(seed=workflow.parser.get_parsed_content("seed", default=seed))
     threads = workflow.parser.get_parsed_content("threads", default=threads)
@@ -71,3 +73,13 @@ def check_running(workflow: ConfigWorkflow) -> None:
         warnings.simplefilter("ignore")
         content = ConfigFiles.load_config_file(base) if base.is_file() else {}
         check_config(workflow.run_id, config, content)
+
+
+def _choose_precision(parser: ConfigParser) -> None:
+    """Put what ``auto`` means on this device in its place, so that a run records it.
+
+    A training that is resumed then goes on in the precision that it was begun with.
+    """
+    asked = parser.get("precision")
+    if asked is not None:
+        parser["precision"] = chosen_precision(asked, parser.get_parsed_content("device"))

@@ -4,15 +4,15 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 
 from pipeline.data.memory import available_memory
 from pipeline.doctor.check import Check, size
+from pipeline.precision import bfloat16_instructions
 from pipeline.progress import count
 
 SAMPLE_SECONDS = 0.5
@@ -22,8 +22,6 @@ BUSY_PERCENT = 25
 NAMED_PROCESSES = 3
 MEMORY_BYTES = 2**30
 """A training of a small network, with PyTorch, MONAI and MLflow, takes as much."""
-BF16 = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
-"""What PyTorch calls the instructions of a processor that multiply in bf16."""
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much of the processor a container may take."""
 
@@ -34,7 +32,7 @@ def machine_checks() -> Iterator[Check]:
     cores = usable_cores()
     yield threads(torch.get_num_threads(), cores)
     yield load(busy_processes(), cores)
-    yield bf16(_capabilities())
+    yield bf16(bfloat16_instructions())
     yield memory(available_memory())
 
 
@@ -101,17 +99,16 @@ def load(busy: list[tuple[str, float]], cores: int) -> Check:
     return Check("load", value, "slow", "wait until they end: a training shares the cores")
 
 
-def bf16(capabilities: Mapping[str, Any] | None) -> Check:
+def bf16(instructions: list[str] | None) -> Check:
     """Say whether the processor multiplies in bf16, by what it says of itself.
 
     Args:
-        capabilities: of the processor, by PyTorch's names; None: not known.
+        instructions: of the processor, by PyTorch's names; None: not known.
     """
-    if capabilities is None:
+    if instructions is None:
         return Check("bf16", "not known: this version of torch does not say", "note")
-    names = [name for name in BF16 if capabilities.get(name)]
-    if names:
-        return Check("bf16", f"in hardware ({', '.join(names)})")
+    if instructions:
+        return Check("bf16", f"in hardware ({', '.join(instructions)})")
     return Check(
         "bf16", "not in hardware", "note", "compute in float32: bf16 would be emulated, and slower"
     )
@@ -123,11 +120,6 @@ def memory(free: int) -> Check:
         remedy = f"end other programs: a small training takes {size(MEMORY_BYTES)}"
         return Check("memory", f"{size(free)} free", "fails", remedy)
     return Check("memory", f"{size(free)} free")
-
-
-def _capabilities() -> Mapping[str, Any] | None:
-    ask = getattr(torch.cpu, "get_capabilities", None)  # newer than the oldest PyTorch that we take
-    return ask() if ask else None
 
 
 def _quota() -> int:

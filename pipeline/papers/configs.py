@@ -15,8 +15,11 @@ from pipeline.bundle.network_numbers import network_numbers
 from pipeline.bundle.overrides import read_settings
 from pipeline.papers.paper import Experiment, Paper
 from pipeline.planning.wiring import wiring_of
+from pipeline.precision import FLOAT32
 
 REDUCED = "reduced"
+WITHOUT_KEY = {"precision": FLOAT32}
+"""What a training did whose config lacked a key that was added later."""
 
 
 class OneScaleError(ValueError):
@@ -93,7 +96,7 @@ def is_of_another_config(
 
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
-    experiment = _without(config, wiring_of("training") | wiring_of(run))
+    experiment = _without(config, WITHOUT_KEY | wiring_of("training") | wiring_of(run))
     text = json.dumps(experiment, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

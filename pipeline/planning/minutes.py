@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipeline.bundle import Bundle
 from pipeline.data.datalist import Datalist, Entry, read_datalist
+from pipeline.precision import chosen_precision, computing_in
 
 MAX_REPEATED_SECONDS = 10.0
 """What takes less is measured twice, the first time with all that has to be loaded for it."""
@@ -61,17 +62,20 @@ def measure_training(bundle: Path) -> tuple[float, Measured]:
     parser, datalist = Bundle(bundle).parser("training"), read_datalist(bundle / "data")
     get = parser.get_parsed_content
     prepare = Compose([transform for key in PREPROCESSING for transform in get(key)])
-    augment, network = Compose(get("augmentation")), get("network_def").to(get("device"))
+    device = get("device")
+    precision = chosen_precision(get("precision"), device)
+    augment, network = Compose(get("augmentation")), get("network_def").to(device)
     entry = datalist.listed("training")[0]
     prepared, of_case = _timed(lambda: prepare(_item(datalist, entry)))
     _, of_patch = _timed(lambda: augment(dict(prepared)))
     began, cpu_began = time.monotonic(), time.process_time()
     batch = torch.rand(get("batch_size"), get("in_channels"), *get("patch"))
-    of_step = _step_seconds(network, batch)
+    of_step = _step_seconds(network, batch, precision)
     spent = (time.process_time() - cpu_began) / torch.get_num_threads()
-    share = min(1.0, spent / (time.monotonic() - began)) if get("device").type == "cpu" else 1.0
+    share = min(1.0, spent / (time.monotonic() - began)) if device.type == "cpu" else 1.0
     sides, window = prepared["image"].shape[1:], get("window")
-    of_window = _window_seconds(network, torch.rand(1, get("in_channels"), *window))
+    image = torch.rand(1, get("in_channels"), *window)
+    of_window = _window_seconds(network, image, precision)
     validation = count_windows(sides, window) * of_window
     measured = Measured(of_case, of_patch, of_step, validation, share)
     return _total(measured, datalist, get), measured
@@ -105,24 +109,26 @@ def _item(datalist: Datalist, entry: Entry) -> dict[str, str]:
     return {key: str(root / file) for key, file in entry.files().items()}
 
 
-def _step_seconds(network: torch.nn.Module, images: torch.Tensor) -> float:
+def _step_seconds(network: torch.nn.Module, images: torch.Tensor, precision: str) -> float:
     device = next(network.parameters()).device
     images = images.to(device)
 
     def step() -> None:
-        logits = network.train()(images)
-        binary_cross_entropy_with_logits(logits, torch.zeros_like(logits)).backward()
+        with computing_in(precision, device):
+            logits = network.train()(images)
+        truth = torch.zeros_like(logits, dtype=torch.float32)
+        binary_cross_entropy_with_logits(logits.float(), truth).backward()
         _wait(device)
 
     return _timed(step)[1]
 
 
-def _window_seconds(network: torch.nn.Module, image: torch.Tensor) -> float:
+def _window_seconds(network: torch.nn.Module, image: torch.Tensor, precision: str) -> float:
     device = next(network.parameters()).device
     image = image.to(device)
 
     def segment() -> None:
-        with torch.no_grad():
+        with torch.no_grad(), computing_in(precision, device):
             network.eval()(image)
         _wait(device)
 

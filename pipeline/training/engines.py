@@ -19,8 +19,11 @@ from torch.utils.data import DataLoader
 from pipeline.bundle.received import contained
 from pipeline.inference.fitting import fitting
 from pipeline.losses import IgnoringLoss
+from pipeline.precision import FLOAT32, Precision
 from pipeline.tracking import Run
+from pipeline.training.autocast import in_precision
 from pipeline.training.checkpoints import KeepBest
+from pipeline.training.freed_memory import keep_freed_memory
 from pipeline.training.memory_of_step import naming_its_size, plain_iteration
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
@@ -52,6 +55,7 @@ def training_engine(
     patience: int = 0,
     resume: str | None = None,
     init_from: str | None = None,
+    precision: Precision = FLOAT32,
     train_handlers: Sequence[Any] = (),
 ) -> SupervisedTrainer:
     """Return MONAI's trainer with the handlers of every training, and further ones after them.
@@ -73,8 +77,10 @@ def training_engine(
         patience: epochs without a better validation after which training stops; 0 for never.
         resume: state of an interrupted run; None: a new training.
         init_from: weights that the network began with, where these are of an earlier training.
+        precision: format that the network computes in.
         train_handlers: further ones.
     """
+    keep_freed_memory()
     publish_to = str(contained(publish_to, "--models_dir"))
     if resume is not None:
         resume = str(contained(resume, "--resume"))
@@ -93,7 +99,7 @@ def training_engine(
         ValidationHandler(val_interval, validator, epoch_level=True),
         KeepBest(run, network, validator, key_metric, patience, publish_to, init_from),
         BestOverlays(validator, run.folder),
-        Progress(run, validator),
+        Progress(run, validator, precision),
         RecordEpoch(run, validator, key_metric),
         LrScheduleHandler(**scheduler),
         KeepLast(run, state, resume),
@@ -108,7 +114,7 @@ def training_engine(
         network=network,
         optimizer=optimizer,
         loss_function=IgnoringLoss(loss),
-        inferer=inferer,
+        inferer=in_precision(inferer, precision, run.device),
         iteration_update=naming_its_size(
             weighted_iteration if takes_weights(loss) else plain_iteration
         ),
@@ -125,6 +131,7 @@ def validation_engine(
     val_data_loader: DataLoader[Any],
     inferer: Inferer,
     device: torch.device | str,
+    precision: Precision = FLOAT32,
     val_handlers: Sequence[Any] = (),
 ) -> SupervisedEvaluator:
     """Return MONAI's evaluator with the loss and the metrics of every validation.
@@ -135,13 +142,14 @@ def validation_engine(
         val_data_loader: one image at a time.
         inferer: how an image passes the network.
         device: where the network is.
+        precision: format that the network computes in.
         val_handlers: further handlers.
     """
     return SupervisedEvaluator(
         device=torch.device(device),
         val_data_loader=val_data_loader,
         network=network,
-        inferer=fitting(inferer),
+        inferer=in_precision(fitting(inferer), precision, device),
         key_val_metric=image_metrics(),
         val_handlers=[EvaluationLoss(loss), *val_handlers],
     )

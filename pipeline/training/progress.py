@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from pipeline.data.datalist import read_datalist
 from pipeline.files import shown
+from pipeline.precision import FLOAT32, Precision, computes_in_bfloat16
 from pipeline.progress import count
 from pipeline.tracking import Run
 from pipeline.training.checkpoints import bare
@@ -31,10 +32,11 @@ class Progress:
     Args:
         run: the training.
         validator: the engine whose metrics stand beside the trainer's.
+        precision: format that the network computes in.
     """
 
-    def __init__(self, run: Run, validator: Engine) -> None:
-        self.run, self.validator = run, validator
+    def __init__(self, run: Run, validator: Engine, precision: Precision = FLOAT32) -> None:
+        self.run, self.validator, self.precision = run, validator, precision
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after :class:`pipeline.training.KeepBest`."""
@@ -47,7 +49,7 @@ class Progress:
         engine.add_event_handler(Events.COMPLETED, self._close)
 
     def _start(self, engine: Engine) -> None:
-        tqdm.write(begin_line(self.run, engine))
+        tqdm.write(begin_line(self.run, engine, self.precision))
         self.begun = True
         self.total = engine.state.max_epochs * engine.state.epoch_length
         self.began, self.begun_at = time.monotonic(), engine.state.iteration
@@ -99,7 +101,7 @@ class Progress:
         self.begun = False
 
 
-def begin_line(run: Run, engine: Engine) -> str:
+def begin_line(run: Run, engine: Engine, precision: Precision) -> str:
     """Return the line that says what a training trains, on what and how long."""
     datalist, state = read_datalist(run.dataset_dir), engine.state
     sizes = [f"{len(datalist.listed(split))} {split}" for split in ("training", "validation")]
@@ -108,9 +110,18 @@ def begin_line(run: Run, engine: Engine) -> str:
     return (
         f"{run.bundle} {run.name}: {' and '.join(sizes)} cases of {shown(Path(run.dataset_dir))}, "
         f"{type(bare(engine.network)).__name__} of {weights:,} weights, on {run.device}{threads}, "
+        f"{_precision_text(precision, run.device)}"
         f"epochs {state.epoch} to {state.max_epochs} of {count(state.epoch_length, 'step')}"
         + (f", resumed after epoch {state.epoch - 1}" if state.epoch > 1 else "")
     )
+
+
+def _precision_text(precision: Precision, device: str) -> str:
+    """Say that a network computes in bfloat16, and where that is slower."""
+    if precision == FLOAT32:
+        return ""
+    is_fast = computes_in_bfloat16(device)
+    return "in bfloat16, " if is_fast else "in bfloat16 (emulated here: float32 is faster), "
 
 
 def count_weights(network: torch.nn.Module) -> int:

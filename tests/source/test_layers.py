@@ -13,7 +13,7 @@ FLOORS = [
     {"children", "interruption", "memory_errors", "plain_text", "tracking_errors"},
     {"errors", "files", "imports", "progress", "provenance", "quiet", "schemas"},
     {"states", "next_command", "pages", "product"},
-    {"claims"},
+    {"claims", "precision"},
     {"transforms", "metrics", "networks", "losses"},
     {"bundle"},
     {"data"},

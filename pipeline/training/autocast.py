@@ -1,0 +1,37 @@
+"""Passing a batch through a network in the precision of a training."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch.utils._pytree import tree_map
+
+from pipeline.precision import BFLOAT16, Precision, computing_in
+
+
+class AutocastInferer(Inferer):
+    """An inferer whose network computes in bfloat16, on any device; its output is float32.
+
+    So the loss is computed in float32. MONAI's ``amp`` does the same for CUDA alone.
+
+    Args:
+        inferer: how a batch passes the network.
+        device: where the network is.
+    """
+
+    def __init__(self, inferer: Inferer, device: torch.device | str) -> None:
+        self.inferer, self.device = inferer, device
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Return what the inferer returns, each tensor in float32."""
+        with computing_in(BFLOAT16, self.device):
+            output = self.inferer(inputs, network, *args, **kwargs)
+        return tree_map(lambda part: part.float(), output)
+
+
+def in_precision(inferer: Inferer, precision: Precision, device: torch.device | str) -> Inferer:
+    """Return an inferer whose network computes in a precision."""
+    return AutocastInferer(inferer, device) if precision == BFLOAT16 else inferer
