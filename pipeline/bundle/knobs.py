@@ -184,6 +184,7 @@ KNOBS = {
     "seed": whole(0, MAX_SEED),
     "device": device(),
     "threads": whole(1, MAX_THREADS),
+    "engine": choice("auto", "float32", "bfloat16", "openvino", "openvino_bfloat16"),
     "precision": choice("auto", "float32", "bfloat16"),
     "spatial_dims": choice(2, 3),
     "in_channels": whole(1),

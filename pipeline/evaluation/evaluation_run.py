@@ -10,6 +10,7 @@ from PIL import Image
 from pipeline.data.datalist import images_among, read_datalist
 from pipeline.data.label_numbers import LabelNumbers, labels_overlap
 from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, table
+from pipeline.evaluation.engine_trials import engine_lines, try_engines
 from pipeline.evaluation.overlays import overlay
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.reference import ReferenceEvaluation, compare_with_reference
@@ -31,6 +32,7 @@ from pipeline.evaluation.summary import (
 )
 from pipeline.evaluation.verdict import verdict
 from pipeline.files import atomic, shown, write_json, write_text
+from pipeline.inference.engine import PLAIN
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
 from pipeline.metrics.overlap import METRICS
@@ -55,6 +57,7 @@ def evaluate(
     groups: Groups | None = None,
     isbi: bool = False,
     reference: ReferenceEvaluation | None = None,
+    engine: str = PLAIN,
 ) -> None:
     """Select on validation, score the test split, and write the result.
 
@@ -71,6 +74,8 @@ def evaluate(
         groups: by what the cases are grouped, if at all.
         isbi: whether the metrics of the ISBI 2012 challenge are wanted.
         reference: of a received bundle, whose scores are put beside these.
+        engine: which engines of inference are measured on validation: ``auto``, all of this
+            machine; or one of them.
 
     Raises:
         ValueError: a test image that the model was trained on, an unknown metric, instances to
@@ -91,11 +96,13 @@ def evaluate(
         names = list(labels or ()) if len(labels or ()) > 1 else []
         scoring = Scoring(selection.operating_point, names, isbi, labels_overlap(labels or {}))
         rows = table(cases, scoring)
+        engines = try_engines(predictions, model, scoring, engine)
         summary = EvaluationSummary(
             **_selected(search, selection, model),
             **summarise_cases(cases, rows, scoring),
             **dict(compare_groups_of(rows, groups or Groups())),
             baselines=baselines(cases, run.dataset_dir),
+            engines=engines,
             model=_evaluated(model),
             evaluation=Execution(**run.executed()),
             versions=versions(),
@@ -104,7 +111,7 @@ def evaluate(
             comparison = compare_with_reference(reference, summary.test, run.dataset_dir)
             summary = summary.model_copy(update={"reference": comparison})
         _write(run.folder, cases, rows, summary, scoring)
-        model.store(_to_store(search, selection, model))
+        model.store(_to_store(search, selection, model), engines)
         crossval = crossval_command(run)
         report = Report(
             summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring,
@@ -112,6 +119,7 @@ def evaluate(
         )  # fmt: skip
         write_report(run.folder / REPORT, report)
         print(plain_lines("\n".join(summary_text(summary))))
+        print(plain_lines("\n".join(engine_lines(engines))), end="\n" * bool(engines))
         for remark in verdict(summary, crossval):
             print(f"verdict     {plain_lines(remark.line())}")
         _record(run, summary, model.record.epoch)
@@ -178,7 +186,7 @@ def _selected(
 def _evaluated(model: TrainedModel) -> EvaluatedModel:
     record = model.record
     fields = record.model_dump(
-        exclude={*IMAGE_FIELDS, "device", "operating_point", "members_sha256"}
+        exclude={*IMAGE_FIELDS, "device", "operating_point", "members_sha256", "engines"}
     )
     return EvaluatedModel(
         path=str(model.path),

@@ -1,5 +1,6 @@
 """Running a network over a split of a cohort, and keeping what it says of each image."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,12 @@ class SplitPredictions:
             rate = 0.0 if split == "test" else 1.0
             self._engines[split] = self._engine(load_split(self.dataset_dir, split), rate, split)
         return self._engines[split]
+
+    def computed_by(self, network: torch.nn.Module) -> "SplitPredictions":
+        """Return the predictions of the same splits by another engine of the network."""
+        other = copy.copy(self)
+        other.network, other.inferer, other._engines = network, copy.copy(self.inferer), {}
+        return other
 
     def case(self, split: str, place: int) -> Case:
         """Predict one image of a split.

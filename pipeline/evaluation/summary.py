@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.evaluation.cases import ScoreSummary
 from pipeline.evaluation.reference import ReferenceComparison
+from pipeline.inference.engine import EngineTrial
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.metrics.overlap import METRICS
 from pipeline.metrics.statistics import independent_unit
@@ -133,6 +134,7 @@ class EvaluationSummary(GroupComparison):
         calibration: predicted probability, share of foreground, pixels; each a list over bins.
         isbi_best_threshold_on_test: as the ISBI 2012 challenge scores; None where not wanted.
         baselines: what needs no network, on the same cases.
+        engines: of inference, as they were measured on validation.
         model: that was evaluated.
         evaluation: by what.
         versions: of Python and packages.
@@ -150,6 +152,7 @@ class EvaluationSummary(GroupComparison):
     calibration: list[list[float]]
     isbi_best_threshold_on_test: dict[str, ThresholdScore] | None = None
     baselines: dict[str, dict[str, float]]
+    engines: list[EngineTrial] = []
     model: EvaluatedModel
     evaluation: Execution
     versions: dict[str, str]

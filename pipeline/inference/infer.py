@@ -77,7 +77,7 @@ def _begin_line(writer: WritePredictions, images: int) -> str:
     return (
         f"segmenting {count(images, 'image')} with {shown(settings['model'])} at threshold "
         f"{settings['threshold']:.3f}, mean of {count(settings['tta_versions'], 'version')}, on "
-        f"{writer.report.further['device']}"
+        f"{writer.report.further['device']} by {writer.report.settings['engine']}"
     )
 
 

@@ -15,6 +15,7 @@ from pipeline.bundle.received import contained
 from pipeline.claims import MODEL_WAIT_SECONDS, claim
 from pipeline.errors import without_wrapping
 from pipeline.files import atomic, write_text
+from pipeline.inference.engine import Engine, EngineTrial, chosen_engine, in_engine
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.prediction import Prediction, Predictor, inference_workflow
 from pipeline.inference.watershed_instances import WatershedInstances
@@ -48,6 +49,7 @@ class ModelRecord(BaseModel):
         tags: further tags of the run: paper, experiment, ….
         operating_point: how its probabilities become masks; None before it is evaluated.
         members_sha256: hashes of the members of an ensemble.
+        engines: the engines as an evaluation measured them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +68,7 @@ class ModelRecord(BaseModel):
     tags: dict[str, PlainText] = {}
     operating_point: OperatingPoint | None = None
     members_sha256: list[str] = []
+    engines: list[EngineTrial] = []
 
 
 class TrainedModel:
@@ -104,7 +107,7 @@ class TrainedModel:
         self.weights = parse_weights(content, self.path)
         self.record = _matching_record(self.path, content, self.weights)
         self.default = OperatingPoint(tta_versions=symmetries, instances=instances)
-        self._network = network
+        self._network, self.device = network, torch.device(device)
         self._predictor: Predictor | None = None
         if network is not None:
             load_weights(network, self.weights, self.path)
@@ -198,13 +201,31 @@ class TrainedModel:
         except ValidationError as error:
             raise ValueError(f"{self.path}: {first_error(error)}") from None
 
-    def store(self, operating_point: OperatingPoint) -> None:
-        """Keep an operating point in the record.
+    def engine(self, asked: str) -> Engine:
+        """Return the engine that an inference on the network's device uses.
+
+        Args:
+            asked: name of an engine, or ``auto``: the fastest one that the evaluation accepted.
+
+        Raises:
+            ValueError: this machine does not have it.
+        """
+        return chosen_engine(asked, self.record.engines, self.device)
+
+    def network_in(self, engine: Engine) -> torch.nn.Module:
+        """Return the network, computed by an engine; see :func:`in_engine`."""
+        return in_engine(self.network, engine, self.device)
+
+    def store(self, operating_point: OperatingPoint, engines: Sequence[EngineTrial] = ()) -> None:
+        """Keep an operating point in the record, and the engines that were measured, if any.
 
         Raises:
             ValueError: by now, other weights lie at the path.
         """
-        self.record = self.record.model_copy(update={"operating_point": operating_point})
+        changes: dict[str, Any] = {"operating_point": operating_point}
+        if engines:
+            changes["engines"] = list(engines)
+        self.record = self.record.model_copy(update=changes)
         with claim(self.path, MODEL_WAIT_SECONDS):
             if _hash_of_values(read_checkpoint(self.path), self.path) != self.record.sha256:
                 raise ValueError(

@@ -102,7 +102,8 @@ def convolve_upsampled(
     for axis, (side, factor) in enumerate(zip(sides, factors, strict=True)):
         matrix = shifted_interpolation(features.shape[2 + axis], factor, side, taps)
         # the axes done so far stand last, so that this one is the first of those to come
-        taps = torch.tensordot(taps, matrix, dims=[[2, 2 + dims - axis], [0, 1]])
+        # not by tensordot, which OpenVINO does not know
+        taps = taps.movedim((2, 2 + dims - axis), (-2, -1)).flatten(-2) @ matrix.flatten(0, 1)
     return taps if bias is None else taps + with_axes(bias, dims)
 
 

@@ -96,6 +96,7 @@ def is_of_another_config(
 
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
+    config = {key: value for key, value in config.items() if key != "engine"}  # of inference
     experiment = _without(config, WITHOUT_KEY | wiring_of("training") | wiring_of(run))
     text = json.dumps(experiment, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pipeline.inference.engine import PLAIN
 from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.isolation import Isolation
 from pipeline.sharing.limits import Limits
@@ -65,6 +66,6 @@ def run_sample(bundle: Path, isolation: Isolation, limits: Limits | None = None)
 def _inference(bundle: Path, images: Path, out: Path) -> list[str]:
     config = bundle / "configs" / "inference.yaml"
     places = {"config_file": config, "image_dir": images, "output_dir": out}
-    settings = {**places, "device": "cpu", "probabilities": EXACT_BITS}
+    settings = {**places, "device": "cpu", "engine": PLAIN, "probabilities": EXACT_BITS}
     arguments = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
     return [sys.executable, "-W", "ignore", "-c", OFFLINE_RUN, "run", "inferring", *arguments]
