@@ -30,9 +30,10 @@ def try_engines(
 ) -> list[EngineTrial]:
     """Measure the engines of this machine, and return them, the fastest first.
 
-    Each is timed on the first validation case. From the fastest on, they are scored on all
-    validation cases until one is accepted: the 95 % interval of its mean loss of Dice against
-    float32 ends below :data:`MAX_DICE_LOSS`. Scores themselves are always those of float32.
+    Each is timed on the first validation case. Those that are faster than float32 are scored on all
+    validation cases. One is accepted if the 95 % interval of its mean loss of Dice against float32
+    ends below :data:`MAX_DICE_LOSS`. Inference uses the fastest accepted one that a machine has;
+    the scores of an evaluation are always those of float32.
 
     Args:
         predictions: of the model, with the selected test-time augmentation.
@@ -49,7 +50,7 @@ def try_engines(
     scores: Sequence[float] | None = None
     trials: list[EngineTrial] = []
     for trial in timed:
-        if speeds[trial.engine] >= MIN_SPEED and not any(one.accepted for one in trials):
+        if speeds[trial.engine] >= MIN_SPEED:
             scores = scores or _dice(predictions, model, scoring, PLAIN)[0]
             trial = _scored(predictions, model, scoring, trial, scores)
         trials.append(trial)
@@ -130,9 +131,10 @@ def engine_lines(trials: Sequence[EngineTrial]) -> list[str]:
         return []
     speeds = _speeds(trials)
     lines = ["engines of inference, seconds for the first validation case, loss of Dice"]
+    used = next((trial.engine for trial in trials if trial.accepted), PLAIN)
     for trial in trials:
         time_text = "" if trial.seconds is None else f"{trial.seconds:.3f} s"
-        verdict = "used by infer" if trial.accepted else trial.reason
+        verdict = "used by infer" if trial.engine == used else trial.reason
         loss = "" if trial.loss is None else f"{trial.loss.mean:+.5f}{_interval(trial.loss)}"
         lines.append(
             f"  {trial.engine:18} {time_text:>9} {speeds[trial.engine]:6.2f} x  {loss:32} "
