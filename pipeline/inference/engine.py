@@ -101,6 +101,24 @@ def chosen_engine(asked: str, trials: Sequence[EngineTrial], device: torch.devic
     )
 
 
+def engine_remark(used: str, trials: Sequence[EngineTrial]) -> str:
+    """Return a line if an evaluation accepted a faster engine than the one that is used.
+
+    Example:
+        >>> trial = EngineTrial(engine="openvino", seconds=0.1, accepted=True)
+        >>> engine_remark("float32", [trial])
+        'computed by float32; the evaluation accepted openvino, which is faster'
+        >>> engine_remark("openvino", [trial])
+        ''
+    """
+    fastest = next((trial.engine for trial in trials if trial.accepted), used)
+    if fastest == used:
+        return ""
+    return (
+        f"computed by {used}; the evaluation accepted {fastest}, which is faster{_remedy(fastest)}"
+    )
+
+
 def _remedy(asked: str) -> str:
     if asked.startswith("openvino") and find_spec("openvino") is None:
         return '; OpenVINO comes with: pip install "unet-school[fast]"'

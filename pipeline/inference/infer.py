@@ -14,6 +14,7 @@ from pipeline.claims import claim
 from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.files import shown
+from pipeline.inference.engine import engine_remark
 from pipeline.inference.page import PAGE, write_inference_page
 from pipeline.inference.report import REPORT, InferenceCase
 from pipeline.inference.room import check_room_for
@@ -56,6 +57,8 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
         if todo:
             check_room_for(writer, todo)
             print(_begin_line(writer, len(todo)), flush=True)
+            remark = engine_remark(writer.report.settings["engine"], writer.model.record.engines)
+            print(remark, end="\n" * bool(remark), flush=True)
         for case in track(todo, "segmenting", len(todo), "image"):
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
