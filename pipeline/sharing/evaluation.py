@@ -55,6 +55,9 @@ def shared_evaluation(
         "threshold_metric": summary.threshold_metric,
         "test_pooled": summary.test_pooled,
         "baselines": summary.baselines,
+        "engines": [
+            trial.model_dump(exclude={"reason"}) for trial in summary.engines if trial.accepted
+        ],
         "group_metric": summary.group_metric,
         "versions": summary.versions,
         "test": {
