@@ -15,10 +15,10 @@ from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.files import shown
 from pipeline.inference.page import PAGE, write_inference_page
-from pipeline.inference.report import REPORT, InferenceCase
+from pipeline.inference.report import InferenceCase
 from pipeline.inference.room import check_room_for
 from pipeline.inference.writer import WritePredictions
-from pipeline.next_command import print_next_file
+from pipeline.next_command import print_next_page
 from pipeline.plain_text import plain_line
 from pipeline.progress import count, track
 
@@ -64,7 +64,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     for line in writer.report.lines():
         print(plain_line(line, MAX_LINE_CHARACTERS))
     print(f"report      {shown(page)}")
-    print_next_file(writer.folder / REPORT)
+    print_next_page(page)
     if writer.report.failed:
         print(
             f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"

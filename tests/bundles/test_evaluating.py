@@ -14,6 +14,7 @@ from scipy.ndimage import binary_fill_holes, label
 from pipeline import cli
 from pipeline.data.datalist import SPLITS, write_datalist
 from pipeline.data.phantom import write_cells
+from pipeline.inference import TrainedModel
 
 
 @pytest.fixture
@@ -55,6 +56,31 @@ def test_the_threshold_is_stored_with_the_model(evaluate, site):
     assert record["operating_point"] == found["operating_point"]
     selected = {"metric": "accuracy", "split": "validation"}
     assert record["operating_point"]["selected_by"] == selected
+
+
+@pytest.mark.parametrize("evaluated", ["published", "run"])
+def test_the_weights_have_their_threshold_however_they_are_met(
+    evaluate, run_bundle, site, phantom, small, bundle, evaluated, capsys
+):
+    models = site / "models"
+    name = json.loads((models / "model.json").read_text())["run_name"]
+    infer = partial(run_bundle, site, "inferring", dataset_dir=str(phantom))
+    infer(output_dir=str(site / "before"))
+    line = "no threshold was chosen for these weights, so that it is 0.5; choose it on validation: "
+    assert f"{line}unet-school evaluate BUNDLE --run {name}" in capsys.readouterr().out
+    assert "none was chosen for these weights" in (site / "before" / "report.html").read_text()
+    own = {} if evaluated == "published" else {"model": str(models / name / "model.pt")}
+    point = evaluate(**own)["operating_point"]
+    for model in (models / "model.pt", models / name / "model.pt"):
+        out = site / "out" / model.parent.name
+        infer(model=str(model), output_dir=str(out))
+        report = json.loads((out / "run_report.json").read_text())
+        assert report["threshold"] == point["threshold"]
+        assert report["threshold_source"] == "chosen by accuracy on validation"
+    assert line not in capsys.readouterr().out
+    places = {"models_dir": str(models), "tracking_dir": str(site / "mlruns")}
+    loaded = TrainedModel.load(bundle.parent, overrides={**small, **places})
+    assert loaded.operating_point.model_dump() == point
 
 
 def test_a_given_threshold_is_used_and_not_stored(evaluate, site):
