@@ -55,7 +55,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     try:
         if todo:
             check_room_for(writer, todo)
-            print(_begin_line(writer, len(todo)), flush=True)
+            print(_begin_line(writer, todo), flush=True)
         for case in track(todo, "segmenting", len(todo), "image"):
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
@@ -72,12 +72,14 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
         raise SystemExit(EXIT_FAILED)
 
 
-def _begin_line(writer: WritePredictions, images: int) -> str:
+def _begin_line(writer: WritePredictions, cases: Sequence[InferenceCase]) -> str:
     settings = writer.report.settings
+    stacks = [len(case.entries) for case in cases if len(case.entries) > 1]
+    pages = f" ({count(sum(stacks), 'page')} in {count(len(stacks), 'file')}, one by one)"
     return (
-        f"segmenting {count(images, 'image')} with {shown(settings['model'])} at threshold "
-        f"{settings['threshold']:.3f}, mean of {count(settings['tta_versions'], 'version')}, on "
-        f"{writer.report.further['device']}"
+        f"segmenting {count(len(cases), 'image')}{pages if stacks else ''} with "
+        f"{shown(settings['model'])} at threshold {settings['threshold']:.3f}, mean of "
+        f"{count(settings['tta_versions'], 'version')}, on {writer.report.further['device']}"
     )
 
 

@@ -266,7 +266,7 @@ class WritePredictions:
         first = images[0]
         if isinstance(first, str):
             return self.input_check(str(first_path(first)))
-        return self.input_check(first)
+        return self.input_check([str(first_path(name)) for name in first])
 
 
 def _check_label_names(labels: LabelNumbers) -> None:

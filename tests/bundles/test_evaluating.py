@@ -1,7 +1,9 @@
+import argparse
 import csv
 import html
 import json
 import re
+import shlex
 import shutil
 from functools import partial
 
@@ -12,9 +14,12 @@ from PIL import Image
 from scipy.ndimage import binary_fill_holes, label
 
 from pipeline import cli
+from pipeline.commands.crossval import add_crossval
+from pipeline.commands.runs import bundle_of
 from pipeline.data.datalist import SPLITS, write_datalist
 from pipeline.data.phantom import write_cells
 from pipeline.inference import TrainedModel
+from pipeline.tracking import next_command
 
 
 @pytest.fixture
@@ -110,6 +115,28 @@ def test_the_report_is_one_file_that_needs_no_network(evaluate, site, capsys):
     )
     assert html.escape(advice[1]) in page
     assert page.count("<svg") == 5  # three training curves, threshold curve and calibration
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_the_printed_cross_validation_is_of_the_training(
+    evaluate, site, small, capsys, monkeypatch, is_stored
+):
+    if not is_stored:
+        monkeypatch.setattr(next_command, "_find_stored", lambda *_: None)
+    evaluate(symmetries=1)
+    words = re.search(": unet-school crossval (.*)", capsys.readouterr().out)[1]
+    parser = argparse.ArgumentParser()
+    add_crossval(parser)
+    options = parser.parse_args(shlex.split(words))
+    assert bool(options.overlays) == is_stored
+    assert bool(options.settings) != is_stored
+    asked = bundle_of(options)
+    asked.check("evaluating")
+    asked.with_places({"models_dir": str(site / "cv")}).check("training")
+    config = asked.config("training")
+    assert config["network_def"]["features"] == small["network_def#features"]
+    for key in ("patch", "max_epochs"):
+        assert config[key] == small[key]
 
 
 def test_what_is_chosen_on_validation_is_stored_and_used_by_inference(

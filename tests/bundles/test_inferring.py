@@ -99,11 +99,13 @@ def test_masks_are_the_thresholded_probabilities(infer, images):
     assert set(np.unique(nib.load(out / "mask" / "d.nii.gz").dataobj)) <= {0, 1}
 
 
-def test_the_report(infer, site, images):
+def test_the_report(infer, site, images, capsys):
     report = json.loads((infer(images) / "run_report.json").read_text())
     assert report["model_sha256"] == read_record(site / "models" / "model.pt").sha256
     assert report["threshold"] == 0.5
     assert report["images"] == 4
+    assert "segmenting 4 images (2 pages in 1 file, one by one) with " in capsys.readouterr().out
+    assert "2 pages, segmented one by one" in (site / "out" / "report.html").read_text("utf-8")
     assert len(re.findall("<h3>|<li><img", (site / "out" / "report.html").read_text("utf-8"))) == 4
     assert report["per_image"][3]["structures"]["interior"].keys() == {"pixels"}
     assert [row["pages"] for row in report["per_image"]] == [1, 1, 2, 1]
