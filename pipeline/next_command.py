@@ -1,6 +1,8 @@
 """Commands that a run prints to be pasted, above all the one that follows."""
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 from pipeline.children import STARTED_BY_COMMAND
@@ -42,10 +44,29 @@ def print_next_file(path: Path) -> None:
     """Print the command that shows a text file which a command has written.
 
     Example:
-        >>> print_next_file(Path.cwd() / "predictions" / "run_report.json")
-        next        more predictions/run_report.json
+        >>> print_next_file(Path.cwd() / "docs" / "results.md")
+        next        more docs/results.md
     """
     _print_next(shlex.join(["more", shown(path)]))  # in every shell, that of Windows as well
+
+
+def print_next_page(page: Path) -> None:
+    """Print the command that opens a page which a command has written in a browser.
+
+    Example:
+        >>> print_next_page(Path.cwd() / "predictions" / "report.html")
+        next        ... predictions/report.html
+    """
+    _print_next(shlex.join([*_opener(), shown(page)]))
+
+
+def _opener() -> list[str]:
+    """Return the command of this system that opens a file as a click does."""
+    if sys.platform == "darwin":
+        return ["open"]
+    if shutil.which("xdg-open"):
+        return ["xdg-open"]
+    return [Path(sys.executable).stem, "-m", "webbrowser"]
 
 
 def _print_next(command: str) -> None:

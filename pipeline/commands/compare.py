@@ -33,6 +33,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     from pipeline.evaluation.comparison import compare, compare_groups, gap_changes
+    from pipeline.next_command import print_next
     from pipeline.tracking.store import cases_of, evaluations, open_store
 
     client = open_store(options.tracking)
@@ -54,6 +55,7 @@ def _compare(options: argparse.Namespace) -> None:
             )
     name = _record(client, runs, comparisons, groups, options)
     print(f"MLflow run  {name}")
+    print_next("ui", "--tracking", options.tracking)
 
 
 def _format_comparison(comparison: "Comparison", metric: str) -> str:

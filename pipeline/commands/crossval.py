@@ -60,12 +60,19 @@ def _crossval(options: argparse.Namespace) -> None:
 
 
 def _cross_validate(options: argparse.Namespace) -> None:
-    from pipeline.evaluation.crossval import run_folds, summarise_folds, write_ensemble
+    from pipeline.evaluation.crossval import (
+        extreme_cases,
+        run_folds,
+        summarise_folds,
+        write_ensemble,
+    )
     from pipeline.evaluation.report import write_crossval_report
     from pipeline.evaluation.summarise import Groups
+    from pipeline.evaluation.verdict import verdict
     from pipeline.files import shown
     from pipeline.metrics.statistics import share_patients
     from pipeline.next_command import print_next
+    from pipeline.plain_text import plain_lines
     from pipeline.tracking.dead_runs import process_tags
     from pipeline.tracking.store import open_store
     from pipeline.tracking.stored_run import closed_on_error, continue_run
@@ -82,13 +89,16 @@ def _cross_validate(options: argparse.Namespace) -> None:
         groups = Groups(options.groups, options.age, options.metric)
         summary = summarise_folds(folds, rows, groups)
         page = folds.out / "report.html"
-        write_crossval_report(page, summary, options.groups, share_patients(rows))
+        shown_cases = extreme_cases(folds, rows)
+        write_crossval_report(page, summary, options.groups, share_patients(rows), shown_cases)
         overlay = write_ensemble(folds)
     _record(client, folds, summary)
     for name in ("iou", "dice", "accuracy"):
         score = summary.test[name]
         ends = "" if score.low is None else f" ({score.low:.4f} to {score.high:.4f})"
         print(f"out of fold, {score.n} images: {name} {score.mean:.4f}{ends}")
+    for remark in verdict(summary):
+        print(f"verdict     {plain_lines(remark.line())}")
     print(f"report      {shown(page)}")
     overlays = [*bundle.overlays, overlay]
     print_next("infer", options.bundle, "--with", *overlays, "--images", "DIR", "--out", "OUT")

@@ -225,23 +225,27 @@ def _split(options: argparse.Namespace) -> None:
     from pipeline.commands.describe import splits_line
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.resplit import resplit, write_folds
+    from pipeline.next_command import print_next
 
     settings = {"group": options.by, "strata": options.stratify, "seed": options.seed}
     if options.folds is None:
         resplit(options.folder, sizes=options.sizes, **settings)
         print(splits_line(options.folder))
         _print_near_duplicates(cohort_cases(options.folder))
+        print_next("data", "check", options.folder)
         return
     if options.sizes:
         raise ValueError(
             "--sizes: found with --folds, but folds have equal sizes; leave out one of the two"
         )
     tested = []
-    for folder in write_folds(options.folder, options.folds, **settings):
+    folders = write_folds(options.folder, options.folds, **settings)
+    for folder in folders:
         print(splits_line(folder))
         cases = (case for case in cohort_cases(folder) if case.split == "test")
         tested += [case._replace(split=f"fold {folder.name}") for case in cases]
     _print_near_duplicates(tested)
+    print_next("train", "BUNDLE", "--data", folders[0])
 
 
 def _print_near_duplicates(cases: Sequence["Listed"]) -> None:

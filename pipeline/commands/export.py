@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.commands.runs import add_overlays
+
+if TYPE_CHECKING:
+    from pipeline.bundle import Bundle
 
 FORMATS = ("torchscript", "onnx", "torch_export")
 
@@ -30,7 +34,6 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def _export(options: argparse.Namespace) -> None:
     from pipeline.bundle import Bundle
     from pipeline.claims import claim
-    from pipeline.next_command import print_next_file
     from pipeline.sharing.export import EXPORTS, TOLERANCE, export
 
     bundle = Bundle(options.bundle, options.overlays)
@@ -50,4 +53,26 @@ def _export(options: argparse.Namespace) -> None:
         f"{options.out}: compared on {exported.images} images, each whole (of a volume a window) "
         "and cropped to its centre"
     )
-    print_next_file(options.out / EXPORTS)
+    print_next_of(bundle, model, options.out / EXPORTS)
+
+
+def print_next_of(bundle: "Bundle", model: Path, exports: Path) -> None:
+    """Print the command that packs a model with its exports.
+
+    Of a model that cannot be packed (no evaluated training, or a packed one), that which shows
+    them.
+
+    Args:
+        bundle: of the model.
+        model: its weights.
+        exports: what was exported, ``exports.json``.
+    """
+    from pipeline.inference.trained_model import read_record
+    from pipeline.next_command import print_next, print_next_file
+
+    record = read_record(model)
+    if bundle.is_packed() or not record.run_name or record.operating_point is None:
+        print_next_file(exports)
+        return
+    out = f"{record.run_name}.zip"
+    print_next("pack", bundle.folder, "--run", record.run_name, "--out", out, "--exports", exports)

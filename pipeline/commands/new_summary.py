@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 TITLE_WIDTH = 12
 TEXT_WIDTH = 88
+FEW_CASES = 20
+"""Below which the test cases of one split are too few to rely on."""
+FOLDS = 5
 MIN_SHARE = 0.5
 """Part of the processor below which a measured step is not what a training alone takes."""
 PRINTED = {
@@ -136,7 +139,27 @@ def print_where(bundle: Path, cases: Sequence["CaseStatistics"], labels: "LabelN
     )
     outlines = f"the outlines ({named})" if named else "the outlines of the masks"
     _print_line("look at", f"{sheet}: {outlines} must lie on the structures")
+    _print_few(bundle, cases)
     print_next("train", bundle)
+
+
+def _print_few(bundle: Path, cases: Sequence["CaseStatistics"]) -> None:
+    """Say of a few cases that one split says little, and print the command that tests them all."""
+    from pipeline.next_command import typed_command
+    from pipeline.progress import count
+
+    if len(cases) >= FEW_CASES:
+        return
+    tested = sum(case.split == "test" for case in cases)
+    patients = {case.columns.get("patient", f"case {i}") for i, case in enumerate(cases)}
+    _print_line(
+        "few cases",
+        f"a score of {count(tested, 'test case')} says little; after a first training, test each "
+        f"of the {len(cases)} cases by cross-validation:",
+    )
+    folds = str(min(FOLDS, len(patients)))
+    command = typed_command("crossval", bundle, "--folds", folds, "--out", "runs/cv")
+    print(f"{'':{TITLE_WIDTH}}{command}")
 
 
 def _print_line(title: str, text: str) -> None:

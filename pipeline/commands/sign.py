@@ -92,12 +92,14 @@ def expected_sender(options: argparse.Namespace) -> tuple[Path, "Verifier", str]
 
 
 def _new(options: argparse.Namespace) -> None:
+    from pipeline.next_command import print_next
     from pipeline.sharing.keys import create_key_pair, key_fingerprint
 
     public = create_key_pair(options.out, os.environ.get(PASSWORD_VARIABLE))
     print(f"private     {public.with_name('private.pem')}: keep it secret")
     print(f"public      {public}: send it to receivers")
     print(f"fingerprint {key_fingerprint(public)}: give it to receivers by telephone or letter")
+    print_next("sign", "FILE.zip", "--key", public.with_name("private.pem"))
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -107,10 +109,12 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _pin(options: argparse.Namespace) -> None:
+    from pipeline.next_command import print_next
     from pipeline.sharing.pins import pin_key, pins_of
 
     path = pin_key(options.sender, options.key, options.fingerprint, options.until)
     print(f"pinned      {path}, {pins_of(options.sender)[-1].state}")
+    print_next("receive", "FILE.zip", "--from", options.sender, "--out", "OUT")
 
 
 def _revoke(options: argparse.Namespace) -> None:
@@ -132,15 +136,21 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _sign(options: argparse.Namespace) -> None:
+    from pipeline.next_command import print_next
     from pipeline.sharing.signature import Signer, sign
 
     out = options.out or options.file.with_name(f"{options.file.name}.sig")
     password = os.environ.get(PASSWORD_VARIABLE)
     sign(options.file, Signer(options.key, password, options.certificate, options.chain), out)
     print(f"signature   {out}")
+    public = options.key.with_name("public.pem")
+    if public.is_file() and not options.certificate:
+        elsewhere = ["--signature", out] if options.out else []
+        print_next("verify", options.file, "--key", public, *elsewhere)
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from pipeline.next_command import print_next
     from pipeline.sharing.signature import verify, verify_folder
 
     signature, verifier, sender = expected_sender(options)
@@ -150,4 +160,17 @@ def _verify(options: argparse.Namespace) -> int:
         print(f"refused     {error}")
     verdict = "refused" if refusals else f"unchanged, signed by {sender}"
     print(f"{options.file}: {verdict}")
-    return REFUSED if refusals else 0
+    if refusals:
+        return REFUSED
+    if options.file.is_dir():
+        print_next("infer", options.file, "--images", "DIR", "--out", "OUT")
+    else:
+        print_next("receive", options.file, *_signature_words(options), "--out", "OUT")
+    return 0
+
+
+def _signature_words(options: argparse.Namespace) -> list[str | Path]:
+    """Return the arguments that name a signature and its expected sender, as they were typed."""
+    typed = {"--from": options.sender, "--key": options.key, "--signature": options.signature}
+    words = [word for name, value in typed.items() if value for word in (name, value)]
+    return [*words, *(["--roots", *options.roots] if options.roots else [])]

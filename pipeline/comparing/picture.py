@@ -6,21 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from monai.bundle import ConfigParser
 
 from pipeline.comparing.trainings import Networks
-from pipeline.data.label_numbers import labels_overlap
-from pipeline.evaluation.cases import Case, Row, Scoring
+from pipeline.evaluation.cases import Case
+from pipeline.evaluation.one_case import predict_case
 from pipeline.evaluation.overlays import INVENTED, MISSED, stretched
-from pipeline.evaluation.predictions import SplitPredictions
+from pipeline.evaluation.shown_cases import median_place
 from pipeline.files import atomic
-from pipeline.inference.trained_model import TrainedModel
+from pipeline.pages.pictures import LABEL_COLOURS
 from pipeline.tracking.store import MODEL
 
-COLOURS = (
-    (0.0, 0.62, 0.45), (0.9, 0.62, 0.0), (0.8, 0.47, 0.65), (0.34, 0.71, 0.91), (0.94, 0.89, 0.26)
-)  # fmt: skip
-"""Of the labels, in turn; told apart by eyes that do not see red and green as two."""
 OPACITY = 0.55
 PANEL_INCHES = 2.6
 
@@ -37,17 +32,6 @@ class Section(NamedTuple):
     image: np.ndarray
     truth: np.ndarray
     masks: dict[str, np.ndarray]
-
-
-def median_place(rows: list[Row], metric: str) -> int:
-    """Return the place of the median case; of an even number the lower of both.
-
-    Example:
-        >>> median_place([{"dice": 0.9}, {"dice": 0.1}, {"dice": 0.5}], "dice")
-        2
-    """
-    places = sorted(range(len(rows)), key=lambda place: float(rows[place][metric]))
-    return places[(len(places) - 1) // 2]
 
 
 def write_picture(networks: Networks, path: Path) -> str:
@@ -105,22 +89,11 @@ def _section(networks: Networks, place: int) -> Section:
 
 
 def _predict(networks: Networks, name: str, place: int) -> tuple[Case, np.ndarray]:
-    """Predict a case by the training of the first seed, at its own operating point."""
-    parser = _parser(networks, name)
-    model: TrainedModel = parser.get_parsed_content("trained_model")
-    predictions: SplitPredictions = parser.get_parsed_content("predictions")
-    predictions.inferer.versions = model.operating_point.tta_versions
-    case = predictions.case("test", place)
-    overlapping = labels_overlap(parser.get_parsed_content("labels"))
-    return case, Scoring(model.operating_point, overlapping=overlapping).masks_of(case)[0]
-
-
-def _parser(networks: Networks, name: str) -> ConfigParser:
-    """Return the config of an evaluation, whose parts are used without a run."""
+    """Predict a case by the training of the first seed."""
     model = str((networks.models(name, 0) / MODEL).resolve())
-    parser = networks.run_of(name, 0).with_overrides({"model": model}).parser("evaluating")
-    parser["bundle_root"] = str(networks.bundle.folder.resolve())
-    return parser
+    bundle = networks.run_of(name, 0).with_overrides({"model": model})
+    case, scoring, _labels = predict_case(bundle, place)
+    return case, scoring.masks_of(case)[0]
 
 
 def _slice(values: torch.Tensor, z: int | None) -> np.ndarray:
@@ -138,7 +111,7 @@ def _show(axes: Any, picture: np.ndarray, title: str) -> None:
 def _tinted(grey: np.ndarray, masks: np.ndarray) -> np.ndarray:
     picture = grey.copy()
     for number, mask in enumerate(masks.astype(bool)):
-        colour = np.array(COLOURS[number % len(COLOURS)])
+        colour = np.array(LABEL_COLOURS[number % len(LABEL_COLOURS)]) / 255
         picture[mask] = (1 - OPACITY) * picture[mask] + OPACITY * colour
     return picture
 

@@ -14,6 +14,7 @@ from pipeline.data.pixels import Pixels
 from pipeline.data.readers import read_pixels
 from pipeline.data.slices import view_of
 from pipeline.files import atomic
+from pipeline.pages import in_bytes
 from transforms.whole_numbers import whole_numbers
 
 TILE_PIXELS, TILES_PER_ROW, MAX_TILES = 192, 6, 24
@@ -76,7 +77,7 @@ def _mask_size(case: CaseStatistics) -> tuple[int, ...]:
 
 def _tile(case: CaseStatistics, colours: Mapping[int, str]) -> NDArray[np.uint8]:
     image, mask = _plane(read_pixels(case.image_path), read_pixels(case.label_path, label=True))
-    grey = _fit_tile(_stretch_contrast(image), Image.Resampling.BOX)
+    grey = _fit_tile(in_bytes(image), Image.Resampling.BOX)
     numbers = whole_numbers(mask)
     places = np.uint8(1) * (numbers != 0)
     for place, number in enumerate(colours, 1):
@@ -104,13 +105,6 @@ def _slices(pixels: Pixels) -> NDArray[Any]:
     array = pixels.array if pixels.channels == 1 else pixels.array[..., 0]
     assert pixels.affine is not None
     return view_of(pixels.size, pixels.affine).slices(array)
-
-
-def _stretch_contrast(plane: NDArray[Any]) -> NDArray[np.uint8]:
-    values = np.nan_to_num(plane.astype(np.float64))
-    low, high = np.percentile(values, (0.5, 99.5))
-    scaled = (values - low) / max(float(high - low), 1e-9)
-    return (255 * scaled.clip(0, 1)).astype(np.uint8)
 
 
 def _fit_tile(plane: NDArray[np.uint8], resample: Image.Resampling) -> NDArray[np.uint8]:

@@ -12,9 +12,16 @@ from pipeline.bundle import Bundle
 from pipeline.data.datalist import columns_of
 from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summarise_scores
 from pipeline.evaluation.groups import check_metric
+from pipeline.evaluation.one_case import predict_case
 from pipeline.evaluation.resumable_training import is_trained, train_or_resume
+from pipeline.evaluation.shown_cases import ShownCase, best_median_worst, shown_case
 from pipeline.evaluation.summarise import Groups, compare_groups_of
-from pipeline.evaluation.summary import SUMMARY, CrossvalSummary
+from pipeline.evaluation.summary import (
+    SUMMARY,
+    CrossvalSummary,
+    EvaluationSummary,
+    read_summary,
+)
 from pipeline.files import shown, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, save_model
@@ -47,6 +54,10 @@ class Folds(NamedTuple):
         """Where a fold's model and evaluation are."""
         return self.out / f"fold_{fold}"
 
+    def evaluation(self, fold: int) -> Path:
+        """Where a fold's evaluation is."""
+        return self.folder(fold) / "eval"
+
 
 def run_folds(folds: Folds) -> list[Row]:
     """Train and evaluate every fold that is not done, and return all out-of-fold rows.
@@ -60,13 +71,13 @@ def run_folds(folds: Folds) -> list[Row]:
     stages = Stages(len(folds.data))
     for fold in range(len(folds.data)):
         folder = folds.folder(fold)
-        has_model, is_evaluated = is_trained(folder), (folder / "eval" / CASES).is_file()
+        has_model, is_evaluated = is_trained(folder), (folds.evaluation(fold) / CASES).is_file()
         stages.begin(f"fold {fold}, {shown(folder)}", has_model and is_evaluated)
         if not has_model:
             train_or_resume(_bundle(folds, fold), folder, folds.parent)
         if not is_evaluated:
-            _bundle(folds, fold, output_dir=folder / "eval").start("evaluating")
-        own = json.loads((folder / "eval" / CASES).read_text("utf-8"))
+            _bundle(folds, fold, output_dir=folds.evaluation(fold)).start("evaluating")
+        own = json.loads((folds.evaluation(fold) / CASES).read_text("utf-8"))
         rows += [{**row, "fold": fold} for row in own]
         check_metric(rows, folds.metric)
     return rows
@@ -102,6 +113,7 @@ def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> Crossv
         ),
     }
     names = score_names(rows, columns)
+    evaluations = [read_summary(folds.evaluation(i) / SUMMARY) for i in range(len(folds.data))]
     if len({row["image"] for row in rows}) < len(rows):
         raise ValueError(f"{folds.out}: a case was tested twice; its folds changed; begin anew")
     by_fold = [[row for row in rows if row["fold"] == i] for i in range(len(folds.data))]
@@ -109,6 +121,9 @@ def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> Crossv
         split="out of fold",
         bundle=folds.bundle.name,
         folds=len(folds.data),
+        threshold_metric=evaluations[0].threshold_metric,
+        chosen_thresholds=[t for one in evaluations for t in one.chosen_thresholds],
+        baselines=_joint_baselines(evaluations),
         test=summarise_scores(rows, names),
         outcomes=outcomes(rows),
         by_fold=[
@@ -122,6 +137,39 @@ def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> Crossv
     write_json(folds.out / CASES, rows)
     write_text(folds.out / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+def _joint_baselines(evaluations: Sequence[EvaluationSummary]) -> dict[str, dict[str, float]]:
+    """Return the means over all cases of those that every fold has."""
+    first, *others = evaluations
+    weights = [next(iter(one.test.values())).n for one in evaluations]
+    return {
+        name: {
+            metric: float(
+                np.average([one.baselines[name][metric] for one in evaluations], weights=weights)
+            )
+            for metric in scores
+        }
+        for name, scores in first.baselines.items()
+        if all(name in one.baselines for one in others)
+    }
+
+
+def extreme_cases(folds: Folds, rows: Sequence[Row]) -> list[ShownCase]:
+    """Draw the best, the median and the worst case, each by the model that never saw it.
+
+    Args:
+        folds: that are all evaluated.
+        rows: of all folds, in their order.
+    """
+    return [_drawn(folds, rows, place, title) for place, title in best_median_worst(rows).items()]
+
+
+def _drawn(folds: Folds, rows: Sequence[Row], place: int, title: str) -> ShownCase:
+    fold = rows[place]["fold"]
+    before = sum(row["fold"] == fold for row in rows[:place])
+    case, scoring, labels = predict_case(_bundle(folds, fold), before)
+    return shown_case(title, rows[place], case, scoring, labels)
 
 
 def write_ensemble(folds: Folds) -> Path:

@@ -24,6 +24,7 @@ from pipeline.evaluation.summarise import (
     summarise_cases,
 )
 from pipeline.evaluation.summary import (
+    GIVEN,
     SUMMARY,
     EvaluatedModel,
     EvaluationSummary,
@@ -112,7 +113,7 @@ def evaluate(
             summary = summary.model_copy(update={"reference": comparison})
         _write(run.folder, cases, rows, summary, scoring)
         model.store(_to_store(search, selection, model), engines)
-        crossval = crossval_command(run)
+        crossval = crossval_command(run, model.record.run_name)
         report = Report(
             summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring,
             list(labels or ()), crossval,
@@ -171,7 +172,7 @@ def _selected(
 ) -> dict[str, Any]:
     source = f"chosen by {search.metric} on validation"
     if search.threshold is not None:
-        source = "given"
+        source = GIVEN
     elif search.as_stored and model.record.operating_point is not None:
         source = "as the model was evaluated before"
     return {

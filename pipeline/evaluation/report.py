@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from pipeline.evaluation.cases import OUTCOME, Case, ScoreSummary, Scoring
-from pipeline.evaluation.score_words import FIRST, in_words
-from pipeline.evaluation.shown_cases import shown_cases
+from pipeline.evaluation.score_words import FIRST, in_words, no_interval
+from pipeline.evaluation.shown_cases import ShownCase, shown_cases
 from pipeline.evaluation.summary import CrossvalSummary, EvaluationSummary, GroupComparison
 from pipeline.evaluation.threshold import Curve
-from pipeline.evaluation.verdict import verdict
+from pipeline.evaluation.verdict import Remark, verdict
 from pipeline.metrics.overlap import METRICS
 from pipeline.metrics.statistics import share_patients
 from pipeline.pages import write_page
@@ -75,9 +75,7 @@ def write_report(path: Path, report: Report) -> None:
         "pipeline.evaluation",
         "report.html.jinja",
         **_common(report.summary, share_patients(report.rows), labels),
-        verdict=verdict(report.summary, report.crossval),
-        shown=shown,
-        scrolls_volumes=any(case.volume for case in shown),
+        **_seen_first(verdict(report.summary, report.crossval), shown),
         rows=report.rows,
         names=report.names,
         columns=list(dict.fromkeys(name for case in report.cases for name in case.columns)),
@@ -89,7 +87,11 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def write_crossval_report(
-    path: Path, summary: CrossvalSummary, columns: Sequence[str], patients_known: bool
+    path: Path,
+    summary: CrossvalSummary,
+    columns: Sequence[str],
+    patients_known: bool,
+    shown: Sequence[ShownCase],
 ) -> None:
     """Write the page of a cross-validation.
 
@@ -98,25 +100,38 @@ def write_crossval_report(
         summary: of the folds.
         columns: of the groups.
         patients_known: whether images are known to be of one patient.
+        shown: the best, the median and the worst case.
     """
     write_page(
         path,
         "pipeline.evaluation",
         "crossval.html.jinja",
         **_common(summary, patients_known, ()),
+        **_seen_first(verdict(summary), shown),
         columns=columns,
-        scrolls_volumes=False,
     )
+
+
+def _seen_first(remarks: Sequence[Remark], shown: Sequence[ShownCase]) -> dict[str, Any]:
+    """What stands before the scores."""
+    return {
+        "verdict": remarks,
+        "shown": shown,
+        "scrolls_volumes": any(case.volume for case in shown),
+    }
 
 
 def _common(
     summary: EvaluationSummary | CrossvalSummary, patients_known: bool, labels: Sequence[str]
 ) -> dict[str, Any]:
     """What the pages of an evaluation and of a cross-validation both show."""
+    first = next(iter(summary.test.values()))
     return {
         "summary": summary,
         "patients_known": patients_known,
         "unit": "patients" if patients_known else "images",
+        "has_intervals": first.low is not None,
+        "no_interval": no_interval(first),
         "metrics": list(METRICS),
         "first": [name for name in FIRST if name in summary.test],
         "in_words": lambda name: in_words(name, labels),

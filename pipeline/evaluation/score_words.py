@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pipeline.evaluation.cases import ScoreSummary
+
 WORDS = {
     "iou": "overlap (IoU)",
     "dice": "overlap (Dice)",
@@ -59,3 +61,14 @@ def in_words(name: str, labels: Sequence[str] = ()) -> str:
         if name.endswith(f"_{ending}"):
             return f"{in_words(name.removesuffix(f'_{ending}'), labels)}, {ending}"
     return name.replace("_", " ")
+
+
+def no_interval(score: ScoreSummary) -> str:
+    """Say what a 95 % interval of a score would need.
+
+    Args:
+        score: over the images of a single patient.
+    """
+    if score.n == 1:
+        return "needs two images; one was tested"
+    return f"needs two patients; all {score.n} images are of one"

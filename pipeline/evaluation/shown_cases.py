@@ -17,6 +17,9 @@ from pipeline.pages.volume import IGNORED
 MAX_SIDE_PIXELS = 768
 """Of a picture in the report."""
 
+Row = Mapping[str, Any]
+"""The scores of a case."""
+
 
 class ShownCase(NamedTuple):
     """A case of a report.
@@ -29,18 +32,41 @@ class ShownCase(NamedTuple):
     """
 
     title: str
-    row: Mapping[str, Any]
+    row: Row
     pictures: Mapping[str, str]
     volume: LayeredVolume | None
 
 
+def median_place(rows: Sequence[Row], metric: str) -> int:
+    """Return the place of the median case; of an even number the lower of both.
+
+    Example:
+        >>> median_place([{"dice": 0.9}, {"dice": 0.1}, {"dice": 0.5}], "dice")
+        2
+    """
+    return _ascending(rows, metric)[(len(rows) - 1) // 2]
+
+
+def best_median_worst(rows: Sequence[Row]) -> dict[int, str]:
+    """Return the places of the cases that a report shows, each once, with their titles.
+
+    The first metric decides.
+
+    Example:
+        >>> best_median_worst([{"iou": 0.9}, {"iou": 0.1}])
+        {0: 'best', 1: 'worst'}
+    """
+    metric = next(iter(METRICS))
+    order = _ascending(rows, metric)
+    places = {"best": order[-1], "worst": order[0], "median": median_place(rows, metric)}
+    titles = {place: title for title, place in reversed(places.items())}
+    return {place: titles[place] for place in reversed(order) if place in titles}
+
+
 def shown_cases(
-    cases: Sequence[Case],
-    rows: Sequence[Mapping[str, Any]],
-    scoring: Scoring,
-    labels: Sequence[str],
+    cases: Sequence[Case], rows: Sequence[Row], scoring: Scoring, labels: Sequence[str]
 ) -> list[ShownCase]:
-    """Choose the best, the median and the worst case by the first metric, each case once.
+    """Draw the best, the median and the worst case.
 
     Args:
         cases: that were scored.
@@ -48,22 +74,28 @@ def shown_cases(
         scoring: by which.
         labels: names of the network's labels; none: the one is foreground.
     """
-    metric = next(iter(METRICS))
-    order = sorted(range(len(rows)), key=lambda i: -rows[i][metric])
-    places = {"best": 0, "worst": len(order) - 1, "median": len(order) // 2}
-    titles = {place: title for title, place in reversed(places.items())}  # each case once
+    titles = best_median_worst(rows)
     return [
-        _shown(title, rows[order[place]], cases[order[place]], scoring, tuple(labels))
-        for place, title in sorted(titles.items())
+        shown_case(title, rows[place], cases[place], scoring, labels)
+        for place, title in titles.items()
     ]
 
 
-def _shown(
-    title: str, row: Mapping[str, Any], case: Case, scoring: Scoring, labels: tuple[str, ...]
+def shown_case(
+    title: str, row: Row, case: Case, scoring: Scoring, labels: Sequence[str]
 ) -> ShownCase:
+    """Draw a case as pictures, or as a volume.
+
+    Args:
+        title: best, median or worst.
+        row: its scores.
+        case: as it was predicted.
+        scoring: by which.
+        labels: names of the network's labels; none: the one is foreground.
+    """
     masks = scoring.masks_of(case)[0]
     if case.image.ndim == 3:
-        return ShownCase(title, row, {}, _volume(case, masks, labels or ("foreground",)))
+        return ShownCase(title, row, {}, _volume(case, masks, tuple(labels) or ("foreground",)))
     drawn = panels(case.image, case.probability, case.truth, torch.from_numpy(masks))
     pictures: dict[str, Any] = {
         "image": drawn.image,
@@ -73,6 +105,10 @@ def _shown(
     }
     embedded = {name: as_webp(picture, MAX_SIDE_PIXELS) for name, picture in pictures.items()}
     return ShownCase(title, row, embedded, None)
+
+
+def _ascending(rows: Sequence[Row], metric: str) -> list[int]:
+    return sorted(range(len(rows)), key=lambda place: float(rows[place][metric]))
 
 
 def _volume(case: Case, masks: NDArray[np.bool_], labels: tuple[str, ...]) -> LayeredVolume:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.evaluation.cases import ScoreSummary
 from pipeline.evaluation.reference import ReferenceComparison
+from pipeline.evaluation.score_words import no_interval
 from pipeline.inference.engine import EngineTrial
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.metrics.overlap import METRICS
@@ -15,6 +16,8 @@ from pipeline.metrics.statistics import independent_unit
 from pipeline.schemas import read_schema
 
 SUMMARY = "summary.json"
+GIVEN = "given"
+"""Source of a threshold that nothing selected."""
 
 
 class Schema(BaseModel):
@@ -158,6 +161,11 @@ class EvaluationSummary(GroupComparison):
     versions: dict[str, str]
     reference: ReferenceComparison | None = None
 
+    @property
+    def chosen_thresholds(self) -> list[float]:
+        """The threshold, unless it was given."""
+        return [] if self.threshold_source == GIVEN else [self.operating_point.threshold]
+
 
 class CrossvalSummary(GroupComparison):
     """A cross-validation: each case predicted by the model that never saw it.
@@ -166,16 +174,22 @@ class CrossvalSummary(GroupComparison):
         split: ``out of fold``.
         bundle: its name.
         folds: how many.
+        threshold_metric: by which the folds' thresholds were selected.
+        chosen_thresholds: of the folds; those that were given are left out.
         test: each score over cases.
         outcomes: how many structures were found, missed, invented.
+        baselines: what needs no network, on the same cases.
         by_fold: mean of each score over the cases of a fold, and their number ``n``.
     """
 
     split: str
     bundle: str
     folds: int
+    threshold_metric: str
+    chosen_thresholds: list[float]
     test: dict[str, ScoreSummary]
     outcomes: dict[str, int]
+    baselines: dict[str, dict[str, float]]
     by_fold: list[dict[str, float]]
 
 
@@ -197,12 +211,15 @@ def summary_text(summary: EvaluationSummary) -> list[str]:
     lines = [f"test, {first.n} images, threshold {threshold}"]
     lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
     rows: dict[str, Mapping[str, float | None]] = {
-        "this model": {name: score.mean for name, score in summary.test.items()},
-        f"  95 % interval over {unit}, low": {n: s.low for n, s in summary.test.items()},
-        f"  95 % interval over {unit}, high": {n: s.high for n, s in summary.test.items()},
-        **summary.baselines,
+        "this model": {name: score.mean for name, score in summary.test.items()}
     }
+    if first.low is not None:
+        rows[f"  95 % interval over {unit}, low"] = {n: s.low for n, s in summary.test.items()}
+        rows[f"  95 % interval over {unit}, high"] = {n: s.high for n, s in summary.test.items()}
+    rows |= summary.baselines
     lines += [f"{title:<42}{_cells(values)}" for title, values in rows.items()]
+    if first.low is None:
+        lines.append(f"interval    {no_interval(first)}")
     return [*lines, *_selection_lines(summary), *_score_lines(summary), *_group_lines(summary)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from pipeline.evaluation.cases import ScoreSummary
-from pipeline.evaluation.summary import EvaluationSummary
+from pipeline.evaluation.summary import CrossvalSummary, EvaluationSummary
 from pipeline.metrics.statistics import independent_unit
 from pipeline.pages import plain_number
 from pipeline.progress import count
@@ -17,6 +17,9 @@ FAR_FROM_TRUTH = 1 / 3
 """Part of the way from the best simple answer to the truth that a useful model has gone."""
 OVERLAPS = ("iou", "dice")
 """Metrics of a verdict; accuracy flatters whoever leaves a small structure out."""
+
+
+Summary = EvaluationSummary | CrossvalSummary
 
 
 class Remark(NamedTuple):
@@ -37,11 +40,11 @@ class Remark(NamedTuple):
         return f"{self.text}: {self.command}" if self.command else self.text
 
 
-def verdict(summary: EvaluationSummary, crossval: str = "") -> list[Remark]:
+def verdict(summary: Summary, crossval: str = "") -> list[Remark]:
     """Return what is to be said of an evaluation, the gravest first; at least one remark.
 
     Args:
-        summary: of the evaluation.
+        summary: of the evaluation, or of a cross-validation.
         crossval: the command that cross-validates the bundle.
     """
     metric = summary.threshold_metric if summary.threshold_metric in OVERLAPS else OVERLAPS[0]
@@ -55,9 +58,7 @@ def verdict(summary: EvaluationSummary, crossval: str = "") -> list[Remark]:
     return sorted(remarks, key=lambda remark: remark.kind != "bad") or [_good(summary, metric)]
 
 
-def _beside_simple_answers(
-    summary: EvaluationSummary, metric: str, score: ScoreSummary
-) -> Iterator[Remark]:
+def _beside_simple_answers(summary: Summary, metric: str, score: ScoreSummary) -> Iterator[Remark]:
     name, value = _best_simple(summary, metric)
     label, own, other = _label(metric), plain_number(score.mean), plain_number(value)
     if score.mean <= value:
@@ -75,21 +76,25 @@ def _beside_simple_answers(
         )
 
 
-def _missed(summary: EvaluationSummary) -> Iterator[Remark]:
+def _missed(summary: Summary) -> Iterator[Remark]:
     hits, missed = (summary.outcomes.get(name, 0) for name in ("found", "missed"))
     if missed > hits:
         of_all = f"{missed} of {count(hits + missed, 'structure')}"
         yield Remark("bad", f"Nothing is predicted for {of_all}: train longer")
 
 
-def _threshold(summary: EvaluationSummary) -> Iterator[Remark]:
-    threshold = summary.operating_point.threshold
+def _threshold(summary: Summary) -> Iterator[Remark]:
     low, high = ENDS_OF_SCALE
-    if summary.threshold_source != "given" and not low < threshold < high:
+    chosen = summary.chosen_thresholds
+    at_ends = [threshold for threshold in chosen if not low < threshold < high]
+    if at_ends:
+        which = f"The threshold {plain_number(at_ends[0])} is"
+        if len(chosen) > 1:
+            which = f"The threshold of {len(at_ends)} of {len(chosen)} folds is"
         yield Remark(
             "caution",
-            f"The threshold {plain_number(threshold)} is at the end of the scale: the "
-            "probabilities say little yet; train longer, and look whether the masks are right",
+            f"{which} at the end of the scale: the probabilities say little yet; train longer, "
+            "and look whether the masks are right",
         )
 
 
@@ -104,7 +109,7 @@ def _few_cases(metric: str, score: ScoreSummary, crossval: str) -> Iterator[Rema
     yield Remark("caution", f"{tested}: too few to rely on ({how}); {advice}", crossval)
 
 
-def _good(summary: EvaluationSummary, metric: str) -> Remark:
+def _good(summary: Summary, metric: str) -> Remark:
     score = summary.test[metric]
     name, value = _best_simple(summary, metric)
     return Remark(
@@ -114,7 +119,7 @@ def _good(summary: EvaluationSummary, metric: str) -> Remark:
     )
 
 
-def _best_simple(summary: EvaluationSummary, metric: str) -> tuple[str, float]:
+def _best_simple(summary: Summary, metric: str) -> tuple[str, float]:
     answers = {name: v[metric] for name, v in summary.baselines.items() if metric in v}
     name = max(answers, key=lambda key: answers[key])
     return f"answering {name}" if name.startswith("all ") else f"the {name}", answers[name]

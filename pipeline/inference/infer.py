@@ -16,10 +16,10 @@ from pipeline.errors import error_line
 from pipeline.files import shown
 from pipeline.inference.engine import engine_remark
 from pipeline.inference.page import PAGE, write_inference_page
-from pipeline.inference.report import REPORT, InferenceCase
+from pipeline.inference.report import InferenceCase
 from pipeline.inference.room import check_room_for
 from pipeline.inference.writer import WritePredictions
-from pipeline.next_command import print_next_file
+from pipeline.next_command import print_next_page
 from pipeline.plain_text import plain_line
 from pipeline.progress import count, track
 
@@ -56,7 +56,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     try:
         if todo:
             check_room_for(writer, todo)
-            print(_begin_line(writer, len(todo)), flush=True)
+            print(_begin_line(writer, todo), flush=True)
             remark = engine_remark(writer.report.settings["engine"], writer.model.record.engines)
             print(remark, end="\n" * bool(remark), flush=True)
         for case in track(todo, "segmenting", len(todo), "image"):
@@ -67,7 +67,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     for line in writer.report.lines():
         print(plain_line(line, MAX_LINE_CHARACTERS))
     print(f"report      {shown(page)}")
-    print_next_file(writer.folder / REPORT)
+    print_next_page(page)
     if writer.report.failed:
         print(
             f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"
@@ -75,12 +75,15 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
         raise SystemExit(EXIT_FAILED)
 
 
-def _begin_line(writer: WritePredictions, images: int) -> str:
+def _begin_line(writer: WritePredictions, cases: Sequence[InferenceCase]) -> str:
     settings = writer.report.settings
+    stacks = [len(case.entries) for case in cases if len(case.entries) > 1]
+    pages = f" ({count(sum(stacks), 'page')} in {count(len(stacks), 'file')}, one by one)"
     return (
-        f"segmenting {count(images, 'image')} with {shown(settings['model'])} at threshold "
-        f"{settings['threshold']:.3f}, mean of {count(settings['tta_versions'], 'version')}, on "
-        f"{writer.report.further['device']} by {writer.report.settings['engine']}"
+        f"segmenting {count(len(cases), 'image')}{pages if stacks else ''} with "
+        f"{shown(settings['model'])} at threshold {settings['threshold']:.3f}, mean of "
+        f"{count(settings['tta_versions'], 'version')}, on {writer.report.further['device']} "
+        f"by {settings['engine']}"
     )
 
 

@@ -7,7 +7,8 @@ from pipeline.bundle.received import containment
 from pipeline.data.drift import differences
 from pipeline.data.image_statistics import ImageStatistics, image_statistics
 from pipeline.data.modality import modality_of, technique
-from pipeline.data.readers import first_path, read_case
+from pipeline.data.pixels import Pixels
+from pipeline.data.readers import first_path, read_case, read_page, split_page, stack_channels
 
 FINGERPRINT = "fingerprint.json"
 NOT_CHECKED = "not checked: no description of the training images beside the model"
@@ -45,6 +46,13 @@ class InputCheck:
     def __call__(self, image: str | list[str]) -> list[str]:
         """Return a line for each difference; none: it is like the training images.
 
+        To a network of two dimensions each page of a stack, and each slice of a volume, is an
+        image: its sides are those of a page, its intensities those of all pages, unless one is
+        named (``stack.tif#3``).
+
+        Args:
+            image: file of the image, or files of its channels.
+
         Raises:
             ValueError: another modality, values that are NaN or infinite, one value everywhere,
                 one slice where a volume is expected, or another number of channels.
@@ -52,8 +60,7 @@ class InputCheck:
         name = image if isinstance(image, str) else image[0]
         self.places.contained(first_path(name), "image")
         self._check_modality(name)
-        pixels = read_case(image)
-        statistics = image_statistics(pixels)
+        pixels, statistics = self._read([image] if isinstance(image, str) else image)
         separate = pixels.channels > 1 and not (pixels.colour or pixels.alpha)
         if separate and pixels.channels != self.in_channels:
             raise ValueError(
@@ -65,6 +72,17 @@ class InputCheck:
         _refuse_unusable(name, statistics)
         return [NOT_CHECKED] if self.cohort is None else differences(statistics, self.cohort)
 
+    def _read(self, names: list[str]) -> tuple[Pixels, ImageStatistics]:
+        if self.spatial_dims == 2 and any(split_page(name)[1] is not None for name in names):
+            page = _read_page(names)
+            return page, image_statistics(page)
+        pixels = read_case(names)
+        statistics = image_statistics(pixels)
+        if self.spatial_dims == 2 and pixels.affine is not None:
+            of_page = image_statistics(_read_page([f"{name}#0" for name in names]))
+            statistics = statistics._replace(size=of_page.size, spacing=of_page.spacing)
+        return pixels, statistics
+
     def _check_modality(self, name: str) -> None:
         expected = (self.cohort or {}).get("modality", "")
         own = modality_of(first_path(name))
@@ -73,6 +91,11 @@ class InputCheck:
                 f"{name}: modality {own}; the network was trained on {expected}; give images of "
                 "this modality"
             )
+
+
+def _read_page(names: list[str]) -> Pixels:
+    """Read a page as the preprocessing does."""
+    return stack_channels([(name, read_page(*split_page(name))) for name in names])
 
 
 def _refuse_unusable(name: str, statistics: ImageStatistics) -> None:

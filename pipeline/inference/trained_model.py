@@ -11,16 +11,19 @@ import torch
 from numpy.typing import ArrayLike
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from pipeline.bundle.bundle import TRAIN
 from pipeline.bundle.received import contained
 from pipeline.claims import MODEL_WAIT_SECONDS, claim
 from pipeline.errors import without_wrapping
-from pipeline.files import atomic, write_text
+from pipeline.files import atomic, shown, write_text
+from pipeline.inference.copies import places_of_copies
 from pipeline.inference.engine import Engine, EngineTrial, chosen_engine, in_engine
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.prediction import Prediction, Predictor, inference_workflow
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.weights_hash import weights_sha256
 from pipeline.networks.weights import load_weights
+from pipeline.next_command import typed_command
 from pipeline.plain_text import plain_line
 from pipeline.schemas import first_error, read_schema
 
@@ -191,11 +194,17 @@ class TrainedModel:
     ) -> OperatingPoint:
         """Return the operating point with a given threshold or number of symmetries, if any.
 
+        Where no threshold is given and none was selected, a line says so.
+
         Raises:
             ValueError: a threshold outside 0 to 1, or a number outside 1 to 8.
         """
         given = {"threshold": threshold, "tta_versions": tta_versions}
-        changes = {key: value for key, value in given.items() if value is not None}
+        changes: dict[str, Any] = {key: v for key, v in given.items() if v is not None}
+        if threshold is not None:
+            changes["selected_by"] = None
+        else:
+            self.print_unselected()
         try:
             return OperatingPoint(**{**dict(self.operating_point), **changes})
         except ValidationError as error:
@@ -216,24 +225,45 @@ class TrainedModel:
         """Return the network, computed by an engine; see :func:`in_engine`."""
         return in_engine(self.network, engine, self.device)
 
+    def print_unselected(self) -> None:
+        """Say that the threshold is 1/2 because no evaluation selected one, and how to select it.
+
+        Nothing is printed of a model that was evaluated.
+        """
+        if self.record.operating_point is None:
+            print(
+                f"{shown(self.path)}: no threshold was chosen for these weights, so that it is "
+                f"{self.default.threshold:g}; choose it on validation: {self._evaluate_command()}",
+                flush=True,
+            )
+
+    def _evaluate_command(self) -> str:
+        folders = (path for path in self.path.parents if (path / "configs" / TRAIN).is_file())
+        run = ["--run", self.record.run_name] if self.record.run_name else []
+        return typed_command("evaluate", next(folders, "BUNDLE"), *run)
+
     def store(self, operating_point: OperatingPoint, engines: Sequence[EngineTrial] = ()) -> None:
-        """Keep an operating point in the record, and the engines that were measured, if any.
+        """Keep an operating point and the measured engines, if any.
+
+        They stand in the record and in those of the weights' copies: the weights have them wherever
+        they are read, as the published model or by their run.
 
         Raises:
             ValueError: by now, other weights lie at the path.
         """
+        hashes = {self.record.sha256, read_record(self.path).sha256}
         changes: dict[str, Any] = {"operating_point": operating_point}
         if engines:
             changes["engines"] = list(engines)
         self.record = self.record.model_copy(update=changes)
-        with claim(self.path, MODEL_WAIT_SECONDS):
-            if _hash_of_values(read_checkpoint(self.path), self.path) != self.record.sha256:
-                raise ValueError(
-                    f"{self.path}: another training was published there during this evaluation; "
-                    "evaluate again"
-                )
-            if read_record(self.path) != self.record:  # a received file stays as it was signed
-                write_record(self.path, self.record)
+        if not _store(self.path, self.record.sha256, changes):
+            raise ValueError(
+                f"{self.path}: another training was published there during this evaluation; "
+                "evaluate again"
+            )
+        for path in places_of_copies(self.path):
+            if _stated_hash(path) in hashes:
+                _store(path, self.record.sha256, changes)
 
 
 def save_model(path: Path, weights: Mapping[str, Any], **fields: Any) -> ModelRecord:
@@ -349,6 +379,26 @@ def on_device(network: torch.nn.Module, device: torch.device | str) -> torch.nn.
     if any(weight.ndim == 5 for weight in network.parameters()):  # a network of volumes
         return network.to(device)
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _store(path: Path, sha256: str, changes: Mapping[str, Any]) -> bool:
+    """Change fields of a record; return whether the weights are still those of a hash."""
+    with claim(path, MODEL_WAIT_SECONDS):
+        if _hash_of_values(read_checkpoint(path), path) != sha256:
+            return False
+        before = read_record(path)
+        record = before.model_copy(update={"sha256": sha256, **changes})
+        if record != before:  # a received file stays as it was signed
+            write_record(path, record)
+    return True
+
+
+def _stated_hash(path: Path) -> str | None:
+    """Return the hash in the record of a file that may be a copy; None: it is no model of ours."""
+    try:
+        return read_record(path).sha256
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _matching_record(path: Path, content: bytes, weights: Mapping[str, Any]) -> ModelRecord:

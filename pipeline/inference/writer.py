@@ -118,7 +118,8 @@ class WritePredictions:
         }
         if received := self.places.record():
             settings["received_archive_sha256"] = received.archive_sha256
-        self.report = InferenceReport(self.folder, settings, {"versions": versions()})
+        further = {"threshold_source": self._threshold_source(), "versions": versions()}
+        self.report = InferenceReport(self.folder, settings, further)
         self.case: InferenceCase | None = None
         self.pages: list[_Page] = []
         self.differences: list[str] = []
@@ -133,6 +134,15 @@ class WritePredictions:
         """
         self.case, self.pages, self.clock = case, [], time.perf_counter()
         self.differences = self._check([entry["image"] for entry in case.entries])
+
+    def _threshold_source(self) -> str:
+        selected_by = self.operating_point.selected_by
+        if selected_by is not None:
+            return f"chosen by {selected_by.metric} on {selected_by.split}"
+        unchosen = self.model.record.operating_point is None
+        if unchosen and self.operating_point.threshold == self.model.default.threshold:
+            return "none was chosen for these weights"
+        return "given"
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose output is a list of items, as ``ToLabelMap`` leaves them."""
@@ -256,7 +266,7 @@ class WritePredictions:
         first = images[0]
         if isinstance(first, str):
             return self.input_check(str(first_path(first)))
-        return self.input_check(first)
+        return self.input_check([str(first_path(name)) for name in first])
 
 
 def _check_label_names(labels: LabelNumbers) -> None:

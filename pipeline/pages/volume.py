@@ -11,6 +11,8 @@ from pipeline.pages.pictures import embedded, in_bytes
 
 MAX_VOXELS = 2**21
 """Voxels of a volume in a page, 128 x 128 x 128; of a larger one every second, third, … row."""
+MAX_NUMBER = 252
+"""Of a label or an instance in a page; a multiple of the number of colours, below IGNORED."""
 IGNORED = 255
 """Number of the voxels whose truth is not known."""
 QUALITY = 80
@@ -63,7 +65,7 @@ def layered_volume(
 
     Args:
         image: ``(slices, rows, columns)``; axial slices as a radiologist sees them, feet first.
-        prediction: of the same shape, 0 and the numbers of the labels, 1, 2, ….
+        prediction: of the same shape, 0 and the numbers of the labels, or of instances, 1, 2, ….
         truth: of the same shape, also :data:`IGNORED`; None: there is none.
         labels: their names.
         spacing: distance of slices, rows and columns.
@@ -79,7 +81,7 @@ def layered_volume(
     steps = _steps(image.shape)
     every = tuple(slice(None, None, step) for step in steps)
     grey = in_bytes(image[every])
-    shown = prediction[every].astype(np.uint8)
+    shown = _within_a_byte(prediction[every])
     true = np.zeros_like(shown) if truth is None else truth[every].astype(np.uint8)
     layers = np.stack([true, shown, np.zeros_like(shown)], axis=-1)
     inside = (shown > 0) | ((true > 0) & (true < IGNORED))
@@ -95,6 +97,11 @@ def layered_volume(
         has_truth=truth is not None,
         planes=planes,
     )
+
+
+def _within_a_byte(numbers: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Let the numbers of many instances begin again at 1, with the colours that they have."""
+    return np.where(numbers > MAX_NUMBER, (numbers - 1) % MAX_NUMBER + 1, numbers).astype(np.uint8)
 
 
 def _steps(shape: tuple[int, ...]) -> tuple[int, ...]:

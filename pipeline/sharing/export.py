@@ -87,6 +87,7 @@ def export(
     """
     parser = bundle.parser("inferring")
     trained = _trained_model(parser, model)
+    trained.print_unselected()
     config = inference_config(bundle.config("inferring"), trained.operating_point)
     extra = extra_files(config, bundle.configs / "metadata.json")
     network = trained.network.eval()

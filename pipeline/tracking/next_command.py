@@ -7,6 +7,7 @@ from pipeline.bundle import Bundle
 from pipeline.bundle.bundle import TRAIN
 from pipeline.next_command import PROGRAM, print_next, typed_command
 from pipeline.tracking.connection import store_errors
+from pipeline.tracking.experiment_words import experiment_words
 from pipeline.tracking.run import Run
 from pipeline.tracking.trainings import StoredTraining, find_training
 
@@ -69,18 +70,21 @@ def print_next_pack(run: Run, training: str) -> None:
         print_next("pack", bundle.folder, "--run", training, *places)
 
 
-def crossval_command(run: Run) -> str:
-    """Return the command that cross-validates the bundle of a run; empty where none would work.
+def crossval_command(run: Run, training: str) -> str:
+    """Return the command that cross-validates what was trained; empty where none would work.
 
     Args:
         run: an evaluation; of a packed bundle there are no data to train on.
+        training: name of the training, whose experiment is cross-validated.
     """
     bundle = _bundle_of(run)
     if bundle is None or bundle.is_packed():
         return ""
     data, store = Path(run.dataset_dir), _store(run, Path("mlruns"))
     folds = ["--folds", "5", "--out", "runs/cv"]
-    return typed_command("crossval", bundle.folder, "--dataset-dir", data, *folds, *store)
+    experiment = experiment_words(run.workflow, bundle, _find_stored(run, training))
+    places = ["--dataset-dir", data, *folds, *store]
+    return typed_command("crossval", bundle.folder, *places, *experiment)
 
 
 def _bundle_of(run: Run) -> Bundle | None:

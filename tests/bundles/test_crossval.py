@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 
 import pytest
@@ -75,7 +76,32 @@ def test_a_parent_run_with_children(done):
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert files == {"cases.csv", "cases.json", "summary.json", "report.html"}
     assert "cross-validation" in (done / "out" / "report.html").read_text()
-    assert "fold 1, 2 images" in (done / "out" / "report.html").read_text()
+    page = (done / "out" / "report.html").read_text()
+    assert "fold 1, 2 images" in page
+    places = [page.index(part) for part in ('class="verdict', "Best: ", "Median: ", "Worst: ")]
+    assert places == sorted(places)
+    assert page.count("<img") == 12
+    assert "all foreground" in page
+
+
+def test_the_shown_cases_are_those_of_the_table(done):
+    rows = json.loads((done / "out" / "cases.json").read_text())
+    order = sorted(rows, key=lambda row: row["iou"])
+    page = (done / "out" / "report.html").read_text()
+    for title, row in (("Best", order[-1]), ("Worst", order[0]), ("Median", order[2])):
+        assert f"{title}: {row['image']}" in page
+
+
+def test_the_answers_without_a_network_are_over_all_cases(done):
+    found = json.loads((done / "out" / "summary.json").read_text())
+    folds = [
+        json.loads((done / "out" / f"fold_{i}" / "eval" / "summary.json").read_text())
+        for i in range(3)
+    ]
+    own = [fold["baselines"]["all foreground"]["iou"] for fold in folds]
+    assert found["baselines"]["all foreground"]["iou"] == pytest.approx(sum(own) / 3)
+    assert found["threshold_metric"] == folds[0]["threshold_metric"]
+    assert found["chosen_thresholds"] == [f["operating_point"]["threshold"] for f in folds]
 
 
 def test_what_is_done_is_not_done_again(done, bundle, small, capfd):
@@ -89,10 +115,20 @@ def test_what_is_done_is_not_done_again(done, bundle, small, capfd):
         f"next        unet-school infer {shown(folder)} --with {ensemble} --images DIR --out OUT"
     )
     assert told.count("chosen by accuracy on validation") == 1  # one evaluation
+    assert "\nverdict     6 test cases: too few to rely on" in told
     assert (done / "out" / "fold_1" / "model.pt").stat().st_mtime_ns == weights
     assert len(runs_of(done)[1]) == 1 + 3 + 4
     assert call(done, bundle, small, folds=4) == 1
     assert "was begun with folds 3, found 4" in capfd.readouterr().err
+
+
+def test_the_printed_command_segments_with_the_joint_model(done, bundle, small, capfd, tmp_path):
+    assert call(done, bundle, small) == 0
+    *_, last = capfd.readouterr().out.splitlines()
+    words = shlex.split(last.removeprefix("next        unet-school "))
+    places = {"DIR": str(done / "data" / "images"), "OUT": str(tmp_path / "out")}
+    assert cli.main([places.get(word, word) for word in words]) == 0
+    assert len(list((tmp_path / "out" / "mask").iterdir())) == 6
 
 
 def test_a_second_call_into_one_folder_is_refused(done, bundle, small, capfd):

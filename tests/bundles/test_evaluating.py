@@ -1,7 +1,9 @@
+import argparse
 import csv
 import html
 import json
 import re
+import shlex
 import shutil
 from functools import partial
 
@@ -12,8 +14,12 @@ from PIL import Image
 from scipy.ndimage import binary_fill_holes, label
 
 from pipeline import cli
+from pipeline.commands.crossval import add_crossval
+from pipeline.commands.runs import bundle_of
 from pipeline.data.datalist import SPLITS, write_datalist
 from pipeline.data.phantom import write_cells
+from pipeline.inference import TrainedModel
+from pipeline.tracking import next_command
 
 
 @pytest.fixture
@@ -57,6 +63,31 @@ def test_the_threshold_is_stored_with_the_model(evaluate, site):
     assert record["operating_point"]["selected_by"] == selected
 
 
+@pytest.mark.parametrize("evaluated", ["published", "run"])
+def test_the_weights_have_their_threshold_however_they_are_met(
+    evaluate, run_bundle, site, phantom, small, bundle, evaluated, capsys
+):
+    models = site / "models"
+    name = json.loads((models / "model.json").read_text())["run_name"]
+    infer = partial(run_bundle, site, "inferring", dataset_dir=str(phantom))
+    infer(output_dir=str(site / "before"))
+    line = "no threshold was chosen for these weights, so that it is 0.5; choose it on validation: "
+    assert f"{line}unet-school evaluate BUNDLE --run {name}" in capsys.readouterr().out
+    assert "none was chosen for these weights" in (site / "before" / "report.html").read_text()
+    own = {} if evaluated == "published" else {"model": str(models / name / "model.pt")}
+    point = evaluate(**own)["operating_point"]
+    for model in (models / "model.pt", models / name / "model.pt"):
+        out = site / "out" / model.parent.name
+        infer(model=str(model), output_dir=str(out))
+        report = json.loads((out / "run_report.json").read_text())
+        assert report["threshold"] == point["threshold"]
+        assert report["threshold_source"] == "chosen by accuracy on validation"
+    assert line not in capsys.readouterr().out
+    places = {"models_dir": str(models), "tracking_dir": str(site / "mlruns")}
+    loaded = TrainedModel.load(bundle.parent, overrides={**small, **places})
+    assert loaded.operating_point.model_dump() == point
+
+
 def test_a_given_threshold_is_used_and_not_stored(evaluate, site):
     assert evaluate(threshold=0.7)["operating_point"]["threshold"] == 0.7
     record = json.loads((site / "models" / "model.json").read_text())
@@ -84,6 +115,28 @@ def test_the_report_is_one_file_that_needs_no_network(evaluate, site, capsys):
     )
     assert html.escape(advice[1]) in page
     assert page.count("<svg") == 5  # three training curves, threshold curve and calibration
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_the_printed_cross_validation_is_of_the_training(
+    evaluate, site, small, capsys, monkeypatch, is_stored
+):
+    if not is_stored:
+        monkeypatch.setattr(next_command, "_find_stored", lambda *_: None)
+    evaluate(symmetries=1)
+    words = re.search(": unet-school crossval (.*)", capsys.readouterr().out)[1]
+    parser = argparse.ArgumentParser()
+    add_crossval(parser)
+    options = parser.parse_args(shlex.split(words))
+    assert bool(options.overlays) == is_stored
+    assert bool(options.settings) != is_stored
+    asked = bundle_of(options)
+    asked.check("evaluating")
+    asked.with_places({"models_dir": str(site / "cv")}).check("training")
+    config = asked.config("training")
+    assert config["network_def"]["features"] == small["network_def#features"]
+    for key in ("patch", "max_epochs"):
+        assert config[key] == small[key]
 
 
 def test_what_is_chosen_on_validation_is_stored_and_used_by_inference(

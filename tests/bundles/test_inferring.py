@@ -99,11 +99,13 @@ def test_masks_are_the_thresholded_probabilities(infer, images):
     assert set(np.unique(nib.load(out / "mask" / "d.nii.gz").dataobj)) <= {0, 1}
 
 
-def test_the_report(infer, site, images):
+def test_the_report(infer, site, images, capsys):
     report = json.loads((infer(images) / "run_report.json").read_text())
     assert report["model_sha256"] == read_record(site / "models" / "model.pt").sha256
     assert report["threshold"] == 0.5
     assert report["images"] == 4
+    assert "segmenting 4 images (2 pages in 1 file, one by one) with " in capsys.readouterr().out
+    assert "2 pages, segmented one by one" in (site / "out" / "report.html").read_text("utf-8")
     assert len(re.findall("<h3>|<li><img", (site / "out" / "report.html").read_text("utf-8"))) == 4
     assert report["per_image"][3]["structures"]["interior"].keys() == {"pixels"}
     assert [row["pages"] for row in report["per_image"]] == [1, 1, 2, 1]
@@ -165,7 +167,8 @@ def test_a_bad_image_is_named_and_the_others_are_done(infer, site, images, capsy
     assert not reasons
     assert [row["image"] for row in report["per_image"]] == ["a.png", "b.tif", "c.tif", "d.nii.gz"]
     *_, following, last = capsys.readouterr().out.splitlines()
-    assert following == f"next        more {site / 'out' / 'run_report.json'}"
+    assert following.startswith("next        ")
+    assert following.endswith(f" {site / 'out' / 'report.html'}")
     assert last == "4 of 8 images failed; mend them, and call again"
 
 

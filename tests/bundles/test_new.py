@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -365,6 +366,8 @@ def test_what_is_printed_leads_on(squares, tmp_path, capsys):
     (sheet,) = [line for line in lines if line.startswith("look at")]
     assert Path(sheet.split()[2].rstrip(":")).is_file()
     assert any(re.match("training    about .* on this machine", line) for line in lines)
+    folds = ["--folds", "5", "--out", "runs/cv"]
+    assert shlex.split(lines[-2]) == ["unet-school", "crossval", str(tmp_path / "mine"), *folds]
     assert lines[-1].startswith("next        unet-school train ")
 
 

@@ -53,6 +53,12 @@ def test_patients_stay_whole_and_strata_even(cohort):
     read_datalist(cohort).entries("test")
 
 
+def test_a_new_split_is_checked_next(cohort, capsys):
+    assert run("split", cohort) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == f"next        unet-school data check {cohort}"
+
+
 def test_the_seed_decides(cohort):
     seen = []
     for seed in (1, 1, 2):
@@ -65,7 +71,10 @@ def test_the_seed_decides(cohort):
 def test_folds_test_each_case_once(cohort, capsys):
     capsys.readouterr()
     assert run("split", cohort, "--folds", 4, "--stratify", "site") == 0
-    assert capsys.readouterr().out.count("12 training, 6 validation, 6 test") == 4
+    printed = capsys.readouterr().out
+    assert printed.count("12 training, 6 validation, 6 test") == 4
+    following = f"next        unet-school train BUNDLE --data {cohort / 'folds' / '0'}"
+    assert printed.splitlines()[-1] == following
     tested = []
     for fold in range(4):
         folder = cohort / "folds" / str(fold)

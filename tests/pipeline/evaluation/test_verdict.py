@@ -3,7 +3,12 @@
 import pytest
 
 from pipeline.evaluation.cases import ScoreSummary
-from pipeline.evaluation.summary import EvaluatedModel, EvaluationSummary, Execution
+from pipeline.evaluation.summary import (
+    CrossvalSummary,
+    EvaluatedModel,
+    EvaluationSummary,
+    Execution,
+)
 from pipeline.evaluation.verdict import verdict
 from pipeline.inference import OperatingPoint
 
@@ -94,3 +99,18 @@ def test_the_gravest_comes_first(remarks):
 
 def test_accuracy_decides_nothing(remarks):
     assert remarks(metric="accuracy")[0][0] == "good"
+
+
+def test_a_cross_validation_counts_the_folds_whose_threshold_is_at_an_end():
+    score = ScoreSummary(
+        mean=0.9, low=0.88, high=0.92, sd=0.1, min=0.1, max=0.95, n=30, patients=30
+    )
+    summary = CrossvalSummary(
+        group_metric="iou", split="out of fold", bundle="b", folds=3, threshold_metric="iou",
+        chosen_thresholds=[0.5, 0.99, 0.01], test={"iou": score}, outcomes={"found": 30},
+        baselines={"all foreground": {"iou": 0.3}}, by_fold=[],
+    )  # fmt: skip
+    (remark,) = verdict(summary)
+    assert remark.text.startswith("The threshold of 2 of 3 folds is at the end of the scale")
+    fine = summary.model_copy(update={"chosen_thresholds": [0.5, 0.6, 0.4]})
+    assert verdict(fine)[0].kind == "good"

@@ -1,9 +1,11 @@
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from pipeline.files import sha256
-from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.operating_point import OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, read_record, save_model, write_record
 
 WEIGHTS = {"weight": torch.zeros(2)}
@@ -37,6 +39,26 @@ def test_a_record_that_does_not_change_is_not_written(tmp_path):
     assert path.read_bytes() != before
 
 
+def test_a_threshold_that_nobody_chose_is_said_with_the_command_that_chooses_it(tmp_path, capsys):
+    (tmp_path / "mine" / "configs").mkdir(parents=True)
+    (tmp_path / "mine" / "configs" / "train.yaml").touch()
+    path = tmp_path / "mine" / "models" / "model.pt"
+    save_model(path, WEIGHTS, **FIELDS)
+    model = TrainedModel(path)
+    assert model.operating_point_with(threshold=0.3).threshold == 0.3
+    assert capsys.readouterr().out == ""
+    assert model.operating_point_with().threshold == 0.5
+    assert capsys.readouterr().out == (
+        f"{path}: no threshold was chosen for these weights, so that it is 0.5; choose it on "
+        f"validation: unet-school evaluate {tmp_path / 'mine'} --run mine\n"
+    )
+    selected = OperatingPoint(threshold=0.7, selected_by=SelectedBy(metric="iou", split="test"))
+    model.store(selected)
+    assert model.operating_point_with() == selected
+    assert model.operating_point_with(threshold=0.3).selected_by is None
+    assert capsys.readouterr().out == ""
+
+
 def test_an_operating_point_is_not_stored_with_the_weights_of_another_training(tmp_path):
     path = tmp_path / "model.pt"
     save_model(path, {"weight": torch.zeros(1)}, **FIELDS)
@@ -49,6 +71,34 @@ def test_an_operating_point_is_not_stored_with_the_weights_of_another_training(t
     assert (record.run_name, record.operating_point) == ("other", None)
     TrainedModel(path).store(OperatingPoint(threshold=0.7))
     assert read_record(path).operating_point.threshold == 0.7
+
+
+@pytest.mark.parametrize("evaluated", ["model.pt", "run/model.pt"])
+def test_the_copies_of_weights_share_their_operating_point(tmp_path, evaluated):
+    models = tmp_path / "models"
+    places = [models / name / "model.pt" for name in ("", "run", "the same again")]
+    others = [models / name / "model.pt" for name in ("other", "broken")]
+    for path in (*places, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        value = 0.0 if path in places else 1.0
+        save_model(path, {"weight": torch.full((2,), value)}, **FIELDS)
+    others[1].with_suffix(".json").write_text("junk")
+    TrainedModel(models / evaluated).store(OperatingPoint(threshold=0.7))
+    for path in places:
+        assert TrainedModel(path).operating_point.threshold == 0.7
+        assert read_record(path).run_name == "mine"
+    assert read_record(others[0]).operating_point is None
+
+
+def test_an_older_copy_with_the_hash_of_the_file_is_one_too(tmp_path):
+    paths = [tmp_path / "model.pt", tmp_path / "run" / "model.pt"]
+    paths[1].parent.mkdir()
+    record = save_model(paths[0], WEIGHTS, **FIELDS)
+    shutil.copy(paths[0], paths[1])
+    for path in paths:
+        write_record(path, record.model_copy(update={"sha256": sha256(path)}))
+    TrainedModel(paths[1]).store(OperatingPoint(threshold=0.7))
+    assert TrainedModel(paths[0]).operating_point.threshold == 0.7
 
 
 def test_weights_are_recognised_in_either_file(tmp_path):

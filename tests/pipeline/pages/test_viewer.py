@@ -1,7 +1,11 @@
 """The slices of a volume in Chromium: scrolled, with layers, each voxel where it belongs."""
 
+from base64 import b64decode
+from io import BytesIO
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.pages import layered_volume, write_page
 from pipeline.pages.volume import IGNORED, MAX_VOXELS
@@ -155,3 +159,24 @@ def test_a_large_volume_is_thinned_out_and_the_page_says_so(tmp_path):
     write_page(path, "tests.pipeline.pages", TEMPLATE, volume=volume, scrolls_volumes=True)
     stated = " ".join(path.read_text("utf-8").split())
     assert "Of 300 × 300 × 200 voxels every 2nd column, 3rd row and 2nd slice is shown" in stated
+
+
+def test_the_page_of_a_body_of_noise_is_light(tmp_path):
+    """512 x 512 x 400 voxels that no format makes smaller, with masks as uneven."""
+    rng = np.random.default_rng(0)
+    noise, blocks = (rng.integers(0, n, (100, 128, 128)).astype(np.uint8) for n in (255, 3))
+    image, masks = (np.repeat(np.repeat(a, 4, 1), 4, 2).repeat(4, 0) for a in (noise, blocks))
+    volume = layered_volume(image, masks, masks[::-1], ("liver", "tumour"))
+    assert volume.whole == (512, 512, 400)
+    assert 1 < volume.megabytes < 4
+    path = tmp_path / "page.html"
+    write_page(path, "tests.pipeline.pages", TEMPLATE, volume=volume, scrolls_volumes=True)
+    assert path.stat().st_size / 1e6 == pytest.approx(volume.megabytes, abs=0.05)
+
+
+def test_many_instances_are_all_shown():
+    instances = np.arange(8 * 9 * 10).reshape(8, 9, 10)
+    volume = layered_volume(instances, instances, None, ("instances",))
+    picture = Image.open(BytesIO(b64decode(volume.masks.partition(",")[2])))
+    assert (np.asarray(picture)[..., 1] == 0).sum() == 9 * 9 * 10 - 8 * 9 * 10 + 1  # 3 x 3 slices
+    assert np.asarray(picture)[0, 1, 1] == instances[0, 0, 1]

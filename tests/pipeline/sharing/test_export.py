@@ -10,8 +10,11 @@ import yaml
 from PIL import Image
 
 from pipeline import cli
+from pipeline.bundle import Bundle
 from pipeline.claims import claim
-from pipeline.inference.trained_model import save_model
+from pipeline.commands.export import print_next_of
+from pipeline.inference import OperatingPoint
+from pipeline.inference.trained_model import save_model, write_record
 from pipeline.networks import UNet, UNetPlusPlus
 from pipeline.sharing.torchscript import save_torchscript
 from tests.conftest import ROOT
@@ -158,3 +161,20 @@ def test_a_folder_that_is_being_written_is_refused(tmp_path, capsys):
     with claim(out):
         assert cli.main(command) == 1
     assert f"{out}: is being written by process " in capsys.readouterr().err
+
+
+def test_an_evaluated_model_is_packed_next(tmp_path, capsys):
+    path, exports = tmp_path / "model.pt", tmp_path / "exports.json"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "train.yaml").touch()
+    record = save_model(path, {"weight": torch.zeros(1)}, bundle="made", run_name="mine")
+    print_next_of(Bundle(tmp_path), path, exports)
+    assert capsys.readouterr().out == f"next        more {exports}\n"
+    write_record(path, record.model_copy(update={"operating_point": OperatingPoint()}))
+    print_next_of(Bundle(tmp_path), path, exports)
+    assert capsys.readouterr().out == (
+        f"next        unet-school pack {tmp_path} --run mine --out mine.zip --exports {exports}\n"
+    )
+    (tmp_path / "pipeline").mkdir()  # a packed bundle brings its source
+    print_next_of(Bundle(tmp_path), path, exports)
+    assert capsys.readouterr().out == f"next        more {exports}\n"

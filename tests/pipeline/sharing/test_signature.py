@@ -1,6 +1,7 @@
 """Signatures with real keys and certificates, made here."""
 
 import datetime
+import shlex
 import stat
 import zipfile
 
@@ -46,6 +47,29 @@ def test_a_signed_package_is_its_senders(package, sender, call):
     code, output = call("verify", package, "--from", "mayo")
     assert code == 0
     assert f"{package}: unchanged, signed by mayo" in output
+
+
+def test_each_command_names_the_one_that_follows(package, tmp_path, call):
+    def next_of(*words):
+        code, output = call(*words)
+        assert code == 0, output
+        last = output.splitlines()[-1]
+        assert last.startswith("next        unet-school ")
+        return shlex.split(last)[2:]
+
+    keys, file = tmp_path / "keys", str(package)
+    private, public = str(keys / "private.pem"), str(keys / "public.pem")
+    assert next_of("key", "new", "--out", keys) == ["sign", "FILE.zip", "--key", private]
+    verify = next_of("sign", package, "--key", private)
+    assert verify == ["verify", file, "--key", public]
+    assert next_of(*verify) == ["receive", file, "--key", public, "--out", "OUT"]
+    elsewhere = ["--signature", str(tmp_path / "x.sig")]
+    verify = next_of("sign", package, "--key", private, "--out", elsewhere[1])
+    assert verify == ["verify", file, "--key", public, *elsewhere]
+    assert next_of(*verify) == ["receive", file, "--key", public, *elsewhere, "--out", "OUT"]
+    fingerprint = key_fingerprint(keys / "public.pem")
+    pinned = next_of("key", "pin", "mayo", "--key", public, "--fingerprint", fingerprint)
+    assert pinned == ["receive", "FILE.zip", "--from", "mayo", "--out", "OUT"]
 
 
 def test_another_key_is_refused(package, sender, tmp_path, call):
