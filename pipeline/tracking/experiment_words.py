@@ -8,6 +8,7 @@ from monai.bundle import ConfigWorkflow
 
 from pipeline.bundle import Bundle
 from pipeline.bundle.workflow import typed_values
+from pipeline.precision import AUTO
 from pipeline.tracking.executed_config import PLACES_AND_TIMES, experiment_of
 from pipeline.tracking.trainings import StoredTraining
 
@@ -28,9 +29,8 @@ def experiment_words(
         Nothing where the bundle is as it was trained.
     """
     if training is not None:
-        return (
-            [] if _is_trained_as_it_is(bundle, training) else ["--with", training.write_overlay()]
-        )
+        is_as_it_is = _is_trained_as_it_is(bundle, training)
+        return [] if is_as_it_is else ["--with", training.write_overlay()]
     files, typed = typed_values(workflow)
     overlays = [path for path in map(Path, files) if not _is_of(bundle, path)]
     settings = [
@@ -38,10 +38,8 @@ def experiment_words(
         for key, value in typed.items()
         if key not in PLACES_AND_TIMES and _is_of_training(bundle, key, value)
     ]
-    return [
-        *(["--with", *overlays] if overlays else []),
-        *(["--set", *settings] if settings else []),
-    ]
+    words: list[str | Path] = ["--with", *overlays] if overlays else []
+    return [*words, *(["--set", *settings] if settings else [])]
 
 
 def _is_of_training(bundle: Bundle, key: str, value: Any) -> bool:
@@ -61,4 +59,6 @@ def _is_trained_as_it_is(bundle: Bundle, training: StoredTraining) -> bool:
     parser = bundle.parser("training")
     parser.resolve_macro_and_relative_ids()  # as they are in an executed config
     own = json.loads(json.dumps(parser.config, default=str))
+    if own.get("precision") == AUTO:  # the training has what it meant on its machine
+        own["precision"] = training.config.get("precision")
     return experiment_of(own) == experiment_of(training.config)
