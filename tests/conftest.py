@@ -78,6 +78,14 @@ def components_of_monai():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def without_openvino():
+    """Evaluations measure no engine of OpenVINO, which compiles for seconds; its own tests do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.inference.engine.has_openvino", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def write_slice():
     """Return a function that writes one DICOM file."""

@@ -52,6 +52,11 @@ class EngineTrial(BaseModel):
     reason: str = ""
 
 
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed, which is an extra."""
+    return find_spec("openvino") is not None
+
+
 def usable_engines(device: torch.device | str) -> Iterator[Engine]:
     """Yield the engines that a machine has.
 
@@ -63,13 +68,13 @@ def usable_engines(device: torch.device | str) -> Iterator[Engine]:
         True
     """
     in_bfloat16 = computes_in_bfloat16(device)
-    has_openvino = torch.device(device).type == "cpu" and find_spec("openvino") is not None
+    by_openvino = torch.device(device).type == "cpu" and has_openvino()
     yield PLAIN
     if in_bfloat16:
         yield "bfloat16"
-    if has_openvino:
+    if by_openvino:
         yield "openvino"
-    if has_openvino and in_bfloat16:
+    if by_openvino and in_bfloat16:
         yield "openvino_bfloat16"
 
 
@@ -120,7 +125,7 @@ def engine_remark(used: str, trials: Sequence[EngineTrial]) -> str:
 
 
 def _remedy(asked: str) -> str:
-    if asked.startswith("openvino") and find_spec("openvino") is None:
+    if asked.startswith("openvino") and not has_openvino():
         return '; OpenVINO comes with: pip install "unet-school[fast]"'
     return ""
 

@@ -5,6 +5,7 @@ from pipeline.inference import engine as engines
 from pipeline.inference.engine import EngineTrial, chosen_engine, in_engine, usable_engines
 from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus
 
+torch.manual_seed(0)
 NETWORKS = {
     "unet": UNet(2, 1, 1, features=[4, 8, 8], norm="batch"),
     "volumes": UNet(3, 1, 2, features=[4, 8, 8], norm="batch"),
@@ -19,7 +20,7 @@ def machine(monkeypatch):
 
     def has(bfloat16=False, openvino=False):
         monkeypatch.setattr(engines, "computes_in_bfloat16", lambda device: bfloat16)
-        monkeypatch.setattr(engines, "find_spec", lambda name: openvino or None)
+        monkeypatch.setattr(engines, "has_openvino", lambda: openvino)
 
     return has
 
@@ -76,8 +77,8 @@ def test_an_engine_predicts_what_the_network_predicts(name, engine):
             images = torch.rand(batch, 1, *shape)
             output, expected = computed(images), network(images)
             assert output.dtype == torch.float32
-            tolerance = 1e-4 if engine == "openvino" else 0.1
-            assert torch.allclose(output, expected, atol=tolerance)
+            tolerance = 1e-4 if engine == "openvino" else 0.05
+            assert torch.allclose(output.sigmoid(), expected.sigmoid(), atol=tolerance)
 
 
 def test_the_output_of_openvino_outlives_the_next_call():
