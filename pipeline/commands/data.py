@@ -147,7 +147,7 @@ def fraction(text: str) -> float:
 def folder_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options by which a folder's images and masks are listed."""
     from pipeline.data.channels import parse_channels
-    from pipeline.data.dicom_labels.rule import HALF, LabelRule
+    from pipeline.data.dicom_labels.rule import DEFAULT_FRACTION, LabelRule
     from pipeline.planning.label_names import named_labels
 
     names = ("pattern", "patient", "groups", "series", "modality")
@@ -157,7 +157,7 @@ def folder_arguments(options: argparse.Namespace) -> dict[str, Any]:
     return {
         **{name: getattr(options, name) for name in names},
         "channels": channels,
-        "rule": rule._replace(fraction=options.fraction or HALF),
+        "rule": rule._replace(fraction=options.fraction or DEFAULT_FRACTION),
     }
 
 

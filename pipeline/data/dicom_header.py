@@ -159,7 +159,7 @@ def read_header(path: Path) -> Header:
     Raises:
         FileNotFoundError: no such file.
         LabelsError: a DICOM file that holds labels; the message names what it is.
-        NotAnImageError: any other DICOM file without an image; likewise.
+        NotAnImageError: any other DICOM file without an image, in the same way.
         ValueError: not a DICOM file.
     """
     if not path.is_file():
@@ -267,13 +267,13 @@ def _check_is_image(path: Path, data: Any) -> None:
     complete = in_standard or "SeriesInstanceUID" in data
     if not (sop_class.is_valid and complete) or (not derived and "Image Storage" in name):
         raise unreadable(path)
-    found = f"{path}: a DICOM file of {name}, not an image"
+    what = f"{path}: a DICOM file of {name}, not an image"
     if kind in (SEGMENTATION, LABEL_MAP, CONTOURS):
         raise LabelsError(
-            f"{found}; give it by --masks, with the series that it labels by --images, to "
+            f"{what}; give it by --masks, with the series that it labels by --images, to "
             "unet-school data prepare folder, or new"
         )
-    raise NotAnImageError(f"{found}; leave it out, and give the images of the study")
+    raise NotAnImageError(f"{what}; leave it out, and give the images of the study")
 
 
 def _spacing(data: Any) -> tuple[tuple[float, float] | None, float]:

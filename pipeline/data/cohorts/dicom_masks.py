@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pipeline.data.dicom_labels.mask import DicomMask
 from pipeline.data.dicom_labels.objects import LabelObject, read_object
-from pipeline.data.dicom_labels.rule import IGNORE, LabelRule
-from pipeline.data.label_numbers import LabelNumbers, all_numbers, numbers_of
+from pipeline.data.dicom_labels.rule import LabelRule
+from pipeline.data.label_numbers import LabelNumbers, numbers_of
 from pipeline.data.series import series_table
 from pipeline.data.sources import Source, list_sources
 from pipeline.data.suffixes import SUFFIXES
@@ -77,18 +77,18 @@ def pair_labels(
     _check_dicom(cases, files[0])
     objects = [read_object(path) for path in files]
     fits = {one.path: _fits(one, cases) for one in objects}
-    paired = _one_each(cases, [fit for found in fits.values() for fit in found])
+    paired = _one_each(cases, [fit for of_file in fits.values() for fit in of_file])
     unused = [one for one in objects if not fits[one.path]]
     missing = _left_out(cases, paired, unused, masks)
-    labels, rule = named_rule(list(paired.values()), masks, rule)
+    rule = named_rule(list(paired.values()), masks, rule)
     pairs = {place: DicomMask(one, source.path, rule) for place, one, source in paired.values()}
     remarks = [
-        _pairs_remark(paired, cases, masks, labels),
+        _pairs_remark(paired, cases, masks, rule),
         *_structures_remarks([one for _, one, _ in paired.values()], masks, rule),
         *_remark(masks, "DICOM labels of no image", [one.path.name for one in unused]),
         *_remark(masks, "series without labels left out, of studies with some", missing),
     ]
-    return pairs, labels, remarks
+    return pairs, rule.numbers, remarks
 
 
 def _check_dicom(cases: Sequence[Images], file: Path) -> None:
@@ -103,14 +103,14 @@ def _check_dicom(cases: Sequence[Images], file: Path) -> None:
 def _fits(labels: LabelObject, cases: Sequence[Images]) -> list[Fit]:
     """Return the cases that a file of labels fits best, once each."""
     for level in range(3):
-        found = {
+        fitting = {
             place: (place, labels, image)
             for place, images in enumerate(cases)
             for image in reversed(images)
             if _uids(image)[level] & _referred(labels)[level]
         }
-        if found:
-            return list(found.values())
+        if fitting:
+            return list(fitting.values())
     return []
 
 
@@ -179,40 +179,34 @@ def _study(images: Images) -> tuple[str, str]:
     return (header.patient, header.study) if header else ("", "")
 
 
-def named_rule(fits: Sequence[Fit], masks: Path, rule: LabelRule) -> tuple[LabelNumbers, LabelRule]:
-    """Return the numbers of all labels, and the rule for the structures that the files have.
+def named_rule(fits: Sequence[Fit], masks: Path, rule: LabelRule) -> LabelRule:
+    """Return the number of each structure that the files have.
 
-    Without given names, the structures are numbered in the order of their names. A given label that
-    no file has may be a region: the union of numbers that others have.
+    Without given names, the structures are numbered in the order of their names.
 
     Raises:
-        ValueError: any other label that no file has; no file has a structure.
+        ValueError: a given label that no file has; no file has a structure.
     """
-    found: dict[str, str] = {}
+    spelling: dict[str, str] = {}
     for name in sorted({name for _, labels, _ in fits for name in labels.names.values()}):
-        found.setdefault(name.casefold(), name)
-    if not found:
+        spelling.setdefault(name.casefold(), name)
+    if not spelling:
         raise ValueError(f"{masks}: no structure with an area in the DICOM labels; draw one")
     if not rule.numbers:
-        numbers = {name: number for number, name in enumerate(found.values(), 1)}
-        return numbers, rule._replace(numbers=numbers)
-    present = {name: label for name, label in rule.numbers.items() if name.casefold() in found}
-    numbers_there = set(all_numbers(present))
-    absent = [
-        name
-        for name, label in rule.numbers.items()
-        if name not in present and not set(numbers_of(label)) <= numbers_there
+        return rule._replace(
+            numbers={name: number for number, name in enumerate(spelling.values(), 1)}
+        )
+    for key, name in rule.names().items():
+        if key not in spelling:
+            raise _no_structure(name, spelling, masks)
+    return rule
+
+
+def _no_structure(name: str, spelling: dict[str, str], masks: Path) -> ValueError:
+    near = get_close_matches(name.casefold(), spelling, 1)
+    there = [spelling[one] for one in near] + [
+        one for key, one in spelling.items() if key not in near
     ]
-    if rule.ignore is not None and IGNORE not in found:
-        absent.append(IGNORE)
-    if absent:
-        raise _no_structure(absent[0], found, masks)
-    return rule.numbers, rule._replace(numbers=present)
-
-
-def _no_structure(name: str, found: dict[str, str], masks: Path) -> ValueError:
-    near = get_close_matches(name.casefold(), found, 1)
-    there = [found[one] for one in near] + [one for key, one in found.items() if key not in near]
     return ValueError(
         f"--labels {name}: no DICOM file in {masks} has this structure; expected one of "
         f"{few(there)}; correct it, or leave it out"
@@ -220,10 +214,12 @@ def _no_structure(name: str, found: dict[str, str], masks: Path) -> ValueError:
 
 
 def _pairs_remark(
-    paired: dict[int, Fit], cases: Sequence[Images], masks: Path, labels: LabelNumbers
+    paired: dict[int, Fit], cases: Sequence[Images], masks: Path, rule: LabelRule
 ) -> str:
     place, first, _ = next(iter(paired.values()))
-    numbers = [f"{name}={','.join(map(str, numbers_of(label)))}" for name, label in labels.items()]
+    numbers = [
+        f"{name}={','.join(map(str, numbers_of(label)))}" for name, label in rule.numbers.items()
+    ]
     return (
         f"{masks}: DICOM labels of {len(paired)} series by their references, as {first.path.name} "
         f"of {cases[place][0].file_name}: {' '.join(numbers)}"

@@ -46,9 +46,9 @@ def contour_voxels(
         except ValueError as error:
             raise ValueError(f"{labels.path}: {names[number]}: {error}") from None
         for index, polygons in by_slice.items():
-            found_rows, found_columns = np.nonzero(rasterise(polygons, (rows, columns)))
-            slices = np.full(len(found_rows), index)
-            yield names[number], (found_columns, found_rows, slices)
+            inside_rows, inside_columns = np.nonzero(rasterise(polygons, (rows, columns)))
+            slices = np.full(len(inside_rows), index)
+            yield names[number], (inside_columns, inside_rows, slices)
 
 
 def rasterise(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -84,11 +84,11 @@ class ImageGrid(NamedTuple):
                 does not name the file of the plane.
         """
         first, column_step, row_step = self._steps(place, rows.max(), columns.max())
-        found = first + columns[:, None] * column_step + rows[:, None] * row_step
-        outside = int(((found < 0) | (found >= self.shape)).any(axis=1).sum())
+        indices = first + columns[:, None] * column_step + rows[:, None] * row_step
+        outside = int(((indices < 0) | (indices >= self.shape)).any(axis=1).sum())
         if outside:
             raise ValueError(f"{outside} labelled pixels lie outside the image {self.path.name}")
-        return found[:, 0], found[:, 1], found[:, 2]
+        return indices[:, 0], indices[:, 1], indices[:, 2]
 
     def _steps(
         self, place: Place, last_row: int, last_column: int

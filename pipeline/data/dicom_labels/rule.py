@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.data.dicom_labels.grid import Voxels
 from pipeline.data.label_numbers import Numbers, numbers_of
 
-HALF = 0.5
+DEFAULT_FRACTION = 0.5
 IGNORE = "ignore"
 Structure = tuple[str, Voxels]
 """The name of a structure, and voxels that belong to it; a structure may come in several parts."""
@@ -27,7 +27,7 @@ class LabelRule(NamedTuple):
 
     numbers: Mapping[str, Numbers] = {}
     ignore: int | None = None
-    fraction: float = HALF
+    fraction: float = DEFAULT_FRACTION
 
     def names(self) -> dict[str, str]:
         """Return the name of each structure that has a number, by its name in small letters."""

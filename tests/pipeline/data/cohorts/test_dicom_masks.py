@@ -25,10 +25,16 @@ pytest.importorskip("highdicom", reason="highdicom writes the segmentations of t
 HASHES = ("label_pixels_sha256", "image_pixels_sha256")
 
 
-def masks_of(series, low=300, high=700):
+BOX = slice(12, 30)
+"""Rows and columns of a mask on a large image: as contours, noise is slow."""
+
+
+def masks_of(series, low=300, high=700, box=slice(None)):
     """Return masks of two structures, (slices, rows, columns), in the order of the files."""
     pixels = np.stack([file.pixel_array for file in series.data])
-    return {"Low": pixels < low, "High one": pixels >= high}
+    inside = np.zeros(pixels.shape, bool)
+    inside[:, box, box] = True
+    return {"Low": inside & (pixels < low), "High one": inside & (pixels >= high)}
 
 
 def cohort(tmp_path, number=3, geometries=("axial",)):
@@ -42,11 +48,13 @@ def cohort(tmp_path, number=3, geometries=("axial",)):
     ]  # fmt: skip
 
 
-def write_nifti(folder, series, low=300, high=700):
+def write_nifti(folder, series, low=300, high=700, box=slice(None)):
     """Write the masks as NIfTI on the grid that the product reads."""
     folder.mkdir(parents=True, exist_ok=True)
     volume = read_volume(series.folder)
-    numbers = 2 * (volume.array < low) + (volume.array >= high)
+    numbers = np.zeros(volume.array.shape, int)
+    inside = volume.array[box, box]
+    numbers[box, box] = 2 * (inside < low) + (inside >= high)
     nib.save(
         nib.Nifti1Image(numbers.astype(np.uint8), volume.affine),
         folder / f"{series.folder.name}.nii.gz",
@@ -99,8 +107,9 @@ def test_real_series_give_the_cohort_of_nifti_masks(real_data, tmp_path, prepare
         files = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
         written = Series(folder, files, str(data.SeriesInstanceUID), str(data.FrameOfReferenceUID))
         middle = int(np.median(files[len(files) // 2].pixel_array))
-        masks = masks_of(written, middle // 2, 2 * middle)
-        write_nifti(tmp_path / "nifti", written, middle // 2, 2 * middle)
+        limits = (middle // 2, 2 * middle, BOX)
+        masks = masks_of(written, *limits)
+        write_nifti(tmp_path / "nifti", written, *limits)
         write_segmentation(tmp_path / "seg" / f"{i}.dcm", written, masks)
         write_contours(tmp_path / "rt" / f"{i}.dcm", written, contours_of(masks))
     _, nifti, _ = prepare("folder", *scans(tmp_path, "nifti"), out="a")
@@ -129,11 +138,10 @@ def test_names_become_the_given_numbers(tmp_path, prepare, entries):
         assert np.array_equal(label, 5 * (image < 300))
 
 
-def test_a_label_without_a_structure_is_a_region_or_refused(tmp_path, prepare, failing):
+def test_a_label_without_a_structure_is_refused(tmp_path, failing):
     for series in cohort(tmp_path):
         masks = masks_of(series)
         write_segmentation(tmp_path / "seg" / f"{series.folder.name}.dcm", series, masks)
-    labels = ("--labels", "Low=1", "High one=2", "any=1,2")
     line = failing("folder", *scans(tmp_path, "seg", "--labels", "Lo=1", "High one=2"))
     assert line.endswith(
         "seg has this structure; expected one of Low, High one; correct it, or leave it out"
@@ -142,8 +150,6 @@ def test_a_label_without_a_structure_is_a_region_or_refused(tmp_path, prepare, f
     assert "--labels ignore: no DICOM file in" in line
     line = failing("folder", *scans(tmp_path, "seg", "--labels", "Low=#ff0000"))
     assert "--labels Low=#ff0000: found colours for DICOM labels, which have names" in line
-    _, content, _ = prepare("folder", *scans(tmp_path, "seg", *labels[:-1], "any=2,1"))
-    assert content["labels"] == {"Low": 1, "High one": 2, "any": [2, 1]}
 
 
 def test_labels_of_the_same_space_fit_where_the_series_is_not_named(tmp_path, prepare, entries):
@@ -197,7 +203,8 @@ def test_labels_that_need_no_names_and_other_masks(tmp_path, failing, save):
     (tmp_path / "rt" / "s0.nii.gz").unlink()
     save(tmp_path / "pictures" / "s0.png", np.eye(9, dtype=np.uint8))
     line = failing("folder", "--images", tmp_path / "pictures", "--masks", tmp_path / "rt")
-    assert "s0.png: not DICOM, and" in line and "labels a DICOM series" in line
+    assert "s0.png: not DICOM, and" in line
+    assert "labels a DICOM series; give that series, or a mask in the format of the image" in line
 
 
 def test_a_fraction_needs_fractional_labels(tmp_path, failing):
@@ -232,9 +239,9 @@ def test_a_flat_image_gets_a_flat_mask(tmp_path, prepare, entries):
         write_segmentation(tmp_path / "seg" / f"{i}.dcm", series, masks)
     out, content, _ = prepare("folder", *scans(tmp_path, "seg"))
     for entry in entries(content):
-        image, label = (read_page(out / entry[key]).array for key in ("image", "label"))
-        assert label.shape == image.shape == (9, 8)
-        assert np.array_equal(label, image < 300)
+        number = int(entry["image"].split("/s")[1][0])
+        label = read_page(out / entry["label"]).array
+        assert np.array_equal(label, blob((1, 9, 8), number)[0] < 300)
 
 
 def test_channels_have_one_mask(tmp_path, prepare, entries):

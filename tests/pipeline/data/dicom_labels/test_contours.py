@@ -1,5 +1,7 @@
 """Contours as pixels: agreement with independent rasterisers, holes, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.path import Path as Polygon
@@ -80,7 +82,7 @@ def test_direction_and_first_corner_do_not_matter():
 
 
 def test_neighbours_share_no_pixel_and_leave_no_gap():
-    right = SQUARE + [16.0, 0.0]
+    right = SQUARE + np.array([16.0, 0.0])
     for shift in (0.0, 0.5, 0.25):  # edges on centres, too
         one, other = (rasterise([part + shift], SHAPE) for part in (SQUARE, right))
         assert not (one & other).any()
@@ -103,7 +105,7 @@ def read(series, path, **numbers):
 
 
 def refused(series, path, regions):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(str(path))) as error:
         read(series, write_contours(path, series, regions))
     assert "\n" not in str(error.value)
     return str(error.value)

@@ -131,7 +131,7 @@ def test_overlapping_segments_become_the_numbers_of_regions(series, tmp_path):
     path = write_segmentation(tmp_path / "seg.dcm", series, {"whole": whole, "core": core})
     mask = read(series, path, LabelRule({"whole": [1, 2], "core": 2})).array
     assert np.array_equal(mask.T, 1 * whole + core)
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="overlap") as error:
         read(series, path, LabelRule({"core": 1, "whole": 2}))
     assert str(error.value) == (
         f"{path}: core and whole overlap in {core.sum()} voxels, and no number means that; "
@@ -164,7 +164,7 @@ def moved(series, path, **tags):
 
 def test_a_segmentation_on_another_grid_is_refused(series, tmp_path):
     def refused(**tags):
-        with pytest.raises(ValueError) as error:
+        with pytest.raises(ValueError, match=r"labelled pixels|expected the grid") as error:
             read(series, moved(series, tmp_path / "seg.dcm", **tags))
         assert "\n" not in str(error.value)
         return str(error.value)
