@@ -11,7 +11,8 @@ from pipeline.data.cohorts.pairs import masks_by_name, pair_sources, possible_na
 from pipeline.data.dicom_labels.mask import DicomMask
 from pipeline.data.dicom_labels.rule import LabelRule
 from pipeline.data.label_numbers import LabelNumbers
-from pipeline.data.sources import Source
+from pipeline.data.sources import Source, list_sources
+from pipeline.data.suffixes import SUFFIXES
 from pipeline.errors import few
 
 MASK_FOLDERS = ("masks", "labels")
@@ -89,6 +90,8 @@ def list_cases(
     by_channel = _images_by_channel(sources, images, channels, one_folder) if channels else {}
     candidates = [Source(of_case[0].path, name) for name, of_case in by_channel.items()] or sources
     names = set(masks_by_name(masks))
+    if not names:
+        _check_masks(masks)
     naming = (
         _guess([possible_names(one) for one in candidates], names, images, one_folder)
         if pattern is None
@@ -150,6 +153,16 @@ def list_labelled(
         for place, mask in pairs.items()
     ]
     return cases, labels, remarks
+
+
+def _check_masks(masks: Path) -> None:
+    """Refuse a folder that holds files, and no mask."""
+    remarks = list_sources(masks, SUFFIXES).remarks
+    if remarks:
+        raise FileNotFoundError(
+            f"{masks}: no mask in this folder ({remarks[0]}); expected {' '.join(SUFFIXES)}, or "
+            "DICOM segmentations or contours; give the folder of the masks"
+        )
 
 
 def _images_by_channel(

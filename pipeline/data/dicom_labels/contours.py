@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.dicom_header import unreadable
 from pipeline.data.dicom_labels.grid import ImageGrid
-from pipeline.data.dicom_labels.objects import CLOSED, LabelObject
+from pipeline.data.dicom_labels.objects import CLOSED, LabelObject, labels_of_file
 from pipeline.data.dicom_labels.rule import Structure
 from pipeline.data.dicom_pixels import read_dataset
 from transforms.places import MAX_FINE_OFFSET
@@ -90,17 +89,22 @@ def rasterise(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -
 def _points(labels: LabelObject) -> dict[int, list[NDArray[np.float64]]]:
     """Return the corners of the closed contours of each region, ``(N, 3)``, by its number."""
     data = read_dataset(labels.path)
-    try:
+    with labels_of_file(labels.path):
         return {
             int(roi.ReferencedROINumber): [
-                np.array(contour.ContourData, np.float64).reshape(-1, 3)
+                _corners(contour)
                 for contour in roi.get("ContourSequence") or []
                 if contour.ContourGeometricType in CLOSED
             ]
             for roi in data.get("ROIContourSequence") or []
         }
-    except Exception:
-        raise unreadable(labels.path) from None
+
+
+def _corners(contour: Any) -> NDArray[np.float64]:
+    corners = np.array(contour.ContourData, np.float64).reshape(-1, 3)
+    if not np.isfinite(corners).all():
+        raise ValueError("the corners of a contour")
+    return corners
 
 
 def _by_slice(

@@ -103,7 +103,7 @@ class ImageGrid(NamedTuple):
         whole = np.rint(exact)
         steps = (whole[1:] - whole[0]) / sides[:, None]
         offset = float(np.abs(exact - whole).max())
-        if offset > MAX_FINE_OFFSET or sorted(map(tuple, np.abs(steps))) not in UNIT_STEPS:
+        if not offset <= MAX_FINE_OFFSET or sorted(map(tuple, np.abs(steps))) not in UNIT_STEPS:
             raise ValueError(self._not_on_grid(place, exact[0]))
         first, column_step, row_step = np.rint([whole[0], *steps]).astype(np.intp)
         return first, column_step, row_step

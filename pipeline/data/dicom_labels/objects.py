@@ -5,10 +5,11 @@ The names are a person's: "Liver (auto)" becomes ``Liver auto``, since files are
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.data.dicom_header import CONTOURS, STORAGE, read_tags, sop_class_of, unreadable
+from pipeline.data.dicom_header import CONTOURS, STORAGE, read_tags, sop_class_of
 
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 """Types of contours that enclose an area."""
@@ -66,10 +67,27 @@ def read_object(path: Path) -> LabelObject:
     tags = ("SOPClassUID", "FrameOfReferenceUID", *REFERENCES, "SegmentSequence",
             "StructureSetROISequence", "ROIContourSequence")  # fmt: skip
     data = read_tags(path, tags)
-    try:
+    with labels_of_file(path):
         return _object(path, data)
-    except Exception:
-        raise unreadable(path) from None
+
+
+@contextmanager
+def labels_of_file(path: Path) -> Iterator[None]:
+    """Turn any exception of reading what a file of labels holds into one line.
+
+    Example:
+        >>> with labels_of_file(Path("seg.dcm")):
+        ...     {}["SegmentSequence"]
+        Traceback (most recent call last):
+        ValueError: seg.dcm: DICOM labels that lack or break 'SegmentSequence'; export them again
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{path}: DICOM labels that lack or break {reason}; export them again"
+        ) from None
 
 
 def _object(path: Path, data: Any) -> LabelObject:
@@ -77,7 +95,7 @@ def _object(path: Path, data: Any) -> LabelObject:
     referred = [data[tag] for tag in REFERENCES if tag in data]
     places = [data.get("FrameOfReferenceUID"), *_uids(referred, "FrameOfReferenceUID")]
     names, without_area = (
-        _regions(data) if kind == CONTOURS else (_segments(data.SegmentSequence), ())
+        _regions(data) if kind == CONTOURS else (_segments(data["SegmentSequence"].value), ())
     )
     return LabelObject(
         path,
@@ -117,7 +135,7 @@ def _regions(data: Any) -> tuple[dict[int, str], tuple[str, ...]]:
         for roi in data.get("ROIContourSequence") or []
     }
     names, without_area = {}, []
-    for roi in data.StructureSetROISequence:
+    for roi in data["StructureSetROISequence"].value:
         number = int(roi.ROINumber)
         name = label_name(str(roi.get("ROIName") or "")) or f"ROI {number}"
         if kinds.get(number) and not kinds[number] & set(CLOSED):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.data.decoding import check_size
 from pipeline.data.dicom_header import LABEL_MAP, Place, frame_place, unreadable
 from pipeline.data.dicom_labels.grid import ImageGrid
-from pipeline.data.dicom_labels.objects import LabelObject
+from pipeline.data.dicom_labels.objects import LabelObject, labels_of_file
 from pipeline.data.dicom_labels.rule import Structure
 from pipeline.data.dicom_pixels import read_dataset, stored_values
 
@@ -73,14 +73,14 @@ def _inside(
 
 def _threshold(data: Any, fraction: float) -> float:
     """Return the smallest stored value of a voxel that belongs to a segment."""
-    if data.SegmentationType != "FRACTIONAL":
+    if data.get("SegmentationType") != "FRACTIONAL":
         return 1.0
     # a voxel of nothing belongs to no segment, however small the fraction
     return max(fraction * float(data.get("MaximumFractionalValue") or 255), 1.0)
 
 
 def _frames(path: Path, data: Any, label_map: bool) -> list[_Frame]:
-    try:
+    with labels_of_file(path):
         shared = next(iter(data.get("SharedFunctionalGroupsSequence") or []), None)
         groups = data.get("PerFrameFunctionalGroupsSequence") or []
         frames = [
@@ -88,8 +88,6 @@ def _frames(path: Path, data: Any, label_map: bool) -> list[_Frame]:
             for frame in groups
         ]
         count = int(data.get("NumberOfFrames") or 1)
-    except Exception:
-        raise unreadable(path) from None
     if len(frames) != count:
         raise ValueError(
             f"{path}: {count} frames, {len(frames)} descriptions of frames; expected one of each; "
@@ -102,14 +100,17 @@ def _segment(frame: Any, shared: Any) -> int:
     for group in (frame, shared):
         if group is not None and group.get("SegmentIdentificationSequence"):
             return int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-    raise ValueError("a frame of no segment")
+    raise ValueError("the segment of a frame")
 
 
 def _pixels(path: Path, data: Any) -> Iterator[NDArray[Any]]:
     """Yield the frames, ``(rows, columns)``; bits are unpacked one frame at a time."""
-    frames, size = int(data.get("NumberOfFrames") or 1), (int(data.Rows), int(data.Columns))
+    with labels_of_file(path):
+        frames = int(data.get("NumberOfFrames") or 1)
+        size = int(data["Rows"].value), int(data["Columns"].value)
+        packed_bits = data["BitsAllocated"].value == 1 and not _is_compressed(data)
     check_size(path, (frames, *size))
-    if data.BitsAllocated > 1 or data.file_meta.TransferSyntaxUID.is_compressed:
+    if not packed_bits:
         yield from stored_values(path, data).reshape(frames, *size)
         return
     packed, pixels = np.frombuffer(data.get("PixelData") or b"", np.uint8), size[0] * size[1]
@@ -120,6 +121,11 @@ def _pixels(path: Path, data: Any) -> Iterator[NDArray[Any]]:
         part = packed[first // 8 : (first + pixels + 7) // 8]
         bits = np.unpackbits(part, bitorder="little")[first % 8 :][:pixels]
         yield bits.reshape(size)
+
+
+def _is_compressed(data: Any) -> bool:
+    syntax = data.file_meta.get("TransferSyntaxUID")
+    return bool(syntax and syntax.is_compressed)
 
 
 def _place_of_image(labels: LabelObject, image: ImageGrid, shape: tuple[int, ...]) -> Place:

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import RTDoseStorage
 
 from pipeline.data.readers import read_page
 from pipeline.data.series import find_series
@@ -82,7 +83,7 @@ def test_segmentations_and_contours_give_the_cohort_of_nifti_masks(tmp_path, pre
     assert hashes(seg, entries) == hashes(rt, entries) == hashes(nifti, entries)
     assert seg["labels"] == rt["labels"] == {"High one": 1, "Low": 2}
     assert (
-        "seg: DICOM labels of 5 series by their references, as s4.dcm of s3: High one=1" in output
+        "seg: DICOM labels of 5 series by their references, as s1.dcm of s0: High one=1" in output
     )
 
 
@@ -286,3 +287,33 @@ def test_where_labels_are_not_used_a_remark_says_what_they_are(tmp_path):
         f"{series.folder}: skipped seg.dcm: a DICOM file of Label Map Segmentation Storage, not an "
         "image",
     ]
+
+
+def test_what_is_no_mask_is_named(tmp_path, failing):
+    (series,) = cohort(tmp_path, 1)
+    data = series.data[0]
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = RTDoseStorage
+    (tmp_path / "dose").mkdir()
+    data.save_as(tmp_path / "dose" / "s0.dcm")
+    line = failing("folder", *scans(tmp_path, "dose"))
+    assert "dose: no mask in this folder (" in line
+    assert "skipped s0.dcm: a DICOM file of RT Dose Storage, not an image); expected" in line
+    line = failing("folder", "--images", tmp_path / "dose", "--masks", tmp_path / "dose")
+    assert "no image in this folder (" in line
+    assert "RT Dose Storage" in line
+    assert "corrupt" not in line
+
+
+@pytest.mark.parametrize("absent", ["SegmentSequence", "PerFrameFunctionalGroupsSequence", "Rows"])
+def test_labels_that_lack_something_are_named(tmp_path, failing, absent):
+    series = cohort(tmp_path)
+    for one in series:
+        masks = masks_of(one)
+        path = write_segmentation(tmp_path / "seg" / f"{one.folder.name}.dcm", one, masks)
+    data = pydicom.dcmread(path)
+    del data[absent]
+    data.save_as(path)
+    line = failing("folder", *scans(tmp_path, "seg"))
+    assert "s2.dcm: " in line
+    assert line.endswith("export them again") or line.endswith("export it again")
+    assert "remove" not in line
