@@ -173,8 +173,8 @@ def test_a_segmentation_on_another_grid_is_refused(series, tmp_path):
     assert (
         "seg.dcm: frame 1 (low): pixels of 0.5 x 2 mm, the first at column, row and slice " in line
     )
-    assert "0.50, 0.00, 0.00 of the image ct, whose pixels have 0.5 x 2 mm; expected the" in line
-    assert "0.00, 0.00, 0.33" in refused(shift=(0, 0, 1.0))
+    assert "0.50, 0.00, 5.00 of the image ct, whose pixels have 0.5 x 2 mm; expected the" in line
+    assert "0.00, 0.00, 5.33" in refused(shift=(0, 0, 1.0))
     assert "pixels of 0.5 x 1 mm" in refused(spacing=[1.0, 0.5])
     assert "labelled pixels lie outside the image ct" in refused(shift=(1.0, 0, 0))
     assert "labelled pixels lie outside the image ct" in refused(shift=(0, 0, 30.0))
