@@ -11,6 +11,7 @@ from pipeline.commands.check import add_check
 if TYPE_CHECKING:
     from pipeline.data.cohort import Cohort
     from pipeline.data.fingerprint import Listed
+    from pipeline.planning.label_names import NamedLabels
 
 
 SIZES, ISBI_SIZES = (60, 20, 20), (15, 5, 5)
@@ -98,6 +99,20 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--groups", type=Path, help="CSV table: image and group columns")
     add_series(parser)
     parser.add_argument(
+        "--labels",
+        nargs="+",
+        metavar="NAME=NUMBER",
+        help="name of each number in the masks (anterior=1), of a region (whole=1,2,3), and what "
+        "to ignore (ignore=255); or of each colour (liver=#ff0000); or number of each structure of "
+        "DICOM labels (Liver=1); or a dataset.json of nnU-Net or the Decathlon",
+    )
+    parser.add_argument(
+        "--fraction",
+        type=fraction,
+        help="share of a voxel, or probability, from which a fractional segment of DICOM labels "
+        "has it (0.5)",
+    )
+    parser.add_argument(
         "--modality", help="modality of the images, CT, MR, … (that of DICOM files; else unknown)"
     )
 
@@ -111,13 +126,69 @@ def add_series(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def fraction(text: str) -> float:
+    """Return a share above 0, up to 1.
+
+    Example:
+        >>> fraction("0.25")
+        0.25
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(
+            f"found {text}, expected a number above 0, up to 1, as 0.5"
+        )
+    return value
+
+
 def folder_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options by which a folder's images and masks are listed."""
     from pipeline.data.channels import parse_channels
+    from pipeline.data.dicom_labels.rule import DEFAULT_FRACTION, LabelRule
+    from pipeline.planning.label_names import named_labels
 
     names = ("pattern", "patient", "groups", "series", "modality")
     channels = parse_channels(options.channels) if options.channels else None
-    return {**{name: getattr(options, name) for name in names}, "channels": channels}
+    named = named_labels(options.labels) if options.labels else None
+    rule = LabelRule(named.numbers, named.ignore) if named else LabelRule()
+    return {
+        **{name: getattr(options, name) for name in names},
+        "channels": channels,
+        "rule": rule._replace(fraction=options.fraction or DEFAULT_FRACTION),
+    }
+
+
+def labels_of(cohort: "Cohort", options: argparse.Namespace) -> "NamedLabels | None":
+    """Return the labels that a user names, or else those of DICOM labels; None: there are neither.
+
+    Raises:
+        ValueError: colours are named, or a fraction is given, and the masks have none.
+    """
+    from pipeline.planning.label_names import NamedLabels, named_labels
+
+    named = named_labels(options.labels) if options.labels else None
+    if options.fraction and not cohort.labels:
+        raise ValueError(
+            f"--fraction {options.fraction:g}: found with masks that are images; expected DICOM "
+            "labels; leave it out"
+        )
+    if not cohort.labels:
+        return named
+    if named is None:
+        numbers = {
+            name: label if isinstance(label, int) else list(label)
+            for name, label in cohort.labels.items()
+        }
+        return NamedLabels(numbers, source=str(options.masks or options.images), partial=True)
+    if named.colours:
+        raise ValueError(
+            f"--labels {' '.join(options.labels)}: found colours for DICOM labels, which have "
+            "names; expected NAME=NUMBER"
+        )
+    return named._replace(partial=True)  # a structure that is drawn nowhere has a name all the same
 
 
 def add_shares(parser: argparse.ArgumentParser, sizes: Sequence[int] = SIZES) -> None:
@@ -173,15 +244,27 @@ def _phantom(options: argparse.Namespace) -> None:
 def _list_cohort(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]:
     """List the cases of a data set; return them with the settings that they depend on."""
     if options.data_set == "folder":
-        from pipeline.data.cohorts.folder import folder
-
-        return folder(options.images, options.masks, **folder_arguments(options)), {}
+        return _list_folder(options)
     from importlib import import_module
 
     module = import_module(f"pipeline.data.cohorts.{options.data_set}")
     size = getattr(options, "size", None)
     settings = {} if size is None else {"size": size}
     return getattr(module, options.data_set)(options.source, **settings), settings
+
+
+def _list_folder(options: argparse.Namespace) -> tuple["Cohort", dict[str, Any]]:
+    from pipeline.data.cohorts.colours import numbered
+    from pipeline.data.cohorts.folder import folder
+
+    cohort = folder(options.images, options.masks, **folder_arguments(options))
+    named = labels_of(cohort, options)
+    if named is None:
+        return cohort, {}
+    if named.colours:
+        cohort = numbered(cohort, named.colours)
+    ignore = {} if named.ignore is None else {"ignore": named.ignore}
+    return cohort, {"labels": named.numbers, **ignore}
 
 
 def _prepare(options: argparse.Namespace) -> None:

@@ -60,6 +60,8 @@ EXAMPLES = {
         "--patient '(p\\d+)_' --groups patients.csv --sizes 60 20 20 --seed 1",
         "data prepare folder --images mr --out data/mr --channels T1=_0000 T2=_0001 --modality MR",
         "data prepare folder --images dicom --masks masks --out data/ct --series Modality=CT",
+        "data prepare folder --images dicom --masks seg --out data/liver --labels Liver=1 "
+        "--fraction 0.3",
     ),
     "data check": ("data check data/mine", "data check data/mine --mend"),
     "data split": (
@@ -74,6 +76,7 @@ EXAMPLES = {
         "--patient '(p\\d+)_'",
         "new bundles/mine --images dicom --masks masks --series Modality=CT "
         "--groups patients.csv --sizes 60 20 20 --seed 1",
+        "new bundles/mine --images dicom --masks seg --labels Liver=1 Tumour=2 --fraction 0.3",
     ),
     "train": (
         "train bundles/membranes --data data/isbi2012",

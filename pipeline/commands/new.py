@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.commands.check import MAX_PRINTED_ISSUES, inspect, print_issues, write_check
-from pipeline.commands.data import add_folder, add_shares, folder_arguments
+from pipeline.commands.data import add_folder, add_shares, folder_arguments, labels_of
 from pipeline.commands.new_summary import (
     print_cohort,
     print_duration,
@@ -34,14 +34,6 @@ def add_new(parser: argparse.ArgumentParser) -> None:
         "--kind",
         choices=["mask", "classes", "instances"],
         help="meaning of the masks' numbers (default: inferred from the masks)",
-    )
-    parser.add_argument(
-        "--labels",
-        nargs="+",
-        metavar="NAME=NUMBER",
-        help="name of each number in the masks (anterior=1), of a region (whole=1,2,3), and what "
-        "to ignore (ignore=255); or of each colour (liver=#ff0000); or a dataset.json of nnU-Net "
-        "or the Decathlon",
     )
     parser.add_argument(
         "--mend", action="store_true", help="resample labels that lie on another grid than theirs"
@@ -117,7 +109,6 @@ class _Meaning(NamedTuple):
 def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
     """Inspect the masks, and refuse what cannot be trained, with a table of their values."""
     from pipeline.data.fingerprint import fingerprint
-    from pipeline.planning.label_names import named_labels
     from pipeline.planning.labels import (
         absent_numbers,
         check_kind,
@@ -127,7 +118,7 @@ def _meaning(cohort: "Cohort", options: argparse.Namespace) -> _Meaning:
     )
     from pipeline.planning.plan import check_can_be_planned
 
-    named = named_labels(options.labels) if options.labels else None
+    named = labels_of(cohort, options)
     if named and named.colours:
         return _meaning_of_colours(cohort, named, options.kind)
     numbers = named.mask_numbers() if named and options.kind != "instances" else []
@@ -181,7 +172,7 @@ def _list_case(case: "SourceCase") -> "Listed":
     from pipeline.data.fingerprint import Listed
 
     image, *channels, mask = case.sources
-    return Listed(image, mask, columns=case.columns, channels=tuple(channels))
+    return Listed(image, mask, columns=case.columns, channels=tuple(channels), mask=case.mask)
 
 
 def _refuse_errors(issues: Sequence["Issue"], accepted: Sequence[str] = ()) -> None:

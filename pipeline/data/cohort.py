@@ -13,7 +13,9 @@ from PIL import Image
 
 from pipeline.claims import claim
 from pipeline.data.datalist import write_datalist
+from pipeline.data.dicom_labels.mask import DicomMask
 from pipeline.data.identity import hash_pixels
+from pipeline.data.label_numbers import Numbers
 from pipeline.data.series import headers_of, is_series
 from pipeline.data.splits import Splits
 from pipeline.files import atomic, write_json, write_text
@@ -37,6 +39,8 @@ class SourceCase(NamedTuple):
         columns: its group columns.
         convert: function that reads the originals and returns the array of each key, and the
             columns that it read from them.
+        mask: how the mask is read of a DICOM file of labels, the last original; ``None``: that is
+            an image.
     """
 
     name: str
@@ -44,6 +48,7 @@ class SourceCase(NamedTuple):
     files: dict[str, str]
     columns: Columns
     convert: Callable[[], tuple[dict[str, Any], Columns]]
+    mask: DicomMask | None = None
 
 
 class Cohort(NamedTuple):
@@ -59,6 +64,8 @@ class Cohort(NamedTuple):
         modality: ``CT``, ``MR``, …; empty if it is not known.
         channels: names of the images of a case, in the order of its file's channels; empty: a case
             has one image.
+        labels: number of each structure of DICOM files of labels, or the numbers of a region, by
+            name; empty: the masks are images.
     """
 
     name: str
@@ -69,6 +76,7 @@ class Cohort(NamedTuple):
     salt: str = ""
     modality: str = ""
     channels: tuple[str, ...] = ()
+    labels: Mapping[str, Numbers] = {}
 
 
 def write_cohort(
@@ -187,6 +195,8 @@ def _write(case: SourceCase, folder: Path, settings: Sequence[Any]) -> Columns:
     """Write one case, unless it was written from the same originals with the same settings."""
     mark = folder / "written" / f"{case.name}.json"
     made_from = {"sources": _stamps(case.sources), "settings": list(settings), "files": case.files}
+    if case.mask:
+        made_from["rule"] = list(case.mask.rule)
     if mark.is_file():
         written = json.loads(mark.read_text("utf-8"))
         if written["made_from"] == made_from:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.dicom_header import Header, Place, frame_places, read_header
 from pipeline.data.dicom_pixels import label_numbers, read_frames, stored_frames
-from pipeline.data.series import headers_of
+from pipeline.data.series import headers_of, is_series
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From DICOM's axes (left, posterior, superior) to NIfTI's (right, anterior, superior)."""
@@ -80,7 +80,10 @@ def open_series(reference: Path) -> Series:
         ValueError: several series, an image in colour, slices of several spacings or orientations,
             two slices with the same position, or a missing slice.
     """
-    return _ordered(reference, [_slice(header) for header in headers_of(reference)])
+    headers = headers_of(reference)
+    for header in headers:
+        _check_grey(header)
+    return _ordered(reference, [_slice(header) for header in headers])
 
 
 def read_series(
@@ -124,22 +127,47 @@ def read_file(path: Path, label: bool = False) -> tuple[NDArray[np.generic], NDA
     header = read_header(path)
     _check_grey(header)
     frames = read_frames(header, label)
-    if header.frames == 1:
-        plane = _slice(header) if header.place else _flat_slice(header)
-        return frames.T, _affine([plane])
-    places = frame_places(path)
-    if places is None:
+    series = _file_series(header)
+    if series is None:
         nowhere = header.place is None and header.spacing is None
         return frames.T, _affine([_flat_slice(header)]) if nowhere else _itk_affine(path)
-    planes = [
-        Slice(path, *place[:2], place.spacing, header.size, i) for i, place in enumerate(places)
-    ]
-    series = _ordered(path, planes)
     return frames[[plane.frame for plane in series.slices]].T, series.affine
 
 
+def open_image(reference: Path) -> Series:
+    """Find where the slices of a series, or the frames of a file, lie.
+
+    Args:
+        reference: folder of the one series, ``FOLDER#UID``, or a file.
+
+    Raises:
+        FileNotFoundError: as :func:`open_series`.
+        ValueError: as :func:`open_series`, or a file of several frames without positions.
+    """
+    if is_series(reference):
+        return open_series(reference)
+    series = _file_series(read_header(reference))
+    if series is None:
+        raise ValueError(f"{reference}: frames without positions; expected a volume in space")
+    return series
+
+
+def _file_series(header: Header) -> Series | None:
+    """Return where the frames of a file lie; ``None``: several frames without positions."""
+    if header.frames == 1:
+        plane = _slice(header) if header.place else _flat_slice(header)
+        return Series([plane], _affine([plane]))
+    places = frame_places(header.path)
+    if places is None:
+        return None
+    planes = [
+        Slice(header.path, *place[:2], place.spacing, header.size, i)
+        for i, place in enumerate(places)
+    ]
+    return _ordered(header.path, planes)
+
+
 def _slice(header: Header) -> Slice:
-    _check_grey(header)
     if header.frames > 1:
         raise ValueError(
             f"{header.path}: {header.frames} frames in one file; give the file, not its folder"

@@ -21,15 +21,17 @@ PROJECTION_CLASSES = ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "12.1
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 NOT_IMAGES = ("66.", "481.2", "481.3", "11.", "30", "88.", "104.")
 """SOP classes with pixels or without that are no pictures: segmentations, doses, documents, …"""
-DERIVED_REMEDY = {
-    "66.4": "convert the segmentation to NIfTI, with dcmqi or highdicom, and give it as a mask",
-    "481.3": "convert the contours to masks in NIfTI, with plastimatch or rt-utils",
+SEGMENTATION, LABEL_MAP, CONTOURS = "66.4", "66.7", "481.3"
+"""SOP classes that hold labels of images, below :data:`STORAGE`."""
+NEW_CLASSES = {
+    LABEL_MAP: "Label Map Segmentation Storage",
+    "66.8": "Height Map Segmentation Storage",
 }
-"""What to do with the objects that hold labels."""
+"""Names of SOP classes that are younger than pydicom's table."""
 TAGS = (
-    "SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
-    "FrameOfReferenceUID", "SeriesDescription", "SeriesNumber", "Rows", "Columns",
-    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
+    "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID",
+    "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesDescription", "SeriesNumber", "Rows",
+    "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
     "BitsStored", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
     "NominalScannedPixelSpacing", "PixelAspectRatio",
@@ -38,6 +40,10 @@ TAGS = (
 
 class NotAnImageError(ValueError):
     """A DICOM file that holds no image: a report, contours, a segmentation, …."""
+
+
+class LabelsError(NotAnImageError):
+    """A DICOM file that holds labels of images: a segmentation or contours."""
 
 
 class Place(NamedTuple):
@@ -64,6 +70,8 @@ class Header:
         modality: ``CT``, ``MR``, ``DX``, …; empty if the file does not say.
         series: UID of its series.
         study: UID of its study.
+        instance: UID of the file.
+        frame_of_reference: UID of the space in which its positions are; empty: not told.
         patient: what is equal for all files of a patient: PatientID, else the study, else the
             frame of reference; never printed or written.
         description: series description.
@@ -85,6 +93,8 @@ class Header:
     modality: str
     series: str
     study: str
+    instance: str
+    frame_of_reference: str
     patient: str = field(repr=False)
     description: str
     number: int
@@ -148,7 +158,8 @@ def read_header(path: Path) -> Header:
 
     Raises:
         FileNotFoundError: no such file.
-        NotAnImageError: a DICOM file without an image; the message names what it is.
+        LabelsError: a DICOM file that holds labels; the message names what it is.
+        NotAnImageError: any other DICOM file without an image, in the same way.
         ValueError: not a DICOM file.
     """
     if not path.is_file():
@@ -181,6 +192,8 @@ def _header(path: Path, data: Any) -> Header:
         modality=_text(data, "Modality").upper(),
         series=_text(data, "SeriesInstanceUID"),
         study=names[1],
+        instance=_text(data, "SOPInstanceUID"),
+        frame_of_reference=names[2],
         patient=next((name for name in names if name), ""),
         description=_text(data, "SeriesDescription"),
         number=int(data.get("SeriesNumber") or 0),
@@ -225,7 +238,7 @@ def frame_places(path: Path) -> list[Place] | None:
     with _one_line(path):
         shared = next(iter(data.get("SharedFunctionalGroupsSequence") or []), None)
         frames = data.get("PerFrameFunctionalGroupsSequence") or []
-        places = [_frame_place(frame, shared) for frame in frames]
+        places = [frame_place(frame, shared) for frame in frames]
     complete = [place for place in places if place is not None]
     return complete if complete and len(complete) == len(places) else None
 
@@ -235,21 +248,32 @@ def unreadable(path: Path) -> ValueError:
     return ValueError(f"{path}: not a readable DICOM file; restore or remove it")
 
 
+def sop_class_of(data: Any) -> str:
+    """Return the UID of a file's SOP class, of the data set or else of the file's meta data."""
+    return _text(data, "SOPClassUID") or str(data.file_meta.MediaStorageSOPClassUID)
+
+
 def _check_is_image(path: Path, data: Any) -> None:
     from pydicom.uid import UID
 
-    sop_class = UID(_text(data, "SOPClassUID") or str(data.file_meta.MediaStorageSOPClassUID))
+    sop_class = UID(sop_class_of(data))
     kind = sop_class.removeprefix(STORAGE)
+    name = NEW_CLASSES.get(kind, sop_class.name)
     derived = kind.startswith(NOT_IMAGES)
     if "Rows" in data and "Columns" in data and not derived:
         return
     # were an image that is cut off before its size left out, its series would lack a slice
-    in_standard = sop_class.name != str(sop_class)
+    in_standard = name != str(sop_class)
     complete = in_standard or "SeriesInstanceUID" in data
-    if not (sop_class.is_valid and complete) or (not derived and "Image Storage" in sop_class.name):
+    if not (sop_class.is_valid and complete) or (not derived and "Image Storage" in name):
         raise unreadable(path)
-    remedy = DERIVED_REMEDY.get(kind, "leave it out, and give the images of the study")
-    raise NotAnImageError(f"{path}: a DICOM file of {sop_class.name}, not an image; {remedy}")
+    what = f"{path}: a DICOM file of {name}, not an image"
+    if kind in (SEGMENTATION, LABEL_MAP, CONTOURS):
+        raise LabelsError(
+            f"{what}; give it by --masks, with the series that it labels by --images, to "
+            "unet-school data prepare folder, or new"
+        )
+    raise NotAnImageError(f"{what}; leave it out, and give the images of the study")
 
 
 def _spacing(data: Any) -> tuple[tuple[float, float] | None, float]:
@@ -281,7 +305,8 @@ def _place(data: Any, spacing: tuple[float, float] | None) -> Place | None:
     )
 
 
-def _frame_place(frame: Any, shared: Any) -> Place | None:
+def frame_place(frame: Any, shared: Any) -> Place | None:
+    """Return where a frame lies, by its functional groups or the shared ones; ``None``: unknown."""
     tags = {}
     for sequence, tag in (
         ("PlanePositionSequence", "ImagePositionPatient"),

@@ -125,20 +125,36 @@ def stored_frames(header: Header) -> NDArray[Any]:
     Raises:
         ValueError: the pixels are missing, truncated, or compressed in an unknown way.
     """
-    try:
-        data = _dataset(header)
-        pixels = native(data.pixel_array if _is_plain(data) else _decode_copy(data))
-    except Exception:
-        raise unreadable(header.path) from None
+    pixels = stored_values(header.path, read_dataset(header.path))
     if not header.signed:
         pixels = pixels & pixels.dtype.type(header.levels)  # the bits above may hold an overlay
     return pixels.reshape(-1, *pixels.shape[-2:])
 
 
-def _dataset(header: Header) -> Any:
+def stored_values(path: Path, data: Any) -> NDArray[Any]:
+    """Decode the pixels of a grey data set as they are stored.
+
+    Raises:
+        ValueError: the pixels are missing, truncated, or compressed in an unknown way.
+    """
+    try:
+        return native(data.pixel_array if _is_plain(data) else _decode_copy(data))
+    except Exception:
+        raise unreadable(path) from None
+
+
+def read_dataset(path: Path) -> Any:
+    """Read a whole DICOM file as a pydicom dataset.
+
+    Raises:
+        ValueError: the file is truncated, or not DICOM.
+    """
     import pydicom
 
-    return pydicom.dcmread(header.path, force=True)
+    try:
+        return pydicom.dcmread(path, force=True)
+    except Exception:
+        raise unreadable(path) from None
 
 
 def _is_plain(data: Any) -> bool:
@@ -157,7 +173,7 @@ def _colour_frames(header: Header) -> NDArray[np.generic]:
     from pydicom.pixels import apply_color_lut
 
     try:
-        data = _dataset(header)
+        data = read_dataset(header.path)
         if not _is_plain(data):
             return _decoded(header)
         pixels = data.pixel_array

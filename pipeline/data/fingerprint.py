@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.datalist import SPLITS, read_datalist
+from pipeline.data.dicom_labels.mask import DicomMask
 from pipeline.data.foreground import (
     ForegroundSample,
     foreground_intensities,
@@ -80,6 +81,7 @@ class Listed(NamedTuple):
         columns: further columns of the datalist.
         hashes: SHA-256 of each file, as the datalist records it.
         channels: further images of the case, each a channel.
+        mask: how the mask is read of a DICOM file of labels; ``None``: it is an image.
     """
 
     image: Path
@@ -89,6 +91,7 @@ class Listed(NamedTuple):
     columns: Mapping[str, Any] = {}
     hashes: Mapping[Path, str] = {}
     channels: tuple[Path, ...] = ()
+    mask: DicomMask | None = None
 
 
 def cohort_cases(folder: Path) -> list[Listed]:
@@ -240,7 +243,7 @@ def _inspect_case(case: Listed) -> CaseStatistics:
     try:
         images = [(str(path), read_pixels(path)) for path in (case.image, *case.channels)]
         image = stack_channels(images)
-        label = read_pixels(case.label, label=True)
+        label = case.mask.read() if case.mask else read_pixels(case.label, label=True)
         counts = _count_instances(case.instances) if case.instances else None
     except (ValueError, OSError) as error:
         return blank._replace(unreadable=str(error))

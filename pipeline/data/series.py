@@ -13,14 +13,20 @@ A *reference* names a series in one string, which a reader opens again:
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.data.dicom_header import Header, NotAnImageError, is_dicom, read_header
+from pipeline.data.dicom_header import (
+    Header,
+    LabelsError,
+    NotAnImageError,
+    is_dicom,
+    read_header,
+)
 from pipeline.data.suffixes import DICOM
 from pipeline.plain_text import plain_line
 
@@ -101,17 +107,23 @@ class Listing(NamedTuple):
         series: series, in the order of their files' names.
         others: files that are not DICOM.
         remarks: lines for the user: what was skipped, and why.
+        labels: files of segmentations and contours.
+        label_remarks: lines for the user where these are skipped, too.
     """
 
     series: list[ImageSeries]
     others: list[Path]
     remarks: list[str]
+    labels: list[Path]
+    label_remarks: list[str]
 
 
 class _Folder(NamedTuple):
     headers: tuple[Header, ...]
     others: tuple[Path, ...]
     not_images: tuple[str, ...]
+    labels: tuple[Path, ...]
+    label_remarks: tuple[str, ...]
 
 
 def find_series(folder: Path, salt: str | None = None, exclude: Sequence[Path] = ()) -> Listing:
@@ -153,7 +165,13 @@ def find_series(folder: Path, salt: str | None = None, exclude: Sequence[Path] =
     ]
     for content in folders:
         remarks += content.not_images
-    return Listing(series, [path for content in folders for path in content.others], remarks)
+    return Listing(
+        series,
+        [path for content in folders for path in content.others],
+        remarks,
+        [path for content in folders for path in content.labels],
+        [remark for content in folders for remark in content.label_remarks],
+    )
 
 
 def headers_of(reference: Path) -> tuple[Header, ...]:
@@ -255,6 +273,7 @@ def _read_stamped(folder: Path, stamp: Stamp) -> _Folder:
     headers: list[Header] = []
     others: list[Path] = []
     skipped: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
     for name, *_ in stamp:
         path = folder / name
         if name.startswith("."):
@@ -266,9 +285,19 @@ def _read_stamped(folder: Path, stamp: Stamp) -> _Folder:
                 headers.append(read_header(path))
             except NotAnImageError as error:
                 reason = str(error).removeprefix(f"{path}: ").partition(";")[0]
-                skipped.setdefault(reason, []).append(name)
-    remarks = tuple(skip_remark(folder, names, reason) for reason, names in skipped.items())
-    return _Folder(tuple(headers), tuple(others), remarks)
+                of_kind = labels if isinstance(error, LabelsError) else skipped
+                of_kind.setdefault(reason, []).append(name)
+    return _Folder(
+        tuple(headers),
+        tuple(others),
+        _skip_remarks(folder, skipped),
+        tuple(folder / name for names in labels.values() for name in names),
+        _skip_remarks(folder, labels),
+    )
+
+
+def _skip_remarks(folder: Path, skipped: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    return tuple(skip_remark(folder, names, reason) for reason, names in skipped.items())
 
 
 def skip_remark(folder: Path, names: Sequence[str], reason: str) -> str:

@@ -34,10 +34,12 @@ class Sources(NamedTuple):
     Attributes:
         images: images, sorted by their paths.
         remarks: lines for the user: what was skipped, and why.
+        labels: DICOM files of segmentations and contours, in the folder and below it.
     """
 
     images: list[Source]
     remarks: list[str]
+    labels: list[Path]
 
 
 def list_sources(
@@ -46,6 +48,7 @@ def list_sources(
     series: str | None = None,
     salt: str | None = None,
     exclude: Sequence[Path] = (),
+    with_labels: bool = False,
 ) -> Sources:
     """List the images directly in a folder, and the DICOM series in it and below it.
 
@@ -55,6 +58,7 @@ def list_sources(
         series: which DICOM series to list, see :func:`pipeline.data.selection.parse_selection`.
         salt: of the patients' pseudonyms, see :func:`pipeline.data.series.find_series`.
         exclude: folders to leave out.
+        with_labels: whether DICOM files of labels are used; else a remark says that they are not.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -66,10 +70,10 @@ def list_sources(
     chosen = select_series(listing.series, series)
     images += [Source(one.path, one.name, one) for one in chosen]
     skipped = [path.name for path in files if suffix_of(path) not in suffixes]
-    remarks = list(listing.remarks)
+    remarks = [*listing.remarks, *([] if with_labels else listing.label_remarks)]
     if skipped:
         remarks.append(skip_remark(Path(folder), skipped, "not an image"))
-    return Sources(sorted(images, key=lambda source: source.path), remarks)
+    return Sources(sorted(images, key=lambda source: source.path), remarks, listing.labels)
 
 
 def slices_of(source: Source) -> list[Source]:

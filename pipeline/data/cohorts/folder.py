@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from pipeline.data.cohort import Cohort, Columns, SourceCase
 from pipeline.data.cohorts.channel_files import channels_suffix, format_line, write_channels
 from pipeline.data.cohorts.dicom_cases import check_modality, flat_suffix, write_flat
-from pipeline.data.cohorts.listing import FolderCase, list_cases, mask_folder
+from pipeline.data.cohorts.dicom_masks import label_files
+from pipeline.data.cohorts.listing import FolderCase, list_cases, list_labelled, mask_folder
 from pipeline.data.cohorts.pairs import image_sources
 from pipeline.data.cohorts.patients import patients_of_sources
 from pipeline.data.cohorts.tables import read_table
 from pipeline.data.dicom_header import is_dicom
+from pipeline.data.dicom_labels.mask import DicomMask
+from pipeline.data.dicom_labels.rule import LabelRule
+from pipeline.data.label_numbers import LabelNumbers
 from pipeline.data.readers import is_flat_dicom, read_pixels
 from pipeline.data.series import is_series
 from pipeline.data.suffixes import stem_of, suffix_of
@@ -40,6 +44,7 @@ def folder(
     modality: str | None = None,
     salt: str | None = None,
     channels: Mapping[str, str] | None = None,
+    rule: LabelRule | None = None,
 ) -> Cohort:
     """List the images of a folder with their masks; the files are copied unchanged.
 
@@ -47,6 +52,9 @@ def folder(
     NIfTI, a flat image becomes PNG, or TIFF where its values are signed or fractions. MHD, whose
     voxels are in a second file, becomes NIfTI. All other files keep their metadata (PNG text,
     EXIF, NIfTI descriptions): remove names of persons first.
+
+    DICOM files of labels (SEG, RTSTRUCT) in the folder of the masks are the masks of the series
+    that they refer to; they become masks of numbers on the grid of their series.
 
     Args:
         images: folder of the images.
@@ -66,6 +74,8 @@ def folder(
         salt: of the pseudonyms; ``None``: a new one.
         channels: ending of the name of each of a case's images, as ``{"T1": "_0000", …}``; they
             become the channels of one file. ``None``: a case has one image.
+        rule: number of each structure in DICOM files of labels; ``None``: each that occurs gets
+            one.
 
     Raises:
         FileNotFoundError: no such folder, no image, or images without a mask.
@@ -76,8 +86,16 @@ def folder(
     """
     salt = salt or secrets.token_hex(16)
     masks = mask_folder(images) if masks is None else masks
-    sources, remarks = image_sources(images, series, salt, exclude=[masks])
-    listed, pair_remarks = list_cases(sources, images, masks, pattern, channels or {})
+    label_objects = label_files(images, masks, pattern)
+    sources, remarks, _ = image_sources(images, series, salt, [masks], bool(label_objects))
+    labels: LabelNumbers = {}
+    if label_objects:
+        _check_no_instances(instances, label_objects[0])
+        listed, labels, pair_remarks = list_labelled(
+            sources, images, masks, label_objects, channels or {}, rule or LabelRule()
+        )
+    else:
+        listed, pair_remarks = list_cases(sources, images, masks, pattern, channels or {})
     rows = _rows(groups, listed)
     named = _names_patients(rows, groups, patient)
     patients, patient_remarks = (
@@ -97,7 +115,16 @@ def folder(
         salt=salt if pseudonyms else "",
         modality=_modality(listed, modality),
         channels=settings.channels,
+        labels=labels,
     )
+
+
+def _check_no_instances(instances: bool, labels: Path) -> None:
+    if instances:
+        raise ValueError(
+            f"{labels}: DICOM labels of named structures; expected --kind mask or classes; leave "
+            "--kind instances out"
+        )
 
 
 class _Settings(NamedTuple):
@@ -175,15 +202,26 @@ def _case(case: FolderCase, columns: Columns, settings: _Settings) -> SourceCase
     files = {
         "image": f"images/{name}{suffix}",
         mask_key: f"{mask_key if settings.instances else 'labels'}/{name}"
-        f"{_written_suffix(mask, True)}",
+        f"{case.dicom.suffix if case.dicom else _written_suffix(mask, True)}",
     }
     if settings.instances:
         files["label"] = f"labels/{name}{'.nii.gz' if _is_volume(mask) else '.png'}"
     write_image = (
         partial(_write_channels, case.files, settings) if settings.channels else _writer(image)
     )
+    if case.dicom:
+        convert = partial(_convert_labels, write_image, case.dicom)
+        return SourceCase(name, (*case.files, mask), files, columns, convert, case.dicom)
     convert = partial(_convert, write_image, mask, mask_key)
     return SourceCase(name, (*case.files, mask), files, columns, convert)
+
+
+def _convert_labels(write_image: Write, mask: DicomMask) -> tuple[dict[str, Any], Columns]:
+    pixels = mask.read()
+    label = (
+        pixels.array if pixels.affine is None else partial(_save_mask, pixels.array, pixels.affine)
+    )
+    return {"image": write_image, "label": label}, {}
 
 
 def _write_channels(files: Sequence[Path], settings: _Settings, target: Path) -> None:
@@ -226,7 +264,7 @@ def _writer(path: Path, label: bool = False) -> Write:
     return partial(shutil.copyfile, path)
 
 
-def _save_mask(mask: NDArray[np.uint8], affine: NDArray[np.float64], target: Path) -> None:
+def _save_mask(mask: NDArray[Any], affine: NDArray[np.float64], target: Path) -> None:
     nib.save(nib.Nifti1Image(mask, affine), target)
 
 

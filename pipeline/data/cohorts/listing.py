@@ -5,9 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.data.channels import check_channels, group_channels
+from pipeline.data.cohorts.dicom_masks import pair_labels
 from pipeline.data.cohorts.naming import NAME, Naming, guess_naming, parse_pattern
 from pipeline.data.cohorts.pairs import masks_by_name, pair_sources, possible_names
-from pipeline.data.sources import Source
+from pipeline.data.dicom_labels.mask import DicomMask
+from pipeline.data.dicom_labels.rule import LabelRule
+from pipeline.data.label_numbers import LabelNumbers
+from pipeline.data.sources import Source, list_sources
+from pipeline.data.suffixes import SUFFIXES
 from pipeline.errors import few
 
 MASK_FOLDERS = ("masks", "labels")
@@ -21,11 +26,13 @@ class FolderCase(NamedTuple):
         name: of the case.
         images: its image, or one for each channel.
         mask: file of the mask.
+        dicom: how the mask is read of a DICOM file of labels; ``None``: it is an image.
     """
 
     name: str
     images: tuple[Source, ...]
     mask: Path
+    dicom: DicomMask | None = None
 
     @property
     def source(self) -> Source:
@@ -83,6 +90,8 @@ def list_cases(
     by_channel = _images_by_channel(sources, images, channels, one_folder) if channels else {}
     candidates = [Source(of_case[0].path, name) for name, of_case in by_channel.items()] or sources
     names = set(masks_by_name(masks))
+    if not names:
+        _check_masks(masks)
     naming = (
         _guess([possible_names(one) for one in candidates], names, images, one_folder)
         if pattern is None
@@ -103,6 +112,57 @@ def list_cases(
         if path not in used and (not one_folder or naming.is_mask(name))
     ]
     return cases, remarks + _unused_remark(unused, masks)
+
+
+def list_labelled(
+    sources: Sequence[Source],
+    images: Path,
+    masks: Path,
+    files: Sequence[Path],
+    channels: Mapping[str, str],
+    rule: LabelRule,
+) -> tuple[list[FolderCase], LabelNumbers, list[str]]:
+    """Pair DICOM series with the files that hold their labels.
+
+    Args:
+        sources: images of the folder.
+        images: folder of the images.
+        masks: folder of the labels.
+        files: DICOM files of labels.
+        channels: ending of the name of each channel's image; empty: one image a case.
+        rule: number of each structure.
+
+    Returns:
+        The cases, the numbers of all labels, and remarks.
+
+    Raises:
+        FileNotFoundError: a study without labels.
+        ValueError: see :func:`pipeline.data.cohorts.dicom_masks.pair_labels`; or a case lacks a
+            channel.
+    """
+    one_folder = images.resolve() == masks.resolve()
+    by_name = (
+        _images_by_channel(sources, images, channels, one_folder)
+        if channels
+        else {source.name: (source,) for source in sources}
+    )
+    names, of_cases = list(by_name), list(by_name.values())
+    pairs, labels, remarks = pair_labels(of_cases, files, masks, rule)
+    cases = [
+        FolderCase(names[place], of_cases[place], mask.labels.path, mask)
+        for place, mask in pairs.items()
+    ]
+    return cases, labels, remarks
+
+
+def _check_masks(masks: Path) -> None:
+    """Refuse a folder that holds files, and no mask."""
+    remarks = list_sources(masks, SUFFIXES).remarks
+    if remarks:
+        raise FileNotFoundError(
+            f"{masks}: no mask in this folder ({remarks[0]}); expected {' '.join(SUFFIXES)}, or "
+            "DICOM segmentations or contours; give the folder of the masks"
+        )
 
 
 def _images_by_channel(

@@ -30,8 +30,11 @@ def image_sources(
     series: str | None = None,
     salt: str | None = None,
     exclude: Sequence[Path] = (),
+    with_labels: bool = False,
 ) -> Sources:
     """List the images of a folder as :func:`list_images`, with their names and remarks.
+
+    The arguments are those of :func:`pipeline.data.sources.list_sources`.
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
@@ -39,10 +42,11 @@ def image_sources(
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give the folder of the images")
-    sources = list_sources(folder, SUFFIXES, series, salt, exclude)
+    sources = list_sources(folder, SUFFIXES, series, salt, exclude, with_labels)
     if not sources.images:
+        skipped = f" ({sources.remarks[0]})" if sources.remarks else ""
         raise FileNotFoundError(
-            f"{folder}: no image in this folder; expected {' '.join(SUFFIXES)}, or "
+            f"{folder}: no image in this folder{skipped}; expected {' '.join(SUFFIXES)}, or "
             "DICOM series in it or below it"
         )
     return sources

@@ -9,6 +9,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     EncapsulatedPDFStorage,
     EnhancedMRImageStorage,
+    RTDoseStorage,
     RTStructureSetStorage,
     SegmentationStorage,
 )
@@ -18,6 +19,7 @@ from pipeline.data.dicom_pixels import read_plane
 from pipeline.data.readers import PageReader, read_page, read_pixels
 from pipeline.data.volumes import read_volume
 
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 RAMP = np.array([[0, 1000], [3000, 4095]], np.uint16)
 TWELVE = {"BitsStored": 12, "HighBit": 11}
 XRAY = {
@@ -185,8 +187,10 @@ def test_one_frame_is_a_flat_image(tmp_path, write_slice):
 @pytest.mark.parametrize(
     ("sop_class", "line"),
     [
-        (SegmentationStorage, "Segmentation Storage, not an image; convert the segmentation"),
-        (RTStructureSetStorage, "RT Structure Set Storage, not an image; convert the contours"),
+        (SegmentationStorage, "Segmentation Storage, not an image; give it by --masks"),
+        (RTStructureSetStorage, "RT Structure Set Storage, not an image; give it by --masks"),
+        (LABEL_MAP, "Label Map Segmentation Storage, not an image; give it by --masks"),
+        (RTDoseStorage, "RT Dose Storage, not an image; leave it out"),
         (EncapsulatedPDFStorage, "Encapsulated PDF Storage, not an image; leave it out"),
     ],
 )

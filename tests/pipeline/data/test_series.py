@@ -117,7 +117,7 @@ def test_what_is_not_an_image_is_skipped_with_a_remark(tmp_path, write_series, w
     listing = find_series(tmp_path)
     assert described(listing) == [("s", 4)]
     assert [path.name for path in listing.others] == ["notes.txt"]
-    text = "\n".join(listing.remarks)
+    text = "\n".join([*listing.remarks, *listing.label_remarks])
     for part in (
         "__MACOSX: skipped", "@eaDir: skipped", ".git: skipped", "skipped ._0.dcm: hidden",
         "report: a DICOM file of Basic Text SR Storage", "seg.dcm: a DICOM file of Segmentation",
