@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.dicom_header import Header, Place, frame_places, read_header
 from pipeline.data.dicom_pixels import label_numbers, read_frames, stored_frames
-from pipeline.data.series import headers_of
+from pipeline.data.series import headers_of, is_series
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From DICOM's axes (left, posterior, superior) to NIfTI's (right, anterior, superior)."""
@@ -127,15 +127,44 @@ def read_file(path: Path, label: bool = False) -> tuple[NDArray[np.generic], NDA
     if header.frames == 1:
         plane = _slice(header) if header.place else _flat_slice(header)
         return frames.T, _affine([plane])
-    places = frame_places(path)
-    if places is None:
+    series = _series_of_frames(header)
+    if series is None:
         nowhere = header.place is None and header.spacing is None
         return frames.T, _affine([_flat_slice(header)]) if nowhere else _itk_affine(path)
-    planes = [
-        Slice(path, *place[:2], place.spacing, header.size, i) for i, place in enumerate(places)
-    ]
-    series = _ordered(path, planes)
     return frames[[plane.frame for plane in series.slices]].T, series.affine
+
+
+def planes_of(reference: Path) -> list[Slice]:
+    """Return the planes of a series or a file, in the order of the slices of its volume.
+
+    A file without positions has those of :func:`read_file`: its frames lie at the origin.
+
+    Raises:
+        FileNotFoundError: as :func:`open_series`.
+        ValueError: as :func:`open_series`.
+    """
+    if is_series(reference):
+        return open_series(reference).slices
+    header = read_header(reference)
+    if header.frames > 1:
+        series = _series_of_frames(header)
+        if series is not None:
+            return series.slices
+    elif header.place is not None:
+        return [Slice(reference, *header.place[:2], header.place.spacing, header.size)]
+    return [_flat_slice(header)._replace(frame=frame) for frame in range(header.frames)]
+
+
+def _series_of_frames(header: Header) -> Series | None:
+    """Return the frames of a file by their positions; ``None``: it does not say them."""
+    places = frame_places(header.path)
+    if places is None:
+        return None
+    planes = [
+        Slice(header.path, *place[:2], place.spacing, header.size, frame)
+        for frame, place in enumerate(places)
+    ]
+    return _ordered(header.path, planes)
 
 
 def _slice(header: Header) -> Slice:

@@ -12,6 +12,7 @@ from pipeline.provenance import version_of, versions
 
 ABSENT = "not installed"
 PURPOSES = {
+    "dicom": "results as DICOM: unet-school infer --dicom",
     "export": "unet-school export to ONNX",
     "share": "unet-school pack, sign and receive",
     "umap": "a map of the latent space by UMAP",
