@@ -1,9 +1,10 @@
 """Outlines of a mask as polygons, each hole joined to its outer outline by a keyhole."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial.distance import cdist
 from skimage.measure import find_contours
 
 HALF = 0.5
@@ -11,6 +12,7 @@ HALF = 0.5
 
 Polygon = NDArray[np.float64]
 """Vertices ``(N, 2)``, column and row, in pixels; the last one is joined to the first."""
+Vertex = tuple[float, float]
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
@@ -29,31 +31,51 @@ def outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
         >>> outline.tolist()
         [[1.0, 0.5], [0.5, 0.0], [1.0, -0.5], [1.5, 0.0]]
     """
-    parts, count = ndimage.label(mask)
-    places = ndimage.find_objects(parts)
-    return [_outline(parts[place] == i + 1, place) for i, place in zip(range(count), places)]
+    parts, _ = ndimage.label(mask)
+    places = enumerate(ndimage.find_objects(parts), 1)
+    return [_outline(parts[place] == number, place) for number, place in places]
 
 
 def _outline(part: NDArray[np.bool_], place: tuple[slice, slice]) -> Polygon:
-    # a margin closes the outlines of what touches the border
-    loops = find_contours(np.pad(part, 1).astype(np.float32), HALF, fully_connected="low")
+    padded = np.pad(part, 1)  # a margin closes the outlines of what touches the border
+    found = find_contours(padded.astype(np.float32), HALF, fully_connected="low")
+    outer, *holes = sorted((loop[:-1, ::-1] for loop in found), key=_area, reverse=True)
+    bridges = dict(_bridge(hole, padded) for hole in holes)
+    polygon = np.array(list(_walk(outer, bridges)))
     corner = np.array([place[1].start - 1, place[0].start - 1])
-    closed = [_without_straight_vertices(loop[:-1, ::-1]) + corner for loop in loops]
-    closed.sort(key=_area, reverse=True)
-    polygon, holes = closed[0], closed[1:]
-    while holes:
-        polygon = _with_nearest_hole(polygon, holes)
-    return polygon
+    return _without_straight_vertices(polygon) + corner
 
 
-def _with_nearest_hole(polygon: Polygon, holes: list[Polygon]) -> Polygon:
-    """Join the hole that is nearest: no other lies between it and the polygon."""
-    distances = [cdist(polygon, hole) for hole in holes]
-    nearest = int(np.argmin([distance.min() for distance in distances]))
-    hole = holes.pop(nearest)
-    i, j = np.unravel_index(np.argmin(distances[nearest]), distances[nearest].shape)
-    around = np.roll(hole, -int(j), axis=0)
-    return np.concatenate([polygon[: i + 1], around, around[:1], polygon[i:]])
+def _bridge(hole: Polygon, part: NDArray[np.bool_]) -> tuple[Vertex, Polygon]:
+    """Return where the bridge to a hole begins, and the hole from where the bridge meets it.
+
+    From its leftmost vertex the bridge runs left, along a row of pixels, to the first outline: the
+    outer one, or that of a hole whose own bridge begins farther left.
+    """
+    first = int(np.argmin(hole[:, 0]))
+    x, y = hole[first]
+    column, row = int(x - HALF), int(y)
+    width = int(np.argmin(part[row, column::-1]))
+    return (x - width, y), np.roll(hole, -first, axis=0)
+
+
+def _walk(outer: Polygon, bridges: dict[Vertex, Polygon]) -> Iterator[Vertex]:
+    """Yield the vertices of an outline, with a tour to each hole whose bridge begins at one."""
+    tours: list[Iterator[Vertex]] = [_vertices(outer)]
+    while tours:
+        vertex = next(tours[-1], None)
+        if vertex is None:
+            tours.pop()
+            continue
+        yield vertex
+        hole = bridges.pop(vertex, None)
+        if hole is not None:
+            there_and_back = [*_vertices(hole), *_vertices(hole[:1]), vertex]
+            tours.append(iter(there_and_back))
+
+
+def _vertices(loop: Polygon) -> Iterator[Vertex]:
+    return ((float(x), float(y)) for x, y in loop)
 
 
 def _without_straight_vertices(loop: Polygon) -> Polygon:

@@ -83,7 +83,7 @@ def check_is_dicom(reference: Path) -> None:
     Example:
         >>> check_is_dicom(Path("scan.nii.gz"))
         Traceback (most recent call last):
-        ValueError: scan.nii.gz: not DICOM; results as DICOM refer to DICOM images; leave --dicom ...
+        ValueError: scan.nii.gz: not DICOM; results as DICOM refer to DICOM images; leave ...
     """
     if not is_series(reference) and not is_dicom(reference):
         raise ValueError(

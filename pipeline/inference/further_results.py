@@ -17,7 +17,7 @@ class InferredImage(NamedTuple):
     Attributes:
         case: the image.
         name: of what is written for it, with the suffix of the mask.
-        mask: label map, or boolean mask: of a volume ``(X, Y, Z)``, of flat pages ``(pages, H, W)``.
+        mask: label map or boolean mask, of a volume ``(X, Y, Z)``, of pages ``(pages, H, W)``.
         maps: probabilities of each label in 8 bits, as the mask; none where they are not wanted.
         is_volume: whether a network of three dimensions inferred it.
         sizes: of each structure.
