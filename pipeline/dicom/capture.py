@@ -45,7 +45,7 @@ def _capture(
     set_instance(data, plane + 1)
     data.ImageType = ["DERIVED", "SECONDARY"]
     data.ConversionType = "WSD"
-    data.PatientOrientation = None
+    data.PatientOrientation = data.Laterality = None
     data.BurnedInAnnotation = "NO"
     data.DerivationDescription = f"Outlines of structures, {NOTICE}"
     data.SourceImageSequence = Sequence([source.reference(plane)])

@@ -26,6 +26,8 @@ from highdicom.sr import (
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
+from pydicom import Dataset
+from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 
 from pipeline.dicom.author import MAX_LONG_STRING, NOTICE, SERIES_NUMBERS, Author
@@ -90,7 +92,7 @@ def measurement_report(
     )
     for text in (f"Made by a network, {NOTICE}", *flags["differences"]):
         report[0].ContentSequence.append(_comment(text))
-    return ComprehensiveSR(
+    data = ComprehensiveSR(
         evidence=[*source.headers, segments],
         content=report[0],
         series_instance_uid=UID(),
@@ -102,6 +104,16 @@ def measurement_report(
         specific_character_set="ISO_IR 192",
         **author.equipment(),
     )
+    data.CodingSchemeIdentificationSequence = Sequence([_own_scheme()])
+    return data
+
+
+def _own_scheme() -> Dataset:
+    """Say who is responsible for the codes that no public scheme has."""
+    item = Dataset()
+    item.CodingSchemeDesignator, item.CodingSchemeName = OWN_SCHEME, DISTRIBUTION
+    item.CodingSchemeResponsibleOrganization = DISTRIBUTION
+    return item
 
 
 def _group(
@@ -128,13 +140,7 @@ def _group(
         "qualitative_evaluations": evaluations,
     }
     if len(source.planes) == 1:
-        frame = ReferencedSegmentationFrame(
-            segments.SOPClassUID,
-            segments.SOPInstanceUID,
-            frame_number=_frame(segments, structure),
-            segment_number=structure.number,
-            source_image=_source_image(source),
-        )
+        frame = _segment_of_flat_image(source, structure, segments)
         return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=frame, **shared)
     segment = ReferencedSegment(
         segments.SOPClassUID,
@@ -151,13 +157,21 @@ def _place(segments: Segmentation, structure: Structure) -> int:
     return numbers.index(structure.number)
 
 
-def _frame(segments: Segmentation, structure: Structure) -> int:
-    """Return the number of a structure's frame in the segmentation of a flat image."""
-    return structure.number if int(segments.NumberOfFrames) > 1 else 1
-
-
-def _source_image(source: SourceImage) -> SourceImageForSegmentation:
-    return SourceImageForSegmentation(source.first.SOPClassUID, source.first.SOPInstanceUID)
+def _segment_of_flat_image(
+    source: SourceImage, structure: Structure, segments: Segmentation
+) -> ReferencedSegmentationFrame:
+    frame = ReferencedSegmentationFrame(
+        segments.SOPClassUID,
+        segments.SOPInstanceUID,
+        frame_number=1,
+        segment_number=structure.number,
+        source_image=SourceImageForSegmentation(
+            source.first.SOPClassUID, source.first.SOPInstanceUID
+        ),
+    )
+    # the standard wants one of frame and segment, and a segment of a flat image has one frame
+    del frame[0].ReferencedSOPSequence[0].ReferencedFrameNumber
+    return frame
 
 
 def _measurements(

@@ -40,7 +40,7 @@ def segmentation(
         ValueError: structures that overlap, as one map of numbers.
     """
     kind = SegmentationTypeValues[segments.upper()]
-    return Segmentation(
+    data = Segmentation(
         source_images=list(source.headers),
         pixel_array=source.in_file_order(_pixels(masks, segments)),
         segmentation_type=kind,
@@ -58,6 +58,9 @@ def segmentation(
         specific_character_set="ISO_IR 192",
         **author.equipment(),
     )
+    if not source.is_placed:  # the standard wants what is right and what is below in a flat image
+        data.PatientOrientation = source.first.get("PatientOrientation")
+    return data
 
 
 def coded(code: Code) -> CodedConcept:
