@@ -19,6 +19,8 @@ from pipeline.pages.pictures import in_bytes
 KIND = Kind("capture", "Outlines", "OT", SecondaryCaptureImageStorage)
 MARGIN = 2
 """Pixels between the notice and the corner of the picture."""
+MIN_SIDE_WITH_NOTICE = 192
+"""Pixels of a smaller picture would be hidden by the notice; its series says it."""
 
 
 def captures(
@@ -62,6 +64,8 @@ def _picture(plane: NDArray[np.uint8], masks: StructureMasks, number: int) -> ND
     picture = np.stack([plane] * 3, axis=-1) if plane.ndim == 2 else plane.copy()
     for structure, mask in masks.of_plane(number):
         picture[mask & ~ndimage.binary_erosion(mask)] = structure.colour
+    if min(picture.shape[:2]) < MIN_SIDE_WITH_NOTICE:
+        return picture
     image = Image.fromarray(picture)
     ImageDraw.Draw(image).text((MARGIN, MARGIN), NOTICE, fill=(255, 255, 255))
     return np.asarray(image)

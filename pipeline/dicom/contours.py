@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import find_contours
 
-HALF = 0.5
+LEVEL = 0.5
 """Between the pixels of the mask, 1, and those outside, 0."""
 
 Polygon = NDArray[np.float64]
@@ -38,8 +38,8 @@ def outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
 
 def _outline(part: NDArray[np.bool_], place: tuple[slice, slice]) -> Polygon:
     padded = np.pad(part, 1)  # a margin closes the outlines of what touches the border
-    found = find_contours(padded.astype(np.float32), HALF, fully_connected="low")
-    outer, *holes = sorted((loop[:-1, ::-1] for loop in found), key=_area, reverse=True)
+    loops = find_contours(padded.astype(np.float32), LEVEL, fully_connected="low")
+    outer, *holes = sorted((loop[:-1, ::-1] for loop in loops), key=_area, reverse=True)
     bridges = dict(_bridge(hole, padded) for hole in holes)
     polygon = np.array(list(_walk(outer, bridges)))
     corner = np.array([place[1].start - 1, place[0].start - 1])
@@ -54,7 +54,7 @@ def _bridge(hole: Polygon, part: NDArray[np.bool_]) -> tuple[Vertex, Polygon]:
     """
     first = int(np.argmin(hole[:, 0]))
     x, y = hole[first]
-    column, row = int(x - HALF), int(y)
+    column, row = int(x - LEVEL), int(y)
     width = int(np.argmin(part[row, column::-1]))
     return (x - width, y), np.roll(hole, -first, axis=0)
 

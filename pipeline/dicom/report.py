@@ -39,11 +39,13 @@ from pipeline.inference.eight_bits import WHITE
 from pipeline.inference.structures import Sizes
 from pipeline.product import DISTRIBUTION
 
-OWN_SCHEME = "99UNETSCHOOL"
+CODING_SCHEME = "99UNETSCHOOL"
 """Of the codes that no public scheme has."""
-PROBABILITY = CodedConcept("PROBABILITY", OWN_SCHEME, "Probability of the structure by the network")
-COVERAGE = CodedConcept("COVERAGE", OWN_SCHEME, "Coverage of the image by the mask")
-QUALITY = CodedConcept("QUALITY", OWN_SCHEME, "Likeness to the training images")
+PROBABILITY = CodedConcept(
+    "PROBABILITY", CODING_SCHEME, "Probability of the structure by the network"
+)
+COVERAGE = CodedConcept("COVERAGE", CODING_SCHEME, "Coverage of the image by the mask")
+QUALITY = CodedConcept("QUALITY", CODING_SCHEME, "Likeness to the training images")
 UNITS = {
     "ml": (codes.SCT.Volume, CodedConcept("mL", "UCUM", "milliliter")),
     "mm2": (codes.SCT.Area, CodedConcept("mm2", "UCUM", "square millimeter")),
@@ -111,7 +113,7 @@ def measurement_report(
 def _own_scheme() -> Dataset:
     """Say who is responsible for the codes that no public scheme has."""
     item = Dataset()
-    item.CodingSchemeDesignator, item.CodingSchemeName = OWN_SCHEME, DISTRIBUTION
+    item.CodingSchemeDesignator, item.CodingSchemeName = CODING_SCHEME, DISTRIBUTION
     item.CodingSchemeResponsibleOrganization = DISTRIBUTION
     return item
 
@@ -191,7 +193,7 @@ def _measurements(
 
 def _own(value: str, meaning: str) -> CodedConcept:
     """Return a code of our own for the value of a flag."""
-    return CodedConcept(f"{value[:8]}_{meaning.split()[0].upper()}"[:16], OWN_SCHEME, meaning)
+    return CodedConcept(f"{value[:8]}_{meaning.split()[0].upper()}"[:16], CODING_SCHEME, meaning)
 
 
 def _observer(author: Author) -> ObserverContext:

@@ -93,9 +93,9 @@ def _contours(source: SourceImage, structure: Structure, mask: NDArray[np.bool_]
     item = Dataset()
     item.ROIDisplayColor = list(structure.colour)
     item.ReferencedROINumber = structure.number
-    found = list(_plane_contours(source, mask))
-    if found:
-        item.ContourSequence = Sequence(found)
+    contours = list(_plane_contours(source, mask))
+    if contours:
+        item.ContourSequence = Sequence(contours)
     return item
 
 

@@ -23,6 +23,10 @@ PATIENT_AND_STUDY = (
 """Attributes that may be empty and may not be absent; anonymised images often lack them."""
 IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 """Attributes without which nothing can refer to an image."""
+GEOMETRY = ("FrameOfReferenceUID", "ImageOrientationPatient", "PixelSpacing")
+"""Attributes without which nothing lies where a plane does."""
+SHARED_GROUPS = ("PixelMeasuresSequence", "PlaneOrientationSequence")
+"""What all frames of a volume have alike; highdicom seeks it where the frames share it."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,10 @@ def open_source(reference: Path) -> SourceImage:
     headers = [_read(path) for path in paths]
     is_placed = _is_placed(headers[0], paths[0])
     for path, header in zip(paths, headers, strict=True):
-        _complete(path, header, is_placed)
+        _check_identity(path, header, is_placed)
+        _complete(header, is_placed)
+    if is_placed:
+        _complete_geometry(headers, planes)
     return SourceImage(planes, headers, is_placed)
 
 
@@ -137,16 +144,43 @@ def _is_placed(header: Dataset, path: Path) -> bool:
     return bool(header.get("ImagePositionPatient"))
 
 
-def _complete(path: Path, header: Dataset, is_placed: bool) -> None:
-    needed = (*IDENTITY, "FrameOfReferenceUID") if is_placed else IDENTITY
+def _check_identity(path: Path, header: Dataset, is_placed: bool) -> None:
+    is_plane = int(header.get("NumberOfFrames") or 1) == 1
+    geometry = GEOMETRY if is_plane else GEOMETRY[:1]  # of frames, the reader has checked the rest
+    needed = (*IDENTITY, *geometry) if is_placed else IDENTITY
     absent = [name for name in needed if not header.get(name)]
     if absent:
         raise ValueError(
             f"{path}: no {' and no '.join(absent)}; a result as DICOM refers to it; export the "
-            "images again with their UIDs, or leave --dicom out"
+            "images again with it, or leave --dicom out"
         )
+
+
+def _complete(header: Dataset, is_placed: bool) -> None:
     for name in PATIENT_AND_STUDY:
         if name not in header:
             setattr(header, name, "")
     if not is_placed:  # what has no position lies nowhere in a frame of reference
         header.pop("FrameOfReferenceUID", None)
+
+
+def _complete_geometry(headers: Sequence[Dataset], planes: Sequence[Slice]) -> None:
+    """Give the headers what highdicom reads, by where the planes lie."""
+    if len(headers) < len(planes):
+        _share_groups(headers[0])
+        return
+    distance = f"{abs(planes[1].depth - planes[0].depth):.6g}" if len(planes) > 1 else None
+    for header in headers:
+        header.pop("SpacingBetweenSlices", None)  # often wrong; the positions tell it
+        if not header.get("SliceThickness"):
+            header.SliceThickness = distance
+
+
+def _share_groups(header: Dataset) -> None:
+    first = header.PerFrameFunctionalGroupsSequence[0]
+    if not header.get("SharedFunctionalGroupsSequence"):
+        header.SharedFunctionalGroupsSequence = [Dataset()]
+    shared = header.SharedFunctionalGroupsSequence[0]
+    for name in SHARED_GROUPS:
+        if name not in shared:
+            shared[name] = first[name]

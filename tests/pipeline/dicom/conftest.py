@@ -27,7 +27,7 @@ ROWS, COLUMNS, SLICES = 24, 20, 7
 SPACING = (0.7, 0.9)  # of columns, of rows
 LABELS = {"liver": 3, "tumour": 5}
 STRUCTURES = (
-    Structure(1, "liver", Code("123037004", "SCT", "Anatomical Structure"),
+    Structure(1, "liver", Code("91723000", "SCT", "Anatomical Structure"),
               Code("10200004", "SCT", "Liver"), (221, 130, 101)),
     Structure(2, "tumour", Code("49755003", "SCT", "Morphologically Abnormal Structure"),
               Code("108369006", "SCT", "Neoplasm"), (240, 228, 66)),
@@ -98,8 +98,11 @@ def write_series(folder: Path, kind: str) -> Path:
     return folder
 
 
-def write_frames(path: Path) -> Path:
-    """Write an enhanced CT whose frames are not in the order of their positions."""
+def write_frames(path: Path, is_shared: bool = True) -> Path:
+    """Write an enhanced CT whose frames are not in the order of their positions.
+
+    What the frames have alike stands once, or in the groups of each frame.
+    """
     data = base(path, EnhancedCTImageStorage, *[generate_uid() for _ in range(3)])
     del data.PixelSpacing
     data.NumberOfFrames = SLICES
@@ -107,14 +110,17 @@ def write_frames(path: Path) -> Path:
     shared, measures, plane = Dataset(), Dataset(), Dataset()
     measures.PixelSpacing, measures.SliceThickness = [SPACING[1], SPACING[0]], "1.5"
     plane.ImageOrientationPatient = texts(geometry("plain")[0].ravel())
-    shared.PixelMeasuresSequence = Sequence([measures])
-    shared.PlaneOrientationSequence = Sequence([plane])
+    alike = {"PixelMeasuresSequence": [measures], "PlaneOrientationSequence": [plane]}
+    for name, group in alike.items() if is_shared else ():
+        setattr(shared, name, Sequence(group))
     data.SharedFunctionalGroupsSequence = Sequence([shared])
     frames = []
     for i in order:
         position, frame = Dataset(), Dataset()
         position.ImagePositionPatient = texts((10, -20, 30 + 1.5 * i))
         frame.PlanePositionSequence = Sequence([position])
+        for name, group in alike.items() if not is_shared else ():
+            setattr(frame, name, Sequence(group))
         frames.append(frame)
     data.PerFrameFunctionalGroupsSequence = Sequence(frames)
     data.PixelData = pixels()[order].tobytes()
@@ -138,8 +144,8 @@ def made(tmp_path, real_data):
     def made(kind: str) -> Path:
         if kind in ("hippocampus_crop", "t1_post"):
             return real_data / "dicom_mr" / kind
-        if kind == "frames":
-            return write_frames(tmp_path / "frames.dcm")
+        if kind in ("frames", "frames_alone"):
+            return write_frames(tmp_path / "frames.dcm", kind == "frames")
         if kind == "x_ray":
             return write_x_ray(tmp_path / "x_ray.dcm")
         return write_series(tmp_path / kind, kind)

@@ -38,7 +38,7 @@ def test_volumes_and_probabilities_of_the_segments(made, results):
         assert group["Probability of the structure by the network"] == (
             pytest.approx(200 / 255, abs=1e-3), "1",
         )  # fmt: skip
-    text = str(report)
+    text = report.to_json()
     assert seg.SOPInstanceUID in text
     assert "unlike the training images" in text
     assert "its mean is 9, expected 1 to 3" in text

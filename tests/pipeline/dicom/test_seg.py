@@ -10,7 +10,16 @@ from pipeline.data.volumes import read_volume
 from tests.pipeline.dicom.conftest import LABELS, STRUCTURES, inferred
 
 LPS_TO_RAS = np.diag([-1.0, -1, 1, 1])
-PLACED = ["plain", "reversed", "oblique", "tilted", "frames", "hippocampus_crop", "t1_post"]
+PLACED = [
+    "plain",
+    "reversed",
+    "oblique",
+    "tilted",
+    "frames",
+    "frames_alone",
+    "hippocampus_crop",
+    "t1_post",
+]
 
 
 def placed_frames(seg):
