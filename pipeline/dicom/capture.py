@@ -1,6 +1,7 @@
 """Secondary captures: pictures of the planes with the outlines, for viewers without segments."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ MIN_SIDE_WITH_NOTICE = 192
 
 
 def captures(
-    source: SourceImage, masks: StructureMasks, frames: NDArray[np.generic], author: Author
+    source: SourceImage, masks: StructureMasks, frames: NDArray[Any], author: Author
 ) -> Iterator[FileDataset]:
     """Return a picture of each plane that a structure touches; of none, the middle plane.
 

@@ -27,7 +27,6 @@ from highdicom.sr import (
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom import Dataset
-from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 
 from pipeline.dicom.author import MAX_LONG_STRING, NOTICE, SERIES_NUMBERS, Author
@@ -106,7 +105,7 @@ def measurement_report(
         specific_character_set="ISO_IR 192",
         **author.equipment(),
     )
-    data.CodingSchemeIdentificationSequence = Sequence([_own_scheme()])
+    data.CodingSchemeIdentificationSequence = [_own_scheme()]
     return data
 
 
@@ -126,7 +125,7 @@ def _group(
     evaluations: list[QualitativeEvaluation],
     measurements: list[Measurement],
 ) -> Any:
-    shared = {
+    shared: dict[str, Any] = {
         "tracking_identifier": TrackingIdentifier(
             uid=UID(segments.SegmentSequence[_place(segments, structure)].TrackingUID),
             identifier=structure.name,

@@ -34,7 +34,8 @@ def placed_frames(seg):
         affine[:3, 0] = np.array(orientation[:3], float) * columns
         affine[:3, 1] = np.array(orientation[3:], float) * rows
         affine[:3, 3] = position
-        identification = frame.get("SegmentIdentificationSequence")
+        name = "SegmentIdentificationSequence"  # of one segment, in what the frames share
+        identification = frame.get(name) or shared.get(name)
         number = identification[0].ReferencedSegmentNumber if identification else None
         yield number, affine, values
 
