@@ -91,6 +91,7 @@ EXAMPLES = {
     "infer": (
         "infer bundles/membranes --images images --out predictions",
         "infer bundles/mine --run RUN --images dicom --series Modality=CT --probabilities",
+        "infer bundles/mine --images dicom --dicom seg rtstruct sr capture --dicom-seg labelmap",
         "infer bundles/membranes --data data/isbi2012 --with unetpp --set symmetries=1 "
         "--tracking mlruns",
     ),

@@ -35,6 +35,7 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
             "--probabilities", type=int, nargs="?", const=8, choices=(8, 32), metavar="BITS",
             help="write the probability maps too, in 8 bits (default) or 32",
         )  # fmt: skip
+        _add_dicom(parser)
     if verb == "explain":
         parser.add_argument(
             "--quick",
@@ -58,6 +59,19 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
     add_overlays(parser)
     add_settings(parser)
     parser.set_defaults(command=_start, monai_run=run)
+
+
+def _add_dicom(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dicom", nargs="+", choices=("seg", "rtstruct", "sr", "capture"), metavar="KIND",
+        help="write results as DICOM too, of images that are DICOM: seg (segmentation), rtstruct "
+        "(contours), sr (report of volumes, with seg), capture (pictures with outlines)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dicom-seg", choices=("binary", "fractional", "labelmap"),
+        help="what the segmentation holds: a mask of each structure (binary, default), its "
+        "probabilities, or one map of all structures",
+    )  # fmt: skip
 
 
 def add_overlays(parser: argparse.ArgumentParser) -> None:
@@ -107,8 +121,9 @@ def _start(options: argparse.Namespace) -> None:
         "series": getattr(options, "series", None),
     }
     overrides: dict[str, Any] = {k: str(value) for k, value in typed.items() if value is not None}
-    if getattr(options, "probabilities", None) is not None:
-        overrides["probabilities"] = options.probabilities
+    for option in ("probabilities", "dicom", "dicom_seg"):
+        if getattr(options, option, None) is not None:
+            overrides[option] = getattr(options, option)
     if getattr(options, "quick", False):
         overrides["quick"] = True
     if training is not None:

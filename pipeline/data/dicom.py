@@ -152,6 +152,24 @@ def open_image(reference: Path) -> Series:
     return series
 
 
+def planes_of(reference: Path) -> list[Slice]:
+    """Return the planes of a series or a file, in the order of the slices of its volume.
+
+    A file without positions has those of :func:`read_file`: its frames lie at the origin.
+
+    Raises:
+        FileNotFoundError: as :func:`open_series`.
+        ValueError: as :func:`open_series`.
+    """
+    if is_series(reference):
+        return open_series(reference).slices
+    header = read_header(reference)
+    series = _file_series(header)
+    if series is not None:
+        return series.slices
+    return [_flat_slice(header)._replace(frame=frame) for frame in range(header.frames)]
+
+
 def _file_series(header: Header) -> Series | None:
     """Return where the frames of a file lie; ``None``: several frames without positions."""
     if header.frames == 1:

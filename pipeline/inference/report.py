@@ -15,7 +15,7 @@ from pipeline.progress import count
 REPORT = "run_report.json"
 EMPTY, FULL = "empty", "full"
 """Coverage of a mask without foreground, and of one without background."""
-KINDS = ("mask", "probability", "instances")
+KINDS = ("mask", "probability", "instances", "dicom")
 """Folders of what is written for an image."""
 SECONDS_BETWEEN_WRITES = 2.0
 """Time between two writes of a growing report; the last one is always written."""

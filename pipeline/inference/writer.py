@@ -26,6 +26,7 @@ from pipeline.inference.formats import (
     save_pages,
     save_volume,
 )
+from pipeline.inference.further_results import FurtherResults, InferredImage
 from pipeline.inference.label_map import INSTANCES, PROBABILITY
 from pipeline.inference.label_masks import is_plain
 from pipeline.inference.operating_point import OperatingPoint
@@ -46,6 +47,7 @@ class _Page(NamedTuple):
     mask: np.ndarray
     instances: np.ndarray | None
     maps: list[np.ndarray]
+    results_maps: list[np.ndarray]
 
 
 class WritePredictions:
@@ -86,6 +88,7 @@ class WritePredictions:
             in the mask; of regions that overlap, the later one.
         input_check: refuses an image, or says in what it differs from the training images.
         probabilities: bits of the probability maps, 8 or 32; None: none are written.
+        results: writes further files of each image; None: there are none.
 
     Raises:
         ValueError: two labels with the same number, or the same first number; the name of one is
@@ -101,6 +104,7 @@ class WritePredictions:
         labels: LabelNumbers | None = None,
         input_check: Callable[[Any], list[str]] | None = None,
         probabilities: int | None = None,
+        results: FurtherResults | None = None,
     ) -> None:
         self.places = containment()
         self.folder, self.model = self.places.contained(folder, "--output_dir"), model
@@ -109,12 +113,14 @@ class WritePredictions:
         _check_label_names(self.labels)
         painted_numbers(self.labels)
         self.input_check, self.probabilities = input_check, probabilities
+        self.results = results
         settings = {
             "model": str(model.path),
             "model_sha256": model.record.sha256,
             **self.operating_point.model_dump(),
             "probabilities": None if probabilities is None else IN_BITS[probabilities],
             **(report or {}),
+            **(results.settings if results else {}),
         }
         if received := self.places.record():
             settings["received_archive_sha256"] = received.archive_sha256
@@ -133,6 +139,8 @@ class WritePredictions:
             ValueError: it cannot be inferred.
         """
         self.case, self.pages, self.clock = case, [], time.perf_counter()
+        if self.results is not None:
+            self.results.check(case)
         self.differences = self._check([entry["image"] for entry in case.entries])
 
     def _threshold_source(self) -> str:
@@ -162,7 +170,9 @@ class WritePredictions:
     def _add_page(self, item: dict[str, Any]) -> None:
         path, page = split_page(item["image"].meta["filename_or_obj"])
         maps = list(self._wanted_maps(item))
-        self.pages.append(_Page(self._mask(item), item.get(INSTANCES), maps))
+        self.pages.append(
+            _Page(self._mask(item), item.get(INSTANCES), maps, self._results_maps(item))
+        )
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = self.pages, []
@@ -185,7 +195,8 @@ class WritePredictions:
             instances = in_16_bits(np.stack(numbered), path)
             files.append(self._save("instances", name, instances, save))
             counts["instances"] = sum(int(page.max()) for page in numbered)
-        self._report(path, name, files, mask, counts)
+        results_maps = [np.stack(m) for m in zip(*(p.results_maps for p in pages), strict=True)]
+        self._report(path, name, files, mask, counts, results_maps)
 
     def _write_volume(self, item: dict[str, Any]) -> None:
         path, image = Path(item["image"].meta["filename_or_obj"]), item["image"]
@@ -207,7 +218,7 @@ class WritePredictions:
             save = partial(save_orthogonal, affine=affine)
             files.append(self._save("mask", orthogonal_name(name), mask, save))
             counts["orthogonal"] = files[-1]
-        self._report(path, name, files, mask, counts)
+        self._report(path, name, files, mask, counts, self._results_maps(item))
 
     def _mask(self, item: dict[str, Any]) -> np.ndarray:
         """The label map; of one label that is foreground and no more, a mask."""
@@ -219,6 +230,12 @@ class WritePredictions:
         if self.probabilities is None:
             return iter(())
         return (in_bits(label, self.probabilities) for label in item[PROBABILITY])
+
+    def _results_maps(self, item: dict[str, Any]) -> list[np.ndarray]:
+        """Return the probabilities of each label in 8 bits, if further results take them."""
+        if self.results is None or not self.results.needs_maps:
+            return []
+        return [in_bits(label, 8) for label in item[PROBABILITY]]
 
     def _map_folders(self) -> list[str]:
         """The folder of each label's probability maps."""
@@ -241,20 +258,32 @@ class WritePredictions:
         return self.case.entries[0].get("written_as") if self.case else None
 
     def _report(
-        self, path: Path, name: str, files: list[str], mask: np.ndarray, counts: dict[str, Any]
+        self,
+        path: Path,
+        name: str,
+        files: list[str],
+        mask: np.ndarray,
+        counts: dict[str, Any],
+        maps: Sequence[np.ndarray],
     ) -> None:
-        now = time.perf_counter()
         flagged = "unlike" if self.differences else "like"
+        flags = {
+            "coverage": _coverage(mask > 0),
+            "quality": f"{flagged} the training images",
+            "differences": [*self.differences, *([self.reduced] if self.reduced else [])],
+        }
+        if self.results is not None and self.case is not None:
+            sizes, is_volume = counts["structures"], "voxels" in counts
+            image = InferredImage(self.case, name, mask, maps, is_volume, sizes, flags)
+            files = [*files, *self.results.write(image, self.folder)]
         entry = {
             "image": self.case.name if self.case else path.name,
             "written_as": name,
             "files": files,
             **counts,
             "foreground": float(f"{(mask > 0).mean():.4g}"),
-            "coverage": _coverage(mask > 0),
-            "seconds": round(now - self.clock, 3),
-            "quality": f"{flagged} the training images",
-            "differences": [*self.differences, *([self.reduced] if self.reduced else [])],
+            "seconds": round(time.perf_counter() - self.clock, 3),
+            **flags,
         }
         self.report.add(entry, self.case)
         self.clock = time.perf_counter()

@@ -21,6 +21,7 @@ FLOORS = [
     {"tracking"},
     {"doctor"},
     {"inference"},
+    {"dicom"},
     {"evaluation"},
     {"comparing"},
     {"training"},

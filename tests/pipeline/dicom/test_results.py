@@ -1,0 +1,167 @@
+"""An inference writes results as DICOM beside the masks, and says what cannot have them."""
+
+import json
+import sys
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+import torch
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedEvaluator
+from monai.inferers import SimpleInferer
+from monai.transforms import Compose, EnsureTyped, LoadImaged
+from PIL import Image
+
+from pipeline.data.readers import PageReader
+from pipeline.data.volumes import VolumeReader, read_volume
+from pipeline.dicom import DicomResults
+from pipeline.errors import error_line
+from pipeline.inference import ToFileVoxels, ToLabelMap, TrainedModel, WritePredictions, find_cases
+from pipeline.inference.infer import infer as infer_folder
+from pipeline.inference.trained_model import save_model
+from tests.pipeline.dicom.conftest import write_series, write_x_ray
+from tests.pipeline.dicom.test_seg import placed_again
+
+CODED = {
+    "category": ["91723000", "SCT", "Anatomical Structure"],
+    "type": ["10200004", "SCT", "Liver"],
+}
+
+
+class Brightness(torch.nn.Module):
+    """Logits that follow the image."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(1e-4))
+
+    def forward(self, image):
+        return self.scale * (image - image.median())
+
+
+@pytest.fixture
+def model(tmp_path):
+    network = Brightness()
+    save_model(tmp_path / "model.pt", network.state_dict(), bundle="mine")
+    return TrainedModel(tmp_path / "model.pt")
+
+
+@pytest.fixture
+def results_of(tmp_path, model):
+    """Return a function that makes the writer of results for a bundle with these structures."""
+
+    def results_of(kinds, segments="binary", structures=None, labels=None):
+        metadata = tmp_path / "metadata.json"
+        metadata.write_text(json.dumps({"version": "1.2.0", "structures": structures or {}}))
+        labels = labels or {"liver": 1}
+        return DicomResults(kinds, segments, model, "mine", str(metadata), labels)
+
+    return results_of
+
+
+@pytest.fixture
+def infer(tmp_path, model):
+    def infer(folder, results, spatial_dims=3):
+        reader = VolumeReader if spatial_dims == 3 else PageReader
+        load = LoadImaged("image", reader=reader, ensure_channel_first=True)
+        transform = Compose([load, EnsureTyped("image", dtype=torch.float32)])
+        labels = results.labels
+        writer = WritePredictions(str(tmp_path / "out"), model, labels=labels, results=results)
+        point = ToLabelMap(writer.operating_point, labels)
+        cases = find_cases(str(folder), spatial_dims)
+        evaluator = SupervisedEvaluator(
+            device="cpu",
+            val_data_loader=DataLoader(Dataset(cases, transform), batch_size=1),
+            network=Brightness(),
+            inferer=SimpleInferer(),
+            postprocessing=Compose([ToFileVoxels(transform), point]),
+            val_handlers=[writer],
+        )
+        infer_folder(evaluator, writer)
+        return tmp_path / "out"
+
+    return infer
+
+
+@pytest.fixture
+def study(tmp_path):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_a_series_has_results_beside_its_mask(infer, results_of, study, capsys, spatial_dims):
+    write_series(study / "oblique", "oblique")
+    kinds = ("capture", "sr", "rtstruct")
+    out = infer(study, results_of(kinds, structures={"liver": CODED}), spatial_dims)
+    [entry] = json.loads((out / "run_report.json").read_text())["per_image"]
+    mask = np.asarray(nib.load(out / "mask" / "oblique.nii.gz").dataobj)
+    seg = pydicom.dcmread(out / "dicom" / "oblique" / "seg.dcm")
+    for name in ("rtstruct.dcm", "sr.dcm", "seg.dcm", "capture_0001.dcm"):
+        assert f"dicom/oblique/{name}" in entry["files"]
+    assert int(seg.pixel_array.sum()) == int(mask.sum()) > 0
+    [placed] = placed_again(seg, read_volume(study / "oblique"))
+    np.testing.assert_array_equal(placed, mask)
+    assert "no code" not in capsys.readouterr().out
+    again = infer(study, results_of(kinds, structures={"liver": CODED}), spatial_dims)
+    assert "1 images were made before" in capsys.readouterr().out
+    assert pydicom.dcmread(again / "dicom/oblique/seg.dcm").SOPInstanceUID == seg.SOPInstanceUID
+
+
+def test_an_x_ray_has_a_segmentation(infer, results_of, study, capsys):
+    write_x_ray(study / "x.dcm")
+    out = infer(study, results_of(["seg"]), spatial_dims=2)
+    seg = pydicom.dcmread(out / "dicom" / "x" / "seg.dcm")
+    mask = np.asarray(Image.open(out / "mask" / "x.png")) > 0
+    np.testing.assert_array_equal(seg.pixel_array, mask)
+    assert "no code for liver: written as tissue; name it in structures" in capsys.readouterr().out
+    [segment] = seg.SegmentSequence
+    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "liver"
+    [algorithm] = segment.SegmentationAlgorithmIdentificationSequence
+    assert algorithm.AlgorithmVersion == "1.2.0"
+
+
+def test_an_image_that_is_not_dicom_fails_by_its_name(infer, results_of, study, capsys):
+    write_series(study / "plain", "plain")
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.float32), np.eye(4)), study / "a.nii.gz")
+    with pytest.raises(SystemExit) as caught:
+        infer(study, results_of(["seg"]))
+    assert caught.value.code == 3
+    assert "a.nii.gz: not DICOM; results as DICOM refer to" in capsys.readouterr().out
+
+
+def test_nothing_is_written_and_nothing_needed_by_default(infer, results_of, study):
+    write_series(study / "plain", "plain")
+    out = infer(study, results_of(None))
+    assert not (out / "dicom").exists()
+    assert "dicom" not in json.loads((out / "run_report.json").read_text())
+
+
+def test_an_absent_extra_is_named(results_of, monkeypatch):
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        results_of(["seg"])
+    assert error_line(caught.value) == 'highdicom: not installed; pip install "unet-school[dicom]"'
+
+
+@pytest.mark.parametrize(
+    ("kinds", "segments", "line"),
+    [
+        (["mask"], "binary", "--dicom: found 'mask'; expected one of seg, rtstruct, sr, capture"),
+        (["seg"], "grey", "--dicom-seg: found 'grey'; expected one of binary, fractional"),
+    ],
+)  # fmt: skip
+def test_a_kind_that_does_not_exist_is_refused(results_of, kinds, segments, line):
+    with pytest.raises(ValueError, match=line):
+        results_of(kinds, segments)
+
+
+def test_a_code_that_is_none_is_named(infer, results_of, study, capsys):
+    write_series(study / "plain", "plain")
+    broken = {"liver": {**CODED, "colour": [300, 0, 0]}}
+    with pytest.raises(SystemExit):
+        infer(study, results_of(["seg"], structures=broken))
+    assert "metadata.json: structures#liver#colour#0: found '300'" in capsys.readouterr().out
