@@ -38,10 +38,8 @@ def experiment_words(
         for key, value in typed.items()
         if key not in PLACES_AND_TIMES and _is_of_training(bundle, key, value)
     ]
-    return [
-        *(["--with", *overlays] if overlays else []),
-        *(["--set", *settings] if settings else []),
-    ]
+    words: list[str | Path] = ["--with", *overlays] if overlays else []
+    return [*words, "--set", *settings] if settings else words
 
 
 def _is_of_training(bundle: Bundle, key: str, value: Any) -> bool:
