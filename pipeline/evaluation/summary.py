@@ -13,6 +13,7 @@ from pipeline.inference.engine import EngineTrial
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.metrics.overlap import METRICS
 from pipeline.metrics.statistics import independent_unit
+from pipeline.progress import count
 from pipeline.schemas import read_schema
 
 SUMMARY = "summary.json"
@@ -208,7 +209,7 @@ def summary_text(summary: EvaluationSummary) -> list[str]:
     first = next(iter(summary.test.values()))
     unit = independent_unit(first.n, first.patients)
     threshold = f"{summary.operating_point.threshold:.3f}, {summary.threshold_source}"
-    lines = [f"test, {first.n} images, threshold {threshold}"]
+    lines = [f"test, {count(first.n, 'image')}, threshold {threshold}"]
     lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
     rows: dict[str, Mapping[str, float | None]] = {
         "this model": {name: score.mean for name, score in summary.test.items()}

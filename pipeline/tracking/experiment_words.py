@@ -39,7 +39,7 @@ def experiment_words(
         if key not in PLACES_AND_TIMES and _is_of_training(bundle, key, value)
     ]
     words: list[str | Path] = ["--with", *overlays] if overlays else []
-    return [*words, *(["--set", *settings] if settings else [])]
+    return [*words, "--set", *settings] if settings else words
 
 
 def _is_of_training(bundle: Bundle, key: str, value: Any) -> bool:

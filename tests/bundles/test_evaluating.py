@@ -117,6 +117,15 @@ def test_the_report_is_one_file_that_needs_no_network(evaluate, site, capsys):
     assert page.count("<svg") == 5  # three training curves, threshold curve and calibration
 
 
+def test_one_test_case_has_no_interval_which_is_said_once(evaluate, site, capsys):
+    evaluate()
+    page, printed = (site / "eval" / "report.html").read_text(), capsys.readouterr().out
+    assert page.count("A 95 % interval needs two images; one was tested.") == 1
+    assert "<th>95 % interval" not in page
+    assert printed.count("interval    needs two images; one was tested\n") == 1
+    assert "95 % interval over" not in printed
+
+
 @pytest.mark.parametrize("is_stored", [True, False])
 def test_the_printed_cross_validation_is_of_the_training(
     evaluate, site, small, capsys, monkeypatch, is_stored

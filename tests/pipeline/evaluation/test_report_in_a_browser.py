@@ -9,14 +9,20 @@ import torch
 from PIL import Image
 
 from pipeline.evaluation.cases import Case, Scoring, table
-from pipeline.evaluation.report import Report, write_report
+from pipeline.evaluation.report import Report, write_crossval_report, write_report
+from pipeline.evaluation.shown_cases import shown_cases
 from pipeline.evaluation.summarise import (
     Groups,
     compare_groups_of,
     names_of_scores,
     summarise_cases,
 )
-from pipeline.evaluation.summary import EvaluatedModel, EvaluationSummary, Execution
+from pipeline.evaluation.summary import (
+    CrossvalSummary,
+    EvaluatedModel,
+    EvaluationSummary,
+    Execution,
+)
 from pipeline.evaluation.threshold import ThresholdCurve
 from pipeline.explanation.maps import Redundancy
 from pipeline.explanation.section import write_with_section
@@ -66,7 +72,20 @@ def page(tmp_path_factory):
     write_report(
         path, Report(summary, rows, names_of_scores(cases, rows), cases, curve, history, scoring)
     )
+    folds = CrossvalSummary(
+        split="out of fold", bundle="lungs", folds=2, threshold_metric="iou",
+        chosen_thresholds=[0.4, 0.5], test=summary.test, outcomes=summary.outcomes,
+        baselines=summary.baselines, **dict(groups),
+        by_fold=[{"iou": 0.9, "dice": 0.95, "accuracy": 0.9, "n": 12}] * 2,
+    )  # fmt: skip
+    shown = shown_cases(cases, rows, scoring, ())
+    write_crossval_report(path.with_name("crossval.html"), folds, ["sex"], True, shown)
     return path
+
+
+@pytest.fixture(scope="module")
+def crossval(page):
+    return page.with_name("crossval.html")
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +134,21 @@ def test_it_loads_whole_and_fits(request, tmp_path, kind, pictures, width):
     seen = see(request.getfixturevalue(kind), width, tmp_path, script)
     assert (seen["pictures"], seen["drawings"]) == (pictures, 6)
     assert seen["script"] == ["Every image 24"]  # all else is seen without scrolling sideways
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_a_cross_validation_fits(crossval, tmp_path, width):
+    opened = 'page.querySelectorAll("details").forEach(part => part.open = true)'
+    seen = see(crossval, width, tmp_path, opened)
+    assert (seen["pictures"], seen["drawings"]) == (12, 1)
+
+
+def test_a_cross_validation_begins_as_an_evaluation_does(page, crossval):
+    parts = ('class="verdict', "Best: ", "Median: ", "Worst: ", "<h2>Scores", "need no network")
+    for text in (path.read_text("utf-8") for path in (page, crossval)):
+        places = [text.index(part) for part in parts]
+        assert places == sorted(places)
 
 
 @needs_chromium

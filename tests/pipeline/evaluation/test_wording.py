@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.evaluation.cases import summarise_scores
 from pipeline.evaluation.report import write_crossval_report
+from pipeline.evaluation.score_words import no_interval
 from pipeline.evaluation.summary import CrossvalSummary
 from pipeline.metrics.statistics import share_patients
 from pipeline.sharing.card import model_card
@@ -34,9 +35,10 @@ def scores(rows):
 def test_the_page_of_a_cross_validation(rows, scores, tmp_path):
     summary = CrossvalSummary(
         split="out of fold", bundle="mine", folds=3, test=scores, outcomes={"found": 12},
-        by_fold=[], group_metric="iou",
+        by_fold=[], group_metric="iou", threshold_metric="iou", chosen_thresholds=[0.5],
+        baselines={"all foreground": {"iou": 0.1}},
     )  # fmt: skip
-    write_crossval_report(tmp_path / "page.html", summary, [], share_patients(rows))
+    write_crossval_report(tmp_path / "page.html", summary, [], share_patients(rows), [])
     page = (tmp_path / "page.html").read_text()
     if share_patients(rows):
         assert "12 images of 6 patients, each" in page
@@ -88,3 +90,13 @@ def test_every_page_in_html_escapes_what_it_is_given():
     assert len(environments) == 2
     for text in environments:
         assert "autoescape=True" in text
+
+
+def test_what_an_interval_would_need():
+    one = summarise_scores([{"image": "a.png", "iou": 0.5}], ["iou"])["iou"]
+    assert one.low is None
+    assert no_interval(one) == "needs two images; one was tested"
+    rows = [{"image": f"{i}.png", "patient": "p", "iou": 0.5} for i in range(3)]
+    assert no_interval(summarise_scores(rows, ["iou"])["iou"]) == (
+        "needs two patients; all 3 images are of one"
+    )
