@@ -21,7 +21,7 @@ FLOORS = [
     {"tracking"},
     {"doctor"},
     {"inference"},
-    {"evaluation"},
+    {"evaluation", "pacs"},
     {"comparing"},
     {"training"},
     {"explanation"},
