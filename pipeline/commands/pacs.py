@@ -122,7 +122,8 @@ def _watch(options: argparse.Namespace) -> None:
             f"{options.config}: bundle: found {settings.bundle}, expected the folder of a trained "
             "bundle"
         )
-    watch(settings, InferBundle(settings.bundle, settings.outputs), _say, options.once)
+    infer = InferBundle(settings.bundle, settings.outputs, settings.series)
+    watch(settings, infer, _say, options.once)
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from pipeline.pacs.inference import Infer
 from pipeline.pacs.instances import Instance
 from pipeline.pacs.peer import Peer
 from pipeline.pacs.settings import Keep
-from pipeline.pacs.table import Study, StudyTable
+from pipeline.pacs.table import DONE, Study, StudyTable
 from pipeline.schemas import read_schema
 
 LISTED = "dicom.json"
@@ -83,15 +83,14 @@ class Desk:
             LimitError: it is more than accepted.
             OSError: it cannot be written.
         """
-        with self._lock:
-            is_asked_for = instance.study == self._fetched
-        if is_asked_for:
-            self.inbox.store(instance)
-        elif not self.table.has(instance.study, instance.uid):
-            self.inbox.store(instance)
-            self.table.receive(instance.study, instance.uid, self.clock())
-        elif self.table.is_failed(instance.study):  # sent again, since its images were removed
-            self.inbox.store(instance)
+        with self._lock:  # two senders of one instance: both are answered when it is on the disk
+            if instance.study == self._fetched:
+                self.inbox.store(instance)
+            elif not self.table.has(instance.study, instance.uid):
+                self.inbox.store(instance)
+                self.table.receive(instance.study, instance.uid, self.clock())
+            elif self.table.is_failed(instance.study):  # sent again, since its images were removed
+                self.inbox.store(instance)
 
     def do(self, study: Study, source: Peer | None, archive: Peer) -> Outcome:
         """Segment a study and store the results.
@@ -125,8 +124,12 @@ class Desk:
         if not self.keep.results:
             shutil.rmtree(self.results / study.uid, ignore_errors=True)
 
-    def remove_unfinished(self) -> None:
-        """Remove the results that a process was writing when it was killed."""
+    def tidy(self) -> None:
+        """Remove what a process was writing, or was about to remove, when it was killed."""
+        self.inbox.remove_unfinished()
+        for study in self.table.studies([DONE]):
+            if not study.reason:
+                self.clear(study)
         for folder in self.results.glob("*/.*"):
             shutil.rmtree(folder, ignore_errors=True)
 

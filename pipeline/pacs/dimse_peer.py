@@ -77,7 +77,8 @@ class Dimse:
         Raises:
             PeerError: more than ``most`` studies match.
         """
-        query = _query(StudyInstanceUID="", NumberOfStudyRelatedInstances=None, **where)
+        answered = {"StudyInstanceUID": "", "NumberOfStudyRelatedInstances": None}
+        query = _query(**{**answered, **where})
         model = StudyRootQueryRetrieveInformationModelFind
         studies = []
         with self._associated([build_context(model)]) as association:

@@ -5,7 +5,7 @@ import shutil
 import threading
 from pathlib import Path
 
-from pipeline.files import atomic, nearest_existing
+from pipeline.files import atomic, nearest_existing, remove_unfinished
 from pipeline.pacs.instances import Instance
 from pipeline.pacs.settings import MEGABYTE, Limits
 
@@ -63,6 +63,11 @@ class Inbox:
             with self._lock:
                 sizes.pop(instance.uid, None)
             raise
+
+    def remove_unfinished(self) -> None:
+        """Remove what a process was writing when it was killed."""
+        for folder in self.folder.glob("*"):
+            remove_unfinished(folder)
 
     def remove(self, uid: str) -> None:
         """Remove a study."""

@@ -18,10 +18,11 @@ class InferBundle:
     Args:
         bundle: folder of the bundle.
         outputs: kinds of DICOM objects.
+        series: which series of the study; None: all.
     """
 
-    def __init__(self, bundle: Path, outputs: Sequence[str]) -> None:
-        self.bundle, self.outputs = bundle, outputs
+    def __init__(self, bundle: Path, outputs: Sequence[str], series: str | None = None) -> None:
+        self.bundle, self.outputs, self.series = bundle, outputs, series
 
     def __call__(self, study: Path, out: Path) -> list[Path]:
         """Segment one study.
@@ -39,7 +40,9 @@ class InferBundle:
     def command(self, study: Path, out: Path) -> list[str]:
         """Return the words of the command."""
         module = [sys.executable, "-m", "pipeline.cli", "infer", str(self.bundle)]
-        return [*module, "--images", str(study), "--out", str(out), "--dicom", *self.outputs]
+        series = ["--series", self.series] if self.series else []
+        files = ["--images", str(study), "--out", str(out)]
+        return [*module, *files, *series, "--dicom", *self.outputs]
 
 
 def _reason(errors: str, code: int) -> str:

@@ -151,6 +151,7 @@ def _admit(event: evt.Event, admission: Admission) -> None:
     title = str(requestor.primitive.calling_ae_title)
     if not admission.accepts(title, requestor.address):
         event.assoc.acse.send_reject(REJECTED, BY_USER, UNKNOWN_CALLER)
+        event.assoc.kill()  # it waits until the answer is sent
 
 
 def _addresses(host: str) -> set[str]:

@@ -237,6 +237,7 @@ class Settings(Part):
         folder: of the table, the received studies and the results; relative to the file.
         aet: own application entity title.
         bundle: that segments; relative to the file.
+        series: which series of a study are segmented, as ``infer --series`` takes it; None: all.
         outputs: kinds of DICOM objects that inference writes.
         peers: those that are accepted, by a name of your choice.
         listen: where studies are received; None: nowhere.
@@ -249,7 +250,8 @@ class Settings(Part):
     folder: Path
     aet: Title = "UNET_SCHOOL"
     bundle: Path | None = None
-    outputs: tuple[str, ...] = ("seg",)
+    series: str | None = None
+    outputs: tuple[Literal["seg", "rtstruct", "sr", "capture"], ...] = ("seg",)
     peers: dict[str, AnyPeer]
     listen: Listen | None = None
     watch: Watch | None = None

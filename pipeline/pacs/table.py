@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from pipeline.files import shown
 
-ARRIVING, WAITING, RUNNING, DONE, FAILED = "arriving", "waiting", "running", "done", "failed"
+STATES = ("arriving", "waiting", "running", "done", "failed")
+ARRIVING, WAITING, RUNNING, DONE, FAILED = STATES
 """States, in their order: its instances come; it is complete; it is segmented; the end of both."""
 SENT = ""
 """Source of a study that was sent to where this machine listens."""
@@ -77,6 +78,7 @@ class StudyTable:
         >>> study.uid, study.state, study.instances
         ('1.2.3', 'running', 1)
         >>> table.finish(study, instances=1, results=1)
+        True
         >>> table.counts()
         {'done': 1}
     """
@@ -118,7 +120,9 @@ class StudyTable:
         and the instance is recorded as late.
         """
         with self._transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO received VALUES (?, ?)", (uid, study))
+            row = ("INSERT OR IGNORE INTO received VALUES (?, ?)", (uid, study))
+            if not connection.execute(*row).rowcount:
+                return
             connection.execute(
                 "INSERT INTO studies (uid, source, state, instances, changed) "
                 "VALUES (?, ?, ?, 1, ?) ON CONFLICT (uid) DO UPDATE SET "
@@ -200,8 +204,8 @@ class StudyTable:
             ).fetchone()
         return row is not None
 
-    def finish(self, study: Study, instances: int, results: int) -> None:
-        """Record that a study is done.
+    def finish(self, study: Study, instances: int, results: int) -> bool:
+        """Record that a study is done; return whether nothing of it came too late.
 
         Args:
             study: that was running.
@@ -214,6 +218,8 @@ class StudyTable:
                 "reason = CASE WHEN instances > ? THEN ? ELSE '' END WHERE uid = ?",
                 (results, instances, LATE, study.uid),
             )
+            reason = connection.execute("SELECT reason FROM studies WHERE uid = ?", (study.uid,))
+            return not reason.fetchone()[0]
 
     def postpone(self, study: Study, reason: str, due: float) -> None:
         """Let a study wait after a fault of the network."""
@@ -261,11 +267,13 @@ class StudyTable:
 
     def studies(self, states: Sequence[str] = ()) -> list[Study]:
         """Return the studies in some states, or all, those that changed last at the end."""
+        marks = ", ".join("?" * len(states or STATES))
         with self._lock:
             rows = self._connection.execute(
-                f"SELECT {COLUMNS} FROM studies ORDER BY changed, uid"
+                f"SELECT {COLUMNS} FROM studies WHERE state IN ({marks}) ORDER BY changed, uid",
+                tuple(states or STATES),
             ).fetchall()
-        return [study for study in map(Study._make, rows) if not states or study.state in states]
+        return [Study(*row) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """Return the number of studies in each state."""

@@ -118,8 +118,8 @@ class Watcher:
         except Exception as error:  # one study that fails stops no other
             self._fail(study, error)
             return
-        self.table.finish(study, outcome.instances, outcome.results)
-        self.desk.clear(study)
+        if self.table.finish(study, outcome.instances, outcome.results):
+            self.desk.clear(study)
         results = count(outcome.results, "result")
         self.say(
             f"{study.uid}: done, {count(outcome.instances, 'instance')}, {results} stored in "
@@ -158,8 +158,10 @@ def watch(settings: Settings, infer: Infer, say: Say, once: bool = False) -> Non
     with _watcher(settings, infer, say) as watcher:
         watcher.check_peers()
         say(f"watching, {_summary(watcher.table)}")
-        while watcher.turn() or not (once and watcher.is_idle()):
-            if not watcher.table.studies([WAITING]):
+        while True:
+            if not watcher.turn():
+                if once and watcher.is_idle():
+                    return
                 time.sleep(IDLE_SECONDS)
 
 
@@ -173,7 +175,7 @@ def _watcher(settings: Settings, infer: Infer, say: Say) -> Iterator[Watcher]:
         table.recover()
         inbox = Inbox(folder / STUDIES, settings.limits)
         desk = Desk(table, inbox, folder / RESULTS, infer, settings.keep, time.time)
-        desk.remove_unfinished()
+        desk.tidy()
         watcher = Watcher(settings, settings.watch, table, desk, say)
         with closing(table), listening(settings, desk.receive, say):
             yield watcher

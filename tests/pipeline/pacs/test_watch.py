@@ -196,7 +196,7 @@ def test_a_study_without_images_fails_with_its_reason_and_is_tried_again(
     push_all(config, tmp_path / "made")
     lines: list[str] = []
     watch_once(config, stand_in, lines)
-    reason = f"{study}: no image in this study; see what is sent"
+    reason = f"ValueError: {study}: no image in this study; see what is sent"
     assert lines[-1] == f"{study}: failed: {reason}; unet-school pacs retry tries it again"
     assert cli.main(["pacs", "list", "--config", str(config), "--state", "failed"]) == 0
     assert f"failed    {study} 1: {reason}" in capsys.readouterr().out
