@@ -48,6 +48,11 @@ TRANSFER_SYNTAXES = [
 PENDING = {0xFF00, 0xFF01}
 WARNINGS = range(0xB000, 0xC000)
 OUT_OF_RESOURCES = range(0xA700, 0xA800)
+REASONS = {
+    0xA801: "register this machine there by its title, address and port",
+    0xC000: "see whether it has what is asked for",
+}
+"""What to do about a refusal."""
 PERMANENT = 1
 """Result of a rejected association that will be rejected again."""
 MAX_CONTEXTS = 128
@@ -151,7 +156,7 @@ class Dimse:
             last = status
             if refusals:
                 raise refusals[0]
-            self._check(status, verb, warnings=status.get("Status") in WARNINGS)
+            self._check(status, f"{verb} of {study}", warnings=status.get("Status") in WARNINGS)
         if refusals:
             raise refusals[0]
         if failed := int(last.get("NumberOfFailedSuboperations") or 0):
@@ -172,7 +177,8 @@ class Dimse:
         if code in OUT_OF_RESOURCES:
             raise NetworkError(f"{self.name}: {verb}: out of resources ({code:04X})")
         if code != 0 and code not in PENDING and not (warnings and code in WARNINGS):
-            raise PeerError(f"{self.name}: {verb}: refused ({code:04X}); see the log of the peer")
+            reason = REASONS.get(code, "see the log of the peer")
+            raise PeerError(f"{self.name}: {verb}: refused ({code:04X}); {reason}")
         return code in PENDING
 
     @contextmanager

@@ -1,9 +1,10 @@
 """A peer that speaks DICOMweb: QIDO-RS, WADO-RS, STOW-RS."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydicom
 from dicomweb_client.web import DICOMwebClient
@@ -16,6 +17,10 @@ from pipeline.pacs.peer import FoundStudy, store_of_study
 from pipeline.pacs.settings import Limits, WebPeer
 from pipeline.pacs.web_session import BoundedSession, http_faults
 
+logging.getLogger("dicomweb_client").addHandler(logging.NullHandler())  # words of a server
+
+Found = TypeVar("Found", FoundStudy, tuple[str, str])
+
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
 """Tags of the UIDs in an answer."""
 STUDY_INSTANCES = "00201208"
@@ -26,7 +31,7 @@ OUT_OF_RESOURCES_END = 0xA800
 HEADER_BYTES = 2**20
 """Of a multipart answer, beside the instance."""
 PAGE = 500
-"""Number of instances that are asked for at a time."""
+"""Number of studies or instances that are asked for at a time."""
 
 
 class DicomWeb:
@@ -60,17 +65,15 @@ class DicomWeb:
         Raises:
             PeerError: they are more than ``most``.
         """
-        with http_faults(self.name):
+
+        def search(**page: int) -> list[FoundStudy]:
+            fields = ["NumberOfStudyRelatedInstances"]
             answers = self.client.search_for_studies(
-                search_filters=dict(where),
-                fields=["NumberOfStudyRelatedInstances"],
-                limit=most + 1,
+                search_filters=dict(where), fields=fields, **page
             )
-            studies = [
-                FoundStudy(checked_uid(_value(one, STUDY), "StudyInstanceUID"),
-                           int(_value(one, STUDY_INSTANCES) or 0))
-                for one in answers
-            ]  # fmt: skip
+            return [_found(answer) for answer in answers]
+
+        studies = self._all(search, most)
         if len(studies) > most:
             raise PeerError(
                 f"{self.name}: more than {most} studies match; ask for fewer, or raise "
@@ -98,24 +101,36 @@ class DicomWeb:
 
     def _instances(self, study: str) -> list[tuple[str, str]]:
         """Return the UIDs of series and instance of each of a study."""
-        found = list(self._pages(study))
+
+        def search(**page: int) -> list[tuple[str, str]]:
+            answers = self.client.search_for_instances(study, **page)
+            return [_uids(answer) for answer in answers]
+
+        most = self.limits.study_instances
+        found = self._all(search, most)
         if not found:
             raise PeerError(f"{self.name}: has no study {study}; see --study")
+        if len(found) > most:
+            raise PeerError(
+                f"{self.name}: {study} has more than {most} instances; raise limits#study_instances"
+            )
         return found
 
-    def _pages(self, study: str) -> Iterator[tuple[str, str]]:
-        most = self.limits.study_instances
-        for offset in range(0, most + 1, PAGE):
+    def _all(self, search: Callable[..., list[Found]], most: int) -> list[Found]:
+        """Return what a question finds, page by page, until one more than ``most`` is found.
+
+        A server may answer with fewer at a time than it was asked for, so that only a page without
+        anything new is the last.
+        """
+        found: dict[Found, None] = {}
+        while len(found) <= most:
             with http_faults(self.name):
-                answers = self.client.search_for_instances(study, limit=PAGE, offset=offset)
-                page = [
-                    (checked_uid(_value(one, SERIES), "SeriesInstanceUID"),
-                     checked_uid(_value(one, INSTANCE), "SOPInstanceUID"))
-                    for one in answers
-                ]  # fmt: skip
-            yield from page
-            if len(page) < PAGE:
-                return
+                page = search(limit=PAGE, offset=len(found))
+            before = len(found)
+            found.update(dict.fromkeys(page))
+            if len(found) == before:
+                break
+        return list(found)
 
     def _retrieve(self, study: str, series: str, uid: str) -> bytes:
         """Return an instance as the bytes of a file, in the syntax in which it is stored."""
@@ -123,6 +138,16 @@ class DicomWeb:
             data = self.client.retrieve_instance(study, series, uid)
             dcmwrite(file, data, enforce_file_format=True)
             return file.getvalue()
+
+
+def _found(answer: Mapping[str, Any]) -> FoundStudy:
+    uid = checked_uid(_value(answer, STUDY), "StudyInstanceUID")
+    return FoundStudy(uid, int(_value(answer, STUDY_INSTANCES) or 0))
+
+
+def _uids(answer: Mapping[str, Any]) -> tuple[str, str]:
+    series = checked_uid(_value(answer, SERIES), "SeriesInstanceUID")
+    return series, checked_uid(_value(answer, INSTANCE), "SOPInstanceUID")
 
 
 def _value(answer: Mapping[str, Any], tag: str) -> Any:

@@ -50,7 +50,7 @@ def test_a_study_that_is_not_there(write_config, tmp_path, protocol, capsys):
     assert cli.main(["pacs", "pull", *words, "--out", str(tmp_path / "out")]) == 1
     message = capsys.readouterr().err
     assert message.startswith(f"error: {protocol}: ")
-    assert "1.2.3.4" in message or "C-MOVE: refused" in message
+    assert "1.2.3.4" in message
     assert message.count("\n") == 1
 
 
@@ -89,7 +89,7 @@ def test_a_uid_that_is_a_path_names_no_file(tmp_path, uid):
 
 @pytest.mark.parametrize("content", [b"", b"DICM", b"\0" * 200, b"\0" * 128 + b"DICM\xff\xff\xff"])
 def test_bytes_that_are_no_dicom(content):
-    with pytest.raises(ValueError, match="instance: "):
+    with pytest.raises(ValueError, match=r"^instance: |expected a UID"):
         read_instance(content)
 
 

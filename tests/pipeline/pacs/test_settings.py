@@ -34,13 +34,13 @@ def test_paths_are_relative_to_the_file(read, tmp_path):
     ("content", "message"),
     [
         ({"peers": {"archive": {**WEB, "urll": "hidden"}}}, "urll: no such key; the nearest"),
-        ({"folder": 3}, "folder: found 3; Input is not a valid path"),
+        ({"folder": 3}, "folder: found '3'; Input is not a valid path"),
         ({"watch": {"results": "none"}}, "watch#results: no peer 'none'; peers: archive"),
         ({"watch": {"results": "archive"}}, "watch: expected poll, or listen beside it"),
         ({"watch": {"results": "archive", "where": {"Patient": "1"}}}, "no keyword of DICOM"),
         ({"peers": {"a": {**DIMSE, "retrieve": "move"}}}, "peers#a#retrieve: move needs listen"),
         ({"peers": {"a": {**DIMSE, "aet": "A" * 17}}}, "peers#a#dimse#aet: found"),
-        ({"peers": {"a": {**DIMSE, "port": 70000}}}, "peers#a#dimse#port: found 70000"),
+        ({"peers": {"a": {**DIMSE, "port": 70000}}}, "peers#a#dimse#port: found '70000'"),
         ({"listen": {"tls": {}}}, "listen#tls: expected certificate and key of this machine"),
         (
             {"peers": {"a": {**WEB, "url": "http://pacs.example", "token_variable": "T"}}},
@@ -48,7 +48,7 @@ def test_paths_are_relative_to_the_file(read, tmp_path):
         ),
         ({"peers": {"a": {**WEB, "url": "ftp://pacs.example"}}}, "url: expected https://HOST/PATH"),
         ({"peers": {"a": {**WEB, "user_variable": "U"}}}, "expected user_variable and"),
-        ({"limits": {"instance_mb": 0}}, "limits#instance_mb: found 0"),
+        ({"limits": {"instance_mb": 0}}, "limits#instance_mb: found '0'"),
     ],
 )  # fmt: skip
 def test_an_error_is_one_line_that_says_where(read, content, message):

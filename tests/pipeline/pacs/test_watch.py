@@ -20,7 +20,7 @@ from pipeline.pacs.transfer import push
 from pipeline.pacs.watch import watch
 from tests.pipeline.pacs.studies import StandIn, write_instance, write_study
 
-END_SECONDS = 60
+END_SECONDS = 300
 
 
 def wait_for(condition) -> None:
@@ -280,7 +280,8 @@ def test_200_studies_survive_the_ends_of_server_and_watcher(write_config, archiv
     try:
         sender = threading.Thread(target=push_all, args=(config, tmp_path / "made"))
         sender.start()
-        wait_for(lambda: len(lines_of(record)) >= 5)
+        wait_for(lambda: len(archive.get("studies")) >= 20)
+        assert sender.is_alive()
         archive.kill()
         time.sleep(0.5)
         archive.start()
