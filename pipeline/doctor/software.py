@@ -13,6 +13,7 @@ from pipeline.provenance import version_of, versions
 ABSENT = "not installed"
 PURPOSES = {
     "export": "unet-school export to ONNX",
+    "dicom": "unet-school pacs",
     "share": "unet-school pack, sign and receive",
     "umap": "a map of the latent space by UMAP",
 }

@@ -113,7 +113,7 @@ class Desk:
             self._segment(study, folder)
         listed = read_schema(folder / LISTED, Listed, f"remove {folder}")
         files = [folder / name for name in listed.files]
-        self.table.produce(_instance_uid(path) for path in files)
+        self.table.produce([_result_uid(path, study.uid) for path in files])
         archive.send(files)
         return Outcome(listed.instances, len(files))
 
@@ -168,5 +168,11 @@ class Desk:
         sync_folder(folder.parent)
 
 
-def _instance_uid(path: Path) -> str:
-    return str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+def _result_uid(path: Path, study: str) -> str:
+    """Return the SOPInstanceUID of a result; one of another study would go to another patient."""
+    data = pydicom.dcmread(path, stop_before_pixels=True)
+    if data.StudyInstanceUID != study:
+        raise ValueError(
+            f"{path.name}: is of the study {data.StudyInstanceUID}, expected {study}; not stored"
+        )
+    return str(data.SOPInstanceUID)

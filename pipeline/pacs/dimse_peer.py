@@ -90,7 +90,7 @@ class Dimse:
             for status, answer in association.send_c_find(query, model):
                 if not self._check(status, "C-FIND"):
                     break
-                studies.append(_found(answer))
+                studies.append(self._study(answer))
                 if len(studies) > most:
                     raise PeerError(
                         f"{self.name}: more than {most} studies match; ask for fewer, or raise "
@@ -116,6 +116,14 @@ class Dimse:
             with self._associated(contexts) as association:
                 for path in group:
                     self._send_one(association, path)
+
+    def _study(self, answer: Dataset | None) -> FoundStudy:
+        data = answer if answer is not None else Dataset()
+        try:
+            uid = checked_uid(data.get("StudyInstanceUID"), "StudyInstanceUID")
+            return FoundStudy(uid, int(data.get("NumberOfStudyRelatedInstances") or 0))
+        except ValueError as error:
+            raise PeerError(f"{self.name}: C-FIND: {error}; see the log of the peer") from None
 
     def _send_one(self, association: Association, path: Path) -> None:
         try:
@@ -237,12 +245,6 @@ def _query(**tags: Any) -> Dataset:
     for keyword, value in tags.items():
         setattr(query, keyword, value)
     return query
-
-
-def _found(answer: Dataset | None) -> FoundStudy:
-    data = answer if answer is not None else Dataset()
-    uid = checked_uid(data.get("StudyInstanceUID"), "StudyInstanceUID")
-    return FoundStudy(uid, int(data.get("NumberOfStudyRelatedInstances") or 0))
 
 
 def _by_contexts(files: Sequence[Path]) -> Iterator[dict[Path, tuple[UID, UID]]]:

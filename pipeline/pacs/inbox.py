@@ -39,7 +39,7 @@ class Inbox:
     def instances(self, uid: str) -> set[str]:
         """Return the SOPInstanceUIDs of a study that are there."""
         with self._lock:
-            return set(self._known(uid))
+            return set(self._sizes_of(uid))
 
     def store(self, instance: Instance) -> None:
         """Write an instance, unless it is there.
@@ -50,7 +50,7 @@ class Inbox:
         """
         size = len(instance.content)
         with self._lock:
-            sizes = self._known(instance.study)
+            sizes = self._sizes_of(instance.study)
             if instance.uid in sizes:
                 return
             self._check(instance, sizes)
@@ -75,7 +75,7 @@ class Inbox:
             self._sizes.pop(uid, None)
             shutil.rmtree(self.study(uid), ignore_errors=True)
 
-    def _known(self, uid: str) -> dict[str, int]:
+    def _sizes_of(self, uid: str) -> dict[str, int]:
         if uid not in self._sizes:
             paths = self.study(uid).glob(f"[!.]*{SUFFIX}")
             self._sizes[uid] = {path.stem: path.stat().st_size for path in paths}

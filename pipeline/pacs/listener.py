@@ -26,7 +26,7 @@ IDLE_SECONDS = 60
 REJECTED, BY_USER, UNKNOWN_CALLER = 1, 1, 3
 """Result, source and reason of the answer to an unknown application entity."""
 MAX_REMARKS = 100
-"""Number of strangers that are named, so that they cannot fill the log."""
+"""Number of unknown ones that are named, so that they cannot fill the log."""
 
 
 class Admission:
@@ -34,7 +34,7 @@ class Admission:
 
     Args:
         peers: of pacs.yaml; those that speak DICOMweb send nothing here.
-        say: is given a line about each stranger, once.
+        say: is given a line about each unknown one, once.
     """
 
     def __init__(self, peers: Mapping[str, object], say: Say) -> None:
@@ -156,7 +156,7 @@ def _admit(event: evt.Event, admission: Admission) -> None:
 
 def _addresses(host: str) -> set[str]:
     try:
-        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+        return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
     except OSError:  # a name that is unknown now has no address
         return set()
 

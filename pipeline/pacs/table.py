@@ -106,12 +106,12 @@ class StudyTable:
     def has(self, study: str, uid: str) -> bool:
         """Return whether an instance came before, or is a result that was stored."""
         with self._lock:
-            known = self._connection.execute(
+            row = self._connection.execute(
                 "SELECT 1 FROM received WHERE study = ? AND uid = ? "
                 "UNION ALL SELECT 1 FROM produced WHERE uid = ?",
                 (study, uid, uid),
             ).fetchone()
-        return known is not None
+        return row is not None
 
     def receive(self, study: str, uid: str, now: float) -> None:
         """Record an instance that was sent here and is on the disk.

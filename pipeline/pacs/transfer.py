@@ -30,10 +30,10 @@ def find_studies(settings: Settings, peer: str, where: Mapping[str, str], say: S
         check_keyword(keyword)
     archive = open_peer(settings, peer)
     most = settings.limits.studies
-    found = retry(lambda: archive.find(where, most), settings.retries, say)
-    if not found:
+    studies = retry(lambda: archive.find(where, most), settings.retries, say)
+    if not studies:
         raise ValueError(f"{peer}: no study matches {_words(where)}; see --where")
-    return [study.uid for study in found]
+    return [study.uid for study in studies]
 
 
 def pull(settings: Settings, peer: str, study: str, out: Path, say: Say) -> Path:

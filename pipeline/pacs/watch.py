@@ -87,8 +87,8 @@ class Watcher:
         first = datetime.date.today() - datetime.timedelta(days=self.watch.newest_days - 1)
         where = {"StudyDate": f"{first:%Y%m%d}-", **self.watch.where}
         try:
-            for found in peer.find(where, self.settings.limits.studies):
-                self.table.see(found.uid, peer.name, found.instances, now)
+            for study in peer.find(where, self.settings.limits.studies):
+                self.table.see(study.uid, peer.name, study.instances, now)
         except (NetworkError, PeerError) as error:
             self._faults += 1
             pause = pause_seconds(self.settings.retries, self._faults)
@@ -105,10 +105,10 @@ class Watcher:
             if study.source != SENT:
                 continue
             try:
-                found = peer.find({"StudyInstanceUID": study.uid}, most=1)
+                counted = peer.find({"StudyInstanceUID": study.uid}, most=1)
             except (NetworkError, PeerError):  # it is complete when it is quiet
                 return
-            if found and found[0].instances == study.instances:
+            if counted and counted[0].instances == study.instances:
                 self.table.complete(study)
 
     def _do(self, study: Study) -> None:

@@ -71,7 +71,7 @@ class DicomWeb:
             answers = self.client.search_for_studies(
                 search_filters=dict(where), fields=fields, **page
             )
-            return [_found(answer) for answer in answers]
+            return [_study(answer) for answer in answers]
 
         studies = self._all(search, most)
         if len(studies) > most:
@@ -107,30 +107,30 @@ class DicomWeb:
             return [_uids(answer) for answer in answers]
 
         most = self.limits.study_instances
-        found = self._all(search, most)
-        if not found:
+        instances = self._all(search, most)
+        if not instances:
             raise PeerError(f"{self.name}: has no study {study}; see --study")
-        if len(found) > most:
+        if len(instances) > most:
             raise PeerError(
                 f"{self.name}: {study} has more than {most} instances; raise limits#study_instances"
             )
-        return found
+        return instances
 
     def _all(self, search: Callable[..., list[Found]], most: int) -> list[Found]:
-        """Return what a question finds, page by page, until one more than ``most`` is found.
+        """Return what a question finds, page by page, until there are more than ``most``.
 
         A server may answer with fewer at a time than it was asked for, so that only a page without
         anything new is the last.
         """
-        found: dict[Found, None] = {}
-        while len(found) <= most:
+        answers: dict[Found, None] = {}
+        while len(answers) <= most:
             with http_faults(self.name):
-                page = search(limit=PAGE, offset=len(found))
-            before = len(found)
-            found.update(dict.fromkeys(page))
-            if len(found) == before:
+                page = search(limit=PAGE, offset=len(answers))
+            before = len(answers)
+            answers.update(dict.fromkeys(page))
+            if len(answers) == before:
                 break
-        return list(found)
+        return list(answers)
 
     def _retrieve(self, study: str, series: str, uid: str) -> bytes:
         """Return an instance as the bytes of a file, in the syntax in which it is stored."""
@@ -140,7 +140,7 @@ class DicomWeb:
             return file.getvalue()
 
 
-def _found(answer: Mapping[str, Any]) -> FoundStudy:
+def _study(answer: Mapping[str, Any]) -> FoundStudy:
     uid = checked_uid(_value(answer, STUDY), "StudyInstanceUID")
     return FoundStudy(uid, int(_value(answer, STUDY_INSTANCES) or 0))
 
