@@ -75,6 +75,14 @@ def test_what_could_not_be_stored_is_not_segmented_again(open_desk, table, insta
     assert archive.stored[0] == archive.stored[1]  # the archive has it once, by its UID
 
 
+def test_a_result_that_the_archive_sends_back_is_no_new_instance(open_desk, table, instances):
+    desk, archive = open_desk(), Archive()
+    study = running(desk, table, instances)
+    table.finish(study, *desk.do(study, None, archive))
+    desk.receive(read_instance(archive.stored[0]))
+    assert [(row.state, row.instances, row.reason) for row in table.studies()] == [("done", 2, "")]
+
+
 def test_a_half_made_result_is_made_anew(open_desk, table, instances, stand_in, tmp_path):
     study = running(open_desk(), table, instances)
     half = tmp_path / "results" / study.uid / ".1-4711"
