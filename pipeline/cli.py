@@ -16,6 +16,7 @@ from pipeline.commands.export import add_export
 from pipeline.commands.help_texts import Parser, grouped
 from pipeline.commands.new import add_new
 from pipeline.commands.pack import add_pack
+from pipeline.commands.pacs import add_pacs
 from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.runs import RUNS, add_run
@@ -31,6 +32,7 @@ GROUPS = {
     "begin": ("demo", "bundles", "doctor"),
     "own images": ("data", "new"),
     "train and use": ("train", "evaluate", "infer", "explain"),
+    "archive": ("pacs",),
     "compare": ("ui", "compare", "compare-networks", "crossval", "reproduce"),
     "hand on": ("pack", "key", "sign", "verify", "audit", "receive", "export"),
 }
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add_new(commands.add_parser("new", help="plan a bundle from a folder of images and masks"))
     for verb, (_, purpose) in RUNS.items():
         add_run(verb, commands.add_parser(verb, help=purpose))
+    add_pacs(commands.add_parser("pacs", help="take studies from a PACS, segment, store back"))
     add_compare(commands.add_parser("compare", help="compare evaluated runs case by case"))
     add_compare_networks(
         commands.add_parser("compare-networks", help="train several networks alike, in one table")

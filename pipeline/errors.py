@@ -18,7 +18,7 @@ SOURCES = ("pipeline", "transforms")
 """The packages whose ``raise`` statements speak to the user."""
 
 EXTRAS = {
-    "highdicom": "dicom",
+    "highdicom": "dicom", "dicomweb_client": "dicom", "pynetdicom": "dicom",
     "onnx": "export", "onnxruntime": "export", "onnxscript": "export",
     "cryptography": "share", "cyclonedx": "share", "model_signing": "share", "safetensors": "share",
 }  # fmt: skip

@@ -101,6 +101,17 @@ EXAMPLES = {
         "explain bundles/membranes --data data/isbi2012 --with unetpp --set seed=1",
         "explain bundles/membranes --data data/isbi2012 --quick",
     ),
+    "pacs": ("pacs watch --config pacs.yaml",),
+    "pacs echo": ("pacs echo --config pacs.yaml", "pacs echo --peer archive"),
+    "pacs pull": (
+        "pacs pull --peer archive --study 1.2.840.1 1.2.840.2 --out studies",
+        "pacs pull --config pacs.yaml --peer archive --where PatientID=4711 StudyDate=20260101- "
+        "--out studies",
+    ),
+    "pacs push": ("pacs push segmentations --peer archive --config pacs.yaml",),
+    "pacs watch": ("pacs watch --config pacs.yaml", "pacs watch --once"),
+    "pacs list": ("pacs list --config pacs.yaml", "pacs list --state failed"),
+    "pacs retry": ("pacs retry --study 1.2.840.1", "pacs retry --config pacs.yaml --all"),
     "compare": (
         "compare RUN OTHER_RUN",
         "compare bundle=membranes --metric accuracy --out comparison",

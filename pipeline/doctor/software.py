@@ -12,7 +12,7 @@ from pipeline.provenance import version_of, versions
 
 ABSENT = "not installed"
 PURPOSES = {
-    "dicom": "results as DICOM: unet-school infer --dicom",
+    "dicom": "results as DICOM (unet-school infer --dicom), and unet-school pacs",
     "export": "unet-school export to ONNX",
     "fast": "faster inference on a CPU, by OpenVINO",
     "share": "unet-school pack, sign and receive",

@@ -22,7 +22,7 @@ FLOORS = [
     {"doctor"},
     {"inference"},
     {"dicom"},
-    {"evaluation"},
+    {"evaluation", "pacs"},
     {"comparing"},
     {"training"},
     {"explanation"},

@@ -1,0 +1,1 @@
+"""From the archive (PACS) and back to it: studies are received, segmented and stored, each once."""
