@@ -3,12 +3,12 @@
 EXPECTED_STALE = {
     "ten_experiments_lungs/experiment_9",
     "ten_experiments_lungs/experiment_10",
+    "pancreas_ct/default",
 }
 """Made with another config of their training or evaluation."""
 
 EXPECTED_DIRTY = {
     "a_look_into_unet_chest_xray/unet",
-    "membranes/default",
     "unet_school_isbi/unet3plus",
     "unet_school_isbi/unet3plus_rmsprop",
     "unet_school_isbi/unet3plus_sgd",
