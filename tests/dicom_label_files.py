@@ -35,8 +35,8 @@ class Series(NamedTuple):
     frame_of_reference: str
 
 
-def blob(shape=(6, 9, 8), seed=0):
-    """Return grey values, (slices, rows, columns), without any symmetry."""
+def blob(shape=(6, 9, 7), seed=0):
+    """Return grey values, (slices, rows, columns), without symmetry; planes end within a byte."""
     return np.random.default_rng(seed).integers(0, 1000, shape).astype(np.int16)
 
 

@@ -259,21 +259,20 @@ def test_channels_have_one_mask(tmp_path, prepare, entries):
         assert np.array_equal(label == 2, image[..., 0] < 300)
 
 
-def test_a_cohort_that_continues_with_other_numbers_writes_its_masks_again(
+def test_a_cohort_that_continues_with_another_fraction_writes_its_masks_again(
     tmp_path, failing, prepare, entries
 ):
-    series = cohort(tmp_path)
-    for one in series:
-        masks = masks_of(one)
-        write_segmentation(tmp_path / "seg" / f"{one.folder.name}.dcm", one, masks)
-    last = tmp_path / "seg" / "s2.dcm"
+    for i, one in enumerate(cohort(tmp_path)):
+        share = {"Low": blob(seed=i) / 1000}
+        last = write_segmentation(tmp_path / "seg" / f"s{i}.dcm", one, share, "FRACTIONAL")
     whole = last.read_bytes()
     last.write_bytes(whole[:-60])
-    failing("folder", *scans(tmp_path, "seg", "--labels", "Low=1"))
+    failing("folder", *scans(tmp_path, "seg"))
     last.write_bytes(whole)
-    out, content, _ = prepare("folder", *scans(tmp_path, "seg", "--labels", "Low=6"))
+    out, content, _ = prepare("folder", *scans(tmp_path, "seg", "--fraction", "0.9"))
     for entry in entries(content):
-        assert set(np.unique(nib.load(out / entry["label"]).get_fdata())) == {0, 6}
+        image, label = (nib.load(out / entry[key]).get_fdata() for key in ("image", "label"))
+        assert np.array_equal(label, np.around(image / 5) >= 180)
 
 
 def test_where_labels_are_not_used_a_remark_says_what_they_are(tmp_path):
