@@ -99,9 +99,9 @@ def read_codes(metadata: Path, names: Iterable[str]) -> BundleCodes:
         ValueError: a code or a colour is none.
     """
     content = read_schema(metadata, _Metadata, "give a structure category, type and colour")
-    names, known = list(names), content.structures
-    structures = tuple(_structure(i, name, known.get(name)) for i, name in enumerate(names))
-    return BundleCodes(content.version, structures, tuple(n for n in names if n not in known))
+    names, coded = list(names), content.structures
+    structures = tuple(_structure(i, name, coded.get(name)) for i, name in enumerate(names))
+    return BundleCodes(content.version, structures, tuple(n for n in names if n not in coded))
 
 
 def _structure(place: int, name: str, codes: StructureCodes | None) -> Structure:
