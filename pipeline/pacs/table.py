@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -133,28 +133,27 @@ class StudyTable:
                 (study, SENT, ARRIVING, now, LATE),
             )
 
-    def see(self, study: str, source: str, instances: int, now: float) -> None:
-        """Record that a peer has a study.
+    def see(self, source: str, studies: Mapping[str, int], now: float) -> None:
+        """Record which studies a peer has.
 
         Args:
-            study: StudyInstanceUID.
             source: name of the peer.
-            instances: number that the peer has.
+            studies: number of instances that it has of each, by StudyInstanceUID.
             now: seconds since 1970.
         """
         with self._transaction() as connection:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO studies (uid, source, state, instances, changed) "
                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET "
                 "changed = excluded.changed, instances = excluded.instances, "
                 "state = 'arriving' WHERE source = excluded.source "
                 "AND state IN ('arriving', 'waiting') AND instances <> excluded.instances",
-                (study, source, ARRIVING, instances, now),
+                [(uid, source, ARRIVING, number, now) for uid, number in studies.items()],
             )
-            connection.execute(
+            connection.executemany(
                 "UPDATE studies SET reason = ? WHERE uid = ? AND source = ? AND state = 'done' "
                 "AND ? > instances + results",
-                (LATE, study, source, instances),
+                [(LATE, uid, source, number) for uid, number in studies.items()],
             )
 
     def complete_quiet(self, before: float) -> None:

@@ -87,14 +87,15 @@ class Watcher:
         first = datetime.date.today() - datetime.timedelta(days=self.watch.newest_days - 1)
         where = {"StudyDate": f"{first:%Y%m%d}-", **self.watch.where}
         try:
-            for study in peer.find(where, self.settings.limits.studies):
-                self.table.see(study.uid, peer.name, study.instances, now)
+            studies = peer.find(where, self.settings.limits.studies)
         except (NetworkError, PeerError) as error:
             self._faults += 1
             pause = pause_seconds(self.settings.retries, self._faults)
             self.say(f"{error}; asked again in {pause:g} s")
             self._next_poll = now + pause
         else:
+            counts = {study.uid: study.instances for study in studies}
+            self.table.see(peer.name, counts, now)
             self._faults = 0
             self._next_poll = now + self.watch.every_seconds
 

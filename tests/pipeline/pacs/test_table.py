@@ -94,17 +94,17 @@ def test_only_what_failed_is_tried_again(table):
 
 
 def test_a_study_of_a_peer_is_complete_when_its_number_stays(table):
-    table.see(STUDY, "archive", 3, now=0)
-    table.see(STUDY, "archive", 4, now=10)
-    table.see(STUDY, "archive", 4, now=20)
+    table.see("archive", {STUDY: 3}, now=0)
+    table.see("archive", {STUDY: 4}, now=10)
+    table.see("archive", {STUDY: 4}, now=20)
     table.complete_quiet(before=10)
     study = table.take(now=20)
     assert study.instances == 4
-    table.see(STUDY, "archive", 5, now=30)  # the result
+    table.see("archive", {STUDY: 5}, now=30)  # the result
     table.finish(study, instances=4, results=1)
-    table.see(STUDY, "archive", 5, now=40)
+    table.see("archive", {STUDY: 5}, now=40)
     assert state(table) == ("done", 4, "")
-    table.see(STUDY, "archive", 6, now=50)
+    table.see("archive", {STUDY: 6}, now=50)
     assert state(table) == ("done", 4, LATE)
 
 

@@ -271,7 +271,8 @@ def test_200_studies_survive_the_ends_of_server_and_watcher(write_config, archiv
     """
     number = 200
     config = write_config(
-        watch__poll="web", retries__attempts=100, retries__longest_seconds=0.5, listen=None,
+        watch__poll="web", watch__every_seconds=3, listen=None,
+        retries__attempts=100, retries__longest_seconds=0.5,
         peers__move={**own_archive(archive)},
     )  # fmt: skip
     record = tmp_path / "segmented.txt"
