@@ -75,6 +75,8 @@ def check_documents(read: Callable[[str], bytes], files: Collection[str]) -> Non
     _check_fingerprint(fingerprint)
     record = _read(read, MODEL_RECORD, RecordDocument)
     _check_record(record)
+    same = record.engines == evaluation.engines
+    _require(same, MODEL_RECORD, "engines", "others", f"those of {EVALUATION}")
     packages = _read(read, PACKAGES_FILE, PackagesDocument)
     _check_packages(packages, _read(read, METADATA, RequiredVersions), evaluation)
     _check_values(read_values(read(VALUES)), record, strict_json(read(METADATA), METADATA))

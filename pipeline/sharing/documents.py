@@ -4,13 +4,15 @@ A receiver's runs read these documents, and its model card and bill of materials
 document of another form is refused before any of it is used, and ``pack`` writes none.
 """
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from pipeline.data.drift import MIN_PATIENTS
+from pipeline.evaluation.engine_trials import MAX_DICE_LOSS
 from pipeline.evaluation.groups import SIGNIFICANT
 from pipeline.inference import OperatingPoint
+from pipeline.inference.engine import Engine
 from pipeline.metrics.instances import INSTANCE_METRICS
 from pipeline.metrics.overlap import FURTHER, METRICS, SOFT
 from pipeline.sharing.manifest import Digest
@@ -123,6 +125,27 @@ class GapRow(Document):
         return self
 
 
+class EngineLoss(Document):
+    """What an engine loses of Dice, with its interval."""
+
+    mean: Number
+    low: Number
+    high: Annotated[float, Field(le=MAX_DICE_LOSS, allow_inf_nan=False)]
+
+
+class EngineRow(Document):
+    """An engine of inference that the sender's evaluation accepted."""
+
+    engine: Engine
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    loss: EngineLoss
+    accepted: Literal[True]
+    reason: Literal[""]
+
+
+Engines = Annotated[list[EngineRow], Field(max_length=len(get_args(Engine)))]
+
+
 class Weights(Document):
     """The evaluated weights."""
 
@@ -153,6 +176,7 @@ class EvaluationDocument(Document):
     threshold_metric: str
     test_pooled: dict[str, Distance]
     baselines: dict[Baseline, dict[str, Fraction]]
+    engines: Engines
     group_metric: str
     versions: dict[Package, EvaluatedVersion]
     test: Annotated[dict[str, Score], Field(min_length=1)]
@@ -231,6 +255,7 @@ class RecordDocument(Document):
     datalist_sha256: Digest
     mlflow_run_id: Word
     operating_point: OperatingPoint
+    engines: Engines
     trained_on: Annotated[list[Digest], Field(min_length=1)]
     chosen_on: list[Digest]
     hashes: Annotated[list[Literal["bytes", "values"]], Field(min_length=1, max_length=2)]

@@ -4,11 +4,12 @@ This file lists what may leave. Everything else stays, whatever a later version 
 writes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.evaluation.summary import EvaluationSummary
 from pipeline.inference import OperatingPoint
+from pipeline.inference.engine import EngineTrial
 
 MODEL_FIELDS = {"sha256", "bundle", "datalist_sha256", "mlflow_run_id"}
 EXECUTION_FIELDS = {"code", "config_sha256", "seed"}
@@ -29,6 +30,16 @@ def stated_operating_point(point: OperatingPoint) -> dict[str, Any]:
         "tta_versions": point.tta_versions,
         "postprocessing": str(point.postprocessing),
     }
+
+
+def shared_engines(trials: Sequence[EngineTrial]) -> list[dict[str, Any]]:
+    """Return the engines that an evaluation accepted; why it refused others stays here.
+
+    Example:
+        >>> shared_engines([EngineTrial(engine="float32", seconds=0.1)])
+        []
+    """
+    return [trial.model_dump(mode="json") for trial in trials if trial.accepted]
 
 
 def shared_evaluation(
@@ -55,9 +66,7 @@ def shared_evaluation(
         "threshold_metric": summary.threshold_metric,
         "test_pooled": summary.test_pooled,
         "baselines": summary.baselines,
-        "engines": [
-            trial.model_dump(exclude={"reason"}) for trial in summary.engines if trial.accepted
-        ],
+        "engines": shared_engines(summary.engines),
         "group_metric": summary.group_metric,
         "versions": summary.versions,
         "test": {

@@ -24,7 +24,7 @@ from pipeline.sharing.audit import METADATA, audit
 from pipeline.sharing.bom import BOM, bill_of_materials, validate_bill
 from pipeline.sharing.card import model_card
 from pipeline.sharing.document_checks import check_documents, check_texts
-from pipeline.sharing.evaluation import shared_evaluation
+from pipeline.sharing.evaluation import shared_engines, shared_evaluation
 from pipeline.sharing.licence import LICENCE, licence_text
 from pipeline.sharing.manifest import MANIFEST, make_manifest, sha256_of_each
 from pipeline.sharing.packages import PACKAGES_FILE, required_packages
@@ -274,6 +274,7 @@ def _metadata(bundle: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
 def _weights(model: TrainedModel) -> dict[str, bytes]:
     weights = {name: tensor.contiguous() for name, tensor in model.weights.items()}
     record = model.record.model_dump(include=RECORD_FIELDS, mode="json")
+    record["engines"] = shared_engines(model.record.engines)
     return {
         SAFE_WEIGHTS: safetensors.torch.save(weights),
         "models/model.json": _json(record),
