@@ -14,6 +14,7 @@ from pipeline.bundle.received import containment
 from pipeline.data.label_numbers import LabelNumbers, painted_numbers
 from pipeline.data.readers import count_pages, first_path, split_page
 from pipeline.files import atomic
+from pipeline.inference.engine import PLAIN
 from pipeline.inference.fitting import FittingInferer
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import (
@@ -119,6 +120,7 @@ class WritePredictions:
             "model_sha256": model.record.sha256,
             **self.operating_point.model_dump(),
             "probabilities": None if probabilities is None else IN_BITS[probabilities],
+            "engine": PLAIN,
             **(report or {}),
             **(results.settings if results else {}),
         }

@@ -96,10 +96,17 @@ def is_of_another_config(
 
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
-    config = {key: value for key, value in config.items() if key != "engine"}  # of inference
-    experiment = _without(config, WITHOUT_KEY | wiring_of("training") | wiring_of(run))
+    wiring = WITHOUT_KEY | wiring_of("training") | wiring_of(run)
+    experiment = _without(_without_engine(config), _without_engine(wiring))
     text = json.dumps(experiment, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_engine(part: Any) -> Any:
+    """Leave out which engine makes the masks of new images, which changes no score."""
+    if isinstance(part, Mapping):
+        return {key: _without_engine(value) for key, value in part.items() if key != "engine"}
+    return [_without_engine(value) for value in part] if isinstance(part, list) else part
 
 
 def _without(config: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, Any]:

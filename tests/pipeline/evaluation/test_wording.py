@@ -61,6 +61,7 @@ def test_the_card(rows, scores):
         "split": "test", "threshold": 0.5, "threshold_source": "given",
         "tta_versions": 1, "postprocessing": "none",
         "test": {name: score.model_dump() for name, score in scores.items()}, "baselines": {},
+        "engines": [],
         "group_metric": "iou", "groups": [], "gaps": [], "groups_left_out": 0, "outcomes": {},
         "evaluation": dict.fromkeys(("seed", "code", "config_sha256"), 0),
         "model": dict.fromkeys(("sha256", "bundle", "datalist_sha256", "mlflow_run_id"), ""),

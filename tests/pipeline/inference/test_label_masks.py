@@ -97,6 +97,7 @@ def model():
 
         class record:  # noqa: N801 - stands for a TrainedModel
             sha256 = ""
+            operating_point = OperatingPoint()
 
     return Model()
 

@@ -1,5 +1,14 @@
 """A made evaluation, as a package holds it."""
 
+ENGINES = [
+    {
+        "engine": "bfloat16", "seconds": 0.125,
+        "loss": {"mean": 0.0, "low": -0.0001, "high": 0.0002},
+        "accepted": True, "reason": "",
+    }
+]  # fmt: skip
+"""Engines that a made evaluation accepted."""
+
 EVALUATION = {
     "split": "test",
     "threshold": 0.5,
@@ -9,6 +18,7 @@ EVALUATION = {
     "group_metric": "iou",
     "versions": {"python": "3.11.9", "unet-school": "0.1.0"},
     "baselines": {},
+    "engines": [],
     "test": {
         "iou": {"mean": 0.8, "low": 0.7, "high": 0.9, "n": 40, "patients": 20},
         "dice": {"mean": 0.9, "low": None, "high": None, "n": 40, "patients": 20},

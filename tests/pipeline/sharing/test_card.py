@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pipeline.sharing.card import model_card
+from tests.pipeline.sharing.evaluations import ENGINES
 
 SCORE = {"mean": 0.9, "low": 0.8, "high": 0.95, "n": 20, "patients": 20}
 DOCUMENTS: dict[str, Any] = {
@@ -23,6 +24,7 @@ DOCUMENTS: dict[str, Any] = {
         "threshold": 0.5, "threshold_source": "chosen by iou", "tta_versions": 1,
         "postprocessing": "none",
         "test": {"iou": SCORE, "dice": SCORE},
+        "engines": ENGINES,
         "baselines": {"mean mask": {"iou": 0.3, "dice": 0.4, "accuracy": 0.5}},
         "group_metric": "iou",
         "groups": [{"sex": "female", **SCORE, "enough": True}],
@@ -105,7 +107,7 @@ EXPECTED = structure(model_card(licence=LICENCE, **DOCUMENTS))
 def test_the_structure_is_the_templates():
     kinds = [kind for kind, _ in EXPECTED]
     assert kinds.count("heading_open") == 8
-    assert kinds.count("table_open") == 5
+    assert kinds.count("table_open") == 6
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: ".".join(map(str, path)))

@@ -27,6 +27,7 @@ from pipeline.sharing.licence import MAX_LICENCES
 from pipeline.sharing.packages import required_packages
 from pipeline.sharing.requirements import VERSION_KEYS, installed_versions, public_version
 from pipeline.sharing.values import VALUES
+from tests.pipeline.sharing.evaluations import ENGINES
 
 EVALUATION, FINGERPRINT = "docs/evaluation.json", "docs/fingerprint.json"
 PACKAGES, EXPORTS = "docs/packages.json", "docs/exports.json"
@@ -66,6 +67,7 @@ def evaluation_of(cases, labels, point=POINT, isbi=False, columns=(), age=None):
         **summarise_cases(cases, rows, scoring),
         **dict(compare_groups_of(rows, Groups(columns, age))),
         baselines={"all foreground": constant_answer(pairs)},
+        engines=ENGINES,
         model=EvaluatedModel(
             path="m", sha256="0" * 64, bundle="membranes", run_name="r", mlflow_run_id="2" * 32,
             datalist_sha256="1" * 64, epoch=1, key_metric="iou", key_metric_value=0.5, tags={},
@@ -117,7 +119,7 @@ def documents(whole):
             "bundle": "membranes", "sha256": "0" * 64, "mlflow_run_id": "2" * 32,
             "datalist_sha256": "1" * 64, "trained_on": ["4" * 64, "5" * 64],
             "chosen_on": ["6" * 64], "hashes": ["values"],
-            "operating_point": POINT.model_dump(mode="json"),
+            "operating_point": POINT.model_dump(mode="json"), "engines": ENGINES,
         },
         METADATA: metadata,
         VALUES: json.loads(whole[VALUES]),
@@ -263,6 +265,14 @@ FORGED = [
         METADATA, "network_data_format#outputs#pred#channel_def", {"0": "background", "1": "lung"},
         "network_data_format#outputs#pred#channel_def",
     ),
+    (RECORD, "engines", [], "engines"),
+    (RECORD, "engines", [ENGINES[0], ENGINES[0]], "engines"),
+    (EVALUATION, "engines", [{**ENGINES[0], "engine": "gpu"}], "engines#0#engine"),
+    (EVALUATION, "engines", [{**ENGINES[0], "accepted": False}], "engines#0#accepted"),
+    (EVALUATION, "engines", [{**ENGINES[0], "seconds": 0}], "engines#0#seconds"),
+    (EVALUATION, "engines", [{**ENGINES[0], "reason": "approved"}], "engines#0#reason"),
+    (EVALUATION, "engines", [{**ENGINES[0], "loss": {"mean": 0.1, "low": 0.1, "high": 0.2}}],
+     "engines#0#loss#high"),
     (RECORD, "trained_on", [], "trained_on"),
     (RECORD, "trained_on", ["4" * 64] * 2, "trained_on"),
     (RECORD, "trained_on", ["x"], "trained_on#0"),
