@@ -46,11 +46,17 @@ class StructureCodes(BaseModel):
     colour: tuple[Channel, Channel, Channel] | None = None
 
 
+class _Apps(BaseModel):
+    """Where MONAI's schema of the metadata leaves room for more than texts."""
+
+    dicom: dict[str, StructureCodes] = {}
+
+
 class _Metadata(BaseModel):
     """The part of ``metadata.json`` that is read here."""
 
     version: str = Field(default="0.0.0", min_length=1, max_length=64)
-    structures: dict[str, StructureCodes] = {}
+    supported_apps: _Apps = _Apps()
 
 
 class Structure(NamedTuple):
@@ -99,7 +105,7 @@ def read_codes(metadata: Path, names: Iterable[str]) -> BundleCodes:
         ValueError: a code or a colour is none.
     """
     content = read_schema(metadata, _Metadata, "give a structure category, type and colour")
-    names, coded = list(names), content.structures
+    names, coded = list(names), content.supported_apps.dicom
     structures = tuple(_structure(i, name, coded.get(name)) for i, name in enumerate(names))
     return BundleCodes(content.version, structures, tuple(n for n in names if n not in coded))
 

@@ -105,7 +105,7 @@ class DicomResults:
             if self._codes.uncoded:
                 print(
                     f"dicom       no code for {few(list(self._codes.uncoded))}: written as tissue; "
-                    f"name it in structures of {self.metadata}"
+                    f"name it in supported_apps#dicom of {self.metadata}"
                 )
         return self._codes
 

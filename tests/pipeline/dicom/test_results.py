@@ -54,7 +54,8 @@ def results_of(tmp_path, model):
 
     def results_of(kinds, segments="binary", structures=None, labels=None):
         metadata = tmp_path / "metadata.json"
-        metadata.write_text(json.dumps({"version": "1.2.0", "structures": structures or {}}))
+        content = {"version": "1.2.0", "supported_apps": {"dicom": structures or {}}}
+        metadata.write_text(json.dumps(content))
         labels = labels or {"liver": 1}
         return DicomResults(kinds, segments, model, "mine", str(metadata), labels)
 
@@ -117,7 +118,10 @@ def test_an_x_ray_has_a_segmentation(infer, results_of, study, capsys):
     seg = pydicom.dcmread(out / "dicom" / "x" / "seg.dcm")
     mask = np.asarray(Image.open(out / "mask" / "x.png")) > 0
     np.testing.assert_array_equal(seg.pixel_array, mask)
-    assert "no code for liver: written as tissue; name it in structures" in capsys.readouterr().out
+    assert (
+        "no code for liver: written as tissue; name it in supported_apps#dicom"
+        in capsys.readouterr().out
+    )
     [segment] = seg.SegmentSequence
     assert segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "liver"
     [algorithm] = segment.SegmentationAlgorithmIdentificationSequence
@@ -164,4 +168,6 @@ def test_a_code_that_is_none_is_named(infer, results_of, study, capsys):
     broken = {"liver": {**CODED, "colour": [300, 0, 0]}}
     with pytest.raises(SystemExit):
         infer(study, results_of(["seg"], structures=broken))
-    assert "metadata.json: structures#liver#colour#0: found '300'" in capsys.readouterr().out
+    assert (
+        "metadata.json: supported_apps#dicom#liver#colour#0: found '300'" in capsys.readouterr().out
+    )
