@@ -110,10 +110,10 @@ def engine_remark(used: str, trials: Sequence[EngineTrial]) -> str:
     """Return a line if an evaluation accepted a faster engine than the one that is used.
 
     Example:
-        >>> trial = EngineTrial(engine="openvino", seconds=0.1, accepted=True)
+        >>> trial = EngineTrial(engine="bfloat16", seconds=0.1, accepted=True)
         >>> engine_remark("float32", [trial])
-        'computed by float32; the evaluation accepted openvino, which is faster'
-        >>> engine_remark("openvino", [trial])
+        'computed by float32; the evaluation accepted bfloat16, which is faster'
+        >>> engine_remark("bfloat16", [trial])
         ''
     """
     fastest = next((trial.engine for trial in trials if trial.accepted), used)
