@@ -1,8 +1,10 @@
 """The number format that a network computes in: float32, or bfloat16 where it is faster."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
+from torch.utils._pytree import tree_map
 
 Precision = Literal["float32", "bfloat16"]
 FLOAT32: Precision = "float32"
@@ -60,3 +62,15 @@ def computing_in(precision: str, device: torch.device | str) -> torch.autocast:
     of float32, so that gradients need no scaling.
     """
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == BFLOAT16)
+
+
+def in_bfloat16(call: Callable[..., Any], device: torch.device | str, *args: Any) -> Any:
+    """Return what a call returns whose networks compute in bfloat16, each tensor in float32.
+
+    Example:
+        >>> in_bfloat16(torch.nn.Linear(2, 1), "cpu", torch.zeros(1, 2)).dtype
+        torch.float32
+    """
+    with computing_in(BFLOAT16, device):
+        output = call(*args)
+    return tree_map(lambda part: part.float(), output)

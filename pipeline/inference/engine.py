@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from torch.utils._pytree import tree_map
 
-from pipeline.precision import BFLOAT16, FLOAT32, computes_in_bfloat16, computing_in
+from pipeline.precision import BFLOAT16, FLOAT32, computes_in_bfloat16, in_bfloat16
 
 Engine = Literal["float32", "bfloat16", "openvino", "openvino_bfloat16"]
 """``float32`` and ``bfloat16`` are PyTorch's; ``openvino`` computes in float32."""
@@ -162,6 +161,4 @@ class AutocastNetwork(torch.nn.Module):
 
     def forward(self, images: torch.Tensor) -> Any:
         """Return the logits of images ``(B, C, *spatial)``, in float32."""
-        with computing_in(BFLOAT16, self.device):
-            output = self.network(images)
-        return tree_map(lambda part: part.float(), output)
+        return in_bfloat16(self.network, self.device, images)

@@ -34,7 +34,7 @@ from pynetdicom.sop_class import (
 
 from pipeline.pacs.faults import NetworkError, PeerError
 from pipeline.pacs.instances import StoreInstance, checked_uid
-from pipeline.pacs.peer import FoundStudy, store_of_study
+from pipeline.pacs.peer import OUT_OF_RESOURCES, FoundStudy, check_found, store_of_study
 from pipeline.pacs.receiving import Receiver
 from pipeline.pacs.settings import DimsePeer, Limits
 from pipeline.pacs.tls import client_context
@@ -47,7 +47,6 @@ TRANSFER_SYNTAXES = [
 """The forms of pixels that are taken, those without loss first."""
 PENDING = {0xFF00, 0xFF01}
 WARNINGS = range(0xB000, 0xC000)
-OUT_OF_RESOURCES = range(0xA700, 0xA800)
 REASONS = {
     0xA801: "register this machine there by its title, address and port",
     0xC000: "see whether it has what is asked for",
@@ -91,11 +90,7 @@ class Dimse:
                 if not self._check(status, "C-FIND"):
                     break
                 studies.append(self._study(answer))
-                if len(studies) > most:
-                    raise PeerError(
-                        f"{self.name}: more than {most} studies match; ask for fewer, or raise "
-                        "limits#studies"
-                    )
+                check_found(self.name, studies, most)
         return studies
 
     def fetch(self, study: str, have: Collection[str], store: StoreInstance) -> None:

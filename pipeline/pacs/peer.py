@@ -4,7 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from pipeline.pacs.faults import PeerError
 from pipeline.pacs.instances import Instance, StoreInstance
+
+OUT_OF_RESOURCES = range(0xA700, 0xA800)
+"""Reasons of a failure that may pass, of C-STORE as of STOW."""
 
 
 class FoundStudy(NamedTuple):
@@ -56,3 +60,15 @@ def store_of_study(study: str, store: StoreInstance) -> StoreInstance:
         store(instance)
 
     return store_one
+
+
+def check_found(name: str, studies: Sequence[FoundStudy], most: int) -> None:
+    """Refuse more studies than are accepted.
+
+    Raises:
+        PeerError: there are more.
+    """
+    if len(studies) > most:
+        raise PeerError(
+            f"{name}: more than {most} studies match; ask for fewer, or raise limits#studies"
+        )

@@ -13,7 +13,7 @@ from pydicom.filewriter import dcmwrite
 
 from pipeline.pacs.faults import NetworkError, PeerError
 from pipeline.pacs.instances import StoreInstance, checked_uid, read_instance
-from pipeline.pacs.peer import FoundStudy, store_of_study
+from pipeline.pacs.peer import OUT_OF_RESOURCES, FoundStudy, check_found, store_of_study
 from pipeline.pacs.settings import Limits, WebPeer
 from pipeline.pacs.web_session import BoundedSession, http_faults
 
@@ -25,9 +25,6 @@ STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
 """Tags of the UIDs in an answer."""
 STUDY_INSTANCES = "00201208"
 """Tag of the number of a study's instances."""
-OUT_OF_RESOURCES = 0xA700
-"""First failure reason that may pass."""
-OUT_OF_RESOURCES_END = 0xA800
 HEADER_BYTES = 2**20
 """Of a multipart answer, beside the instance."""
 PAGE = 500
@@ -74,11 +71,7 @@ class DicomWeb:
             return [_study(answer) for answer in answers]
 
         studies = self._all(search, most)
-        if len(studies) > most:
-            raise PeerError(
-                f"{self.name}: more than {most} studies match; ask for fewer, or raise "
-                "limits#studies"
-            )
+        check_found(self.name, studies, most)
         return studies
 
     def fetch(self, study: str, have: Collection[str], store: StoreInstance) -> None:
@@ -165,6 +158,6 @@ def _check_stored(what: str, answer: Dataset) -> None:
     for failed in answer.get("FailedSOPSequence") or ():
         reason = int(failed.get("FailureReason", 0))
         message = f"{what}: was not stored (reason {reason:04X})"
-        if OUT_OF_RESOURCES <= reason < OUT_OF_RESOURCES_END:
+        if reason in OUT_OF_RESOURCES:
             raise NetworkError(message)
         raise PeerError(f"{message}; see the archive's log")

@@ -1,13 +1,13 @@
 """Passing a batch through a network in the precision of a training."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from monai.inferers import Inferer
-from torch.utils._pytree import tree_map
 
-from pipeline.precision import BFLOAT16, Precision, computing_in
+from pipeline.precision import BFLOAT16, Precision, in_bfloat16
 
 
 class AutocastInferer(Inferer):
@@ -27,9 +27,7 @@ class AutocastInferer(Inferer):
         self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Return what the inferer returns, each tensor in float32."""
-        with computing_in(BFLOAT16, self.device):
-            output = self.inferer(inputs, network, *args, **kwargs)
-        return tree_map(lambda part: part.float(), output)
+        return in_bfloat16(partial(self.inferer, **kwargs), self.device, inputs, network, *args)
 
 
 def in_precision(inferer: Inferer, precision: Precision, device: torch.device | str) -> Inferer:
