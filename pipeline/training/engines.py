@@ -28,6 +28,7 @@ from pipeline.training.memory_of_step import naming_its_size, plain_iteration
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
 from pipeline.training.own_folder import OwnFolder
+from pipeline.training.plain_tensors import plain_batch
 from pipeline.training.progress import Progress
 from pipeline.training.record_epoch import RecordEpoch
 from pipeline.training.reproducible import SeedEachEpoch
@@ -114,6 +115,7 @@ def training_engine(
         network=network,
         optimizer=optimizer,
         loss_function=IgnoringLoss(loss),
+        prepare_batch=plain_batch,
         inferer=in_precision(inferer, precision, run.device),
         iteration_update=naming_its_size(
             weighted_iteration if takes_weights(loss) else plain_iteration

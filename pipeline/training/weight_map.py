@@ -8,6 +8,7 @@ import torch
 from monai.engines import SupervisedTrainer
 
 from pipeline.losses import DeepSupervisionLoss, IgnoringLoss
+from pipeline.training.plain_tensors import plain
 
 WEIGHT = "weight"
 """The key under which a batch holds its map of pixel weights."""
@@ -25,7 +26,7 @@ def takes_weights(loss: Callable[..., torch.Tensor]) -> bool:
 
 def weights_of(batch: Any, device: torch.device) -> tuple[torch.Tensor, ...]:
     """The batch's map on the device, as further arguments of a loss; none where it has no map."""
-    return (batch[WEIGHT].to(device),) if WEIGHT in batch else ()
+    return (plain(batch[WEIGHT]).to(device),) if WEIGHT in batch else ()
 
 
 def weighted_iteration(engine: SupervisedTrainer, batch: dict[str, torch.Tensor]) -> dict[str, Any]:
