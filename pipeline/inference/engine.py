@@ -1,12 +1,14 @@
 """What computes the predictions of a network: PyTorch or OpenVINO, in float32 or bfloat16."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.layout import on_device
 from pipeline.precision import BFLOAT16, FLOAT32, computes_in_bfloat16, in_bfloat16
 
 Engine = Literal["float32", "bfloat16", "openvino", "openvino_bfloat16"]
@@ -144,7 +146,9 @@ def in_engine(
         from pipeline.inference.openvino_network import OpenVinoNetwork  # an extra
 
         return OpenVinoNetwork(network, precision)
-    return network if engine == PLAIN else AutocastNetwork(network, device)
+    if engine == PLAIN:
+        return network
+    return AutocastNetwork(on_device(deepcopy(network), device, precision), device)
 
 
 class AutocastNetwork(torch.nn.Module):

@@ -22,9 +22,11 @@ from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.prediction import Prediction, Predictor, inference_workflow
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.weights_hash import weights_sha256
+from pipeline.layout import on_device
 from pipeline.networks.weights import load_weights
 from pipeline.next_command import typed_command
 from pipeline.plain_text import plain_line
+from pipeline.precision import FLOAT32, Precision
 from pipeline.schemas import first_error, read_schema
 
 PlainText = Annotated[str, AfterValidator(plain_line)]
@@ -356,7 +358,10 @@ def write_record(model: Path, record: ModelRecord) -> None:
 
 
 def initial_network(
-    network: torch.nn.Module, init_from: str | None, device: torch.device | str
+    network: torch.nn.Module,
+    init_from: str | None,
+    device: torch.device | str,
+    precision: Precision = FLOAT32,
 ) -> torch.nn.Module:
     """Return the network that a training begins with.
 
@@ -364,6 +369,7 @@ def initial_network(
         network: made by the config.
         init_from: weights to begin from; None: the network's own.
         device: where it is trained.
+        precision: what it computes in.
 
     Raises:
         FileNotFoundError: no such file.
@@ -371,14 +377,7 @@ def initial_network(
     """
     if init_from is not None:
         load_weights(network, read_checkpoint(Path(init_from)), Path(init_from))
-    return on_device(network, device)
-
-
-def on_device(network: torch.nn.Module, device: torch.device | str) -> torch.nn.Module:
-    """Move a network to a device; one of flat images with its channels last, which is faster."""
-    if any(weight.ndim == 5 for weight in network.parameters()):  # a network of volumes
-        return network.to(device)
-    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return on_device(network, device, precision)
 
 
 def _store(path: Path, sha256: str, changes: Mapping[str, Any]) -> bool:

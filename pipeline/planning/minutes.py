@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipeline.bundle import Bundle
 from pipeline.data.datalist import Datalist, Entry, read_datalist
+from pipeline.layout import on_device
 from pipeline.precision import chosen_precision, computing_in
 
 MAX_REPEATED_SECONDS = 10.0
@@ -64,7 +65,8 @@ def measure_training(bundle: Path) -> tuple[float, Measured]:
     prepare = Compose([transform for key in PREPROCESSING for transform in get(key)])
     device = get("device")
     precision = chosen_precision(get("precision"), device)
-    augment, network = Compose(get("augmentation")), get("network_def").to(device)
+    augment = Compose(get("augmentation"))
+    network = on_device(get("network_def"), device, precision)
     entry = datalist.listed("training")[0]
     prepared, of_case = _timed(lambda: prepare(_item(datalist, entry)))
     _, of_patch = _timed(lambda: augment(dict(prepared)))

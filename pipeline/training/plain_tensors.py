@@ -16,7 +16,7 @@ def plain_batch(
     """Return image and label on a device, as plain tensors; for ``prepare_batch`` of an engine.
 
     A network passes the metadata of a ``MetaTensor`` on from layer to layer, which nothing reads.
-    It doubles the time of a backward pass: see ``benchmarks/plain_tensors.py``.
+    It doubles the time of a backward pass: see ``benchmarks/network_step.py``.
 
     Example:
         >>> image, label = MetaTensor(torch.zeros(1, 1, 2, 2)), torch.zeros(1, 1, 2, 2)

@@ -14,7 +14,7 @@ FLOORS = [
     {"errors", "files", "imports", "progress", "provenance", "quiet", "schemas"},
     {"states", "next_command", "pages", "product"},
     {"claims", "precision"},
-    {"transforms", "metrics", "networks", "losses"},
+    {"transforms", "metrics", "networks", "losses", "layout"},
     {"bundle"},
     {"data"},
     {"planning"},

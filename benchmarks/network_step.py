@@ -1,9 +1,10 @@
-"""A training step in bfloat16, and with kept memory, against one in float32 without either.
+"""A training step in each way that the product has, against one as MONAI's trainer takes it.
 
-Each way runs in a process of its own, in turns, with the network, loss, optimiser, batch and patch
-of a bundle on random images. The ratio to plain float32 is taken round by round::
+Its trainer passes images with their metadata through the network, in float32, and gives the memory
+of each step back. Each way runs in a process of its own, in turns, with the network, loss,
+optimiser, batch and patch of a bundle on random images. The ratio is taken round by round::
 
-    python benchmarks/precision.py [--networks membranes volumes] [--rounds 5] [--steps 7]
+    python benchmarks/network_step.py [--networks membranes volumes] [--rounds 5] [--steps 7]
 """
 
 import argparse
@@ -13,13 +14,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from monai.data import MetaTensor
 
 from pipeline.bundle import Bundle
-from pipeline.inference.trained_model import on_device
+from pipeline.layout import on_device
 from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus
-from pipeline.precision import computing_in
+from pipeline.precision import BFLOAT16, FLOAT32, Precision, computing_in
 from pipeline.training.freed_memory import keep_freed_memory
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
@@ -36,30 +39,45 @@ NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, ...]]] = {
     "volumes": (lambda: UNet(features=FEATURES[:4], **VOLUMES), (2, 1, 40, 56, 40)),
 }
 """Networks beside those of the bundles, each with the shape of its images."""
+
+
+class Way(NamedTuple):
+    """How a step is taken: what it computes in, with which images, and whether memory is kept."""
+
+    precision: Precision = FLOAT32
+    with_metadata: bool = False
+    is_kept: bool = True
+
+
+MONAI = "as MONAI's trainer"
 WAYS = {
-    "float32": ("float32", False),
-    "float32, kept memory": ("float32", True),
-    "bfloat16": ("bfloat16", False),
-    "bfloat16, kept memory": ("bfloat16", True),
+    MONAI: Way(with_metadata=True, is_kept=False),
+    "without metadata": Way(is_kept=False),
+    "kept memory": Way(),
+    "bfloat16": Way(BFLOAT16),
 }
+"""Each has what those before it have."""
 
 
-def step_of(name: str, precision: str) -> Callable[[], None]:
+def step_of(name: str, way: Way) -> Callable[[], None]:
     """Return a training step of a network, without data."""
     loss: Callable[..., torch.Tensor] = torch.nn.BCEWithLogitsLoss()
     if name in NETWORKS:
         make, shape = NETWORKS[name]
-        network = on_device(make(), "cpu")
+        network = on_device(make(), "cpu", way.precision)
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
         channels = VOLUMES["out_channels"] if len(shape) == 5 else FLAT["out_channels"]
     else:
-        get = Bundle(BUNDLES / name, (), {"device": "cpu"}).parser("training").get_parsed_content
+        settings = {"device": "cpu", "precision": way.precision}
+        get = Bundle(BUNDLES / name, (), settings).parser("training").get_parsed_content
         network, optimizer, loss = get("network"), get("optimizer"), get("loss")
         shape, channels = (get("batch_size"), get("in_channels"), *get("patch")), len(get("labels"))
     images, truth = torch.rand(shape), torch.rand(shape[0], channels, *shape[2:]).round()
+    if way.with_metadata:
+        images, truth = MetaTensor(images), MetaTensor(truth)
 
     def step() -> None:
-        with computing_in(precision, "cpu"):
+        with computing_in(way.precision, "cpu"):
             logits = network(images)
         loss(logits.float(), truth).backward()
         optimizer.step()
@@ -70,10 +88,9 @@ def step_of(name: str, precision: str) -> Callable[[], None]:
 
 def measure(name: str, way: str, steps: int) -> float:
     """Return the median seconds of a step in this process; the first two warm up."""
-    precision, is_kept = WAYS[way]
-    if is_kept:
+    if WAYS[way].is_kept:
         keep_freed_memory()
-    step, seconds = step_of(name, precision), []
+    step, seconds = step_of(name, WAYS[way]), []
     for _ in range(steps + 2):
         began = time.perf_counter()
         step()
@@ -92,14 +109,14 @@ def main() -> None:
     if options.way:
         print(measure(options.networks[0], options.way, options.steps))
         return
-    print(f"{torch.get_num_threads()} threads; ratio to float32: median, least and largest")
+    print(f"{torch.get_num_threads()} threads; ratio to the first: median, least and largest")
     for name in options.networks:
         rounds = [
             {way: _in_child(name, way, options.steps) for way in WAYS}
             for _ in range(options.rounds)
         ]
         for way in WAYS:
-            ratios = [of_round["float32"] / of_round[way] for of_round in rounds]
+            ratios = [of_round[MONAI] / of_round[way] for of_round in rounds]
             seconds = statistics.median(of_round[way] for of_round in rounds)
             print(
                 f"{name:13} {way:22} {1000 * seconds:6.0f} ms  {statistics.median(ratios):.2f} "
