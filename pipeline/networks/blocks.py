@@ -111,8 +111,8 @@ class ConvolutionUnit(nn.Module):
 
     def _normalised(self, features: Tensor) -> Tensor:
         if torch.jit.is_scripting():
-            return self.norm(features)
-        return normalised(self.norm, features)
+            return laid_out_as(features, self.norm(features))
+        return laid_out_as(features, normalised(self.norm, features))
 
     def _sum_of_convolutions(self, maps: list[Tensor]) -> Tensor:
         kernels = self.convolution.weight.split(self.in_channels, dim=1)
@@ -179,6 +179,19 @@ class ConvolutionBlock(nn.Module):
         for unit in self.units:
             maps = unit(maps)
         return self.dropout(maps)
+
+
+def laid_out_as(other: Tensor, maps: Tensor) -> Tensor:
+    """Return maps with their channels last in memory, where those of another tensor are last.
+
+    For what forgets the layout of its input, as instance norm does. The layers after it would be
+    slower, and each activation whose gradient comes in another layout several times as slow.
+    """
+    if maps.dim() == 4 and other.is_contiguous(memory_format=torch.channels_last):
+        return maps.contiguous(memory_format=torch.channels_last)
+    if maps.dim() == 5 and other.is_contiguous(memory_format=torch.channels_last_3d):
+        return maps.contiguous(memory_format=torch.channels_last_3d)
+    return maps
 
 
 def with_axes(values: Tensor, axes: int) -> Tensor:

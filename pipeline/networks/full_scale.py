@@ -12,6 +12,7 @@ from pipeline.networks.blocks import (
     Style,
     activation,
     convolve,
+    laid_out_as,
     max_pools,
     normalisation,
     same_padding,
@@ -65,7 +66,8 @@ class FullScaleNode(nn.Module):
                 )
             else:
                 reduced.append(branch(pool(scales[source])))
-        return self.fusion(self.activation(self.norm(torch.cat(reduced, dim=1))))
+        joined = torch.cat(reduced, dim=1)
+        return self.fusion(self.activation(laid_out_as(joined, self.norm(joined))))
 
 
 def convolve_upsampled(
@@ -104,7 +106,8 @@ def convolve_upsampled(
         # the axes done so far stand last, so that this one is the first of those to come
         # not by tensordot, which OpenVINO does not know
         taps = taps.movedim((2, 2 + dims - axis), (-2, -1)).flatten(-2) @ matrix.flatten(0, 1)
-    return taps if bias is None else taps + with_axes(bias, dims)
+    maps = taps if bias is None else taps + with_axes(bias, dims)
+    return laid_out_as(features, maps)
 
 
 def shifted_interpolation(side: int, factor: int, taps: int, like: Tensor) -> Tensor:

@@ -32,9 +32,12 @@ def crop_far(maps: Tensor, sides: list[int]) -> Tensor:
 
 def crop_centre(maps: Tensor, sides: list[int]) -> Tensor:
     """Keep the central ``sides`` of maps ``(B, C, *spatial)``, as Ronneberger's skips do."""
-    for axis, side in enumerate(sides, 2):
-        maps = maps.narrow(axis, (maps.shape[axis] - side) // 2, side)
-    return maps
+    pads: list[int] = []
+    for whole, side in zip(maps.shape[2:], sides, strict=True):
+        before = (whole - side) // 2
+        pads.insert(0, side + before - whole)
+        pads.insert(0, -before)
+    return F.pad(maps, pads)  # unlike that of a slice, its gradient keeps the maps' layout
 
 
 def valid_output_side(
