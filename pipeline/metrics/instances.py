@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from pipeline.metrics.contingency import Label, contingency_table
-from pipeline.metrics.rand import rand_scores
+from pipeline.metrics.rand import rand_scores_of
 
 IOUS = tuple(0.5 + 0.05 * k for k in range(10))
 """Intersections over union from which on two instances match: 0.5, 0.55, …, 0.95."""
@@ -183,7 +183,7 @@ def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
         **{name: metric(matches) for name, metric in INSTANCE_METRICS.items()},
         "ap": over_ious(shared, instance_precision),
         "f1_over_ious": over_ious(shared, f1),
-        "v_rand": rand_scores(truth, prediction).v_rand,
+        "v_rand": rand_scores_of(shared).v_rand,
         "merges": merged_or_split.merges,
         "splits": merged_or_split.splits,
         "touching": touching(truth),
