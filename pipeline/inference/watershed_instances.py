@@ -16,7 +16,8 @@ class WatershedInstances:
     The seeds are the face-connected components at and above the threshold, without the small ones.
     Each grows towards lower probabilities, down to the floor; where two meet is their border. So
     the threshold decides what is one instance, and the floor where an instance ends: a threshold
-    that is high enough to separate two instances does not make them smaller.
+    that is high enough to separate two instances does not make them smaller. Of equally probable
+    pixels between two seeds, either may be flooded first.
 
     Args:
         floor: probability below which a pixel belongs to no instance, or the threshold if that is

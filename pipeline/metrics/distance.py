@@ -96,11 +96,16 @@ def _distances(
     first: NDArray[np.bool_], second: NDArray[np.bool_], sizes: Sequence[float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the distance of each pixel of a surface to the other surface, for both."""
-    pixels = np.count_nonzero(first) + np.count_nonzero(second)
-    if pixels * 2**first.ndim > first.size:  # of noise; a map of all distances is cheaper there
+    if _is_dense(first, second):
         to_first, to_second = (distance_transform_edt(~mask, sizes) for mask in (first, second))
         return to_second[first], to_first[second]
     points = [np.argwhere(mask) * np.asarray(sizes) for mask in (first, second)]
     # pixels lie evenly: medians and tight boxes of the nodes cost more than they save
     trees = [KDTree(each, balanced_tree=False, compact_nodes=False) for each in points]
     return trees[1].query(points[0])[0], trees[0].query(points[1])[0]
+
+
+def _is_dense(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
+    """Whether the surfaces hold so many pixels, as of noise, that a map of distances is cheaper."""
+    pixels = np.count_nonzero(first) + np.count_nonzero(second)
+    return pixels * 2**first.ndim > first.size
