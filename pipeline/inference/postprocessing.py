@@ -94,7 +94,8 @@ def _fill_holes(mask: NDArray[np.bool_]) -> None:
     for axis in range(mask.ndim):
         for end in (0, -1):  # the border of the box leads to that of the image
             enclosed[pieces.take(end, axis)] = False
-    inside |= enclosed[pieces]
+    if enclosed.any():
+        inside |= enclosed[pieces]
 
 
 def candidates(

@@ -101,7 +101,7 @@ def _distances(
         return to_second[first], to_first[second]
     points = [np.argwhere(mask) * np.asarray(sizes) for mask in (first, second)]
     # pixels lie evenly: medians and tight boxes of the nodes cost more than they save
-    trees = [KDTree(each, balanced_tree=False, compact_nodes=False) for each in points]
+    trees = [KDTree(place, balanced_tree=False, compact_nodes=False) for place in points]
     return trees[1].query(points[0])[0], trees[0].query(points[1])[0]
 
 
