@@ -6,7 +6,7 @@ to float32 is taken round by round::
 
     python benchmarks/engines.py [--networks membranes volumes] [--rounds 5] [--repeats 7]
 
-What an engine loses of Dice is measured by ``unet-school evaluate``, on trained weights.
+What an engine loses of the score is measured by ``unet-school evaluate``, on trained weights.
 """
 
 import argparse

@@ -1,44 +1,93 @@
-"""Measuring the engines of a machine on validation: how fast each is, and what it loses of Dice."""
+"""Measuring the engines of a machine on validation: how fast each is, what its score loses."""
 
 import math
 import statistics
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from pipeline.data.datalist import load_split
 from pipeline.errors import error_line
 from pipeline.evaluation.cases import Case, Scoring
 from pipeline.evaluation.predictions import SplitPredictions
-from pipeline.inference.engine import AUTO, PLAIN, DiceLoss, Engine, EngineTrial, usable_engines
+from pipeline.inference.engine import (
+    AUTO,
+    KEPT_SCORES,
+    PLAIN,
+    Engine,
+    EngineTrial,
+    KeptScoreName,
+    ScoreLoss,
+    usable_engines,
+)
 from pipeline.inference.trained_model import TrainedModel
+from pipeline.metrics.contingency import contingency_table
+from pipeline.metrics.instances import INSTANCE_METRICS, match
 from pipeline.metrics.overlap import count, dice
 from pipeline.metrics.statistics import bootstrap_interval, patients_of
 
-MAX_DICE_LOSS = 1e-3
-"""What an engine may lose of Dice: the upper end of the interval of its mean loss."""
+MAX_SCORE_LOSS = 1e-3
+"""What an engine may lose of the score: the upper end of the interval of its mean loss."""
 MIN_SPEED = 1.1
 """Speed against float32 from which on an engine is worth a trial."""
 ROUNDS = 3
 """How often a case is predicted to measure the time, after once to warm up."""
 
 
+class KeptScore(NamedTuple):
+    """The score that an engine must keep.
+
+    Attributes:
+        name: ``f1`` or ``pq`` of instances, or ``dice`` of pixels.
+        scoring: turns probabilities into masks and instances.
+    """
+
+    name: KeptScoreName
+    scoring: Scoring
+
+    @classmethod
+    def of(cls, metric: str, scoring: Scoring) -> "KeptScore":
+        """Return the score of a bundle whose threshold is chosen by a metric.
+
+        Example:
+            >>> from pipeline.inference.operating_point import OperatingPoint
+            >>> scoring = Scoring(OperatingPoint())
+            >>> KeptScore.of("pq", scoring).name, KeptScore.of("iou", scoring).name
+            ('pq', 'dice')
+        """
+        return cls(next((name for name in KEPT_SCORES if name == metric), "dice"), scoring)
+
+    def of_case(self, case: Case) -> float:
+        """Return the score of a case; of several labels the mean over them."""
+        masks, instances = self.scoring.masks_of(case)
+        if instances is not None and self.name in INSTANCE_METRICS:
+            table = contingency_table(case.true_instances().numpy(), instances)
+            return INSTANCE_METRICS[self.name](match(table))
+        pairs = zip(masks, case.truth, strict=True)
+        return float(np.mean([dice(count(torch.from_numpy(mask), truth)) for mask, truth in pairs]))
+
+
 def try_engines(
-    predictions: SplitPredictions, model: TrainedModel, scoring: Scoring, asked: str
+    predictions: SplitPredictions,
+    model: TrainedModel,
+    score: KeptScore,
+    cases: Sequence[Case],
+    asked: str,
 ) -> list[EngineTrial]:
     """Measure the engines of this machine, and return them, the fastest first.
 
     Each is timed on the first validation case. Those that are faster than float32 are scored on all
-    validation cases. One is accepted if the 95 % interval of its mean loss of Dice against float32
-    ends below :data:`MAX_DICE_LOSS`. Inference uses the fastest accepted one that a machine has;
+    validation cases. One is accepted if the 95 % interval of its mean loss of score against float32
+    ends below :data:`MAX_SCORE_LOSS`. Inference uses the fastest accepted one that a machine has;
     the scores of an evaluation are always those of float32.
 
     Args:
         predictions: of the model, with the selected test-time augmentation.
         model: that is evaluated.
-        scoring: turns probabilities into masks.
+        score: that an engine must keep.
+        cases: of validation, as float32 predicts them.
         asked: ``auto``, or the only engine that is tried.
     """
     engines = [one for one in usable_engines(model.device) if asked in (AUTO, one)]
@@ -47,22 +96,20 @@ def try_engines(
     timed = list(_timed(predictions, model, [PLAIN, *engines]))
     timed.sort(key=lambda trial: math.inf if trial.seconds is None else trial.seconds)
     speeds = _speeds(timed)
-    scores: Sequence[float] | None = None
-    trials: list[EngineTrial] = []
-    for trial in timed:
-        if speeds[trial.engine] >= MIN_SPEED:
-            scores = scores or _dice(predictions, model, scoring, PLAIN)[0]
-            trial = _scored(predictions, model, scoring, trial, scores)
-        trials.append(trial)
-    return trials
+    plain = [score.of_case(case) for case in cases]
+    return [
+        trial
+        if speeds[trial.engine] < MIN_SPEED
+        else _scored(predictions.computed_by(model.network_in(trial.engine)), score, trial, plain)
+        for trial in timed
+    ]
 
 
 def _timed(
     predictions: SplitPredictions, model: TrainedModel, engines: Sequence[Engine]
 ) -> Iterator[EngineTrial]:
     """Yield each engine once, with its seconds or with the reason why it cannot compute."""
-    entry = load_split(predictions.dataset_dir, "validation")[0]
-    images = predictions.preprocessing(dict(entry))["image"][None].to(model.device)
+    images = predictions.data("validation")[0]["image"][None].to(model.device)
     for engine in dict.fromkeys(engines):
         try:
             seconds = _seconds(predictions, model.network_in(engine), images)
@@ -93,36 +140,21 @@ def _seconds(
 
 
 def _scored(
-    predictions: SplitPredictions,
-    model: TrainedModel,
-    scoring: Scoring,
-    trial: EngineTrial,
-    plain: Sequence[float],
+    predictions: SplitPredictions, score: KeptScore, trial: EngineTrial, plain: Sequence[float]
 ) -> EngineTrial:
-    own, patients = _dice(predictions, model, scoring, trial.engine)
+    """Return a trial with what the score loses against that of float32, and the judgement."""
+    cases = predictions.cases("validation")
+    own = [score.of_case(case) for case in cases]
+    patients = patients_of([case.columns for case in cases])
     mean, low, high, *_ = bootstrap_interval(np.subtract(plain, own), patients)
-    loss = DiceLoss(mean=mean, low=low, high=high)
+    loss = ScoreLoss(score=score.name, mean=mean, low=low, high=high)
     if high is None:
         reason = "one patient in validation, which gives no interval"
+    elif high > MAX_SCORE_LOSS:
+        reason = f"may lose more than {MAX_SCORE_LOSS:g} of {loss.name}"
     else:
-        reason = "" if high <= MAX_DICE_LOSS else f"may lose more than {MAX_DICE_LOSS:g} of Dice"
+        reason = ""
     return trial.model_copy(update={"loss": loss, "accepted": not reason, "reason": reason})
-
-
-def _dice(
-    predictions: SplitPredictions, model: TrainedModel, scoring: Scoring, engine: Engine
-) -> tuple[list[float], list[Hashable]]:
-    """Return the Dice of each validation case, the mean over labels, and its patient."""
-    cases = predictions.computed_by(model.network_in(engine)).cases("validation")
-    return (
-        [_mean_dice(case, scoring) for case in cases],
-        patients_of([case.columns for case in cases]),
-    )
-
-
-def _mean_dice(case: Case, scoring: Scoring) -> float:
-    pairs = zip(scoring.masks_of(case)[0], case.truth, strict=True)
-    return float(np.mean([dice(count(torch.from_numpy(mask), truth)) for mask, truth in pairs]))
 
 
 def engine_lines(trials: Sequence[EngineTrial]) -> list[str]:
@@ -130,18 +162,22 @@ def engine_lines(trials: Sequence[EngineTrial]) -> list[str]:
     if not trials:
         return []
     speeds = _speeds(trials)
-    lines = ["engines of inference, seconds for the first validation case, loss of Dice"]
+    lines = ["engines of inference, seconds for the first validation case, loss of score"]
     used = next((trial.engine for trial in trials if trial.accepted), PLAIN)
     for trial in trials:
         time_text = "" if trial.seconds is None else f"{trial.seconds:.3f} s"
         verdict = "used by infer" if trial.engine == used else trial.reason
-        loss = "" if trial.loss is None else f"{trial.loss.mean:+.5f}{_interval(trial.loss)}"
+        loss = (
+            ""
+            if trial.loss is None
+            else f"{trial.loss.mean:+.5f}{_interval(trial.loss)} of {trial.loss.name}"
+        )
         lines.append(
-            f"  {trial.engine:18} {time_text:>9} {speeds[trial.engine]:6.2f} x  {loss:32} "
+            f"  {trial.engine:18} {time_text:>9} {speeds[trial.engine]:6.2f} x  {loss:48} "
             f"{verdict}".rstrip()
         )
     return lines
 
 
-def _interval(loss: DiceLoss) -> str:
+def _interval(loss: ScoreLoss) -> str:
     return "" if loss.low is None else f" ({loss.low:+.5f} to {loss.high:+.5f})"

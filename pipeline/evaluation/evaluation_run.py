@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.data.datalist import images_among, read_datalist
 from pipeline.data.label_numbers import LabelNumbers, labels_overlap
 from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, table
-from pipeline.evaluation.engine_trials import engine_lines, try_engines
+from pipeline.evaluation.engine_trials import KeptScore, engine_lines, try_engines
 from pipeline.evaluation.overlays import overlay
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.reference import ReferenceEvaluation, compare_with_reference
@@ -93,11 +93,13 @@ def evaluate(
         print(_begin_line(run, model, search), flush=True)
         history = run.history(model.record.mlflow_run_id)
         selection = select(predictions, search, model)
-        cases = predictions.cases("test")
         names = list(labels or ()) if len(labels or ()) > 1 else []
         scoring = Scoring(selection.operating_point, names, isbi, labels_overlap(labels or {}))
+        kept = KeptScore.of(search.metric, scoring)
+        engines = try_engines(predictions, model, kept, selection.cases, engine)
+        selection = selection._replace(cases=())  # which need not be in memory with those of test
+        cases = predictions.cases("test")
         rows = table(cases, scoring)
-        engines = try_engines(predictions, model, scoring, engine)
         summary = EvaluationSummary(
             **_selected(search, selection, model),
             **summarise_cases(cases, rows, scoring),

@@ -59,6 +59,7 @@ class SplitPredictions:
         self.preprocessing, self.postprocessing = preprocessing, postprocessing
         self.dataset_dir, self.device = dataset_dir, device
         self._engines: dict[str, Evaluator] = {}
+        self._data: dict[str, BoundedCache] = {}
 
     def cases(self, split: str) -> CompactCases:
         """Predict a split, and return one case for each image.
@@ -71,13 +72,22 @@ class SplitPredictions:
     def engine(self, split: str) -> Evaluator:
         """Return MONAI's evaluator of a split, the same at every call."""
         if split not in self._engines:
-            # the test split is predicted once: nothing to keep
-            rate = 0.0 if split == "test" else 1.0
-            self._engines[split] = self._engine(load_split(self.dataset_dir, split), rate, split)
+            self._engines[split] = self._engine(self.data(split))
         return self._engines[split]
 
+    def data(self, split: str) -> BoundedCache:
+        """Return the images and labels of a split as the network takes them, kept in memory."""
+        if split not in self._data:
+            # the test split is predicted once: nothing to keep
+            rate = 0.0 if split == "test" else 1.0
+            self._data[split] = self._cache(load_split(self.dataset_dir, split), rate, split)
+        return self._data[split]
+
     def computed_by(self, network: torch.nn.Module) -> "SplitPredictions":
-        """Return the predictions of the same splits by another engine of the network."""
+        """Return the predictions of the same splits by another engine of the network.
+
+        Both share the images in memory.
+        """
         other = copy.copy(self)
         other.network, other.inferer, other._engines = network, copy.copy(self.inferer), {}
         return other
@@ -90,15 +100,17 @@ class SplitPredictions:
             place: of the image in the split, from 0.
         """
         entry = load_split(self.dataset_dir, split)[place]
-        return _collect(self._engine([entry], 0.0, split), {}, split)[0]
+        return _collect(self._engine(self._cache([entry], 0.0, split)), {}, split)[0]
 
-    def _engine(
+    def _cache(
         self, entries: Sequence[Mapping[str, Any]], cache_rate: float, split: str
-    ) -> Evaluator:
-        dataset = BoundedCache(entries, self.preprocessing, cache_rate=cache_rate, name=split)
+    ) -> BoundedCache:
+        return BoundedCache(entries, self.preprocessing, cache_rate=cache_rate, name=split)
+
+    def _engine(self, data: BoundedCache) -> Evaluator:
         return SupervisedEvaluator(
             device=torch.device(self.device),
-            val_data_loader=DataLoader(dataset, batch_size=1, num_workers=0),
+            val_data_loader=DataLoader(data, batch_size=1, num_workers=0),
             network=self.network,
             inferer=self.inferer,
             postprocessing=self.postprocessing,

@@ -56,11 +56,13 @@ class Selection(NamedTuple):
         operating_point: threshold, test-time augmentation, post-processing, instances.
         curve: the metric against the threshold, on validation.
         trials: each alternative with the metric that it had on validation.
+        cases: of validation, as the operating point was selected on them.
     """
 
     operating_point: OperatingPoint
     curve: Curve
     trials: Trials
+    cases: Sequence[Case]
 
 
 def select(
@@ -101,7 +103,7 @@ def select(
         instances=separate,
         selected_by=SelectedBy(metric=search.metric, split="validation") if given is None else None,
     )
-    return Selection(point, curve, trials)
+    return Selection(point, curve, trials, cases)
 
 
 def check_metric(metric: str, separate: InstanceFunction | None) -> None:
@@ -135,7 +137,7 @@ def _stored(
     """The model's own operating point, with the metric's curve on this validation split."""
     predictions.inferer.versions = point.tta_versions
     cases = predictions.cases("validation")
-    return Selection(point, curve_of(cases, search.metric, point.instances), {})
+    return Selection(point, curve_of(cases, search.metric, point.instances), {}, cases)
 
 
 def _select_tta(

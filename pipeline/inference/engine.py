@@ -17,21 +17,39 @@ PLAIN: Engine = "float32"
 """The engine of trainings and of all reported scores."""
 AUTO = "auto"
 """The fastest engine that the evaluation accepted and that this machine has."""
+KeptScoreName = Literal["dice", "f1", "pq"]
+"""What an engine must keep: Dice of pixels, or F1 or panoptic quality of instances."""
+KEPT_SCORES: dict[KeptScoreName, str] = {
+    "dice": "Dice", "f1": "F1 of instances", "pq": "PQ of instances"
+}  # fmt: skip
+"""Their names in words."""
 
 
-class DiceLoss(BaseModel):
-    """What an engine loses of the Dice score of float32, over the validation cases.
+class ScoreLoss(BaseModel):
+    """What an engine loses of the score of float32, over the validation cases.
 
     Attributes:
-        mean: Dice of float32 less that of the engine.
+        score: ``dice`` of pixels, or ``f1`` or ``pq`` of instances.
+        mean: score of float32 less that of the engine.
         low: end of the 95 % interval of the mean, over patients; None of a single patient.
         high: other end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    score: KeptScoreName = "dice"
     mean: float
     low: float | None
     high: float | None
+
+    @property
+    def name(self) -> str:
+        """The score as a reader knows it.
+
+        Example:
+            >>> ScoreLoss(score="pq", mean=0.0, low=0.0, high=0.0).name
+            'PQ of instances'
+        """
+        return KEPT_SCORES[self.score]
 
 
 class EngineTrial(BaseModel):
@@ -40,7 +58,7 @@ class EngineTrial(BaseModel):
     Attributes:
         engine: its name.
         seconds: that the network takes for a case; None: it cannot compute this network.
-        loss: of Dice; None of float32 itself, and of an engine that was not scored.
+        loss: of the score; None of float32 itself, and of an engine that was not scored.
         accepted: whether inference may use it.
         reason: why not.
     """
@@ -48,7 +66,7 @@ class EngineTrial(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     engine: Engine
     seconds: float | None
-    loss: DiceLoss | None = None
+    loss: ScoreLoss | None = None
     accepted: bool = False
     reason: str = ""
 

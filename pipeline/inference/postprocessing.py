@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes
 from scipy.ndimage import label as connected_components
+
+from pipeline.metrics.boxes import box_around
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class Postprocessing:
         """Return the mask, ``(*spatial)`` as the map."""
         mask: NDArray[np.bool_] = probability >= threshold
         if self.min_pixels > 1 or self.largest_only:
-            mask = self._without_small(mask)
+            self._remove_small(mask)
         if self.fill_holes:
-            mask = binary_fill_holes(mask)
+            _fill_holes(mask)
         return mask
 
     def __str__(self) -> str:
@@ -66,17 +67,35 @@ class Postprocessing:
             parts.append("holes filled")
         return ", ".join(parts) or "none"
 
-    def _without_small(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        components, count = connected_components(mask)
-        if not count:
-            return mask
-        sizes = np.bincount(components.ravel())
-        sizes[0] = 0
+    def _remove_small(self, mask: NDArray[np.bool_]) -> None:
+        inside = mask[box_around(mask)]
+        numbers, sizes = _components(inside)
+        if not len(numbers):
+            return
         stays = sizes >= max(1, self.min_pixels)
         if self.largest_only:
             stays &= np.arange(len(sizes)) == sizes.argmax()
-        out: NDArray[np.bool_] = stays[components]
-        return out
+        inside[inside] = stays[numbers]
+
+
+def _components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the component of each foreground pixel, and the size of each component, from 1."""
+    numbers = connected_components(mask)[0][mask]
+    return numbers, np.bincount(numbers)
+
+
+def _fill_holes(mask: NDArray[np.bool_]) -> None:
+    """Make background foreground where no path of faces leads to the border of the image."""
+    inside = mask[box_around(mask)]
+    if not inside.size:
+        return
+    pieces, count = connected_components(~inside)
+    enclosed = np.arange(count + 1) > 0
+    for axis in range(mask.ndim):
+        for end in (0, -1):  # the border of the box leads to that of the image
+            enclosed[pieces.take(end, axis)] = False
+    if enclosed.any():
+        inside |= enclosed[pieces]
 
 
 def candidates(
@@ -97,7 +116,7 @@ def candidates(
     sizes = [
         size / scale
         for truth, scale in zip(truths, scales or itertools.repeat(1.0), strict=False)
-        for size in np.bincount(connected_components(truth)[0].ravel())[1:]
+        for size in _components(truth[box_around(truth)])[1][1:]
     ]
     small = int(np.percentile(sizes, 2) / 2) if sizes else 0
     kinds: list[Mapping[str, Any]] = [{}]

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
 
+from pipeline.metrics.boxes import box_around
+
 
 @dataclass(frozen=True)
 class WatershedInstances:
@@ -14,7 +16,8 @@ class WatershedInstances:
     The seeds are the face-connected components at and above the threshold, without the small ones.
     Each grows towards lower probabilities, down to the floor; where two meet is their border. So
     the threshold decides what is one instance, and the floor where an instance ends: a threshold
-    that is high enough to separate two instances does not make them smaller.
+    that is high enough to separate two instances does not make them smaller. Of equally probable
+    pixels between two seeds, either may be flooded first.
 
     Args:
         floor: probability below which a pixel belongs to no instance, or the threshold if that is
@@ -54,13 +57,38 @@ class WatershedInstances:
             probability: ``(*spatial)``.
             threshold: at and above which a pixel can be a seed.
         """
-        # half a second that a bundle without instances should not wait for
-        from skimage.segmentation import relabel_sequential, watershed
-
-        seeds, _ = connected_components(probability >= threshold)
-        sizes = np.bincount(seeds.ravel())
-        seeds[sizes[seeds] < self.min_seed_pixels] = 0
-        seeds = relabel_sequential(seeds)[0]
+        seeds = self._seeds(probability >= threshold)
         inside = probability >= min(self.floor, threshold)
-        instances = watershed(-probability, seeds, mask=inside)
-        return instances.astype(np.int32)
+        pieces, count = connected_components(inside)
+        seeded = seeds > 0
+        piece, seed = pieces[seeded], seeds[seeded]
+        instance_in = np.zeros(count + 1, np.int32)
+        instance_in[piece] = seed
+        is_shared = np.zeros(count + 1, bool)
+        is_shared[piece[instance_in[piece] != seed]] = True
+        instances: NDArray[np.int32] = instance_in[pieces]
+        if is_shared.any():  # elsewhere the seed takes all of its piece
+            shared = is_shared[pieces]
+            box = box_around(shared)
+            _flood(instances[box], probability[box], seeds[box], shared[box])
+        return instances
+
+    def _seeds(self, high: NDArray[np.bool_]) -> NDArray[np.int32]:
+        seeds, count = connected_components(high)
+        is_large = np.bincount(seeds[high], minlength=count + 1) >= max(1, self.min_seed_pixels)
+        numbers = np.where(is_large, np.cumsum(is_large), 0).astype(np.int32)
+        return numbers[seeds]
+
+
+def _flood(
+    instances: NDArray[np.int32],
+    probability: NDArray[np.floating],
+    seeds: NDArray[np.int32],
+    shared: NDArray[np.bool_],
+) -> None:
+    """Divide the pieces that several seeds share."""
+    # half a second that a bundle without instances should not wait for
+    from skimage.segmentation import watershed
+
+    flooded = watershed(-probability, np.where(shared, seeds, 0), mask=shared)
+    instances[shared] = flooded[shared]

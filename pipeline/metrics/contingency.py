@@ -39,5 +39,13 @@ def contingency_table(truth: Label, prediction: Label) -> NDArray[np.int64]:
 def _consecutive(label: Label) -> Label:
     if not np.issubdtype(label.dtype, np.integer) or label.min(initial=0) < 0:
         raise ValueError(f"label of {label.dtype}: expected whole numbers, 0 for background")
-    numbers, places = np.unique(label, return_inverse=True)
-    return places.reshape(label.shape) + int(len(numbers) > 0 and numbers[0] > 0)
+    highest = int(label.max(initial=0))
+    if highest > label.size:  # sorting the pixels is cheaper than a table of all numbers
+        numbers, places = np.unique(label, return_inverse=True)
+        return places.reshape(label.shape) + int(numbers[0] > 0)
+    is_used = np.zeros(highest + 1, bool)
+    is_used[label] = True
+    is_used[0] = True
+    if is_used.all():
+        return label.astype(np.int64)
+    return (np.cumsum(is_used) - 1)[label]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from pipeline.metrics.contingency import Label, contingency_table
-from pipeline.metrics.rand import rand_scores
+from pipeline.metrics.rand import rand_scores_of
 
 IOUS = tuple(0.5 + 0.05 * k for k in range(10))
 """Intersections over union from which on two instances match: 0.5, 0.55, …, 0.95."""
@@ -58,16 +58,26 @@ def match(shared: NDArray[np.int64], iou: float = 0.5) -> Matches:
         >>> match(contingency_table(np.array([1, 1, 2, 0]), np.array([5, 5, 0, 6])))
         Matches(tp=1, fp=1, fn=1, iou_sum=1.0)
     """
+    return _match(shared, _ious(shared), iou)
+
+
+def _ious(shared: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the intersection over union of each two instances that share a pixel."""
+    true, predicted = np.nonzero(shared[1:, 1:])
+    both = shared[1 + true, 1 + predicted]
+    union = shared.sum(1)[1 + true] + shared.sum(0)[1 + predicted] - both
+    ratio: NDArray[np.float64] = both / union
+    return ratio
+
+
+def _match(shared: NDArray[np.int64], ious: NDArray[np.float64], iou: float) -> Matches:
     if not 0.5 <= iou < 1:
         raise ValueError(
             f"iou: found {iou}, expected 0.5 to 1; below 0.5 an instance could match two others"
         )
-    both = shared[1:, 1:]
-    union = shared.sum(1)[1:, None] + shared.sum(0)[None, 1:] - both
-    ratio = both / union
-    matched = ratio[ratio > iou]
-    tp = len(matched)
-    return Matches(tp, both.shape[1] - tp, both.shape[0] - tp, float(matched.sum()))
+    matched = ious[ious > iou]
+    tp, (rows, columns) = len(matched), shared.shape
+    return Matches(tp, columns - 1 - tp, rows - 1 - tp, float(matched.sum()))
 
 
 def f1(matches: Matches) -> float:
@@ -105,7 +115,8 @@ def over_ious(shared: NDArray[np.int64], metric: Callable[[Matches], float]) -> 
         >>> round(over_ious(contingency_table(truth, prediction), instance_precision), 2)
         0.6
     """
-    return float(np.mean([metric(match(shared, iou)) for iou in IOUS]))
+    ious = _ious(shared)
+    return float(np.mean([metric(_match(shared, ious, iou)) for iou in IOUS]))
 
 
 def instance_precision(matches: Matches) -> float:
@@ -183,7 +194,7 @@ def instance_scores(truth: Label, prediction: Label) -> dict[str, float]:
         **{name: metric(matches) for name, metric in INSTANCE_METRICS.items()},
         "ap": over_ious(shared, instance_precision),
         "f1_over_ious": over_ious(shared, f1),
-        "v_rand": rand_scores(truth, prediction).v_rand,
+        "v_rand": rand_scores_of(shared).v_rand,
         "merges": merged_or_split.merges,
         "splits": merged_or_split.splits,
         "touching": touching(truth),

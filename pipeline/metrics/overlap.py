@@ -46,9 +46,12 @@ def count(prediction: torch.Tensor, truth: torch.Tensor) -> Counts:
         )
     counted, true = truth >= 0, truth > 0
     predicted = prediction.bool() & counted
-    tp = int((predicted & true).sum())
-    fp, fn = int(predicted.sum()) - tp, int(true.sum()) - tp
-    return Counts(tp, fp, fn, int(counted.sum()) - tp - fp - fn)
+    # a sum of a mask first makes each pixel a number of 64 bits
+    both, predictions, truths, pixels = (
+        int(torch.count_nonzero(mask)) for mask in (predicted & true, predicted, true, counted)
+    )
+    fp, fn = predictions - both, truths - both
+    return Counts(both, fp, fn, pixels - both - fp - fn)
 
 
 def count_arrays(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
@@ -160,7 +163,7 @@ def soft_iou(probability: torch.Tensor, truth: torch.Tensor) -> float:
 def _soft_sums(probability: torch.Tensor, truth: torch.Tensor) -> tuple[float, float, float]:
     """Return the sums of p y, of p and of y over the pixels that count."""
     counted, true = probability.float().masked_fill(truth < 0, 0), truth > 0
-    return float(counted[true].sum()), float(counted.sum()), float(true.sum())
+    return float(counted[true].sum()), float(counted.sum()), float(torch.count_nonzero(true))
 
 
 def counted_pixels(
@@ -175,6 +178,8 @@ def counted_pixels(
         [1.0]
     """
     counted = truth >= 0
+    if counted.all():  # where every pixel counts, none need be looked for
+        return probability.flatten().double(), (truth.flatten() > 0).double()
     return probability[counted].double(), (truth[counted] > 0).double()
 
 

@@ -55,7 +55,17 @@ def rand_scores(truth: Label, prediction: Label) -> RandScores:
         >>> rand_scores(np.array([1, 1, 2, 2]), np.array([1, 1, 1, 1])).v_rand  # 8 / (16/2 + 8/2)
         0.6666666666666666
     """
-    shared = contingency_table(truth, prediction)[1:].astype(np.float64)
+    return rand_scores_of(contingency_table(truth, prediction))
+
+
+def rand_scores_of(table: NDArray[np.int64]) -> RandScores:
+    """Compare two partitions by their table of shared pixels, as :func:`rand_scores` does.
+
+    Example:
+        >>> rand_scores_of(contingency_table(np.array([1, 1]), np.array([1, 2]))).v_rand_split
+        0.5
+    """
+    shared = table[1:].astype(np.float64)
     n = shared.sum()
     if n == 0:
         return RandScores(*[1.0] * 6)

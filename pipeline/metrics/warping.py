@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 from scipy.ndimage import label as connected_components
 
+from pipeline.metrics.boxes import Box
+
 Mask = NDArray[np.bool_]
+Segments = NDArray[np.int32]
 
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """Row and column offsets of a pixel's eight neighbours."""
 ANY_NEIGHBOUR = np.ones((3, 3), bool)
+FACES = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
 
 
 class Warping(NamedTuple):
@@ -77,7 +81,9 @@ def warping(truth: Mask, prediction: Mask) -> Warping:
     target = prediction.astype(bool)
     bent = warped(truth, target)
     opened, closed = target & ~bent, bent & ~target
-    splits, mergers, lost = _splits(bent, closed), _mergers(bent, opened), _lost(bent, target)
+    segments, _ = connected_components(bent)
+    splits, mergers = _splits(segments, closed), _mergers(segments, opened)
+    lost = _lost(segments, target)
     remaining = float((opened | closed).mean())
     return Warping((splits + mergers + lost) / truth.size, remaining, splits, mergers, lost)
 
@@ -91,20 +97,29 @@ def warped(truth: Mask, prediction: Mask) -> Mask:
     label = np.pad(truth.astype(np.uint8), 1).ravel()
     target = np.pad(prediction.astype(np.uint8), 1).ravel()
     offsets = [row * width + column for row, column in NEIGHBOURS]
-    pending = np.flatnonzero(label != target)
-    simple = _simple_points()
-    while True:
-        before = len(pending)
-        # pixels of one parity are never neighbours, so all can change at once as if in turn
-        for parity in range(4):
-            some = pending[(pending // width % 2) * 2 + pending % width % 2 == parity]
-            code = np.zeros(len(some), np.uint8)
+    # pixels of one parity are never neighbours, so all can change at once as if in turn
+    by_parity = [
+        pending[(pending // width % 2) * 2 + pending % width % 2 == parity]
+        for pending in [np.flatnonzero(label != target)]
+        for parity in range(4)
+    ]
+    is_due = np.ones(len(label), bool)  # only a changed neighbour makes a pixel simple that was not
+    simple, changes = _simple_points(), True
+    while changes:
+        changes = False
+        for parity, pending in enumerate(by_parity):
+            due = pending[is_due[pending]]
+            is_due[due] = False
+            code = np.zeros(len(due), np.uint8)
             for bit, offset in enumerate(offsets):
-                code |= label[some + offset] << np.uint8(bit)
-            label[some[simple[code]]] ^= 1
-        pending = pending[label[pending] != target[pending]]
-        if len(pending) == before:
-            return label.reshape(-1, width)[1:-1, 1:-1].astype(bool)
+                code |= label[due + offset] << np.uint8(bit)
+            changed = due[simple[code]]
+            label[changed] ^= 1
+            for offset in offsets:
+                is_due[changed + offset] = True
+            by_parity[parity] = pending[label[pending] != target[pending]]
+            changes |= len(changed) > 0
+    return label.reshape(-1, width)[1:-1, 1:-1].astype(bool)
 
 
 @cache
@@ -128,36 +143,53 @@ def _simple_points() -> NDArray[np.bool_]:
     return table
 
 
-def _mergers(bent: Mask, opened: Mask) -> int:
+def _mergers(segments: Segments, opened: Mask) -> int:
     """Count for each opened piece of border the segments that it touches beyond the first."""
-    segments, _ = connected_components(np.pad(bent, 1))
+    around = np.pad(segments, 1)
     pieces, count = connected_components(np.pad(opened, 1))
-    touched: set[tuple[int, int]] = set()
-    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
-        neighbours = np.roll(segments, step, axis)
-        where = (pieces > 0) & (neighbours > 0)
-        touched |= set(zip(pieces[where].tolist(), neighbours[where].tolist(), strict=True))
-    by_piece = np.bincount([piece for piece, _ in touched], minlength=count + 1)
+    places = np.flatnonzero(pieces)
+    piece, width = pieces.ravel()[places], around.shape[1]
+    neighbours = around.ravel()[places[:, None] + (-width, -1, 1, width)]
+    pairs = (piece[:, None] * np.int64(around.max() + 1) + neighbours)[neighbours > 0]
+    by_piece = np.bincount(np.unique(pairs) // (around.max() + 1), minlength=count + 1)
     return int(np.maximum(by_piece[1:] - 1, 0).sum())
 
 
-def _lost(bent: Mask, target: Mask) -> int:
+def _lost(segments: Segments, target: Mask) -> int:
     """Count the segments that do not meet the prediction, however bent."""
-    segments, count = connected_components(bent)
-    return count - len(set(np.unique(segments[target]).tolist()) - {0})
+    is_met = np.zeros(segments.max() + 1, bool)
+    is_met[0] = True
+    is_met[segments[target]] = True
+    return int((~is_met).sum())
 
 
-def _splits(bent: Mask, closed: Mask) -> int:
+def _splits(segments: Segments, closed: Mask) -> int:
     """Count for each closed piece of segment the parts beyond one that its segment falls into."""
-    segments, _ = connected_components(bent)
     pieces, _ = connected_components(closed, ANY_NEIGHBOUR)
     boxes = find_objects(segments)
     splits = 0
     for number, box in enumerate(find_objects(pieces), start=1):
-        piece = pieces[box] == number
-        for segment in np.unique(segments[box][piece]):
-            inside = boxes[segment - 1]
-            whole = segments[inside] == segment
-            parts = connected_components(whole & (pieces[inside] != number))[1]
-            splits += max(0, parts - 1)
+        for segment in set(segments[box][pieces[box] == number].tolist()):
+            rest = _Rest(segments, segment, pieces, number)
+            # each part of the rest touches the piece, so one part around it is the whole rest
+            if rest.parts(_grown(box)) > 1:
+                splits += max(0, rest.parts(boxes[segment - 1]) - 1)
     return splits
+
+
+class _Rest(NamedTuple):
+    """What a closed piece leaves of its segment."""
+
+    segments: Segments
+    segment: int
+    pieces: Segments
+    piece: int
+
+    def parts(self, box: Box) -> int:
+        """Count the parts in a box."""
+        rest = (self.segments[box] == self.segment) & (self.pieces[box] != self.piece)
+        return int(connected_components(rest, FACES)[1])
+
+
+def _grown(box: Box) -> Box:
+    return tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)

@@ -9,10 +9,10 @@ from typing import Annotated, Literal, Self, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from pipeline.data.drift import MIN_PATIENTS
-from pipeline.evaluation.engine_trials import MAX_DICE_LOSS
+from pipeline.evaluation.engine_trials import MAX_SCORE_LOSS
 from pipeline.evaluation.groups import SIGNIFICANT
 from pipeline.inference import OperatingPoint
-from pipeline.inference.engine import Engine
+from pipeline.inference.engine import Engine, KeptScoreName
 from pipeline.metrics.instances import INSTANCE_METRICS
 from pipeline.metrics.overlap import FURTHER, METRICS, SOFT
 from pipeline.sharing.manifest import Digest
@@ -126,11 +126,12 @@ class GapRow(Document):
 
 
 class EngineLoss(Document):
-    """What an engine loses of Dice, with its interval."""
+    """What an engine loses of the score, with its interval."""
 
+    score: KeptScoreName = "dice"
     mean: Number
     low: Number
-    high: Annotated[float, Field(le=MAX_DICE_LOSS, allow_inf_nan=False)]
+    high: Annotated[float, Field(le=MAX_SCORE_LOSS, allow_inf_nan=False)]
 
 
 class EngineRow(Document):

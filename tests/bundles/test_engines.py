@@ -29,7 +29,9 @@ def test_an_evaluation_measures_the_engines_of_its_machine(site, phantom, run_bu
     assert seconds == sorted(seconds)
     assert not any(trial.accepted for trial in trials)  # one validation image gives no interval
     lines = capsys.readouterr().out.splitlines()
-    start = lines.index("engines of inference, seconds for the first validation case, loss of Dice")
+    start = lines.index(
+        "engines of inference, seconds for the first validation case, loss of score"
+    )
     assert [line.split()[0] for line in lines[start + 1 : start + 5]] == [
         trial.engine for trial in trials
     ]

@@ -3,10 +3,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from monai.transforms import Compose, Transform
 
 from pipeline.evaluation import engine_trials
 from pipeline.evaluation.cases import Case, Scoring
-from pipeline.evaluation.engine_trials import MAX_DICE_LOSS, engine_lines, try_engines
+from pipeline.evaluation.engine_trials import (
+    MAX_SCORE_LOSS,
+    KeptScore,
+    engine_lines,
+    try_engines,
+)
+from pipeline.evaluation.predictions import SplitPredictions
+from pipeline.inference import WatershedInstances
 from pipeline.inference.operating_point import OperatingPoint
 
 SCORING = Scoring(OperatingPoint(threshold=0.5))
@@ -30,19 +38,21 @@ class Engines:
 class Predictions:
     """The predictions of these engines for some cases."""
 
-    dataset_dir = ""
-
     def __init__(self, model, patients=("a", "b", "c"), name="float32"):
         self.model, self.patients, self.name = model, patients, name
 
-    def preprocessing(self, item):
-        return {"image": torch.zeros(1, 4, 4)}
+    def data(self, split):
+        return [{"image": torch.zeros(1, 4, 4)}]
 
     def computed_by(self, network):
         return Predictions(self.model, self.patients, network.name)
 
     def cases(self, split):
         assert split == "validation"
+        assert self.name != "float32", "whose predictions are there"
+        return self.predicted()
+
+    def predicted(self):
         truth = torch.ones(1, 1, PIXELS)
         probability = truth.clone()
         probability[..., : round(self.model.missed[self.name] * PIXELS)] = 0
@@ -61,11 +71,12 @@ def trials_of(monkeypatch):
         missed = {"float32": 0.0} | {name: own[1] for name, own in engines.items()}
         model = Engines(seconds, missed)
         monkeypatch.setattr(engine_trials, "usable_engines", lambda device: ["float32", *engines])
-        monkeypatch.setattr(engine_trials, "load_split", lambda *_: [{}])
         monkeypatch.setattr(
             engine_trials, "_seconds", lambda predictions, network, images: seconds[network.name]
         )
-        return try_engines(Predictions(model, patients), model, SCORING, asked)
+        predictions = Predictions(model, patients)
+        score = KeptScore.of("iou", SCORING)
+        return try_engines(predictions, model, score, predictions.predicted(), asked)
 
     return measure
 
@@ -86,7 +97,7 @@ def test_engines_are_listed_from_the_fastest_and_accepted_by_what_they_lose(tria
 
 def test_the_interval_decides_and_not_the_mean(trials_of, monkeypatch):
     def wide(values, patients):
-        return np.mean(values), 0.0, MAX_DICE_LOSS * 1.01, 3, 3
+        return np.mean(values), 0.0, MAX_SCORE_LOSS * 1.01, 3, 3
 
     monkeypatch.setattr(engine_trials, "bootstrap_interval", wide)
     assert not trials_of(bfloat16=(0.5, 0.0))[0].accepted
@@ -122,3 +133,39 @@ def test_without_a_further_engine_nothing_is_measured(trials_of):
 def test_the_asked_engine_alone_is_measured_beside_float32(trials_of):
     trials = trials_of(asked="openvino", bfloat16=(0.2, 0.0), openvino=(0.5, 0.0))
     assert [trial.engine for trial in trials] == ["openvino", "float32"]
+
+
+def two_cells():
+    """A case of two cells whose pixels are all predicted, and which run together."""
+    instances = torch.tensor([[1, 1, 1, 2, 2, 2]])
+    probability = torch.tensor([[[0.9, 0.9, 0.9, 0.9, 0.9, 0.9]]])
+    return Case("a", probability[0], probability, (instances > 0).float()[None], instances)
+
+
+@pytest.mark.parametrize(("metric", "score"), [("f1", 0.0), ("pq", 0.0), ("iou", 1.0)])
+def test_instances_are_judged_by_their_own_score(metric, score):
+    scoring = Scoring(OperatingPoint(threshold=0.5, instances=WatershedInstances()))
+    assert KeptScore.of(metric, scoring).of_case(two_cells()) == score
+
+
+def test_the_lines_say_of_which_score_an_engine_loses(trials_of):
+    assert " of Dice " in engine_lines(trials_of(bfloat16=(0.5, 0.0)))[1]
+
+
+def test_an_engine_reads_no_image_again(phantom):
+    read = []
+
+    class Reader(Transform):
+        def __call__(self, item):
+            read.append(item["image"])
+            return {"image": torch.zeros(1, 4, 4)}
+
+    def network(_):
+        return torch.zeros(1)
+
+    of_plain = SplitPredictions(network, None, Compose([Reader()]), None, phantom, "cpu")
+    assert len(of_plain.data("validation")) == len(read) == 1
+    of_engine = of_plain.computed_by(network)
+    assert of_engine.data("validation") is of_plain.data("validation")
+    assert of_engine.engine("validation") is not of_plain.engine("validation")
+    assert len(read) == 1

@@ -90,6 +90,14 @@ def test_the_threshold_of_the_best_metric():
     assert point.selected_by.metric == "dice"
 
 
+def test_the_cases_of_the_selected_symmetries_are_handed_on():
+    of_one = predictions(0.4 + 0.2 * square(), square(), slope=-1)
+    selection = select(of_one, OperatingPointSearch("dice"), model())
+    assert selection.operating_point.tta_versions == 2
+    again = of_one.cases("validation")
+    assert torch.equal(selection.cases[0].probability, again[0].probability)
+
+
 def test_a_given_threshold_stays():
     point = selected(0.2 + 0.3 * square(), threshold=0.9).operating_point
     assert (point.threshold, point.selected_by) == (0.9, None)

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.ndimage import binary_fill_holes, label
 from skimage.morphology import remove_small_holes, remove_small_objects
 
 from pipeline.inference import OperatingPoint
 from pipeline.inference.postprocessing import Postprocessing, candidates
+
+MASKS = st.sampled_from([(7, 8), (4, 5, 6), (9,)]).flatmap(
+    lambda shape: arrays(bool, shape, elements=st.booleans())
+)
 
 
 @pytest.fixture
@@ -63,3 +71,19 @@ def test_it_is_part_of_the_schema_of_an_operating_point():
 def test_a_negative_size():
     with pytest.raises(ValueError, match="min_pixels: found -1"):
         Postprocessing(min_pixels=-1)
+
+
+@given(MASKS)
+def test_holes_are_those_of_scipy(mask):
+    filled = Postprocessing(fill_holes=True)(mask.astype(float), 0.5)
+    assert np.array_equal(filled, binary_fill_holes(mask))
+
+
+@given(MASKS, st.integers(0, 5), st.booleans())
+def test_the_components_that_stay_are_those_of_the_whole_image(mask, least, largest):
+    components, count = label(mask)
+    masks = [components == number for number in range(1, count + 1)]
+    masks = [one for one in masks if one.sum() >= least]
+    expected = np.any([max(masks, key=np.sum)] if largest and masks else masks, axis=0)
+    processed = Postprocessing(min_pixels=least, largest_only=largest)(mask.astype(float), 0.5)
+    assert np.array_equal(processed, expected & mask)

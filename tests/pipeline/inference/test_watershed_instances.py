@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy.ndimage import label
+from scipy.ndimage import gaussian_filter, label
+from skimage.segmentation import relabel_sequential, watershed
 
 from pipeline.inference import WatershedInstances
 
@@ -53,3 +54,18 @@ def test_volumes_too():
 def test_user_errors(settings, line):
     with pytest.raises(ValueError, match=line):
         WatershedInstances(**settings)
+
+
+@pytest.mark.parametrize("shape", [(80, 90), (20, 22, 24)])
+@pytest.mark.parametrize(
+    ("threshold", "floor", "least"), [(0.7, 0.5, 0), (0.6, 0.3, 5), (0.5, 0.9, 3)]
+)
+def test_the_borders_are_those_of_a_watershed_of_the_whole_image(shape, threshold, floor, least):
+    noise = gaussian_filter(np.random.default_rng(0).normal(size=shape), 1.5)
+    probability = (noise - noise.min()) / np.ptp(noise)
+    assert len(np.unique(probability)) == probability.size  # of equals any may be flooded first
+    seeds = label(probability >= threshold)[0]
+    seeds[np.bincount(seeds.ravel())[seeds] < least] = 0
+    seeds = relabel_sequential(seeds)[0]
+    whole = watershed(-probability, seeds, mask=probability >= min(floor, threshold))
+    np.testing.assert_array_equal(WatershedInstances(floor, least)(probability, threshold), whole)

@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
+from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
 
+from pipeline.metrics import distance as distances
 from pipeline.metrics.distance import surface_distance
 
 MASKS = arrays(bool, (7, 9), elements=st.booleans()).filter(lambda mask: mask.any())
@@ -60,3 +62,31 @@ def test_mistakes():
         surface_distance(mask, mask.T)
     with pytest.raises(ValueError, match="spacing: found 3 numbers for an image of 2"):
         surface_distance(mask, mask, (1, 1, 1))
+
+
+def by_maps(first, second, spacing):
+    """The definition: from each pixel of a surface in a map of all distances to the other."""
+    one, other = (mask & ~binary_erosion(mask) for mask in (first, second))
+    there = distance_transform_edt(~other, spacing)[one]
+    back = distance_transform_edt(~one, spacing)[other]
+    hd95 = max(np.percentile(there, 95), np.percentile(back, 95))
+    return hd95, np.concatenate([there, back]).mean()
+
+
+@pytest.mark.parametrize(("shape", "spacing"), [((60, 70), (0.7, 1.3)), ((30, 28, 20), (1, 1, 3))])
+@pytest.mark.parametrize("blur", [0, 1, 3])
+@pytest.mark.parametrize("searched", [False, True])
+def test_the_distances_are_those_of_maps(shape, spacing, blur, searched, monkeypatch):
+    """Of noise and of few large structures, whichever way they are found."""
+    if searched:
+        monkeypatch.setattr(distances, "distance_transform_edt", None)
+        monkeypatch.setattr(distances, "_is_dense", lambda first, second: False)
+    rng = np.random.default_rng(0)
+    masks = [gaussian_filter(rng.normal(size=shape), blur) > 0.01 for _ in range(2)]
+    measured = surface_distance(*masks, spacing)
+    assert measured[:2] == pytest.approx(by_maps(*masks, spacing), rel=1e-12)
+
+
+def test_few_pixels_are_searched_and_not_mapped(monkeypatch):
+    monkeypatch.setattr(distances, "distance_transform_edt", None)
+    assert surface_distance(disc(18, 20, 9), disc(21, 26, 11)).outcome == "found"

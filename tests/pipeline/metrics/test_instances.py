@@ -31,6 +31,27 @@ def test_the_contingency_table_agrees_with_scikit_image(truth, prediction):
     assert table.sum() == truth.size
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint64])
+@pytest.mark.parametrize("step", [1, 3])
+def test_small_numbers_of_any_type_count_as_well(dtype, step):
+    truth = (np.arange(80 * 80) // 80 * step).astype(dtype)
+    prediction = (np.arange(80 * 80) % 80 * step).astype(dtype)
+    assert np.array_equal(contingency_table(truth, prediction), np.ones((80, 80)))
+    assert np.array_equal(contingency_table(truth[:3] + 5, prediction[:3]), [[0, 0, 0], [1, 1, 1]])
+
+
+@given(LABEL, LABEL)
+def test_matches_are_those_of_the_table_of_all_pairs(truth, prediction):
+    true = [truth == number for number in np.unique(truth[truth > 0])]
+    predicted = [prediction == number for number in np.unique(prediction[prediction > 0])]
+    ious = [(one & other).sum() / (one | other).sum() for one in true for other in predicted]
+    for iou in (0.5, 0.75):
+        matched = [value for value in ious if value > iou]
+        tp = len(matched)
+        expected = (tp, len(predicted) - tp, len(true) - tp, pytest.approx(sum(matched)))
+        assert match(contingency_table(truth, prediction), iou) == expected
+
+
 @given(LABEL)
 def test_a_perfect_prediction_is_perfect_whatever_its_numbers(truth):
     shared = contingency_table(truth, np.where(truth > 0, 90 - 7 * truth, 0))

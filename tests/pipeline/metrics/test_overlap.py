@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 from monai.metrics import DiceMetric, MeanIoU
 from sklearn.metrics import accuracy_score
 
-from pipeline.metrics.overlap import Counts, accuracy, count, dice, iou, soft_dice, soft_iou
+from pipeline.metrics.overlap import (
+    Counts,
+    accuracy,
+    count,
+    counted_pixels,
+    dice,
+    iou,
+    soft_dice,
+    soft_iou,
+)
 
 MASKS = st.lists(st.booleans(), min_size=12, max_size=12).map(
     lambda pixels: torch.tensor(pixels).reshape(1, 1, 3, 4)
@@ -68,3 +77,10 @@ def test_pixels_with_a_truth_below_zero_are_left_out(metric):
     prediction = prediction if metric is not count else prediction > 0.5
     expected = metric(prediction[~ignored], truth[~ignored])
     assert metric(prediction, truth.masked_fill(ignored, -1)) == pytest.approx(expected)
+
+
+def test_the_pixels_that_count_are_the_same_without_a_search():
+    probability, truth = torch.rand(3, 4).T, torch.randint(0, 2, (3, 4)).T
+    whole = counted_pixels(probability, truth)
+    ignoring = [torch.cat([values, -torch.ones(1, 3)]) for values in (probability, truth)]
+    assert all(map(torch.equal, whole, counted_pixels(*ignoring)))

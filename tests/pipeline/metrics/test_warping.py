@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.ndimage import label
+from scipy.ndimage import binary_dilation, label
 from skimage.measure import euler_number
 
-from pipeline.metrics.warping import _simple_points, warped, warping
+from pipeline.metrics.warping import NEIGHBOURS, _simple_points, warped, warping
 
 MASKS = arrays(bool, (9, 10), elements=st.booleans())
 
@@ -105,3 +105,53 @@ def test_border_alone_is_not_perfect():
     one_left[1:4, 1:4] = True
     assert warping(truth, one_left).lost == 3
     assert warping(truth, truth).lost == 0
+
+
+def by_turns(truth, prediction):
+    """Each parity of pixels in turn, all of them every time, until none changes."""
+    label, target = (np.pad(mask, 1).astype(int) for mask in (truth, prediction))
+    rows, columns = np.mgrid[: label.shape[0], : label.shape[1]]
+    changes = True
+    while changes:
+        changes = False
+        for parity in range(4):
+            for row, column in np.argwhere(
+                (label != target) & (rows % 2 * 2 + columns % 2 == parity)
+            ):
+                bits = [label[row + r, column + c] << bit for bit, (r, c) in enumerate(NEIGHBOURS)]
+                if _simple_points()[sum(bits)]:
+                    label[row, column] ^= 1
+                    changes = True
+    return label[1:-1, 1:-1] > 0
+
+
+def by_whole_segments(bent, target):
+    """Splits and mergers by their definitions: each piece and each segment is looked at whole."""
+    segments, count = label(bent)
+    pieces, n = label(bent & ~target, np.ones((3, 3)))
+    splits = 0
+    for piece in range(1, n + 1):
+        for segment in np.unique(segments[pieces == piece]):
+            splits += max(0, label((segments == segment) & (pieces != piece))[1] - 1)
+    opened, n = label(target & ~bent)
+    touched = [segments[binary_dilation(opened == piece) & bent] for piece in range(1, n + 1)]
+    mergers = sum(max(0, len(np.unique(numbers)) - 1) for numbers in touched)
+    lost = count - len(np.unique(segments[target & bent]))
+    return splits, mergers, lost
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS, MASKS)
+def test_what_remains_is_counted_as_it_is_defined(truth, prediction):
+    bent = warped(truth, prediction)
+    assert np.array_equal(bent, by_turns(truth, prediction))
+    result = warping(truth, prediction)
+    counts = (result.splits, result.mergers, result.lost)
+    assert counts == by_whole_segments(bent, prediction)
+
+
+def test_a_ring_that_is_cut_once_stays_whole():
+    ring = picture("#####", "#...#", "#.#.#", "#...#", "#####")
+    cut = ring.copy()
+    cut[2, 1] = False
+    assert by_whole_segments(ring, cut)[0] == warping(ring, cut).splits == 0

@@ -3,7 +3,7 @@
 ENGINES = [
     {
         "engine": "bfloat16", "seconds": 0.125,
-        "loss": {"mean": 0.0, "low": -0.0001, "high": 0.0002},
+        "loss": {"score": "dice", "mean": 0.0, "low": -0.0001, "high": 0.0002},
         "accepted": True, "reason": "",
     }
 ]  # fmt: skip
