@@ -27,9 +27,6 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from pipeline.imports import import_monai
-
-    import_monai()  # the readers need it
     from pipeline.data.datalist import read_datalist
     from pipeline.data.fingerprint import cohort_cases
     from pipeline.data.mend import MENDABLE, RESAMPLED, mend

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
-from monai.config import PathLike
-from monai.data import ImageReader
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
@@ -16,6 +14,7 @@ from pipeline.bundle.received import containment
 from pipeline.data.decoding import check_size, native, one_line_errors, unknown_format
 from pipeline.data.dicom import LPS_TO_RAS, read_file, read_series
 from pipeline.data.dicom_header import is_dicom
+from pipeline.data.monai_reader import PathLike, register_reader
 from pipeline.data.pixels import Pixels
 from pipeline.data.series import is_series
 from pipeline.data.suffixes import NIFTI, TIFF, VOLUMES, suffix_of
@@ -55,7 +54,7 @@ class Volume(NamedTuple):
         return Pixels(self.array, self.affine, colour=self.colour)
 
 
-class VolumeReader(ImageReader):
+class VolumeReader:
     """MONAI reader of a DICOM series, NIfTI, MHA, NRRD or multi-page TIFF.
 
     A series is named by its folder, or by ``FOLDER#UID``, see :mod:`pipeline.data.series`.
@@ -72,7 +71,7 @@ class VolumeReader(ImageReader):
     """
 
     def __init__(self, label: bool = False) -> None:
-        super().__init__()
+        register_reader(type(self))
         self.label, self.places = label, containment()
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
