@@ -1,6 +1,7 @@
 """The imports that take most of the time of a start: fewer, and without a search for garbage."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -15,8 +16,9 @@ def import_monai() -> None:
 
     For a process of ours; a program that calls us imports MONAI as it is.
     """
-    with no_garbage(), deferring():
-        import_module(MONAI)
+    if MONAI not in sys.modules:
+        with no_garbage(), deferring():
+            import_module(MONAI)
 
 
 @contextmanager

@@ -12,10 +12,16 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]
         package: its ``__name__``.
         modules: name to the module of the package that has it.
 
+    Raises:
+        ValueError: a name that is also that of a module, which would take its place.
+
     Example:
         >>> lazy_names("pipeline", {"sha256": "files"})("sha256").__module__
         'pipeline.files'
     """
+    hidden = sorted(modules.keys() & set(modules.values()))
+    if hidden:
+        raise ValueError(f"{package}: {hidden[0]} is a name and a module; rename the module")
 
     def get(name: str) -> Any:
         if name not in modules:

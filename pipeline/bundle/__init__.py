@@ -9,10 +9,10 @@ from pipeline.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pipeline.bundle.bundle import Bundle
-    from pipeline.bundle.prepare import prepare
+    from pipeline.bundle.preparation import prepare
     from pipeline.bundle.workflow import bundle_root
 
 __all__ = ["Bundle", "bundle_root", "prepare"]
 __getattr__ = lazy_names(
-    __name__, {"Bundle": "bundle", "bundle_root": "workflow", "prepare": "prepare"}
+    __name__, {"Bundle": "bundle", "bundle_root": "workflow", "prepare": "preparation"}
 )
