@@ -63,7 +63,7 @@ def test_a_training_up_to_its_first_step(phantom, small, tmp_path):
     ("verb", "unused"),
     [
         ("infer", {"matplotlib", "torch._dynamo", "sympy", "scipy.stats"}),
-        ("evaluate", {"torch._dynamo", "sympy"}),
+        ("evaluate", {"torch._dynamo"}),
     ],
 )
 def test_a_trained_model_is_used(verb, unused, trained, phantom, tmp_path):
