@@ -3,7 +3,7 @@
 import os
 
 POLICY = "OMP_WAIT_POLICY"
-ALIKE = (POLICY, "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+WAIT_VARIABLES = (POLICY, "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Environment variables of OpenMP, GNU's and Intel's, that say how a thread waits."""
 
 
@@ -16,8 +16,8 @@ def share_processor() -> None:
 
     Example:
         >>> share_processor()
-        >>> any(name in os.environ for name in ALIKE)
+        >>> any(name in os.environ for name in WAIT_VARIABLES)
         True
     """
-    if not any(name in os.environ for name in ALIKE):
+    if not any(name in os.environ for name in WAIT_VARIABLES):
         os.environ[POLICY] = "PASSIVE"

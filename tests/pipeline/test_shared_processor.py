@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from pipeline.shared_processor import ALIKE, POLICY, share_processor
+from pipeline.shared_processor import WAIT_VARIABLES, POLICY, share_processor
 
 NO_WAITING_AWAKE = "GOMP_SPINCOUNT = '0'"
 """What GNU's OpenMP prints of itself where its threads sleep at once."""
@@ -12,7 +12,7 @@ NO_WAITING_AWAKE = "GOMP_SPINCOUNT = '0'"
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch):
-    for name in ALIKE:
+    for name in WAIT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -23,12 +23,12 @@ def test_threads_sleep_while_they_wait(monkeypatch):
     assert os.environ[POLICY] == "PASSIVE"
 
 
-@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize("name", WAIT_VARIABLES)
 def test_what_the_user_has_set_stays(monkeypatch, name):
     monkeypatch.setenv(name, "7")
     share_processor()
-    assert {one: os.environ.get(one) for one in ALIKE} == {
-        one: "7" if one == name else None for one in ALIKE
+    assert {one: os.environ.get(one) for one in WAIT_VARIABLES} == {
+        one: "7" if one == name else None for one in WAIT_VARIABLES
     }
 
 
