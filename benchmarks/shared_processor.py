@@ -1,7 +1,7 @@
-"""A training step with threads that sleep while they wait, against threads that turn in a circle.
+"""A training step with threads that sleep while they wait, against threads that stay awake.
 
 OpenMP's threads wait for each other after every layer. By default libgomp, which PyTorch's wheels
-bring, lets them turn in a circle, which takes the processor from another process. Each way is
+bring, lets them ask again and again, which takes the processor from another process. Each way is
 measured alone and beside a process that does the same; the ratio to the default is taken round by
 round::
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from pipeline.shared_processor import WAIT_VARIABLES, POLICY, share_processor
+from pipeline.shared_processor import POLICY, WAIT_VARIABLES, share_processor
 
 NO_WAITING_AWAKE = "GOMP_SPINCOUNT = '0'"
 """What GNU's OpenMP prints of itself where its threads sleep at once."""
