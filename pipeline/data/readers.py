@@ -1,6 +1,7 @@
 """Reading flat images: one image, or one page of a stack, as an array of rows."""
 
 import math
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -55,7 +56,7 @@ class PageReader:
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
         """Return the names of the files in ``data``."""
-        return [str(data)] if isinstance(data, (str, Path)) else [str(name) for name in data]
+        return [str(data)] if isinstance(data, str | os.PathLike) else [str(name) for name in data]
 
     def get_data(self, img: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the array of the page and its meta data.

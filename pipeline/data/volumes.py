@@ -1,6 +1,7 @@
 """Reading volumes, with the position of their voxels in space."""
 
 import gzip
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,7 +82,7 @@ class VolumeReader:
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
         """Return the names of the files in ``data``."""
-        return [str(data)] if isinstance(data, (str, Path)) else [str(name) for name in data]
+        return [str(data)] if isinstance(data, str | os.PathLike) else [str(name) for name in data]
 
     def get_data(self, img: list[str]) -> tuple[NDArray[np.generic], dict[str, Any]]:
         """Return the array and its meta data: affine and spatial shape.
