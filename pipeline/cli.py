@@ -27,6 +27,7 @@ from pipeline.interruption import exit_when_terminated
 from pipeline.plain_text import plain_lines
 from pipeline.progress import flush_lines
 from pipeline.quiet import ignore_foreign_warnings
+from pipeline.shared_processor import share_processor
 
 GROUPS = {
     "begin": ("demo", "bundles", "doctor"),
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     exit_when_terminated()
     flush_lines()
+    share_processor()
     ignore_foreign_warnings()
     try:
         return int(options.command(options) or 0)

@@ -12,11 +12,9 @@ from itertools import pairwise
 
 from mlflow.tracking.context.abstract_context import RunContextProvider
 
-from pipeline.bundle.config_files import ConfigFiles
 from pipeline.errors import show_one_line
+from pipeline.imports import MONAI
 from pipeline.quiet import ignore_foreign_warnings
-
-MONAI = "monai.bundle"
 
 
 class CommandLine(RunContextProvider):
@@ -40,6 +38,8 @@ def begin() -> None:
 def override_error(error: BaseException) -> str | None:
     """Return the line for an override that MONAI could not merge; None for other errors."""
     for override, files in _merges(error):
+        # imports MONAI, which another process that imports MLflow does not need
+        from pipeline.bundle.config_files import ConfigFiles
         from pipeline.bundle.overrides import apply_overrides
 
         try:

@@ -7,17 +7,19 @@ by its text. Own bundles have no such limit.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from monai.bundle import ConfigWorkflow
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.knobs import is_path_knob
-from pipeline.bundle.workflow import RESTORED, current_workflow, typed_values
+from pipeline.imports import MONAI
 from pipeline.schemas import read_schema
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigWorkflow
 
 RECEIVED = "received.json"
 """File in the folder of a bundle that ``unet-school receive`` accepted."""
@@ -96,6 +98,10 @@ def read_received(bundle: Path) -> ReceivedRecord:
 
 def containment() -> Containment:
     """Return the limits of the bundle that is making the caller; outside a run there are none."""
+    if MONAI not in sys.modules:  # so no workflow is running
+        return Containment()
+    from pipeline.bundle.workflow import current_workflow
+
     workflow = current_workflow()
     if workflow is None:
         return Containment()
@@ -110,11 +116,14 @@ def contained(path: str | Path, setting: str) -> Path:
     return containment().contained(path, setting)
 
 
-def _given(workflow: ConfigWorkflow, bundle: Path) -> Iterator[Path]:
+def _given(workflow: "ConfigWorkflow", bundle: Path) -> Iterator[Path]:
     """The places that the user typed, or set in an own overlay, now or when a training began.
 
     An archive holds no state of a training, so that one is of this machine.
     """
+    from pipeline.bundle.config_files import ConfigFiles
+    from pipeline.bundle.workflow import RESTORED, typed_values
+
     files, overrides = typed_values(workflow)
     own = [file for file in files if not Path(file).resolve().is_relative_to(bundle)]
     keys = {*overrides, *(key for file in own for key in ConfigFiles.load_config_file(file))}

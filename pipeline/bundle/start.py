@@ -2,17 +2,17 @@
 
 import runpy
 import sys
-from importlib import import_module
 
 from pipeline.children import end_with_parent
-from pipeline.imports import no_garbage
+from pipeline.imports import MONAI, import_monai
+from pipeline.shared_processor import share_processor
 
 if __name__ == "__main__":
     end_with_parent()
-    with no_garbage():
-        from pipeline.bundle.command_line import MONAI, begin
+    share_processor()
+    import_monai()
+    from pipeline.bundle.command_line import begin
 
-        import_module(MONAI)
     begin()
     sys.argv[0] = MONAI
     runpy.run_module(MONAI, run_name="__main__", alter_sys=True)

@@ -103,6 +103,9 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
 
 def bundle_of(options: argparse.Namespace) -> "Bundle":
     """Return the bundle with the overlays and settings that were typed."""
+    from pipeline.imports import import_monai
+
+    import_monai()
     from pipeline.bundle import Bundle
     from pipeline.bundle.overrides import read_settings
 

@@ -1,19 +1,19 @@
 """Reading flat images: one image, or one page of a stack, as an array of rows."""
 
 import math
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.config import PathLike
-from monai.data import ImageReader
 
 from pipeline.bundle.received import containment
 from pipeline.data.decoding import one_line_errors, unknown_format
 from pipeline.data.dicom_header import is_dicom, read_header
 from pipeline.data.dicom_pixels import read_dicom_page
+from pipeline.data.monai_reader import PathLike, register_reader
 from pipeline.data.pillow_images import read_pillow
 from pipeline.data.pixels import Pixels, format_maximum
 from pipeline.data.series import headers_of, is_series
@@ -26,7 +26,7 @@ NOT_TOLD = math.nan
 """Value of a meta data entry that the file does not tell."""
 
 
-class PageReader(ImageReader):
+class PageReader:
     """MONAI reader of a flat image, or of one page of a stack.
 
     ``stack.tif#3`` is page 3 of a stack, counted from 0; the pages of a volume (NIfTI, MHA, NRRD, a
@@ -46,7 +46,7 @@ class PageReader(ImageReader):
     """
 
     def __init__(self, label: bool = False) -> None:
-        super().__init__()
+        register_reader(type(self))
         self.label, self.places = label, containment()
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
@@ -56,7 +56,7 @@ class PageReader(ImageReader):
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
         """Return the names of the files in ``data``."""
-        return [str(data)] if isinstance(data, (str, Path)) else [str(name) for name in data]
+        return [str(data)] if isinstance(data, str | os.PathLike) else [str(name) for name in data]
 
     def get_data(self, img: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the array of the page and its meta data.

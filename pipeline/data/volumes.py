@@ -1,14 +1,13 @@
 """Reading volumes, with the position of their voxels in space."""
 
 import gzip
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
-from monai.config import PathLike
-from monai.data import ImageReader
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from pipeline.bundle.received import containment
 from pipeline.data.decoding import check_size, native, one_line_errors, unknown_format
 from pipeline.data.dicom import LPS_TO_RAS, read_file, read_series
 from pipeline.data.dicom_header import is_dicom
+from pipeline.data.monai_reader import PathLike, register_reader
 from pipeline.data.pixels import Pixels
 from pipeline.data.series import is_series
 from pipeline.data.suffixes import NIFTI, TIFF, VOLUMES, suffix_of
@@ -55,7 +55,7 @@ class Volume(NamedTuple):
         return Pixels(self.array, self.affine, colour=self.colour)
 
 
-class VolumeReader(ImageReader):
+class VolumeReader:
     """MONAI reader of a DICOM series, NIfTI, MHA, NRRD or multi-page TIFF.
 
     A series is named by its folder, or by ``FOLDER#UID``, see :mod:`pipeline.data.series`.
@@ -72,7 +72,7 @@ class VolumeReader(ImageReader):
     """
 
     def __init__(self, label: bool = False) -> None:
-        super().__init__()
+        register_reader(type(self))
         self.label, self.places = label, containment()
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
@@ -82,7 +82,7 @@ class VolumeReader(ImageReader):
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
         """Return the names of the files in ``data``."""
-        return [str(data)] if isinstance(data, (str, Path)) else [str(name) for name in data]
+        return [str(data)] if isinstance(data, str | os.PathLike) else [str(name) for name in data]
 
     def get_data(self, img: list[str]) -> tuple[NDArray[np.generic], dict[str, Any]]:
         """Return the array and its meta data: affine and spatial shape.

@@ -3,11 +3,9 @@
 import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
-from scipy.stats import wilcoxon
 
 from pipeline.data.columns import check_columns
 from pipeline.evaluation.groups import MIN_PATIENTS, Gap, gaps
@@ -18,6 +16,9 @@ from pipeline.metrics.statistics import (
     holm,
     patients_of,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
 
@@ -179,6 +180,8 @@ def _compare(
         if not isinstance(row.get(metric), (int, float)):
             numbers = ", ".join(key for key, value in row.items() if isinstance(value, float))
             raise ValueError(f"{name}: has no '{metric}'; it has {numbers}")
+    from scipy.stats import wilcoxon  # slow to import, and a training imports this module
+
     differences = np.array([other[metric] - row[metric] for row, other in pairs])
     patients = patients_of(rows)
     sums, counts = by_patient(differences, patients)
@@ -217,8 +220,10 @@ def comparison_table(
     ]
 
 
-def comparison_plot(comparisons: Sequence[Comparison], metric: str) -> Figure:
+def comparison_plot(comparisons: Sequence[Comparison], metric: str) -> "Figure":
     """Draw the differences of all cases, a row for each comparison, with the mean's interval."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 1.2 + 0.7 * len(comparisons)), layout="constrained")
     axes = figure.subplots()
     spread = np.random.default_rng(0)

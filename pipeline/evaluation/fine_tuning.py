@@ -11,7 +11,6 @@ from pipeline.bundle import Bundle
 from pipeline.bundle.received import contained
 from pipeline.data.datalist import image_hashes
 from pipeline.evaluation.comparison import Comparison, compare
-from pipeline.evaluation.evaluation_run import refuse_trained_on
 from pipeline.evaluation.reference import MeanInterval
 from pipeline.files import write_text
 from pipeline.inference.trained_model import read_record
@@ -65,6 +64,9 @@ def check_fine_tuning(init_from: str | None, dataset_dir: str, reference_dir: st
     """
     if init_from is None:
         return
+    # the page of an evaluation, and Matplotlib with it, is nothing for the start of a training
+    from pipeline.evaluation.evaluation_run import refuse_trained_on
+
     record = read_record(Path(init_from))
     refuse_trained_on(Path(init_from), record, dataset_dir)
     if reference_dir is None:

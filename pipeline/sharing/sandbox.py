@@ -25,7 +25,7 @@ from pipeline.sharing.source import INSTALL_FOLDER
 
 KEPT_VARIABLES = (
     "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
+    "OMP_WAIT_POLICY", "MKL_NUM_THREADS",
 )  # fmt: skip
 """Variables of the environment that a sandboxed process gets."""
 HOME, TEMPORARY = "home", "tmp"

@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"children", "interruption", "memory_errors", "plain_text", "tracking_errors"},
+    {"children", "deferred", "interruption", "lazy", "memory_errors", "plain_text"},
+    {"shared_processor", "tracking_errors"},
     {"errors", "files", "imports", "progress", "provenance", "quiet", "schemas"},
     {"states", "next_command", "pages", "product"},
     {"claims", "precision"},
