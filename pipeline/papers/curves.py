@@ -1,7 +1,7 @@
 """A metric against the epoch: as a table of the means over the seeds, and as a picture."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -22,6 +22,8 @@ COLOURS = {"train": "#1f77b4", "validation": "#d95f02", "test": "#2a8a57"}
 """Colour of each split."""
 COLUMNS = 3
 """Panels beside each other."""
+LOW_START = 0.1
+"""Share of a training at its beginning that may lie below the picture."""
 Curves = Sequence[Mapping[str, Any]]
 """Epochs and metrics of each seed."""
 
@@ -41,7 +43,8 @@ def curves_lines(recorded: Recorded) -> Iterator[str]:
     if not curves:
         return
     metric = METRIC_TITLES[recorded.paper.curve_metric]
-    yield f"{metric} at 1/2 against epoch, at reduced scale (train: of the augmented batches):"
+    what = f"train: of the augmented batches; the first {LOW_START:.0%} may lie below the picture"
+    yield f"{metric} at 1/2 against epoch, at reduced scale ({what}):"
     yield ""
     alt = f"{metric} against epoch of {', '.join(curves)}; a thin line is a seed, a bold one a mean"
     yield f"![{alt}](results/{recorded.paper.name}/{PICTURE})"
@@ -70,6 +73,7 @@ def curves_picture(recorded: Recorded) -> str | None:
     for axes, (title, of_seeds) in zip(panels, curves.items(), strict=False):
         _draw(axes, of_seeds, recorded.paper.curve_metric)
         axes.set_title(title, fontsize=10)
+    panels[0].set_ylim(visible_range(curves.values(), recorded.paper.curve_metric))
     for axes in panels[len(curves) :]:
         axes.remove()
     named = {line.get_label(): line for axes in panels for line in axes.get_lines()}
@@ -80,6 +84,33 @@ def curves_picture(recorded: Recorded) -> str | None:
     figure.supxlabel("epoch", fontsize=10)
     figure.supylabel(f"{METRIC_TITLES[recorded.paper.curve_metric]} at 1/2", fontsize=10)
     return _as_svg(figure)
+
+
+def visible_range(curves: Iterable[Curves], metric: str) -> tuple[float, float] | None:
+    """Return the ends of the axis of a metric: all its values but those of a low start.
+
+    Args:
+        curves: of each experiment.
+        metric: without the name of a split.
+
+    Example:
+        >>> seed = {"epoch": [1, 2, 10], "train_iou": [0.1, 0.5, 0.9]}
+        >>> low, high = visible_range([[seed]], "iou")
+        >>> round(low, 2), round(high, 2)
+        (0.48, 0.92)
+    """
+    values = [
+        value
+        for of_seeds in curves
+        for of_seed in of_seeds
+        for split in _splits(of_seeds, metric)
+        for epoch, value in _points(of_seed, f"{split}_{metric}").items()
+        if epoch > LOW_START * of_seed["epoch"][-1]
+    ]
+    if not values:
+        return None
+    margin = 0.05 * (max(values) - min(values))
+    return min(values) - margin, max(values) + margin
 
 
 def _draw(axes: Axes, of_seeds: Curves, metric: str) -> None:
