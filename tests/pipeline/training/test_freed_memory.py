@@ -18,9 +18,9 @@ print((psutil.Process().memory_info().rss - before) / 2**20)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-@pytest.mark.parametrize(("mode", "least", "most"), [("keep", 190, 650), ("free", -50, 30)])
+@pytest.mark.parametrize(("mode", "least", "most"), [("keep", 190, 1000), ("free", -50, 30)])
 def test_the_memory_of_a_freed_tensor_is_used_again(mode, least, most):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True
     )
-    assert least < float(done.stdout) < most  # MiB, of ten tensors of 200
+    assert least < float(done.stdout) < most  # MiB; ten tensors of 200 without reuse: 2000
