@@ -10,15 +10,12 @@ What an engine loses of the score is measured by ``unet-school evaluate``, on tr
 """
 
 import argparse
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from monai.inferers import SlidingWindowInferer
+from turns import in_child, median_seconds, take_turns
 
 from pipeline.bundle import Bundle
 from pipeline.inference.engine import in_engine, usable_engines
@@ -50,16 +47,6 @@ def segmentation(name: str, engine: str) -> Callable[[], None]:
     return segment
 
 
-def measure(name: str, engine: str, repeats: int) -> float:
-    """Return the median seconds of an image in this process; the first two warm up."""
-    segment, seconds = segmentation(name, engine), []
-    for _ in range(repeats + 2):
-        began = time.perf_counter()
-        segment()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[2:])
-
-
 def main() -> None:
     bundles = sorted(path.name for path in BUNDLES.iterdir() if path.is_dir())
     parser = argparse.ArgumentParser(description=__doc__)
@@ -69,30 +56,14 @@ def main() -> None:
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.engine:
-        print(measure(options.networks[0], options.engine, options.repeats))
+        segment = segmentation(options.networks[0], options.engine)
+        print(median_seconds(segment, options.repeats))
         return
     engines = list(usable_engines("cpu"))
     print(f"{torch.get_num_threads()} threads; ratio to float32: median, least and largest")
     for name in options.networks:
-        rounds = [
-            {engine: _in_child(name, engine, options.repeats) for engine in engines}
-            for _ in range(options.rounds)
-        ]
-        for engine in engines:
-            ratios = [of_round["float32"] / of_round[engine] for of_round in rounds]
-            seconds = statistics.median(of_round[engine] for of_round in rounds)
-            print(
-                f"{name:12} {engine:18} {1000 * seconds:6.0f} ms  {statistics.median(ratios):.2f} "
-                f"({min(ratios):.2f} to {max(ratios):.2f})",
-                flush=True,
-            )
-
-
-def _in_child(name: str, engine: str, repeats: int) -> float:
-    command = [sys.executable, __file__, "--networks", name, "--engine", engine]
-    command += ["--repeats", str(repeats)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.splitlines()[-1])
+        command = (__file__, "--networks", name, "--repeats", options.repeats, "--engine")
+        take_turns(name, engines, lambda one, own=command: in_child(*own, one), options.rounds)
 
 
 if __name__ == "__main__":

@@ -70,17 +70,21 @@ def peer(module: str, call: Call) -> Call | None:
     return call if find_spec(module) else None
 
 
+def distances_by_edt(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], spacing: Sequence[float]
+) -> object:
+    """Return the 95th percentiles of the distances of two masks' surfaces to each other."""
+    import edt
+
+    surfaces = [mask & ~binary_erosion(mask) for mask in (first, second)]
+    maps = [edt.edt(~surface, anisotropy=spacing) for surface in surfaces]
+    return np.percentile(maps[1][surfaces[0]], 95), np.percentile(maps[0][surfaces[1]], 95)
+
+
 def of_volumes(shape: Sequence[int]) -> Iterator[Piece]:
     """Yield what is computed of volumes."""
     probability, truth = volume(shape)
     mask, size = probability >= 0.5, " x ".join(map(str, shape))
-
-    def distances_by_edt() -> object:
-        import edt
-
-        surfaces = [one & ~binary_erosion(one) for one in (mask, truth)]
-        maps = [edt.edt(~surface, anisotropy=SPACING) for surface in surfaces]
-        return np.percentile(maps[1][surfaces[0]], 95), np.percentile(maps[0][surfaces[1]], 95)
 
     def distances_by_surface_distance() -> object:
         import surface_distance as peer_module
@@ -106,7 +110,10 @@ def of_volumes(shape: Sequence[int]) -> Iterator[Piece]:
     def distances() -> object:
         return surface_distance(mask, truth, SPACING)
 
-    yield Piece(f"surface distances, {size}", "edt", distances, peer("edt", distances_by_edt))
+    yield Piece(
+        f"surface distances, {size}", "edt", distances,
+        peer("edt", lambda: distances_by_edt(mask, truth, SPACING)),
+    )  # fmt: skip
     yield Piece(
         f"surface distances, {size}", "surface-distance", distances,
         peer("surface_distance", distances_by_surface_distance),
@@ -143,13 +150,6 @@ def of_cells() -> Iterator[Piece]:
         seeds = connected_components(probability >= threshold)[0]
         return watershed(-probability, seeds, mask=probability >= separate.floor)
 
-    def distances_by_edt() -> object:
-        import edt
-
-        surfaces = [one & ~binary_erosion(one) for one in (found > 0, truth > 0)]
-        maps = [edt.edt(~surface) for surface in surfaces]
-        return np.percentile(maps[1][surfaces[0]], 95), np.percentile(maps[0][surfaces[1]], 95)
-
     batch = [torch.from_numpy(np.asarray(one, np.float32)) for one in (probability, truth > 0)]
     grey = torch.from_numpy(np.asarray(image, np.float32).reshape(SIDE, SIDE, -1)[..., 0])
     masks = torch.from_numpy(found > 0)[None]
@@ -159,7 +159,8 @@ def of_cells() -> Iterator[Piece]:
     )  # fmt: skip
     yield Piece(
         f"surface distances, {name}", "edt",
-        lambda: surface_distance(found > 0, truth > 0), peer("edt", distances_by_edt),
+        lambda: surface_distance(found > 0, truth > 0),
+        peer("edt", lambda: distances_by_edt(found > 0, truth > 0, (1.0, 1.0))),
     )  # fmt: skip
     yield Piece(
         f"contingency table, {name}", "scikit-image",

@@ -8,16 +8,13 @@ optimiser, batch and patch of a bundle on random images. The ratio is taken roun
 """
 
 import argparse
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from monai.data import MetaTensor
+from turns import in_child, median_seconds, take_turns
 
 from pipeline.bundle import Bundle
 from pipeline.layout import on_device
@@ -49,9 +46,8 @@ class Way(NamedTuple):
     is_kept: bool = True
 
 
-MONAI = "as MONAI's trainer"
 WAYS = {
-    MONAI: Way(with_metadata=True, is_kept=False),
+    "as MONAI's trainer": Way(with_metadata=True, is_kept=False),
     "without metadata": Way(is_kept=False),
     "kept memory": Way(),
     "bfloat16": Way(BFLOAT16),
@@ -90,12 +86,7 @@ def measure(name: str, way: str, steps: int) -> float:
     """Return the median seconds of a step in this process; the first two warm up."""
     if WAYS[way].is_kept:
         keep_freed_memory()
-    step, seconds = step_of(name, WAYS[way]), []
-    for _ in range(steps + 2):
-        began = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[2:])
+    return median_seconds(step_of(name, WAYS[way]), steps)
 
 
 def main() -> None:
@@ -111,24 +102,8 @@ def main() -> None:
         return
     print(f"{torch.get_num_threads()} threads; ratio to the first: median, least and largest")
     for name in options.networks:
-        rounds = [
-            {way: _in_child(name, way, options.steps) for way in WAYS}
-            for _ in range(options.rounds)
-        ]
-        for way in WAYS:
-            ratios = [of_round[MONAI] / of_round[way] for of_round in rounds]
-            seconds = statistics.median(of_round[way] for of_round in rounds)
-            print(
-                f"{name:13} {way:22} {1000 * seconds:6.0f} ms  {statistics.median(ratios):.2f} "
-                f"({min(ratios):.2f} to {max(ratios):.2f})",
-                flush=True,
-            )
-
-
-def _in_child(name: str, way: str, steps: int) -> float:
-    command = [sys.executable, __file__, "--networks", name, "--way", way, "--steps", str(steps)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.splitlines()[-1])
+        command = (__file__, "--networks", name, "--steps", options.steps, "--way")
+        take_turns(name, list(WAYS), lambda way, own=command: in_child(*own, way), options.rounds)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 import time
 
 import torch
+from turns import take_turns
 
 from pipeline.networks import UNet
 
@@ -69,18 +70,12 @@ def main() -> None:
         return
     print(f"{options.threads} threads each; ratio to the default: median, least and largest")
     for place, processes in PLACES.items():
-        rounds = [
-            {way: step_of(way, processes, options.threads, options.seconds) for way in WAYS}
-            for _ in range(options.rounds)
-        ]
-        for way in WAYS:
-            ratios = [of_round["default"] / of_round[way] for of_round in rounds]
-            seconds = statistics.median(of_round[way] for of_round in rounds)
-            print(
-                f"{place:15} {way:24} {1000 * seconds:6.0f} ms  {statistics.median(ratios):.2f} "
-                f"({min(ratios):.2f} to {max(ratios):.2f})",
-                flush=True,
-            )
+        take_turns(
+            place,
+            list(WAYS),
+            lambda way, count=processes: step_of(way, count, options.threads, options.seconds),
+            options.rounds,
+        )
 
 
 if __name__ == "__main__":

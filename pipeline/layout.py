@@ -2,7 +2,7 @@
 
 import torch
 
-from pipeline.precision import FLOAT32, Precision
+from pipeline.precision import BFLOAT16, FLOAT32, Precision
 
 
 def on_device(
@@ -27,7 +27,7 @@ def on_device(
         [27, 1]
     """
     is_of_volumes = any(weight.ndim == 5 for weight in network.parameters())
-    if is_of_volumes and precision == FLOAT32:
+    if is_of_volumes and precision != BFLOAT16:
         return network.to(device)
     layout = torch.channels_last_3d if is_of_volumes else torch.channels_last
     return network.to(device).to(memory_format=layout)  # type: ignore[call-overload]

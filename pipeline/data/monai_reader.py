@@ -1,23 +1,36 @@
-"""What a reader needs to be one of MONAI's, without importing MONAI to define it."""
+"""What our readers of images share, without importing MONAI to define them."""
 
 import os
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.bundle.received import containment
 
 PathLike = str | os.PathLike[str]
 
 
-def register_reader(reader: type) -> None:
-    """Make a class a subclass of MONAI's ``ImageReader``.
+class FileReader:
+    """One of MONAI's ``ImageReader`` from its first instance on.
 
-    Called by the first instance: those who read images without MONAI, as a check of a cohort,
-    import the module of the class as well.
+    Those who read images without MONAI, as a check of a cohort, import the module of a reader as
+    well.
+
+    Args:
+        label: whether the files are masks, whose numbers mean classes or instances.
 
     Example:
-        >>> class Reader: ...
-        >>> register_reader(Reader)
+        >>> reader = FileReader()
         >>> from monai.data import ImageReader
-        >>> issubclass(Reader, ImageReader)
-        True
+        >>> isinstance(reader, ImageReader), reader.read("image.png")
+        (True, ['image.png'])
     """
-    from monai.data import ImageReader
 
-    ImageReader.register(reader)
+    def __init__(self, label: bool = False) -> None:
+        from monai.data import ImageReader
+
+        ImageReader.register(type(self))
+        self.label, self.places = label, containment()
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
+        """Return the names of the files in ``data``."""
+        return [str(data)] if isinstance(data, str | os.PathLike) else [str(name) for name in data]

@@ -1,7 +1,6 @@
 """Reading flat images: one image, or one page of a stack, as an array of rows."""
 
 import math
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.bundle.received import containment
 from pipeline.data.decoding import one_line_errors, unknown_format
 from pipeline.data.dicom_header import is_dicom, read_header
 from pipeline.data.dicom_pixels import read_dicom_page
-from pipeline.data.monai_reader import PathLike, register_reader
+from pipeline.data.monai_reader import FileReader, PathLike
 from pipeline.data.pillow_images import read_pillow
 from pipeline.data.pixels import Pixels, format_maximum
 from pipeline.data.series import headers_of, is_series
@@ -26,7 +24,7 @@ NOT_TOLD = math.nan
 """Value of a meta data entry that the file does not tell."""
 
 
-class PageReader:
+class PageReader(FileReader):
     """MONAI reader of a flat image, or of one page of a stack.
 
     ``stack.tif#3`` is page 3 of a stack, counted from 0; the pages of a volume (NIfTI, MHA, NRRD, a
@@ -45,18 +43,10 @@ class PageReader:
         label: whether the files are masks, whose numbers mean classes or instances.
     """
 
-    def __init__(self, label: bool = False) -> None:
-        register_reader(type(self))
-        self.label, self.places = label, containment()
-
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Return whether the suffix is one that this reader supports."""
         path, _ = split_page(str(filename))
         return is_series(path) or is_dicom(path) or suffix_of(path) in SUFFIXES
-
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
-        """Return the names of the files in ``data``."""
-        return [str(data)] if isinstance(data, str | os.PathLike) else [str(name) for name in data]
 
     def get_data(self, img: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the array of the page and its meta data.

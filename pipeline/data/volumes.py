@@ -1,7 +1,6 @@
 """Reading volumes, with the position of their voxels in space."""
 
 import gzip
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +10,10 @@ import numpy as np
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
-from pipeline.bundle.received import containment
 from pipeline.data.decoding import check_size, native, one_line_errors, unknown_format
 from pipeline.data.dicom import LPS_TO_RAS, read_file, read_series
 from pipeline.data.dicom_header import is_dicom
-from pipeline.data.monai_reader import PathLike, register_reader
+from pipeline.data.monai_reader import FileReader, PathLike
 from pipeline.data.pixels import Pixels
 from pipeline.data.series import is_series
 from pipeline.data.suffixes import NIFTI, TIFF, VOLUMES, suffix_of
@@ -55,7 +53,7 @@ class Volume(NamedTuple):
         return Pixels(self.array, self.affine, colour=self.colour)
 
 
-class VolumeReader:
+class VolumeReader(FileReader):
     """MONAI reader of a DICOM series, NIfTI, MHA, NRRD or multi-page TIFF.
 
     A series is named by its folder, or by ``FOLDER#UID``, see :mod:`pipeline.data.series`.
@@ -71,18 +69,10 @@ class VolumeReader:
         label: whether the files are masks, whose numbers mean classes or instances.
     """
 
-    def __init__(self, label: bool = False) -> None:
-        register_reader(type(self))
-        self.label, self.places = label, containment()
-
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Return whether the suffix is one of a volume; a folder is a DICOM series."""
         path = Path(str(filename))
         return is_series(path) or is_dicom(path) or suffix_of(path) in VOLUMES
-
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
-        """Return the names of the files in ``data``."""
-        return [str(data)] if isinstance(data, str | os.PathLike) else [str(name) for name in data]
 
     def get_data(self, img: list[str]) -> tuple[NDArray[np.generic], dict[str, Any]]:
         """Return the array and its meta data: affine and spatial shape.

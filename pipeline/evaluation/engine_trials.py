@@ -96,6 +96,8 @@ def try_engines(
     timed = list(_timed(predictions, model, [PLAIN, *engines]))
     timed.sort(key=lambda trial: math.inf if trial.seconds is None else trial.seconds)
     speeds = _speeds(timed)
+    if all(speed < MIN_SPEED for speed in speeds.values()):
+        return timed
     plain = [score.of_case(case) for case in cases]
     return [
         trial

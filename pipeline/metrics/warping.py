@@ -98,11 +98,9 @@ def warped(truth: Mask, prediction: Mask) -> Mask:
     target = np.pad(prediction.astype(np.uint8), 1).ravel()
     offsets = [row * width + column for row, column in NEIGHBOURS]
     # pixels of one parity are never neighbours, so all can change at once as if in turn
-    by_parity = [
-        pending[(pending // width % 2) * 2 + pending % width % 2 == parity]
-        for pending in [np.flatnonzero(label != target)]
-        for parity in range(4)
-    ]
+    different = np.flatnonzero(label != target)
+    parities = different // width % 2 * 2 + different % width % 2
+    by_parity = [different[parities == parity] for parity in range(4)]
     is_due = np.ones(len(label), bool)  # only a changed neighbour makes a pixel simple that was not
     simple, changes = _simple_points(), True
     while changes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.data.memory import available_memory
+from pipeline.shared_processor import WAIT_VARIABLES
 from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.isolation import (
     PLAIN,
@@ -25,7 +26,7 @@ from pipeline.sharing.source import INSTALL_FOLDER
 
 KEPT_VARIABLES = (
     "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "OMP_NUM_THREADS",
-    "OMP_WAIT_POLICY", "MKL_NUM_THREADS",
+    "MKL_NUM_THREADS", *WAIT_VARIABLES,
 )  # fmt: skip
 """Variables of the environment that a sandboxed process gets."""
 HOME, TEMPORARY = "home", "tmp"
