@@ -2,11 +2,10 @@
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import safetensors.torch
 import torch
 from numpy.typing import ArrayLike
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -314,16 +313,22 @@ def parse_weights(content: bytes, path: Path) -> dict[str, Any]:
     Raises:
         ValueError: not such a file, or a truncated one.
     """
+    parse = _safetensors_parser() if path.suffix == ".safetensors" else _parse_pickled
     try:
-        if path.suffix == ".safetensors":
-            return dict(safetensors.torch.load(content))
-        weights: dict[str, Any] = torch.load(
-            io.BytesIO(content), map_location="cpu", weights_only=True
-        )
+        return parse(content)
     except Exception as error:  # a broken pickle may raise any exception
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path}: not a readable checkpoint ({reason}); restore it") from None
-    return weights
+
+
+def _safetensors_parser() -> Callable[[bytes], dict[str, Any]]:
+    import safetensors.torch  # an extra
+
+    return safetensors.torch.load
+
+
+def _parse_pickled(content: bytes) -> dict[str, Any]:
+    return dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 
+HIDE = ROOT / "tests" / "source" / "hide_extras.py"
 TOPS = {"pipeline", "transforms", "unet_school"}
 WANTED = (
     "pipeline/py.typed",
@@ -37,11 +38,14 @@ CALLS = [
     ["bundles", "copy", "membranes"],
     ["data", "phantom", "--out", "cells", "--count", "6", "--size", "64"],
     ["train", "bundles/membranes", "--data", "cells", "--set", *SMALL],
+    ["evaluate", "bundles/membranes", "--data", "cells", "--set", *SMALL[:4]],
+    ["infer", "bundles/membranes", "--images", "cells/images", "--out", "new", "--set", *SMALL[:3]],
     ["new", "bundles/mine", "--images", "cells/images", "--masks", "cells/labels"],
     ["reproduce", "membranes", "--table"],
 ]
 SCRIPT = f"""
-import sys
+import runpy
+runpy.run_path({str(HIDE)!r})["hide_extras"]()
 from pipeline import cli
 for words in {CALLS!r}:
     code = cli.main(words)
@@ -118,7 +122,7 @@ def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path):
     assert names_in(build(source, tmp_path / "again", "wheel")) == names_in(wheel)
 
 
-def test_an_installed_wheel_does_its_work_in_an_empty_folder(installed, tmp_path):
+def test_a_wheel_without_extras_does_its_work_in_an_empty_folder(installed, tmp_path):
     version = run(installed, tmp_path, "-m", "pipeline.cli", "--version")
     assert re.fullmatch(r"unet-school \d+\.\d+\.\d+\n", version.stdout), version
     done = run(installed, tmp_path, "-c", SCRIPT)
@@ -128,4 +132,4 @@ def test_an_installed_wheel_does_its_work_in_an_empty_folder(installed, tmp_path
     assert "unet-school bundles copy --all --to DIR/bundles, then give --root DIR" in done.stderr
     assert (tmp_path / "bundles" / "membranes" / "models" / "model.pt").is_file()
     assert (tmp_path / "bundles" / "mine" / "configs" / "train.yaml").is_file()
-    assert {path.name for path in tmp_path.iterdir()} == {"bundles", "cells", "mlruns"}
+    assert {path.name for path in tmp_path.iterdir()} == {"bundles", "cells", "mlruns", "new"}
