@@ -25,7 +25,7 @@ class ShownCase(NamedTuple):
     """A case of a report.
 
     Attributes:
-        title: best, median or worst.
+        title: best, median, worst or only.
         row: its scores.
         pictures: addresses of pictures by their names; empty of a volume.
         volume: None of a flat image.
@@ -55,7 +55,11 @@ def best_median_worst(rows: Sequence[Row]) -> dict[int, str]:
     Example:
         >>> best_median_worst([{"iou": 0.9}, {"iou": 0.1}])
         {0: 'best', 1: 'worst'}
+        >>> best_median_worst([{"iou": 0.9}])
+        {0: 'only'}
     """
+    if len(rows) == 1:
+        return {0: "only"}
     metric = next(iter(METRICS))
     order = _ascending(rows, metric)
     places = {"best": order[-1], "worst": order[0], "median": median_place(rows, metric)}
@@ -87,7 +91,7 @@ def shown_case(
     """Draw a case as pictures, or as a volume.
 
     Args:
-        title: best, median or worst.
+        title: best, median, worst or only.
         row: its scores.
         case: as it was predicted.
         scoring: by which.

@@ -10,7 +10,7 @@ from PIL import Image
 LABEL_COLOURS = (
     (0, 190, 130), (240, 228, 66), (204, 121, 167), (86, 200, 233), (240, 90, 80), (170, 130, 250),
 )  # fmt: skip
-"""Of the labels 1, 2, …, as in the viewer of volumes."""
+"""Of the labels 1, 2, …, in pictures and in the viewer of volumes."""
 FILLED = 0.3
 """Opacity of a label's inside."""
 QUALITY = 88

@@ -9,9 +9,10 @@ import jinja2
 
 from pipeline.files import atomic
 from pipeline.pages.numbers import plain_number
+from pipeline.pages.pictures import LABEL_COLOURS
 
 VIEWER = "viewer.js.jinja"
-"""The script, without a variable; as a template it is packed with a bundle's source."""
+"""The script; as a template it is packed with a bundle's source."""
 
 
 def write_page(path: Path, package: str, template: str, **values: Any) -> None:
@@ -36,7 +37,7 @@ def write_page(path: Path, package: str, template: str, **values: Any) -> None:
         lstrip_blocks=True,
     )
     environment.filters["number"] = plain_number
-    script = environment.get_template(VIEWER).render()
+    script = environment.get_template(VIEWER).render(label_colours=LABEL_COLOURS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     page = environment.get_template(template).render(
         viewer_script=script, viewer_hash=f"sha256-{digest}", **values
