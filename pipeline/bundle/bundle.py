@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 
 from pipeline.bundle.check import check_config
 from pipeline.bundle.config_files import ConfigFiles
-from pipeline.bundle.overrides import apply_overrides, nearest
+from pipeline.bundle.overrides import apply_overrides, nearest, split_key
 from pipeline.bundle.workflow import BundleWorkflow
 from pipeline.children import run_child
 from pipeline.quiet import ignore_foreign_warnings
@@ -89,6 +89,19 @@ class Bundle:
             if key in self.overrides:
                 raise ValueError(f"--set {key}: the command itself decides it; leave it out")
         return self.with_overrides(places)
+
+    def for_training(self) -> "Bundle":
+        """Return the same bundle without the overrides that only an evaluation knows.
+
+        Commands that train and evaluate take settings of both.
+
+        Raises:
+            ValueError: a key that neither knows.
+        """
+        self.check("evaluating")
+        known = ConfigFiles.load_config_files([str(path) for path in self.files("training")])
+        own = {key: value for key, value in self.overrides.items() if split_key(key)[0] in known}
+        return Bundle(self.folder, self.overlays, own)
 
     def with_overlay(self, overlay: Path | str) -> "Bundle":
         """Return the same bundle with a further overlay."""

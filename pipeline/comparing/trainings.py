@@ -115,14 +115,13 @@ def config_sha256(networks: Networks) -> str:
 
 
 def check_networks(networks: Networks) -> None:
-    """Refuse a config that is wrong for any of the networks, before the first is trained.
+    """Refuse a config of training or evaluation that is wrong for any network, before the first.
 
     Raises:
         ValueError: the first error, in one line.
     """
     for name in networks.names:
-        for run in ("training", "evaluating"):
-            networks.run_of(name, 0).check(run)
+        networks.run_of(name, 0).for_training().check("training")
 
 
 def train_networks(networks: Networks, parent: str) -> None:
@@ -146,7 +145,7 @@ def train_networks(networks: Networks, parent: str) -> None:
             stages.begin(f"{name}, seed {seed}", has_model and has_scores)
             run = networks.run_of(name, seed)
             if not has_model:
-                train_or_resume(run, models, parent)
+                train_or_resume(run.for_training(), models, parent)
             if not has_scores:
                 run.with_places({"output_dir": str(evaluation.resolve())}).start("evaluating")
             check_metric(networks.rows(name, seed), networks.metric)

@@ -74,7 +74,7 @@ def run_folds(folds: Folds) -> list[Row]:
         has_model, is_evaluated = is_trained(folder), (folds.evaluation(fold) / CASES).is_file()
         stages.begin(f"fold {fold}, {shown(folder)}", has_model and is_evaluated)
         if not has_model:
-            train_or_resume(_bundle(folds, fold), folder, folds.parent)
+            train_or_resume(_bundle(folds, fold).for_training(), folder, folds.parent)
         if not is_evaluated:
             _bundle(folds, fold, output_dir=folds.evaluation(fold)).start("evaluating")
         own = json.loads((folds.evaluation(fold) / CASES).read_text("utf-8"))
@@ -219,7 +219,7 @@ def _most_frequent(values: Sequence[Any]) -> Any:
 def _write_overlay(folds: Folds, folder: Path) -> Path:
     overrides = {
         key: value
-        for key, value in folds.bundle.overrides.items()
+        for key, value in folds.bundle.for_training().overrides.items()
         if not key.startswith("network_def")
     }
     members = [folds.bundle.config("training")["network_def"]] * len(folds.data)

@@ -52,3 +52,11 @@ def test_the_command_does_the_same(membranes):
 def test_user_errors(membranes, call, message):
     with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
         call(membranes)
+
+
+def test_a_training_takes_what_is_its_own_of_the_settings_of_both(membranes):
+    settings = {"seed": 1, "train#trainer#patience": 3, "isbi_metrics": False, "engine": "float32"}
+    training = membranes.with_overrides(settings).for_training()
+    assert training.overrides == {"seed": 1, "train#trainer#patience": 3}
+    with pytest.raises(ValueError, match="isbi_metric: .*did you mean 'isbi_metrics'"):
+        membranes.with_overrides({"isbi_metric": False}).for_training()
