@@ -58,5 +58,5 @@ def test_a_training_takes_what_is_its_own_of_the_settings_of_both(membranes):
     settings = {"seed": 1, "train#trainer#patience": 3, "isbi_metrics": False, "engine": "float32"}
     training = membranes.with_overrides(settings).for_training()
     assert training.overrides == {"seed": 1, "train#trainer#patience": 3}
-    with pytest.raises(ValueError, match="isbi_metric: .*did you mean 'isbi_metrics'"):
+    with pytest.raises(ValueError, match=r"isbi_metric: .*did you mean 'isbi_metrics'"):
         membranes.with_overrides({"isbi_metric": False}).for_training()
