@@ -12,7 +12,7 @@ from pipeline.data.readers import read_pixels
 from pipeline.evaluation.baselines import (
     Pair,
     average_mask,
-    best_intensity_threshold,
+    best_intensity_scores,
     constant_answer,
     fixed_answer,
 )
@@ -85,12 +85,11 @@ def names_of_scores(cases: Sequence[Case], rows: Sequence[Row]) -> list[str]:
 
 def baselines(cases: Sequence[Case], dataset_dir: str) -> dict[str, dict[str, float]]:
     """Score what needs no network on the same cases."""
-    _, intensity = best_intensity_threshold(_pairs(cases))
     scores = {"all foreground": constant_answer(_pairs(cases))}
     mean = mean_training_mask(cases, dataset_dir)
     if mean is not None:
         scores["mean of the training masks"] = fixed_answer(mean, (case.truth[0] for case in cases))
-    scores["best intensity threshold, chosen on test"] = {"accuracy": intensity}
+    scores["best intensity threshold, chosen on test"] = best_intensity_scores(_pairs(cases))
     return scores
 
 

@@ -19,7 +19,7 @@ def remarks():
 
     def remarks(
         mean=0.9, low=0.88, high=0.92, n=30, baseline=0.3, threshold=0.5, source="chosen",
-        metric="iou", outcomes=None,
+        metric="iou", outcomes=None, intensity=0.2,
     ):  # fmt: skip
         score = ScoreSummary(
             mean=mean, low=low, high=high, sd=0.1, min=0.1, max=0.95, n=n, patients=n
@@ -31,7 +31,9 @@ def remarks():
             outcomes=outcomes or {"found": n}, calibration=[],
             baselines={
                 "all foreground": {"iou": baseline, "dice": baseline, "accuracy": 0.99},
-                "best intensity threshold, chosen on test": {"accuracy": 0.99},
+                "best intensity threshold, chosen on test": {
+                    "iou": intensity, "dice": intensity, "accuracy": 0.99,
+                },
             },
             model=EvaluatedModel(
                 path="", sha256="", bundle="b", run_name="r", mlflow_run_id=None,
@@ -58,6 +60,14 @@ def test_a_good_model(remarks):
 def test_no_better_than_all_foreground(remarks):
     line = "No better than answering all foreground (IoU 0.31 against 0.31): train longer"
     assert remarks(0.31, 0.30, 0.32, baseline=0.31) == [("bad", line)]
+
+
+def test_no_better_than_a_threshold_of_intensities(remarks):
+    line = (
+        "No better than the best intensity threshold, chosen on test (IoU 0.62 against 0.80): "
+        "train longer"
+    )
+    assert remarks(0.62, 0.35, 0.89, intensity=0.8) == [("bad", line)]
 
 
 def test_far_from_the_truth(remarks):
