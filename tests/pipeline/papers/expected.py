@@ -6,7 +6,6 @@ EXPECTED_STALE = {
 """Made with another config of their training or evaluation."""
 
 EXPECTED_DIRTY = {
-    "a_look_into_unet_chest_xray/unet",
     "unet_school_isbi/unet3plus_rmsprop",
     "unet_school_isbi/unet3plus_sgd",
     "unet_school_isbi/unetpp_deep_supervision",
