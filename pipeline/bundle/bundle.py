@@ -99,8 +99,8 @@ class Bundle:
             ValueError: a key that neither knows.
         """
         self.check("evaluating")
-        known = ConfigFiles.load_config_files([str(path) for path in self.files("training")])
-        own = {key: value for key, value in self.overrides.items() if split_key(key)[0] in known}
+        keys = ConfigFiles.load_config_files([str(path) for path in self.files("training")])
+        own = {key: value for key, value in self.overrides.items() if split_key(key)[0] in keys}
         return Bundle(self.folder, self.overlays, own)
 
     def with_overlay(self, overlay: Path | str) -> "Bundle":
