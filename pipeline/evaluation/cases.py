@@ -102,7 +102,7 @@ class Scoring(NamedTuple):
     def masks_of(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the predicted mask of each label, and the instances, where they are separated."""
         point = self.operating_point.at(case.scale)
-        return point.masks(case.probability.numpy(), self.overlapping)
+        return point.masks(case.probability.numpy(), self.labels, self.overlapping)
 
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:

@@ -23,7 +23,7 @@ from pipeline.evaluation.summary import (
     read_summary,
 )
 from pipeline.files import shown, write_json, write_text
-from pipeline.inference.operating_point import OperatingPoint, SelectedBy
+from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, save_model
 from pipeline.progress import Stages
 from pipeline.tracking.store import CASES, MODEL
@@ -203,12 +203,22 @@ def write_ensemble(folds: Folds) -> Path:
 
 
 def _joint_operating_point(points: Sequence[OperatingPoint]) -> OperatingPoint:
+    names = dict.fromkeys(name for point in points for name in point.by_label)
+    of_labels = {name: _joint_label([point.of_label(name) for point in points]) for name in names}
     return OperatingPoint(
         threshold=float(np.mean([point.threshold for point in points])),
         tta_versions=max(point.tta_versions for point in points),
         postprocessing=_most_frequent([point.postprocessing for point in points]),
+        by_label=of_labels,
         instances=_most_frequent([point.instances for point in points]),
         selected_by=SelectedBy(metric="mean of the folds' thresholds", split="validation"),
+    )
+
+
+def _joint_label(points: Sequence[LabelOperatingPoint]) -> LabelOperatingPoint:
+    return LabelOperatingPoint(
+        threshold=float(np.mean([point.threshold for point in points])),
+        postprocessing=_most_frequent([point.postprocessing for point in points]),
     )
 
 

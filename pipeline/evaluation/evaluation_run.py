@@ -34,7 +34,7 @@ from pipeline.evaluation.summary import (
 from pipeline.evaluation.verdict import verdict
 from pipeline.files import atomic, shown, write_json, write_text
 from pipeline.inference.engine import PLAIN
-from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
 from pipeline.metrics.overlap import METRICS
 from pipeline.plain_text import plain_lines
@@ -92,8 +92,8 @@ def evaluate(
             )
         print(_begin_line(run, model, search), flush=True)
         history = run.history(model.record.mlflow_run_id)
-        selection = select(predictions, search, model)
         names = list(labels or ()) if len(labels or ()) > 1 else []
+        selection = select(predictions, search, model, names)
         scoring = Scoring(selection.operating_point, names, isbi, labels_overlap(labels or {}))
         kept = KeptScore.of(search.metric, scoring)
         engines = try_engines(predictions, model, kept, selection.cases, engine)
@@ -162,11 +162,17 @@ def _to_store(
     search: OperatingPointSearch, selection: Selection, model: TrainedModel
 ) -> OperatingPoint:
     """What was selected; a threshold that was given for this evaluation stays out of it."""
+    selected, before = selection.operating_point, model.operating_point
     if search.threshold is None:
-        return selection.operating_point
-    return selection.operating_point.model_copy(
-        update={"threshold": model.operating_point.threshold}
-    )
+        return selected
+    by_label = {
+        name: LabelOperatingPoint(
+            threshold=before.of_label(name).threshold,
+            postprocessing=selected.of_label(name).postprocessing,
+        )
+        for name in dict.fromkeys((*before.by_label, *selected.by_label))
+    }
+    return selected.model_copy(update={"threshold": before.threshold, "by_label": by_label})
 
 
 def _selected(

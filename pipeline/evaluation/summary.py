@@ -164,8 +164,8 @@ class EvaluationSummary(GroupComparison):
 
     @property
     def chosen_thresholds(self) -> list[float]:
-        """The threshold, unless it was given."""
-        return [] if self.threshold_source == GIVEN else [self.operating_point.threshold]
+        """The thresholds, unless they were given."""
+        return [] if self.threshold_source == GIVEN else self.operating_point.thresholds()
 
 
 class CrossvalSummary(GroupComparison):
@@ -208,7 +208,7 @@ def summary_text(summary: EvaluationSummary) -> list[str]:
     """Return the lines that an evaluation prints."""
     first = next(iter(summary.test.values()))
     unit = independent_unit(first.n, first.patients)
-    threshold = f"{summary.operating_point.threshold:.3f}, {summary.threshold_source}"
+    threshold = f"{summary.operating_point.stated_threshold()}, {summary.threshold_source}"
     lines = [f"test, {count(first.n, 'image')}, threshold {threshold}"]
     lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
     rows: dict[str, Mapping[str, float | None]] = {
@@ -232,8 +232,8 @@ def _cells(values: Mapping[str, float | None]) -> str:
 def _selection_lines(summary: EvaluationSummary) -> list[str]:
     point = summary.operating_point
     misses = {name: n for name, n in summary.outcomes.items() if name != "found"}
-    lines = [f"mask        post-processing: {point.postprocessing}"]
-    lines = lines if str(point.postprocessing) != "none" else []
+    postprocessing = point.stated_postprocessing()
+    lines = [f"mask        post-processing: {postprocessing}"] if postprocessing != "none" else []
     if misses:
         lines.append("outcomes    " + ", ".join(f"{n} {name}" for name, n in misses.items()))
     return lines

@@ -81,7 +81,7 @@ def _begin_line(writer: WritePredictions, cases: Sequence[InferenceCase]) -> str
     pages = f" ({count(sum(stacks), 'page')} in {count(len(stacks), 'file')}, one by one)"
     return (
         f"segmenting {count(len(cases), 'image')}{pages if stacks else ''} with "
-        f"{shown(settings['model'])} at threshold {settings['threshold']:.3f}, mean of "
+        f"{shown(settings['model'])} at threshold {writer.report.stated_threshold()}, mean of "
         f"{count(settings['tta_versions'], 'version')}, on {writer.report.further['device']} "
         f"by {settings['engine']}"
     )

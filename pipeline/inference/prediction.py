@@ -114,7 +114,8 @@ def _masks(
     point: OperatingPoint,
 ) -> dict[str, NDArray[np.bool_]]:
     if labels_overlap(labels):  # the map holds the last of them alone
-        stacked, _ = point.masks(np.stack(list(probabilities.values())), overlapping=True)
+        maps = np.stack(list(probabilities.values()))
+        stacked, _ = point.masks(maps, list(labels), overlapping=True)
         return dict(zip(labels, stacked, strict=True))
     numbers = painted_numbers(labels)
     return {name: label_map == number for name, number in zip(labels, numbers, strict=True)}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pipeline.errors import few
 from pipeline.files import shown, write_json
+from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.quality_lines import quality_lines
 from pipeline.progress import count
 
@@ -148,7 +149,7 @@ class InferenceReport:
         """Return the lines to print at the end."""
         names = ["mask", *(["probability"] if self.settings.get("probabilities") else []), REPORT]
         places = ", ".join(shown(self.folder / name) for name in names)
-        lines = [f"{self._made()}, at threshold {self.settings['threshold']:.3f}: {places}"]
+        lines = [f"{self._made()}, at threshold {self.stated_threshold()}: {places}"]
         if self.kept:
             lines.append(f"{self.kept} images were made before by the same model and settings")
         for coverage in (EMPTY, FULL):
@@ -167,6 +168,11 @@ class InferenceReport:
             )
         lines += quality_lines(self.entries)
         return lines + [f"failed      {entry['reason']}" for entry in self.failed]
+
+    def stated_threshold(self) -> str:
+        """Say the threshold, and which labels have their own."""
+        fields = set(self.settings) & set(OperatingPoint.model_fields)
+        return OperatingPoint(**{name: self.settings[name] for name in fields}).stated_threshold()
 
     def _made(self) -> str:
         """Say how many images were made now, and how long one took."""

@@ -195,19 +195,18 @@ class TrainedModel:
     ) -> OperatingPoint:
         """Return the operating point with a given threshold or number of symmetries, if any.
 
-        Where no threshold is given and none was selected, a line says so.
+        Where no threshold is given and none was selected, a line says so. A given one is that of
+        every label.
 
         Raises:
             ValueError: a threshold outside 0 to 1, or a number outside 1 to 8.
         """
-        given = {"threshold": threshold, "tta_versions": tta_versions}
-        changes: dict[str, Any] = {key: v for key, v in given.items() if v is not None}
-        if threshold is not None:
-            changes["selected_by"] = None
-        else:
+        changes = {} if tta_versions is None else {"tta_versions": tta_versions}
+        if threshold is None:
             self.print_unselected()
         try:
-            return OperatingPoint(**{**dict(self.operating_point), **changes})
+            point = OperatingPoint(**{**dict(self.operating_point), **changes})
+            return point if threshold is None else point.with_threshold(threshold)
         except ValidationError as error:
             raise ValueError(f"{self.path}: {first_error(error)}") from None
 

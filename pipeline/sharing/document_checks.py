@@ -155,6 +155,8 @@ def _check_selection(evaluation: EvaluationDocument) -> None:
         " or ".join(sources),
     )
     _check_point(EVALUATION, evaluation.operating_point)
+    own = evaluation.operating_point.by_label
+    _check_names(EVALUATION, "operating_point#by_label", own, evaluation.labels)
     stated = stated_operating_point(evaluation.operating_point)
     for key in ("threshold", "tta_versions", "postprocessing"):
         value = getattr(evaluation, key)
