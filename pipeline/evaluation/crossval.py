@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.bundle import Bundle
 from pipeline.data.datalist import columns_of
-from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summarise_scores
+from pipeline.evaluation.cases import Row, outcomes, score_names, summarise_scores
 from pipeline.evaluation.groups import check_metric
 from pipeline.evaluation.one_case import predict_case
 from pipeline.evaluation.resumable_training import is_trained, train_or_resume
@@ -22,7 +22,7 @@ from pipeline.evaluation.summary import (
     EvaluationSummary,
     read_summary,
 )
-from pipeline.files import shown, write_json, write_text
+from pipeline.files import as_csv, shown, write_json, write_text
 from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, save_model
 from pipeline.progress import Stages

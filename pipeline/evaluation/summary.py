@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.evaluation.cases import ScoreSummary
 from pipeline.evaluation.reference import ReferenceComparison
 from pipeline.evaluation.score_words import no_interval
+from pipeline.evaluation.volumes import VolumeAgreement
 from pipeline.inference.engine import EngineTrial
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.metrics.overlap import METRICS
@@ -135,6 +136,7 @@ class EvaluationSummary(GroupComparison):
         test: each score over cases.
         test_pooled: scores of all pixels of all cases taken together.
         outcomes: how many structures were found, missed, invented.
+        volumes: predicted against true size of each structure.
         calibration: predicted probability, share of foreground, pixels; each a list over bins.
         isbi_best_threshold_on_test: as the ISBI 2012 challenge scores; None where not wanted.
         baselines: what needs no network, on the same cases.
@@ -153,6 +155,7 @@ class EvaluationSummary(GroupComparison):
     test: dict[str, ScoreSummary]
     test_pooled: dict[str, float]
     outcomes: dict[str, int]
+    volumes: list[VolumeAgreement] = []
     calibration: list[list[float]]
     isbi_best_threshold_on_test: dict[str, ThresholdScore] | None = None
     baselines: dict[str, dict[str, float]]

@@ -15,6 +15,7 @@ from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.files import shown
 from pipeline.inference.engine import engine_remark
+from pipeline.inference.label_tables import ITK_SNAP, SLICER, write_label_tables
 from pipeline.inference.page import PAGE, write_inference_page
 from pipeline.inference.report import InferenceCase
 from pipeline.inference.room import check_room_for
@@ -53,6 +54,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     page = writer.places.contained(writer.folder / PAGE, PAGE)
     page.unlink(missing_ok=True)  # it shows masks that are about to be replaced
     todo = writer.report.begin(cases)
+    _write_tables(writer, cases)
     try:
         if todo:
             check_room_for(writer, todo)
@@ -73,6 +75,16 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
             f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"
         )
         raise SystemExit(EXIT_FAILED)
+
+
+def _write_tables(writer: WritePredictions, cases: Sequence[InferenceCase]) -> None:
+    """Write the names and colours of the numbers in masks of NIfTI; those of others go."""
+    tables = [writer.places.contained(writer.folder / name, name) for name in (ITK_SNAP, SLICER)]
+    if any(".nii" in str(case.entries[0].get("written_as", "")) for case in cases):
+        write_label_tables(writer.folder, writer.labels)
+        return
+    for table in tables:
+        table.unlink(missing_ok=True)
 
 
 def _begin_line(writer: WritePredictions, cases: Sequence[InferenceCase]) -> str:

@@ -1,12 +1,13 @@
 """From the probabilities of the labels to their masks."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.label_numbers import LabelNumbers, labels_overlap, painted_numbers
+from pipeline.inference.confidence import Confidence, confidence, entropies
 from pipeline.metrics.contingency import Label
 
 InstanceFunction = Callable[[NDArray[np.floating], float], Label]
@@ -44,7 +45,7 @@ def label_masks(
         pairs = zip(mask_functions, probability, strict=True)
         return np.stack([mask_of(label) for mask_of, label in pairs])
     numbers = range(1, len(probability) + 1)
-    winner = most_probable(probability, numbers, mask_functions)
+    winner, _ = most_probable(probability, numbers, mask_functions)
     return np.stack([winner == number for number in numbers])
 
 
@@ -52,7 +53,7 @@ def most_probable(
     probabilities: Iterable[NDArray[np.floating]],
     numbers: Sequence[int],
     mask_functions: Sequence[MaskFunction],
-) -> NDArray[np.integer]:
+) -> tuple[NDArray[np.integer], list[Confidence]]:
     """Return for each pixel the number of the most probable label whose mask holds it, or 0.
 
     Of equally probable labels it is the first.
@@ -63,10 +64,11 @@ def most_probable(
         mask_functions: one for each label.
 
     Returns:
-        ``(*spatial)``, uint8, or uint16 if a number is above 255.
+        ``(*spatial)``, uint8, or uint16 if a number is above 255; and the confidence in each label.
     """
     dtype = np.min_scalar_type(max(numbers))
-    labels = iter(probabilities)
+    sums: list[float] = []
+    labels = _summed(probabilities, sums)
     first = next(labels)
     winner = np.where(mask_functions[0](first), dtype.type(numbers[0]), dtype.type(0))
     best = np.where(winner > 0, first, -1)
@@ -80,7 +82,35 @@ def most_probable(
     for number, mask_of in zip(numbers[1:], mask_functions[1:], strict=True):
         # no name holds a label while the next one is made
         winner[winning(next(labels), mask_of)] = number
-    return winner
+    return winner, _confidences(winner, best, numbers, sums)
+
+
+def _summed(
+    probabilities: Iterable[NDArray[np.floating]], sums: list[float]
+) -> Iterator[NDArray[np.floating]]:
+    """Return the maps one after the other, and add the sum of each."""
+    for probability in probabilities:
+        sums.append(float(probability.sum(dtype=np.float64)))
+        yield probability
+        del probability  # before the next one is made
+
+
+def _confidences(
+    winner: NDArray[np.integer],
+    best: NDArray[np.floating],
+    numbers: Sequence[int],
+    sums: Sequence[float],
+) -> list[Confidence]:
+    """Return the confidence in each label, of the probabilities of the labels that won."""
+    won = winner > 0
+    labels, values = winner[won], best[won]
+    pixels = np.bincount(labels, minlength=max(numbers) + 1)
+    within = np.bincount(labels, values, len(pixels))
+    entropy = np.bincount(labels, entropies(values), len(pixels))
+    return [
+        Confidence(int(pixels[number]), float(within[number]), everywhere, float(entropy[number]))
+        for number, everywhere in zip(numbers, sums, strict=True)
+    ]
 
 
 def painted(masks: Iterable[NDArray[np.bool_]], labels: LabelNumbers) -> NDArray[Any]:
@@ -119,7 +149,7 @@ def painted_mask(
     probabilities: Iterable[NDArray[np.floating]],
     labels: LabelNumbers,
     mask_functions: Sequence[MaskFunction],
-) -> NDArray[Any]:
+) -> tuple[NDArray[Any], list[Confidence]]:
     """Paint :func:`label_masks` into one, with one label in memory at a time.
 
     Args:
@@ -128,12 +158,25 @@ def painted_mask(
         mask_functions: one for each label.
 
     Returns:
-        As :func:`painted`.
+        As :func:`painted`, and the confidence in each label.
     """
     if len(labels) < 2 or labels_overlap(labels):
-        pairs = zip(mask_functions, probabilities, strict=True)
-        return painted((mask_of(label) for mask_of, label in pairs), labels)
+        confidences: list[Confidence] = []
+        masks = _masks(probabilities, mask_functions, confidences)
+        return painted(masks, labels), confidences
     return most_probable(probabilities, painted_numbers(labels), mask_functions)
+
+
+def _masks(
+    probabilities: Iterable[NDArray[np.floating]],
+    mask_functions: Sequence[MaskFunction],
+    confidences: list[Confidence],
+) -> Iterator[NDArray[np.bool_]]:
+    """Return the masks one after the other, and add the confidence in each."""
+    for mask_of, probability in zip(mask_functions, probabilities, strict=True):
+        mask = mask_of(probability)
+        confidences.append(confidence(mask, probability))
+        yield mask
 
 
 def is_plain(labels: LabelNumbers) -> bool:

@@ -1,13 +1,14 @@
 """The operating point of a model: how its probabilities become masks."""
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.data.label_numbers import LabelNumbers
+from pipeline.inference.confidence import Confidence, confidence
 from pipeline.inference.label_masks import MaskFunction, label_masks, painted, painted_mask
 from pipeline.inference.postprocessing import Postprocessing
 from pipeline.inference.watershed_instances import WatershedInstances
@@ -25,6 +26,20 @@ class SelectedBy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     metric: str
     split: str
+
+
+class Painted(NamedTuple):
+    """What became of the probabilities of an image.
+
+    Attributes:
+        mask: with the number of each label, ``(*spatial)``; of one label that is plain, boolean.
+        instances: the numbered instances of a single label; None: they are not separated.
+        confidences: in each label.
+    """
+
+    mask: NDArray[Any]
+    instances: Label | None
+    confidences: list[Confidence]
 
 
 Threshold = Annotated[float, Field(ge=0, le=1)]
@@ -177,8 +192,8 @@ class OperatingPoint(BaseModel):
 
     def painted(
         self, probabilities: Iterable[NDArray[np.floating]], labels: LabelNumbers
-    ) -> tuple[NDArray[Any], Label | None]:
-        """Return the masks painted into one, and the instances of a single label.
+    ) -> "Painted":
+        """Return the masks painted into one, the instances of a single label, the confidences.
 
         It is what :meth:`masks` returns, with one label in memory at a time.
 
@@ -191,18 +206,21 @@ class OperatingPoint(BaseModel):
         """
         if self.instances is None:
             mask_functions = self._mask_functions(labels or [""])
-            return painted_mask(probabilities, labels, mask_functions), None
+            mask, confidences = painted_mask(probabilities, labels, mask_functions)
+            return Painted(mask, None, confidences)
         [probability] = probabilities
         instances = self.instances(probability, self.threshold)
-        return painted([instances > 0], labels), instances
+        inside = instances > 0
+        own = [confidence(inside, probability)]
+        return Painted(painted([inside], labels), instances, own)
 
     def _mask_functions(self, labels: Iterable[str]) -> list[MaskFunction]:
         names = list(labels)
         for name in self.by_label:
             if name not in names:
-                known = ", ".join(filter(None, names)) or "none"
+                listed = ", ".join(filter(None, names)) or "none"
                 raise ValueError(
                     f"operating point: '{name}' has a threshold of its own and is no label "
-                    f"(labels: {known}); evaluate the model again"
+                    f"(labels: {listed}); evaluate the model again"
                 )
         return [self.of_label(name) for name in names]

@@ -19,9 +19,8 @@ from pipeline.inference.file_voxels import SCALE, FileProbabilities
 from pipeline.inference.folder import find_cases
 from pipeline.inference.label_map import INSTANCES, PROBABILITY
 from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.structures import FOREGROUND
 
-FOREGROUND = "foreground"
-"""Name of the one label of a bundle that names none."""
 COLOUR_CHANNELS = (3, 4)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import few
-from pipeline.files import shown, write_json
+from pipeline.files import as_csv, shown, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.quality_lines import quality_lines
+from pipeline.inference.volumes_table import COLUMNS, VOLUMES, volume_rows
 from pipeline.progress import count
 
 REPORT = "run_report.json"
@@ -126,7 +127,7 @@ class InferenceReport:
         self._write_soon()
 
     def write(self) -> None:
-        """Write the report."""
+        """Write the report, and its structures as a table, ``volumes.csv``."""
         made = self.entries[self.kept :]
         seconds = sum(entry["seconds"] for entry in made)
         content = {
@@ -143,6 +144,7 @@ class InferenceReport:
             "per_image": self.entries,
         }
         write_json(self.folder / REPORT, content)
+        write_text(self.folder / VOLUMES, as_csv(volume_rows(self.entries), COLUMNS))
         self._last_write = time.monotonic()
 
     def lines(self) -> list[str]:

@@ -15,6 +15,7 @@ from pipeline.bundle.received import contained
 from pipeline.claims import MODEL_WAIT_SECONDS, claim
 from pipeline.errors import without_wrapping
 from pipeline.files import atomic, shown, write_text
+from pipeline.inference.confidence import DiceEstimate
 from pipeline.inference.copies import places_of_copies
 from pipeline.inference.engine import Engine, EngineTrial, chosen_engine, in_engine
 from pipeline.inference.operating_point import OperatingPoint
@@ -54,6 +55,7 @@ class ModelRecord(BaseModel):
         operating_point: how its probabilities become masks; None before it is evaluated.
         members_sha256: hashes of the members of an ensemble.
         engines: the engines as an evaluation measured them.
+        expected_dice: by label, what an evaluation learnt of the Dice to expect of a mask.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +75,7 @@ class ModelRecord(BaseModel):
     operating_point: OperatingPoint | None = None
     members_sha256: list[str] = []
     engines: list[EngineTrial] = []
+    expected_dice: dict[str, DiceEstimate] = {}
 
 
 class TrainedModel:
@@ -242,8 +245,13 @@ class TrainedModel:
         run = ["--run", self.record.run_name] if self.record.run_name else []
         return typed_command("evaluate", next(folders, "BUNDLE"), *run)
 
-    def store(self, operating_point: OperatingPoint, engines: Sequence[EngineTrial] = ()) -> None:
-        """Keep an operating point and the measured engines, if any.
+    def store(
+        self,
+        operating_point: OperatingPoint,
+        engines: Sequence[EngineTrial] = (),
+        expected_dice: Mapping[str, DiceEstimate] | None = None,
+    ) -> None:
+        """Keep an operating point, the Dice to expect at it, and the measured engines, if any.
 
         They stand in the record and in those of the weights' copies: the weights have them wherever
         they are read, as the published model or by their run.
@@ -252,7 +260,10 @@ class TrainedModel:
             ValueError: by now, other weights lie at the path.
         """
         hashes = {self.record.sha256, read_record(self.path).sha256}
-        changes: dict[str, Any] = {"operating_point": operating_point}
+        changes: dict[str, Any] = {
+            "operating_point": operating_point,
+            "expected_dice": dict(expected_dice or {}),
+        }
         if engines:
             changes["engines"] = list(engines)
         self.record = self.record.model_copy(update=changes)

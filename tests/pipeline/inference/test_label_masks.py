@@ -1,6 +1,8 @@
 """Masks of several labels, and how they are painted into one."""
 
 import json
+from dataclasses import astuple
+from typing import ClassVar
 
 import nibabel as nib
 import numpy as np
@@ -21,6 +23,7 @@ from pipeline.inference import (
     WritePredictions,
     writer,
 )
+from pipeline.inference.confidence import confidence
 from pipeline.inference.label_masks import label_masks, painted
 from pipeline.inference.operating_point import LabelOperatingPoint
 
@@ -48,8 +51,11 @@ def test_what_is_written_is_what_is_scored(labels, postprocessing):
     own = {list(labels)[1]: LabelOperatingPoint(threshold=0.7, postprocessing=postprocessing)}
     point = OperatingPoint(threshold=0.4, postprocessing=postprocessing, by_label=own)
     masks, _ = point.masks(probability, list(labels), labels_overlap(labels))
-    written, _ = point.painted(iter(probability), labels)
+    written, _, confidences = point.painted(iter(probability), labels)
     np.testing.assert_array_equal(written, painted(masks, labels))
+    expected = [confidence(*pair) for pair in zip(masks, probability, strict=True)]
+    for own, reference in zip(confidences, expected, strict=True):
+        assert astuple(own) == pytest.approx(astuple(reference))
     assert written.dtype == np.min_scalar_type(max(all_numbers(labels)))
 
 
@@ -124,6 +130,7 @@ def model():
         class record:  # noqa: N801 - stands for a TrainedModel
             sha256 = ""
             operating_point = OperatingPoint()
+            expected_dice: ClassVar = {}
 
     return Model()
 
