@@ -100,20 +100,23 @@ def measure_structures(
     names = labels or {FOREGROUND: 1}
     single = len(names) == 1
     array = (mask != 0).view(np.uint8) if single else mask
-    counts, boxes = np.bincount(array.ravel()), find_objects(array)
+    boxes = find_objects(array)
     numbers = {name: (1,) if single else numbers_of(label) for name, label in names.items()}
     sums = confidences or [Confidence.of_none()] * len(names)
-    rows = zip(names, painted_numbers(names), sums, strict=True)
-    return {
-        name: Measurements(
-            number=number,
-            sizes=_sizes(sum(int(counts[n]) for n in numbers[name] if n < len(counts)), mask, grid),
-            **_shape(array, [boxes[n - 1] for n in numbers[name] if n <= len(boxes)],
-                     numbers[name], grid),
-            **_confidence(own, (estimates or {}).get(name)),
+    measured = {}
+    for name, number, own in zip(names, painted_numbers(names), sums, strict=True):
+        around = _joint_box([boxes[n - 1] for n in numbers[name] if n <= len(boxes)])
+        inside = np.isin(array[around], numbers[name])
+        measured[name] = Measurements(
+            number,
+            _sizes(int(np.count_nonzero(inside)), mask, grid),
+            _components(inside, grid),
+            _touches_border(around, array.shape, grid),
+            _rounded(own.mean_probability),
+            _rounded(own.mean_entropy),
+            *_expected_dice(own, (estimates or {}).get(name)),
         )
-        for name, number, own in rows
-    }  # fmt: skip
+    return measured
 
 
 def _sizes(pixels: int, mask: NDArray[Any], grid: Grid) -> dict[str, float]:
@@ -126,34 +129,39 @@ def _sizes(pixels: int, mask: NDArray[Any], grid: Grid) -> dict[str, float]:
     return {unit: pixels, scale_unit: float(f"{pixels * grid.pixel_size / scale:.4g}")}
 
 
-def _shape(
-    array: NDArray[Any],
-    boxes: Sequence[tuple[slice, ...] | None],
-    numbers: Sequence[int],
-    grid: Grid,
-) -> dict[str, Any]:
-    """Return components and contact with the border, of the box around a structure alone."""
+def _joint_box(boxes: Sequence[tuple[slice, ...] | None]) -> tuple[slice, ...]:
+    """Return the box around boxes; around none of them an empty one."""
     there = [box for box in boxes if box is not None]
     if not there:
-        return {"components": 0, "touches_border": False}
-    starts = [min(box[axis].start for box in there) for axis in range(array.ndim)]
-    stops = [max(box[axis].stop for box in there) for axis in range(array.ndim)]
-    inside = np.isin(array[tuple(map(slice, starts, stops))], numbers)
-    neighbours = generate_binary_structure(array.ndim, 1)
-    first = 0 if grid.is_volume else 1  # pages are apart
+        return (slice(1, 1),) * 3
+    return tuple(
+        slice(min(side.start for side in sides), max(side.stop for side in sides))
+        for sides in zip(*there, strict=True)
+    )
+
+
+def _components(inside: NDArray[np.bool_], grid: Grid) -> int:
+    neighbours = generate_binary_structure(inside.ndim, 1)
     if not grid.is_volume:
-        neighbours[[0, 2]] = False
-    sides = array.shape
-    touches = any(starts[i] == 0 or stops[i] == sides[i] for i in range(first, array.ndim))
-    components = int(connected_components(inside, neighbours)[1])
-    return {"components": components, "touches_border": touches}
+        neighbours[[0, 2]] = False  # pages are apart
+    return int(connected_components(inside, neighbours)[1])
 
 
-def _confidence(own: Confidence, estimate: DiceEstimate | None) -> dict[str, float | None]:
-    mean, entropy = own.mean_probability, own.mean_entropy
-    values: dict[str, float | None] = {"mean_probability": mean, "entropy": entropy}
-    if estimate is not None and estimate.n >= MIN_ESTIMATED_CASES:
-        expected = estimate.expected_dice(own)
-        values |= {"expected_dice": expected}
-        values |= {"expected_dice_sd": estimate.sd} if expected is not None else {}
-    return {name: None if v is None else float(f"{v:.4g}") for name, v in values.items()}
+def _touches_border(box: tuple[slice, ...], shape: Sequence[int], grid: Grid) -> bool:
+    """Whether a box reaches a side of the volume, or of the pages."""
+    sides = list(zip(box, shape, strict=True))[0 if grid.is_volume else 1 :]
+    return any(side.start == 0 or side.stop == length for side, length in sides)
+
+
+def _expected_dice(
+    own: Confidence, estimate: DiceEstimate | None
+) -> tuple[float | None, float | None]:
+    """Return the Dice to expect, and its standard deviation."""
+    if estimate is None or estimate.n < MIN_ESTIMATED_CASES:
+        return None, None
+    expected = estimate.expected_dice(own)
+    return _rounded(expected), None if expected is None else _rounded(estimate.sd)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
