@@ -62,6 +62,7 @@ def _crossval(options: argparse.Namespace) -> None:
 def _cross_validate(options: argparse.Namespace) -> None:
     from pipeline.evaluation.crossval import (
         extreme_cases,
+        joint_volumes,
         run_folds,
         summarise_folds,
         write_ensemble,
@@ -90,7 +91,9 @@ def _cross_validate(options: argparse.Namespace) -> None:
         summary = summarise_folds(folds, rows, groups)
         page = folds.out / "report.html"
         shown_cases = extreme_cases(folds, rows)
-        write_crossval_report(page, summary, options.groups, share_patients(rows), shown_cases)
+        volumes = joint_volumes(folds)
+        patients_known = share_patients(rows)
+        write_crossval_report(page, summary, options.groups, patients_known, shown_cases, volumes)
         overlay = write_ensemble(folds)
     _record(client, folds, summary)
     for name in ("iou", "dice", "accuracy"):

@@ -185,12 +185,19 @@ def surface_dice_name(tolerance: float) -> str:
 
 
 def score_names(rows: Sequence[Row], columns: Iterable[str]) -> list[str]:
-    """Return the names of the scores: the numbers that are no columns of the datalist."""
+    """Return the names of the scores: the numbers that are no columns of the datalist.
+
+    A score that a row lacks, as a distance in mm where a file states no pixel size, is none.
+
+    Example:
+        >>> score_names([{"iou": 0.5, "hd95_mm": 2.0}, {"iou": 0.5, "hd95_px": 3.0}], [])
+        ['iou']
+    """
     no_scores = {"image", *columns}
     return [
         name
-        for name, value in rows[0].items()
-        if name not in no_scores and isinstance(value, (int, float))
+        for name in rows[0]
+        if name not in no_scores and all(isinstance(row.get(name), (int, float)) for row in rows)
     ]
 
 

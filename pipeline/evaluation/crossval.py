@@ -22,6 +22,12 @@ from pipeline.evaluation.summary import (
     EvaluationSummary,
     read_summary,
 )
+from pipeline.evaluation.volumes import (
+    VOLUMES,
+    StructureVolume,
+    read_volumes,
+    volume_agreements,
+)
 from pipeline.files import as_csv, shown, write_json, write_text
 from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, save_model
@@ -94,7 +100,7 @@ def _bundle(folds: Folds, fold: int, **places: Path) -> Bundle:
 
 
 def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> CrossvalSummary:
-    """Put the out-of-fold rows together, and write ``cases.csv``, ``cases.json``, ``summary.json``.
+    """Put the out-of-fold rows together, and write them as tables, and ``summary.json``.
 
     Each case was predicted by one model that never saw it, at the operating point of that model's
     own validation. Models of several folds share training cases, so the interval over patients
@@ -126,6 +132,7 @@ def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> Crossv
         baselines=_joint_baselines(evaluations),
         test=summarise_scores(rows, names),
         outcomes=outcomes(rows),
+        volumes=volume_agreements(joint_volumes(folds)),
         by_fold=[
             {name: round(float(np.mean([row[name] for row in some])), 6) for name in names}
             | {"n": len(some)}
@@ -134,9 +141,16 @@ def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> Crossv
         **dict(compare_groups_of(rows, groups)),
     )
     write_text(folds.out / "cases.csv", as_csv(rows))
+    write_text(folds.out / VOLUMES, as_csv([own._asdict() for own in joint_volumes(folds)]))
     write_json(folds.out / CASES, rows)
     write_text(folds.out / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+def joint_volumes(folds: Folds) -> list[StructureVolume]:
+    """Return the sizes of the structures of all folds' cases."""
+    places = range(len(folds.data))
+    return [own for i in places for own in read_volumes(folds.evaluation(i) / VOLUMES)]
 
 
 def _joint_baselines(evaluations: Sequence[EvaluationSummary]) -> dict[str, dict[str, float]]:

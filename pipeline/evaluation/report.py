@@ -71,7 +71,7 @@ def write_report(path: Path, report: Report) -> None:
         names=report.names,
         columns=list(dict.fromkeys(name for case in report.cases for name in case.columns)),
         classes=class_table(report.summary, report.rows, labels),
-        volume_plots=[volume_plot(own) for _, own in by_structure(report.volumes)],
+        volume_plots=_volume_plots(report.volumes),
         training=_training_curves(report.history) if report.history else [],
         threshold=_threshold_curve(report),
         calibration=_calibration_curve(report.summary.calibration),
@@ -84,6 +84,7 @@ def write_crossval_report(
     columns: Sequence[str],
     patients_known: bool,
     shown: Sequence[ShownCase],
+    volumes: Sequence[StructureVolume] = (),
 ) -> None:
     """Write the page of a cross-validation.
 
@@ -93,6 +94,7 @@ def write_crossval_report(
         columns: of the groups.
         patients_known: whether images are known to be of one patient.
         shown: the best, the median and the worst case.
+        volumes: predicted and true sizes of the cases' structures.
     """
     write_page(
         path,
@@ -101,7 +103,12 @@ def write_crossval_report(
         **_common(summary, patients_known, ()),
         **_seen_first(verdict(summary), shown),
         columns=columns,
+        volume_plots=_volume_plots(volumes),
     )
+
+
+def _volume_plots(volumes: Sequence[StructureVolume]) -> list[str]:
+    return [volume_plot(own) for own in by_structure(volumes)]
 
 
 def _seen_first(remarks: Sequence[Remark], shown: Sequence[ShownCase]) -> dict[str, Any]:

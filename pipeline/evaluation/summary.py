@@ -182,6 +182,7 @@ class CrossvalSummary(GroupComparison):
         chosen_thresholds: of the folds; those that were given are left out.
         test: each score over cases.
         outcomes: how many structures were found, missed, invented.
+        volumes: predicted against true size of each structure.
         baselines: what needs no network, on the same cases.
         by_fold: mean of each score over the cases of a fold, and their number ``n``.
     """
@@ -193,6 +194,7 @@ class CrossvalSummary(GroupComparison):
     chosen_thresholds: list[float]
     test: dict[str, ScoreSummary]
     outcomes: dict[str, int]
+    volumes: list[VolumeAgreement] = []
     baselines: dict[str, dict[str, float]]
     by_fold: list[dict[str, float]]
 

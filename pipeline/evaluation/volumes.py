@@ -1,7 +1,9 @@
 """How large structures are predicted to be, against how large they are."""
 
+import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,23 +152,45 @@ def volume_agreements(volumes: Sequence[StructureVolume]) -> list[VolumeAgreemen
 
     Several images of a patient count as if they were independent.
     """
-    return [_agreement(name, own) for name, own in by_structure(volumes)]
+    return [_agreement(own) for own in by_structure(volumes)]
 
 
-def by_structure(
-    volumes: Sequence[StructureVolume],
-) -> Iterator[tuple[str, list[StructureVolume]]]:
-    """Return the sizes of each structure, in the order of first appearance."""
-    for name in dict.fromkeys(volume.structure for volume in volumes):
-        yield name, [volume for volume in volumes if volume.structure == name]
+def by_structure(volumes: Sequence[StructureVolume]) -> list[list[StructureVolume]]:
+    """Return the sizes of each structure in each unit, in the order of first appearance."""
+    groups: dict[tuple[str, str], list[StructureVolume]] = {}
+    for volume in volumes:
+        groups.setdefault((volume.structure, volume.unit), []).append(volume)
+    return list(groups.values())
 
 
-def _agreement(name: str, volumes: Sequence[StructureVolume]) -> VolumeAgreement:
+def read_volumes(path: Path) -> list[StructureVolume]:
+    """Read the ``volumes.csv`` of an evaluation; empty where an older one wrote none."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as lines:
+        return [_read_row(row) for row in csv.DictReader(lines)]
+
+
+def _read_row(row: Mapping[str, str]) -> StructureVolume:
+    percent = row["error_percent"]
+    return StructureVolume(
+        row["image"],
+        row["patient"] or None,
+        row["structure"],
+        row["unit"],
+        float(row["predicted"]),
+        float(row["true"]),
+        float(row["error"]),
+        float(percent) if percent else None,
+    )
+
+
+def _agreement(volumes: Sequence[StructureVolume]) -> VolumeAgreement:
     absolute = bland_altman([volume.error for volume in volumes])
     percents = [v.error_percent for v in volumes if v.error_percent is not None]
     relative = bland_altman(percents) if percents else Agreement(math.nan, None, None, 0)
     return VolumeAgreement(
-        structure=name,
+        structure=volumes[0].structure,
         unit=volumes[0].unit,
         n=absolute.n,
         patients=len(set(patients_of([volume._asdict() for volume in volumes]))),

@@ -79,11 +79,12 @@ def page(tmp_path_factory):
     folds = CrossvalSummary(
         split="out of fold", bundle="lungs", folds=2, threshold_metric="iou",
         chosen_thresholds=[0.4, 0.5], test=summary.test, outcomes=summary.outcomes,
-        baselines=summary.baselines, **dict(groups),
+        baselines=summary.baselines, volumes=summary.volumes, **dict(groups),
         by_fold=[{"iou": 0.9, "dice": 0.95, "accuracy": 0.9, "n": 12}] * 2,
     )  # fmt: skip
     shown = shown_cases(cases, rows, scoring, ())
-    write_crossval_report(path.with_name("crossval.html"), folds, ["sex"], True, shown)
+    crossval = path.with_name("crossval.html")
+    write_crossval_report(crossval, folds, ["sex"], True, shown, volumes)
     return path
 
 

@@ -8,9 +8,11 @@ from pipeline.evaluation.cases import Case, Scoring
 from pipeline.evaluation.volumes import (
     MeasuredCase,
     measure_case,
+    read_volumes,
     structure_volumes,
     volume_agreements,
 )
+from pipeline.files import as_csv
 from pipeline.inference import OperatingPoint
 from pipeline.inference.grid import Grid
 from pipeline.metrics.overlap import Counts
@@ -68,6 +70,22 @@ def test_what_no_case_has_is_not_known_in_percent():
     assert agreement.percent_n == 0
     assert {agreement.percent_bias, agreement.percent_low, agreement.low} == {None}
     assert agreement.bias == pytest.approx(0.03)
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    cases = [measured("a, b", 10, 5, 3, patient="p"), measured("c", 0, 2, 0)]
+    volumes = structure_volumes(cases, ["liver"])
+    (tmp_path / "volumes.csv").write_text(as_csv([own._asdict() for own in volumes]), "utf-8")
+    assert read_volumes(tmp_path / "volumes.csv") == volumes
+    assert read_volumes(tmp_path / "older.csv") == []
+
+
+def test_sizes_in_two_units_are_not_put_together():
+    """As of two folds, of which one has a file that does not say how large its pixels are."""
+    volumes = structure_volumes([measured("a", 1, 0, 0)])
+    volumes += structure_volumes([measured("b", 9, 0, 0, spacing=None)])
+    agreements = volume_agreements(volumes)
+    assert [(own.unit, own.n) for own in agreements] == [("ml", 1), ("pixels", 1)]
 
 
 def test_patients_are_counted():
