@@ -4,12 +4,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pipeline.evaluation.cases import OUTCOME, SURFACE_DICE
+from pipeline.evaluation.cases import OUTCOME
+from pipeline.evaluation.score_words import SURFACE_DICE_NAME
 from pipeline.evaluation.summary import EvaluationSummary
 
 CLASSES = "classes.csv"
-MAIN_SCORES = ("dice", "iou", "sensitivity", "precision", SURFACE_DICE, "hd95", "asd")
-"""Beginnings of the names of the scores in the table of a page."""
+HEADINGS = {
+    "dice": "Dice", "iou": "IoU", "sensitivity": "sensitivity", "precision": "precision",
+    "hd95_mm": "HD95, mm", "hd95_px": "HD95, px", "asd_mm": "ASD, mm", "asd_px": "ASD, px",
+}  # fmt: skip
+"""Of the scores in the table of a page, in its order; surface Dice at any tolerance beside them."""
 
 
 class ClassScores(NamedTuple):
@@ -17,7 +21,7 @@ class ClassScores(NamedTuple):
 
     Attributes:
         name: of the label.
-        scores: mean of each score over the images, by its name.
+        scores: mean of each score over the images, by its name as in a heading.
         threshold: of the label.
         postprocessing: of its mask, in words.
         outcomes: how many images the label was found in, missed in, ….
@@ -43,13 +47,21 @@ def class_table(
     return [
         ClassScores(
             label,
-            {n: v for n, v in scores_of(summary, label).items() if n.startswith(MAIN_SCORES)},
+            _in_headings(scores_of(summary, label)),
             summary.operating_point.of_label(label).threshold,
             str(summary.operating_point.of_label(label).postprocessing),
             dict(Counter(row[f"{OUTCOME}_{label}"] for row in rows)),
         )
         for label in labels
     ]
+
+
+def _in_headings(scores: Mapping[str, float]) -> dict[str, float]:
+    headings = dict(HEADINGS)
+    for name in scores:
+        if match := SURFACE_DICE_NAME.fullmatch(name):
+            headings[name] = f"surface Dice, {match[1]} mm"
+    return {heading: scores[name] for name, heading in headings.items() if name in scores}
 
 
 def class_rows(summary: EvaluationSummary, labels: Sequence[str]) -> list[dict[str, Any]]:

@@ -215,7 +215,7 @@ def volume_plot(volumes: Sequence[StructureVolume]) -> str:
     axes.set(title=volumes[0].structure, xlabel=f"mean of predicted and true, {unit}")
     axes.set_ylabel(f"predicted - true, {unit}")
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(fontsize=8)
     return _as_svg(figure)
 
 
