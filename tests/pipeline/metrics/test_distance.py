@@ -60,10 +60,10 @@ def test_the_surface_dice_by_hand():
 
 
 def test_a_distance_of_exactly_the_tolerance_is_within_it():
-    """3 x 0.7 is 2.0999999999999996, and 3 x 0.1 is 0.30000000000000004."""
+    """3 x 0.1 is computed as 0.30000000000000004, and 3 x 1.1 as 3.3000000000000003."""
     one, other = np.zeros((2, 1, 9), bool)
-    one[0, 2] = other[0, 5] = True
-    for side in (0.7, 0.1):
+    one[0, 0] = other[0, 3] = True
+    for side in (0.1, 1.1):
         assert surface_distance(one, other, (1, side), tolerance=round(3 * side, 1)).dice == 1
 
 
