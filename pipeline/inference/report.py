@@ -149,7 +149,8 @@ class InferenceReport:
 
     def lines(self) -> list[str]:
         """Return the lines to print at the end."""
-        names = ["mask", *(["probability"] if self.settings.get("probabilities") else []), REPORT]
+        maps = ["probability"] if self.settings.get("probabilities") else []
+        names = ["mask", *maps, VOLUMES, REPORT]
         places = ", ".join(shown(self.folder / name) for name in names)
         lines = [f"{self._made()}, at threshold {self.stated_threshold()}: {places}"]
         if self.kept:
