@@ -158,10 +158,11 @@ def _check_groups(data: Path, options: argparse.Namespace) -> None:
 
 
 def _record(client: "MlflowClient", folds: "Folds", summary: "CrossvalSummary") -> None:
+    from pipeline.evaluation.volumes import VOLUMES
     from pipeline.tracking.store import CASES
 
     for name, score in summary.test.items():
         client.log_metric(folds.parent, f"test_{name}", score.mean)
-    for name in ("cases.csv", CASES, "summary.json", "report.html"):
+    for name in ("cases.csv", CASES, VOLUMES, "summary.json", "report.html"):
         client.log_artifact(folds.parent, str(folds.out / name))
     client.set_terminated(folds.parent, "FINISHED")
