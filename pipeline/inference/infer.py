@@ -52,9 +52,9 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     dataset = evaluator.data_loader.dataset
     cases = group_pages(dataset.data)
     page = writer.places.contained(writer.folder / PAGE, PAGE)
-    page.unlink(missing_ok=True)  # it shows masks that are about to be replaced
+    for name in (PAGE, ITK_SNAP, SLICER):  # they are of masks that are about to be replaced
+        writer.places.contained(writer.folder / name, name).unlink(missing_ok=True)
     todo = writer.report.begin(cases)
-    _write_tables(writer, cases)
     try:
         if todo:
             check_room_for(writer, todo)
@@ -65,6 +65,8 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
         writer.report.write()
+    if any(".nii" in file for entry in writer.report.entries for file in entry["files"]):
+        write_label_tables(writer.folder, writer.labels)
     write_inference_page(page, writer.report, cases, writer.labels)
     for line in writer.report.lines():
         print(plain_line(line, MAX_LINE_CHARACTERS))
@@ -75,16 +77,6 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
             f"{len(writer.report.failed)} of {len(todo)} images failed; mend them, and call again"
         )
         raise SystemExit(EXIT_FAILED)
-
-
-def _write_tables(writer: WritePredictions, cases: Sequence[InferenceCase]) -> None:
-    """Write the names and colours of the numbers in masks of NIfTI; those of others go."""
-    tables = [writer.places.contained(writer.folder / name, name) for name in (ITK_SNAP, SLICER)]
-    if any(".nii" in str(case.entries[0].get("written_as", "")) for case in cases):
-        write_label_tables(writer.folder, writer.labels)
-        return
-    for table in tables:
-        table.unlink(missing_ok=True)
 
 
 def _begin_line(writer: WritePredictions, cases: Sequence[InferenceCase]) -> str:
