@@ -26,7 +26,7 @@ class Grid:
     Example:
         >>> sheared = np.array([[1.0, 0, 0], [0, 1, 3], [0, 0, 4]])
         >>> grid = Grid.of_axes(sheared)
-        >>> grid.spacing, round(grid.pixel_size, 6)
+        >>> grid.spacing, grid.pixel_size
         ((1.0, 1.0, 5.0), 4.0)
     """
 
@@ -45,8 +45,8 @@ class Grid:
         is_volume = len(axes) == 3
         if not in_mm:
             return cls(is_volume)
-        spacing = tuple(round(float(side), 6) for side in np.linalg.norm(axes, axis=0))
-        return cls(is_volume, spacing, abs(float(np.linalg.det(axes))))
+        spacing = tuple(float(f"{side:.6g}") for side in np.linalg.norm(axes, axis=0))
+        return cls(is_volume, spacing, float(f"{abs(np.linalg.det(axes)):.12g}"))
 
     @classmethod
     def of_image(cls, image: Any, path: Path) -> "Grid":

@@ -100,7 +100,8 @@ def surface_distance(
 
 def _share_within(tolerance: float, *distances: NDArray[np.float64]) -> float:
     most = tolerance * (1 + ROUNDING)
-    return sum(np.count_nonzero(d <= most) for d in distances) / sum(map(len, distances))
+    within = sum(int(np.count_nonzero(d <= most)) for d in distances)
+    return within / sum(map(len, distances))
 
 
 def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -146,7 +146,7 @@ def test_it_loads_whole_and_fits(request, tmp_path, kind, pictures, width):
 def test_the_page_of_a_cross_validation_fits(crossval, tmp_path, width):
     opened = 'page.querySelectorAll("details").forEach(part => part.open = true)'
     seen = see(crossval, width, tmp_path, opened)
-    assert (seen["pictures"], seen["drawings"]) == (12, 1)
+    assert (seen["pictures"], seen["drawings"]) == (12, 2)
 
 
 def test_a_cross_validation_begins_as_an_evaluation_does(page, crossval):

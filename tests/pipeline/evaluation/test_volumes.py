@@ -63,6 +63,8 @@ def test_sheared_voxels_are_smaller_than_the_product_of_their_sides():
     case = Case("a", ones[0], ones, ones, spacing=(1.0, 1.0, 5.0), affine=affine)
     (volume,) = structure_volumes([measure_case(case, Scoring(OperatingPoint()))])
     assert (volume.unit, volume.true) == ("ml", pytest.approx(8 * 4 / 1000))
+    microscope = Grid.of_axes(np.diag([3.6e-6, 4e-6]))  # of 3.6 and 4 nm
+    assert (microscope.spacing, microscope.pixel_size) == ((3.6e-6, 4e-6), 1.44e-11)
 
 
 def test_what_no_case_has_is_not_known_in_percent():
