@@ -1,6 +1,8 @@
 """Atomic writing of files: a reader sees the old file or the new one, never a part."""
 
+import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -8,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,25 @@ def write_text(path: Path, text: str, durable: bool = False) -> None:
 def write_json(path: Path, content: Any, durable: bool = False) -> None:
     """Write ``content`` as indented JSON atomically; ``durable`` as in :func:`atomic`."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", durable)
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Return rows as comma-separated text with a heading.
+
+    Args:
+        rows: the values by the names of their columns; what a row lacks is empty.
+        columns: their order; none: that of first appearance.
+
+    Example:
+        >>> as_csv([{"a": 1}, {"b": "x,y"}])
+        'a,b\\n1,\\n,"x,y"\\n'
+    """
+    text, kept = io.StringIO(), list(rows)
+    names = list(columns) or list(dict.fromkeys(name for row in kept for name in row))
+    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(kept)
+    return text.getvalue()
 
 
 def sha256(path: Path) -> str:

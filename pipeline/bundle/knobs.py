@@ -229,6 +229,7 @@ KNOBS = {
     "probabilities": optional(choice(8, 32)),
     "choose_postprocessing": flag(),
     "isbi_metrics": flag(),
+    "surface_tolerance": optional(number(1e-6)),
     "group_columns": words(),
     "age_column": optional(text()),
 }

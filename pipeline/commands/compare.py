@@ -81,9 +81,8 @@ def _record(
 ) -> str:
     import tempfile
 
-    from pipeline.evaluation.cases import as_csv
     from pipeline.evaluation.comparison import comparison_plot, comparison_table
-    from pipeline.files import atomic
+    from pipeline.files import as_csv, atomic
     from pipeline.tracking.run_name import unique_run_name
     from pipeline.tracking.store import record_run
 

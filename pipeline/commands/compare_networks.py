@@ -154,9 +154,8 @@ def _begin_lines(networks: "Networks") -> str:
 
 def _write_table(networks: "Networks") -> "NetworkTable":
     from pipeline.comparing.table import network_table, table_rows
-    from pipeline.evaluation.cases import as_csv
     from pipeline.evaluation.comparison import comparison_plot
-    from pipeline.files import atomic, write_text
+    from pipeline.files import as_csv, atomic, write_text
 
     table, comparisons = network_table(networks)
     write_text(networks.out / "networks.csv", as_csv(table_rows(table)))

@@ -62,6 +62,7 @@ def _crossval(options: argparse.Namespace) -> None:
 def _cross_validate(options: argparse.Namespace) -> None:
     from pipeline.evaluation.crossval import (
         extreme_cases,
+        joint_volumes,
         run_folds,
         summarise_folds,
         write_ensemble,
@@ -90,7 +91,9 @@ def _cross_validate(options: argparse.Namespace) -> None:
         summary = summarise_folds(folds, rows, groups)
         page = folds.out / "report.html"
         shown_cases = extreme_cases(folds, rows)
-        write_crossval_report(page, summary, options.groups, share_patients(rows), shown_cases)
+        volumes = joint_volumes(folds)
+        patients_known = share_patients(rows)
+        write_crossval_report(page, summary, options.groups, patients_known, shown_cases, volumes)
         overlay = write_ensemble(folds)
     _record(client, folds, summary)
     for name in ("iou", "dice", "accuracy"):
@@ -155,10 +158,11 @@ def _check_groups(data: Path, options: argparse.Namespace) -> None:
 
 
 def _record(client: "MlflowClient", folds: "Folds", summary: "CrossvalSummary") -> None:
+    from pipeline.evaluation.volumes import VOLUMES
     from pipeline.tracking.store import CASES
 
     for name, score in summary.test.items():
         client.log_metric(folds.parent, f"test_{name}", score.mean)
-    for name in ("cases.csv", CASES, "summary.json", "report.html"):
+    for name in ("cases.csv", CASES, VOLUMES, "summary.json", "report.html"):
         client.log_artifact(folds.parent, str(folds.out / name))
     client.set_terminated(folds.parent, "FINISHED")

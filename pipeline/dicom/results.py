@@ -9,8 +9,8 @@ from pipeline.data.suffixes import stem_of
 from pipeline.dicom.codes import BundleCodes, read_codes
 from pipeline.errors import few
 from pipeline.inference.further_results import InferredImage
-from pipeline.inference.prediction import FOREGROUND
 from pipeline.inference.report import InferenceCase
+from pipeline.inference.structures import FOREGROUND
 from pipeline.inference.trained_model import TrainedModel
 
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
 """The per-image table: every case with its numbers, and the mean over cases."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -35,6 +33,9 @@ Row = dict[str, Any]
 
 OUTCOME = "outcome"
 """The column of outcomes: found, missed, …; those of several labels are ``outcome_LABEL``."""
+
+SURFACE_DICE = "surface_dice"
+"""Beginning of the name of the surface Dice, which its tolerance follows."""
 
 ERRORS = (
     "hd95", "asd", "brier", "rand_error", "pixel_error", "warping", "merges", "splits"
@@ -92,17 +93,20 @@ class Scoring(NamedTuple):
         labels: their names, where there are several.
         isbi: whether the metrics of the ISBI 2012 challenge are wanted.
         overlapping: whether a pixel may belong to several labels, as to regions.
+        surface_tolerance: of the surface Dice, mm; None: it is not measured. Nor is it of an image
+            whose file states no pixel size.
     """
 
     operating_point: OperatingPoint
     labels: Sequence[str] = ()
     isbi: bool = False
     overlapping: bool = False
+    surface_tolerance: float | None = None
 
     def masks_of(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the predicted mask of each label, and the instances, where they are separated."""
         point = self.operating_point.at(case.scale)
-        return point.masks(case.probability.numpy(), self.overlapping)
+        return point.masks(case.probability.numpy(), self.labels, self.overlapping)
 
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:
@@ -127,7 +131,8 @@ def scores(case: Case, scoring: Scoring) -> Row:
     """
     masks, instances = scoring.masks_of(case)
     triples = zip(masks, case.probability, case.truth, strict=True)
-    of_labels = [_label_scores(*triple, case.spacing) for triple in triples]
+    tolerance = None if case.spacing is None else scoring.surface_tolerance
+    of_labels = [_label_scores(*triple, case.spacing, tolerance) for triple in triples]
     if len(of_labels) == 1:
         values = of_labels[0]
     else:
@@ -148,11 +153,13 @@ def _label_scores(
     probability: torch.Tensor,
     truth: torch.Tensor,
     spacing: tuple[float, ...] | None,
+    tolerance: float | None,
 ) -> Row:
     counts = count(torch.from_numpy(mask), truth)
     unit = "px" if spacing is None else "mm"
     # what is ignored is background of both: it adds no surface to one alone
-    apart = surface_distance(mask & (truth.numpy() >= 0), truth.numpy() > 0, spacing)
+    apart = surface_distance(mask & (truth.numpy() >= 0), truth.numpy() > 0, spacing, tolerance)
+    surface = {} if tolerance is None else {surface_dice_name(tolerance): apart.dice}
     p, y = counted_pixels(probability, truth)
     return {
         **{name: metric(counts) for name, metric in {**METRICS, **FURTHER}.items()},
@@ -161,18 +168,36 @@ def _label_scores(
         "dice_background": dice(of_background(counts)),
         f"hd95_{unit}": apart.hd95,
         f"asd_{unit}": apart.asd,
+        **surface,
         "brier": float(((p - y) ** 2).mean()) if len(p) else 0.0,
         OUTCOME: apart.outcome,
     }
 
 
+def surface_dice_name(tolerance: float) -> str:
+    """Return the name of the surface Dice at a tolerance in mm: others are not the same score.
+
+    Example:
+        >>> surface_dice_name(1.0), surface_dice_name(2.5)
+        ('surface_dice_1mm', 'surface_dice_2.5mm')
+    """
+    return f"{SURFACE_DICE}_{tolerance:g}mm"
+
+
 def score_names(rows: Sequence[Row], columns: Iterable[str]) -> list[str]:
-    """Return the names of the scores: the numbers that are no columns of the datalist."""
+    """Return the names of the scores: the numbers that are no columns of the datalist.
+
+    A score that a row lacks, as a distance in mm where a file states no pixel size, is none.
+
+    Example:
+        >>> score_names([{"iou": 0.5, "hd95_mm": 2.0}, {"iou": 0.5, "hd95_px": 3.0}], [])
+        ['iou']
+    """
     no_scores = {"image", *columns}
     return [
         name
-        for name, value in rows[0].items()
-        if name not in no_scores and isinstance(value, (int, float))
+        for name in rows[0]
+        if name not in no_scores and all(isinstance(row.get(name), (int, float)) for row in rows)
     ]
 
 
@@ -251,25 +276,21 @@ def outcomes(rows: Sequence[Row]) -> dict[str, int]:
     return dict(Counter(row[name] for row in rows for name in names).most_common())
 
 
-def pooled(cases: Sequence[Case], scoring: Scoring) -> dict[str, float]:
+def counts_of(case: Case, scoring: Scoring) -> list[Counts]:
+    """Return the pixels of each label that are right and wrong; ignored ones are in none."""
+    masks, _ = scoring.masks_of(case)
+    pairs = zip(masks, case.truth, strict=True)
+    return [count(torch.from_numpy(mask), truth) for mask, truth in pairs]
+
+
+def pooled(counts: Iterable[Sequence[Counts]]) -> dict[str, float]:
     """Return the metrics of all pixels of all cases (and labels) taken together.
 
     A large structure counts for more here than a small one; in the means over cases it does not.
+
+    Args:
+        counts: of each label, of each case.
     """
-    totals = np.zeros(4, np.int64)
-    for case in cases:
-        masks, _ = scoring.masks_of(case)
-        for mask, truth in zip(masks, case.truth, strict=True):
-            totals += np.array(count(torch.from_numpy(mask), truth))
-    counts = Counts(*map(int, totals))
-    return {f"{name}_pooled": metric(counts) for name, metric in {**METRICS, **FURTHER}.items()}
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the rows as comma-separated text with a heading."""
-    text = io.StringIO()
-    names = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    totals = np.sum([label for case in counts for label in case], axis=0)
+    joint = Counts(*map(int, totals))
+    return {f"{name}_pooled": metric(joint) for name, metric in {**METRICS, **FURTHER}.items()}

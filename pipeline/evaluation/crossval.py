@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.bundle import Bundle
 from pipeline.data.datalist import columns_of
-from pipeline.evaluation.cases import Row, as_csv, outcomes, score_names, summarise_scores
+from pipeline.evaluation.cases import Row, outcomes, score_names, summarise_scores
 from pipeline.evaluation.groups import check_metric
 from pipeline.evaluation.one_case import predict_case
 from pipeline.evaluation.resumable_training import is_trained, train_or_resume
@@ -22,8 +22,14 @@ from pipeline.evaluation.summary import (
     EvaluationSummary,
     read_summary,
 )
-from pipeline.files import shown, write_json, write_text
-from pipeline.inference.operating_point import OperatingPoint, SelectedBy
+from pipeline.evaluation.volumes import (
+    VOLUMES,
+    StructureVolume,
+    read_volumes,
+    volume_agreements,
+)
+from pipeline.files import as_csv, shown, write_json, write_text
+from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, save_model
 from pipeline.progress import Stages
 from pipeline.tracking.store import CASES, MODEL
@@ -94,7 +100,7 @@ def _bundle(folds: Folds, fold: int, **places: Path) -> Bundle:
 
 
 def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> CrossvalSummary:
-    """Put the out-of-fold rows together, and write ``cases.csv``, ``cases.json``, ``summary.json``.
+    """Put the out-of-fold rows together, and write them as tables, and ``summary.json``.
 
     Each case was predicted by one model that never saw it, at the operating point of that model's
     own validation. Models of several folds share training cases, so the interval over patients
@@ -126,6 +132,7 @@ def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> Crossv
         baselines=_joint_baselines(evaluations),
         test=summarise_scores(rows, names),
         outcomes=outcomes(rows),
+        volumes=volume_agreements(joint_volumes(folds)),
         by_fold=[
             {name: round(float(np.mean([row[name] for row in some])), 6) for name in names}
             | {"n": len(some)}
@@ -134,9 +141,16 @@ def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> Crossv
         **dict(compare_groups_of(rows, groups)),
     )
     write_text(folds.out / "cases.csv", as_csv(rows))
+    write_text(folds.out / VOLUMES, as_csv([own._asdict() for own in joint_volumes(folds)]))
     write_json(folds.out / CASES, rows)
     write_text(folds.out / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+def joint_volumes(folds: Folds) -> list[StructureVolume]:
+    """Return the sizes of the structures of all folds' cases."""
+    places = range(len(folds.data))
+    return [own for i in places for own in read_volumes(folds.evaluation(i) / VOLUMES)]
 
 
 def _joint_baselines(evaluations: Sequence[EvaluationSummary]) -> dict[str, dict[str, float]]:
@@ -203,12 +217,22 @@ def write_ensemble(folds: Folds) -> Path:
 
 
 def _joint_operating_point(points: Sequence[OperatingPoint]) -> OperatingPoint:
+    names = dict.fromkeys(name for point in points for name in point.by_label)
+    of_labels = {name: _joint_label([point.of_label(name) for point in points]) for name in names}
     return OperatingPoint(
         threshold=float(np.mean([point.threshold for point in points])),
         tta_versions=max(point.tta_versions for point in points),
         postprocessing=_most_frequent([point.postprocessing for point in points]),
+        by_label=of_labels,
         instances=_most_frequent([point.instances for point in points]),
         selected_by=SelectedBy(metric="mean of the folds' thresholds", split="validation"),
+    )
+
+
+def _joint_label(points: Sequence[LabelOperatingPoint]) -> LabelOperatingPoint:
+    return LabelOperatingPoint(
+        threshold=float(np.mean([point.threshold for point in points])),
+        postprocessing=_most_frequent([point.postprocessing for point in points]),
     )
 
 

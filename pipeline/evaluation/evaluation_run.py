@@ -1,6 +1,6 @@
 """The evaluation run: selection on validation, scores on test, a report, all in MLflow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from PIL import Image
 
 from pipeline.data.datalist import images_among, read_datalist
 from pipeline.data.label_numbers import LabelNumbers, labels_overlap
-from pipeline.evaluation.cases import Case, Row, Scoring, as_csv, table
+from pipeline.evaluation.cases import Case, Row, Scoring, table
+from pipeline.evaluation.classes import CLASSES, class_rows
 from pipeline.evaluation.engine_trials import KeptScore, engine_lines, try_engines
+from pipeline.evaluation.expected_dice import dice_estimates
 from pipeline.evaluation.overlays import overlay
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.reference import ReferenceEvaluation, compare_with_reference
@@ -32,9 +34,17 @@ from pipeline.evaluation.summary import (
     summary_text,
 )
 from pipeline.evaluation.verdict import verdict
-from pipeline.files import atomic, shown, write_json, write_text
+from pipeline.evaluation.volumes import (
+    VOLUMES,
+    StructureVolume,
+    measure_case,
+    structure_volumes,
+    volume_agreements,
+)
+from pipeline.files import as_csv, atomic, shown, write_json, write_text
+from pipeline.inference.confidence import DiceEstimate
 from pipeline.inference.engine import PLAIN
-from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
 from pipeline.metrics.overlap import METRICS
 from pipeline.plain_text import plain_lines
@@ -59,12 +69,14 @@ def evaluate(
     isbi: bool = False,
     reference: ReferenceEvaluation | None = None,
     engine: str = PLAIN,
+    surface_tolerance: float | None = None,
 ) -> None:
     """Select on validation, score the test split, and write the result.
 
-    Writes ``cases.csv`` (one row an image), ``cases.json``, ``summary.json``, ``overlays/`` and
-    ``report.html`` to the run's folder, stores the operating point with the model, and records all
-    of it in a child of the MLflow run that trained the model.
+    Writes ``cases.csv`` (one row an image), ``cases.json``, ``volumes.csv`` (one row a structure of
+    an image), of several labels ``classes.csv`` (one row a label), ``summary.json``, ``overlays/``
+    and ``report.html`` to the run's folder, stores the operating point with the model, and records
+    all of it in a child of the MLflow run that trained the model.
 
     Args:
         run: of this evaluation.
@@ -77,6 +89,7 @@ def evaluate(
         reference: of a received bundle, whose scores are put beside these.
         engine: which engines of inference are measured on validation: ``auto``, all of this
             machine; or one of them.
+        surface_tolerance: of the surface Dice, mm; None: it is not measured.
 
     Raises:
         ValueError: a test image that the model was trained on, an unknown metric, instances to
@@ -92,17 +105,22 @@ def evaluate(
             )
         print(_begin_line(run, model, search), flush=True)
         history = run.history(model.record.mlflow_run_id)
-        selection = select(predictions, search, model)
         names = list(labels or ()) if len(labels or ()) > 1 else []
-        scoring = Scoring(selection.operating_point, names, isbi, labels_overlap(labels or {}))
+        selection = select(predictions, search, model, names)
+        overlapping = labels_overlap(labels or {})
+        scoring = Scoring(selection.operating_point, names, isbi, overlapping, surface_tolerance)
         kept = KeptScore.of(search.metric, scoring)
+        estimates = _dice_estimates(search, selection, model, scoring, list(labels or ()))
         engines = try_engines(predictions, model, kept, selection.cases, engine)
         selection = selection._replace(cases=())  # which need not be in memory with those of test
         cases = predictions.cases("test")
         rows = table(cases, scoring)
+        measured = [measure_case(case, scoring) for case in cases]
+        volumes = structure_volumes(measured, list(labels or ()))
         summary = EvaluationSummary(
             **_selected(search, selection, model),
-            **summarise_cases(cases, rows, scoring),
+            **summarise_cases(cases, rows, scoring, measured),
+            volumes=volume_agreements(volumes),
             **dict(compare_groups_of(rows, groups or Groups())),
             baselines=baselines(cases, run.dataset_dir),
             engines=engines,
@@ -113,12 +131,12 @@ def evaluate(
         if reference is not None:
             comparison = compare_with_reference(reference, summary.test, run.dataset_dir)
             summary = summary.model_copy(update={"reference": comparison})
-        _write(run.folder, cases, rows, summary, scoring)
-        model.store(_to_store(search, selection, model), engines)
+        _write(run.folder, cases, rows, summary, scoring, volumes)
+        model.store(_to_store(search, selection, model), engines, estimates)
         crossval = crossval_command(run, model.record.run_name)
         report = Report(
             summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring,
-            list(labels or ()), crossval,
+            list(labels or ()), crossval, volumes,
         )  # fmt: skip
         write_report(run.folder / REPORT, report)
         print(plain_lines("\n".join(summary_text(summary))))
@@ -162,11 +180,32 @@ def _to_store(
     search: OperatingPointSearch, selection: Selection, model: TrainedModel
 ) -> OperatingPoint:
     """What was selected; a threshold that was given for this evaluation stays out of it."""
+    selected, before = selection.operating_point, model.operating_point
     if search.threshold is None:
-        return selection.operating_point
-    return selection.operating_point.model_copy(
-        update={"threshold": model.operating_point.threshold}
-    )
+        return selected
+    by_label = {
+        name: LabelOperatingPoint(
+            threshold=before.of_label(name).threshold,
+            postprocessing=selected.of_label(name).postprocessing,
+        )
+        for name in dict.fromkeys((*before.by_label, *selected.by_label))
+    }
+    return selected.model_copy(update={"threshold": before.threshold, "by_label": by_label})
+
+
+def _dice_estimates(
+    search: OperatingPointSearch,
+    selection: Selection,
+    model: TrainedModel,
+    scoring: Scoring,
+    labels: Sequence[str],
+) -> dict[str, DiceEstimate]:
+    """What is learnt of the Dice to expect at the operating point that is stored."""
+    if search.as_stored and model.record.operating_point is not None:
+        return model.record.expected_dice
+    if search.threshold is not None:  # which is not stored
+        return {}
+    return dice_estimates(selection.cases, scoring, labels)
 
 
 def _selected(
@@ -189,7 +228,14 @@ def _selected(
 def _evaluated(model: TrainedModel) -> EvaluatedModel:
     record = model.record
     fields = record.model_dump(
-        exclude={*IMAGE_FIELDS, "device", "operating_point", "members_sha256", "engines"}
+        exclude={
+            *IMAGE_FIELDS,
+            "device",
+            "operating_point",
+            "members_sha256",
+            "engines",
+            "expected_dice",
+        }
     )
     return EvaluatedModel(
         path=str(model.path),
@@ -205,6 +251,7 @@ def _write(
     rows: Sequence[Row],
     summary: EvaluationSummary,
     scoring: Scoring,
+    volumes: Sequence[StructureVolume],
 ) -> None:
     for case in cases:
         masks = torch.from_numpy(scoring.masks_of(case)[0])
@@ -213,7 +260,19 @@ def _write(
             Image.fromarray(picture).save(temporary)
     write_text(folder / "cases.csv", as_csv(rows))
     write_json(folder / CASES, rows)
+    write_text(folder / VOLUMES, as_csv([volume._asdict() for volume in volumes]))
+    if scoring.labels:
+        write_text(folder / CLASSES, as_csv(class_rows(summary, scoring.labels)))
     write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
+
+
+def _volume_metrics(summary: EvaluationSummary) -> Iterator[tuple[str, float]]:
+    for volume in summary.volumes:
+        ending = f"_{volume.structure}" if len(summary.volumes) > 1 else ""
+        values = {"bias": volume.bias, "low": volume.low, "high": volume.high}
+        for name, value in values.items():
+            if value is not None:
+                yield f"volume_{name}_{volume.unit}{ending}", value
 
 
 def _record(run: Run, summary: EvaluationSummary, epoch: int | None) -> None:
@@ -221,7 +280,7 @@ def _record(run: Run, summary: EvaluationSummary, epoch: int | None) -> None:
     for name in METRICS:
         low, high = summary.test[name].low, summary.test[name].high
         scores |= {} if low is None or high is None else {f"{name}_low": low, f"{name}_high": high}
-    scores |= summary.test_pooled
+    scores |= summary.test_pooled | dict(_volume_metrics(summary))
     scores = {f"test_{name}": value for name, value in scores.items()}
     run.log_metrics(scores)
     run.log_metrics({"threshold": summary.operating_point.threshold})

@@ -37,5 +37,6 @@ def predict_case(bundle: Bundle, place: int) -> PredictedCase:
     labels: LabelNumbers = parser.get_parsed_content("labels") or {}
     predictions.inferer.versions = model.operating_point.tta_versions
     case = predictions.case("test", place)
-    scoring = Scoring(model.operating_point, overlapping=labels_overlap(labels))
+    names = list(labels) if len(labels) > 1 else []
+    scoring = Scoring(model.operating_point, names, overlapping=labels_overlap(labels))
     return PredictedCase(case, scoring, list(labels))

@@ -1,8 +1,7 @@
 """One page that a person looks at after an evaluation; a single file that needs no network."""
 
 import io
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,12 +9,16 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from pipeline.evaluation.cases import OUTCOME, Case, ScoreSummary, Scoring
-from pipeline.evaluation.score_words import FIRST, in_words, no_interval
+from pipeline.evaluation.cases import Case, Scoring
+from pipeline.evaluation.classes import class_table
+from pipeline.evaluation.score_words import in_words, no_interval, seen_first
 from pipeline.evaluation.shown_cases import ShownCase, shown_cases
 from pipeline.evaluation.summary import CrossvalSummary, EvaluationSummary, GroupComparison
-from pipeline.evaluation.threshold import Curve
+from pipeline.evaluation.threshold import Curve, ThresholdCurve
 from pipeline.evaluation.verdict import Remark, verdict
+from pipeline.evaluation.volumes import StructureVolume, by_structure
+from pipeline.inference.operating_point import LabelOperatingPoint
+from pipeline.metrics.agreement import bland_altman
 from pipeline.metrics.overlap import METRICS
 from pipeline.metrics.statistics import share_patients
 from pipeline.pages import write_page
@@ -39,6 +42,7 @@ class Report(NamedTuple):
         scoring: how the cases were scored.
         labels: names of the network's labels.
         crossval: the command that cross-validates the bundle.
+        volumes: predicted and true sizes of the cases' structures.
     """
 
     summary: EvaluationSummary
@@ -50,20 +54,7 @@ class Report(NamedTuple):
     scoring: Scoring
     labels: Sequence[str] = ()
     crossval: str = ""
-
-
-class ClassScores(NamedTuple):
-    """A row of the table of classes.
-
-    Attributes:
-        name: of the label.
-        scores: mean of each score over the images, by its name in words.
-        outcomes: how many images the label was found in, missed in, ….
-    """
-
-    name: str
-    scores: dict[str, float]
-    outcomes: dict[str, int]
+    volumes: Sequence[StructureVolume] = ()
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -79,7 +70,8 @@ def write_report(path: Path, report: Report) -> None:
         rows=report.rows,
         names=report.names,
         columns=list(dict.fromkeys(name for case in report.cases for name in case.columns)),
-        classes=class_table(report.summary.test, report.rows, labels),
+        classes=class_table(report.summary, report.rows, labels),
+        volume_plots=_volume_plots(report.volumes),
         training=_training_curves(report.history) if report.history else [],
         threshold=_threshold_curve(report),
         calibration=_calibration_curve(report.summary.calibration),
@@ -92,6 +84,7 @@ def write_crossval_report(
     columns: Sequence[str],
     patients_known: bool,
     shown: Sequence[ShownCase],
+    volumes: Sequence[StructureVolume] = (),
 ) -> None:
     """Write the page of a cross-validation.
 
@@ -101,6 +94,7 @@ def write_crossval_report(
         columns: of the groups.
         patients_known: whether images are known to be of one patient.
         shown: the best, the median and the worst case.
+        volumes: predicted and true sizes of the cases' structures.
     """
     write_page(
         path,
@@ -109,7 +103,12 @@ def write_crossval_report(
         **_common(summary, patients_known, ()),
         **_seen_first(verdict(summary), shown),
         columns=columns,
+        volume_plots=_volume_plots(volumes),
     )
+
+
+def _volume_plots(volumes: Sequence[StructureVolume]) -> list[str]:
+    return [volume_plot(own) for own in by_structure(volumes)]
 
 
 def _seen_first(remarks: Sequence[Remark], shown: Sequence[ShownCase]) -> dict[str, Any]:
@@ -133,32 +132,10 @@ def _common(
         "has_intervals": first.low is not None,
         "no_interval": no_interval(first),
         "metrics": list(METRICS),
-        "first": [name for name in FIRST if name in summary.test],
+        "first": seen_first(summary.test),
         "in_words": lambda name: in_words(name, labels),
         "age": _age_curve(summary),
     }
-
-
-def class_table(
-    test: Mapping[str, ScoreSummary], rows: Sequence[Mapping[str, Any]], labels: Sequence[str]
-) -> list[ClassScores]:
-    """Return a row for each of several labels: its main scores, and what became of it.
-
-    Args:
-        test: the scores, of each label as ``NAME_LABEL``.
-        rows: of the cases.
-        labels: their names; empty where there is one.
-    """
-    distance = next(name for name in test if name.startswith("hd95"))
-    columns = {"Dice": "dice", "IoU": "iou", distance.replace("hd95_", "distance, "): distance}
-    return [
-        ClassScores(
-            label,
-            {word: test[f"{name}_{label}"].mean for word, name in columns.items()},
-            dict(Counter(row[f"{OUTCOME}_{label}"] for row in rows)),
-        )
-        for label in labels
-    ]
 
 
 def _training_curves(history: History) -> list[str]:
@@ -189,10 +166,22 @@ def _threshold_curve(report: Report) -> str:
     axes = figure.subplots()
     axes.plot(report.curve.thresholds, report.curve.values(metric), color=VALIDATION)
     axes.axvline(threshold, color="0.4", linestyle=":", label=f"{threshold:.3f}")
+    for name, of_label, point in _label_curves(report):
+        (line,) = axes.plot(of_label.thresholds, of_label.values(metric), linewidth=0.8)
+        label = f"{name} {point.threshold:.3f}"
+        axes.axvline(point.threshold, color=line.get_color(), linestyle=":", label=label)
     axes.set(xlabel="threshold", ylabel=f"validation {metric}")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     return _as_svg(figure)
+
+
+def _label_curves(report: Report) -> Iterator[tuple[str, Curve, LabelOperatingPoint]]:
+    """Return the curves of the labels that have an operating point of their own."""
+    if isinstance(report.curve, ThresholdCurve):
+        for place, name in enumerate(report.labels):
+            if point := report.summary.operating_point.by_label.get(name):
+                yield name, report.curve.of_label(place, len(report.labels)), point
 
 
 def _calibration_curve(curve: Sequence[Sequence[float]]) -> str:
@@ -207,6 +196,26 @@ def _calibration_curve(curve: Sequence[Sequence[float]]) -> str:
     below.set(xlabel="predicted probability", ylabel="pixels", yscale="log", xlim=(0, 1))
     below.yaxis.set_minor_formatter(NullFormatter())  # within one decade they would overlap
     axes.grid(alpha=0.25)
+    return _as_svg(figure)
+
+
+def volume_plot(volumes: Sequence[StructureVolume]) -> str:
+    """Draw the errors of a structure's sizes against the mean of both sizes (Bland and Altman)."""
+    agreement = bland_altman([volume.error for volume in volumes])
+    figure = Figure(figsize=(4.4, 3.0), layout="constrained")
+    axes = figure.subplots()
+    means = [(volume.predicted + volume.true) / 2 for volume in volumes]
+    axes.plot(means, [volume.error for volume in volumes], "o", color=TRAIN, markersize=4)
+    axes.axhline(agreement.bias, color=VALIDATION, label=f"bias {agreement.bias:+.3g}")
+    if agreement.low is not None and agreement.high is not None:
+        ends = f"limits {agreement.low:+.3g} to {agreement.high:+.3g}"
+        axes.axhline(agreement.low, color=VALIDATION, linestyle=":", label=ends)
+        axes.axhline(agreement.high, color=VALIDATION, linestyle=":")
+    unit = volumes[0].unit.replace("mm2", "mm²")
+    axes.set(title=volumes[0].structure, xlabel=f"mean of predicted and true, {unit}")
+    axes.set_ylabel(f"predicted - true, {unit}")
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8)
     return _as_svg(figure)
 
 

@@ -1,8 +1,9 @@
 """What the names of scores mean, in words that a colleague reads once."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
-from pipeline.evaluation.cases import ScoreSummary
+from pipeline.evaluation.cases import SURFACE_DICE, ScoreSummary
 
 WORDS = {
     "iou": "overlap (IoU)",
@@ -17,6 +18,7 @@ WORDS = {
     "dice_background": "overlap of the background (Dice)",
     "hd95": "largest distance of the outlines but for 5 % (Hausdorff 95)",
     "asd": "mean distance of the outlines (ASD)",
+    SURFACE_DICE: "share of the outlines that lie close to each other (surface Dice)",
     "brier": "squared error of the probabilities (Brier)",
     "ece": "error of the probabilities (ECE)",
     "f1": "instances that are right (F1)",
@@ -35,11 +37,13 @@ WORDS = {
 """By the names that tables and the tracking store have."""
 UNITS = ("mm", "px")
 POOLED = "_pooled"
+SURFACE_DICE_NAME = re.compile(rf"{SURFACE_DICE}_(\d[\d.]*(?:e-?\d+)?)mm")
+"""Of a surface Dice at its tolerance."""
 FIRST = (
-    "iou", "dice", "accuracy", "sensitivity", "precision", "hd95_mm", "hd95_px", "f1", "pq",
-    "v_rand_thinned",
+    "iou", "dice", "accuracy", "sensitivity", "precision", SURFACE_DICE, "hd95_mm", "hd95_px", "f1",
+    "pq", "v_rand_thinned",
 )  # fmt: skip
-"""Scores that a reader sees without unfolding, where they exist."""
+"""Scores that a reader sees without unfolding, where they exist; surface Dice at any tolerance."""
 
 
 def in_words(name: str, labels: Sequence[str] = ()) -> str:
@@ -55,12 +59,25 @@ def in_words(name: str, labels: Sequence[str] = ()) -> str:
     """  # noqa: E501
     if name in WORDS:
         return WORDS[name]
+    if at_tolerance := SURFACE_DICE_NAME.fullmatch(name):
+        return f"{WORDS[SURFACE_DICE]}, within {at_tolerance[1]} mm"
     if name.endswith(POOLED):
         return f"{in_words(name.removesuffix(POOLED), labels)}, all pixels together"
     for ending in (*labels, *UNITS):
         if name.endswith(f"_{ending}"):
             return f"{in_words(name.removesuffix(f'_{ending}'), labels)}, {ending}"
     return name.replace("_", " ")
+
+
+def seen_first(names: Iterable[str]) -> list[str]:
+    """Return the names of the scores that a reader sees without unfolding.
+
+    Example:
+        >>> seen_first(["asd_mm", "surface_dice_1mm", "surface_dice_1mm_liver", "iou"])
+        ['iou', 'surface_dice_1mm']
+    """
+    by_kind = {SURFACE_DICE if SURFACE_DICE_NAME.fullmatch(name) else name: name for name in names}
+    return [by_kind[kind] for kind in FIRST if kind in by_kind]
 
 
 def no_interval(score: ScoreSummary) -> str:

@@ -11,7 +11,7 @@ from pipeline.evaluation.cases import Case
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.threshold import Curve, InstanceCurve, ThresholdCurve
 from pipeline.inference.label_masks import InstanceFunction
-from pipeline.inference.operating_point import OperatingPoint, SelectedBy
+from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint, SelectedBy
 from pipeline.inference.postprocessing import Postprocessing, candidates
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.inference.watershed_instances import WatershedInstances
@@ -66,18 +66,23 @@ class Selection(NamedTuple):
 
 
 def select(
-    predictions: SplitPredictions, search: OperatingPointSearch, model: TrainedModel
+    predictions: SplitPredictions,
+    search: OperatingPointSearch,
+    model: TrainedModel,
+    labels: Sequence[str] = (),
 ) -> Selection:
     """Select on the validation split: test-time augmentation, threshold, post-processing.
 
     Post-processing is of the mask, or, where the metric is one of instances, of these: at which
     probability they end. Each alternative is compared at its own best threshold. A costlier one
-    must add :data:`MIN_GAIN` to be taken.
+    must add :data:`MIN_GAIN` to be taken. Of several labels each has its own post-processing, and
+    its own threshold where that adds as much to its own metric.
 
     Args:
         predictions: of the model; its inferer averages the selected symmetries from then on.
         search: what is to be selected.
         model: its default says how many symmetries are allowed, and how instances are separated.
+        labels: names of the network's labels, where there are several.
 
     Raises:
         ValueError: an unknown metric, or instances to separate where none are labelled.
@@ -91,8 +96,11 @@ def select(
     curve = curve_of(cases, search.metric, separate)
     given = search.threshold
     threshold = curve.best(search.metric) if given is None else given
-    postprocessing = Postprocessing()
-    if search.postprocessing and search.metric in METRICS:
+    postprocessing, by_label = Postprocessing(), {}
+    if isinstance(curve, ThresholdCurve) and len(labels) > 1:
+        common = LabelOperatingPoint(threshold=threshold)
+        by_label = _select_by_label(cases, curve, search, common, labels, trials)
+    elif search.postprocessing and search.metric in METRICS:
         postprocessing = _select_postprocessing(cases, search.metric, threshold, trials)
     elif search.postprocessing and separate is not None:
         separate = _select_floor(cases, search.metric, threshold, separate, trials)
@@ -100,6 +108,7 @@ def select(
         threshold=threshold,
         tta_versions=versions,
         postprocessing=postprocessing,
+        by_label=by_label,
         instances=separate,
         selected_by=SelectedBy(metric=search.metric, split="validation") if given is None else None,
     )
@@ -165,15 +174,54 @@ def _select_tta(
     return outcomes[best][1], best
 
 
+def _select_by_label(
+    cases: Sequence[Case],
+    curve: ThresholdCurve,
+    search: OperatingPointSearch,
+    common: LabelOperatingPoint,
+    labels: Sequence[str],
+    trials: Trials,
+) -> dict[str, LabelOperatingPoint]:
+    """Return threshold and post-processing of each label that has its own."""
+    points = {}
+    for place, name in enumerate(labels):
+        threshold, own, what = common.threshold, Postprocessing(), f" of {name}"
+        if search.threshold is None:
+            of_label = curve.of_label(place, len(labels))
+            threshold = _select_threshold(of_label, search.metric, threshold, what, trials)
+        if search.postprocessing:
+            own = _select_postprocessing(cases, search.metric, threshold, trials, place, what)
+        points[name] = LabelOperatingPoint(threshold=threshold, postprocessing=own)
+    return {name: point for name, point in points.items() if point != common}
+
+
+def _select_threshold(
+    curve: ThresholdCurve, metric: str, common: float, what: str, trials: Trials
+) -> float:
+    values, best = curve.values(metric), curve.best(metric)
+    scores = {
+        threshold: float(values[curve.thresholds == threshold][0])
+        for threshold in dict.fromkeys((common, best))
+    }
+    trials[f"threshold{what}"] = {f"{t:.3f}": round(value, 6) for t, value in scores.items()}
+    selected: float = _worth_its_cost(scores)
+    return selected
+
+
 def _select_postprocessing(
-    cases: Sequence[Case], metric: str, threshold: float, trials: Trials
+    cases: Sequence[Case],
+    metric: str,
+    threshold: float,
+    trials: Trials,
+    place: int = 0,
+    what: str = "",
 ) -> Postprocessing:
-    truths = (label.numpy() > 0 for case in cases for label in case.truth)
-    scales = [case.scale for case in cases for _ in case.truth]
+    truths = (case.truth[place].numpy() > 0 for case in cases)
+    scales = [case.scale for case in cases]
     options = list(candidates(truths, remove_small=cases[0].truth.ndim == 3, scales=scales))
-    work = track(options, "trying post-processing", len(options), "kind")
-    values = {i: _mean_of(cases, metric, threshold, option) for i, option in enumerate(work)}
-    trials["post-processing"] = {
+    work = track(options, f"trying post-processing{what}", len(options), "kind")
+    values = {i: _mean_of(cases, metric, threshold, option, place) for i, option in enumerate(work)}
+    trials[f"post-processing{what}"] = {
         str(option): round(values[i], 6) for i, option in enumerate(options)
     }
     return options[_worth_its_cost(values)]
@@ -218,13 +266,10 @@ def _worth_its_cost(values: dict[Any, float]) -> Any:
 
 
 def _mean_of(
-    cases: Sequence[Case], metric: str, threshold: float, postprocessing: Postprocessing
+    cases: Sequence[Case], metric: str, threshold: float, postprocessing: Postprocessing, place: int
 ) -> float:
-    scores = [
-        METRICS[metric](
-            count(torch.from_numpy(postprocessing.at(case.scale)(p.numpy(), threshold)), y)
-        )
-        for case in cases
-        for p, y in zip(case.probability, case.truth, strict=True)
-    ]
+    scores = []
+    for case in cases:  # which unpacks a large one
+        mask = postprocessing.at(case.scale)(case.probability[place].numpy(), threshold)
+        scores.append(METRICS[metric](count(torch.from_numpy(mask), case.truth[place])))
     return float(np.mean(scores))

@@ -28,6 +28,7 @@ from pipeline.evaluation.cases import (
 from pipeline.evaluation.groups import binned, check_metric, gaps, group_table, running_mean
 from pipeline.evaluation.overlays import stretched
 from pipeline.evaluation.summary import GapScore, GroupComparison, GroupScore
+from pipeline.evaluation.volumes import MeasuredCase
 from pipeline.metrics.calibration import Calibration
 from pipeline.metrics.instances import per_hundred_touching
 from pipeline.metrics.isbi import IsbiCurve
@@ -51,8 +52,16 @@ class Groups(NamedTuple):
     metric: str = "iou"
 
 
-def summarise_cases(cases: Sequence[Case], rows: Sequence[Row], scoring: Scoring) -> dict[str, Any]:
+def summarise_cases(
+    cases: Sequence[Case], rows: Sequence[Row], scoring: Scoring, measured: Sequence[MeasuredCase]
+) -> dict[str, Any]:
     """Put the scores together: means with intervals, pooled values, misses, calibration.
+
+    Args:
+        cases: that were scored.
+        rows: their scores.
+        scoring: by which.
+        measured: their counted pixels.
 
     Returns:
         Fields of :class:`pipeline.evaluation.summary.EvaluationSummary`.
@@ -60,7 +69,7 @@ def summarise_cases(cases: Sequence[Case], rows: Sequence[Row], scoring: Scoring
     calibration = Calibration()
     for case in cases:
         calibration.add(case.probability, case.truth)
-    together = pooled(cases, scoring)
+    together = pooled(case.counts for case in measured)
     together |= {"ece_pooled": calibration.ece(), "brier_pooled": calibration.brier()}
     if scoring.operating_point.instances is not None:
         together |= per_hundred_touching(rows)

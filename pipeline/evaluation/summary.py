@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.evaluation.cases import ScoreSummary
 from pipeline.evaluation.reference import ReferenceComparison
 from pipeline.evaluation.score_words import no_interval
+from pipeline.evaluation.volumes import VolumeAgreement
 from pipeline.inference.engine import EngineTrial
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.metrics.overlap import METRICS
@@ -135,6 +136,7 @@ class EvaluationSummary(GroupComparison):
         test: each score over cases.
         test_pooled: scores of all pixels of all cases taken together.
         outcomes: how many structures were found, missed, invented.
+        volumes: predicted against true size of each structure.
         calibration: predicted probability, share of foreground, pixels; each a list over bins.
         isbi_best_threshold_on_test: as the ISBI 2012 challenge scores; None where not wanted.
         baselines: what needs no network, on the same cases.
@@ -153,6 +155,7 @@ class EvaluationSummary(GroupComparison):
     test: dict[str, ScoreSummary]
     test_pooled: dict[str, float]
     outcomes: dict[str, int]
+    volumes: list[VolumeAgreement] = []
     calibration: list[list[float]]
     isbi_best_threshold_on_test: dict[str, ThresholdScore] | None = None
     baselines: dict[str, dict[str, float]]
@@ -164,8 +167,8 @@ class EvaluationSummary(GroupComparison):
 
     @property
     def chosen_thresholds(self) -> list[float]:
-        """The threshold, unless it was given."""
-        return [] if self.threshold_source == GIVEN else [self.operating_point.threshold]
+        """The thresholds, unless they were given."""
+        return [] if self.threshold_source == GIVEN else self.operating_point.thresholds()
 
 
 class CrossvalSummary(GroupComparison):
@@ -179,6 +182,7 @@ class CrossvalSummary(GroupComparison):
         chosen_thresholds: of the folds; those that were given are left out.
         test: each score over cases.
         outcomes: how many structures were found, missed, invented.
+        volumes: predicted against true size of each structure.
         baselines: what needs no network, on the same cases.
         by_fold: mean of each score over the cases of a fold, and their number ``n``.
     """
@@ -190,6 +194,7 @@ class CrossvalSummary(GroupComparison):
     chosen_thresholds: list[float]
     test: dict[str, ScoreSummary]
     outcomes: dict[str, int]
+    volumes: list[VolumeAgreement] = []
     baselines: dict[str, dict[str, float]]
     by_fold: list[dict[str, float]]
 
@@ -208,7 +213,7 @@ def summary_text(summary: EvaluationSummary) -> list[str]:
     """Return the lines that an evaluation prints."""
     first = next(iter(summary.test.values()))
     unit = independent_unit(first.n, first.patients)
-    threshold = f"{summary.operating_point.threshold:.3f}, {summary.threshold_source}"
+    threshold = f"{summary.operating_point.stated_threshold()}, {summary.threshold_source}"
     lines = [f"test, {count(first.n, 'image')}, threshold {threshold}"]
     lines.append(f"{'':42}" + "".join(f"{name:>10}" for name in METRICS))
     rows: dict[str, Mapping[str, float | None]] = {
@@ -232,8 +237,8 @@ def _cells(values: Mapping[str, float | None]) -> str:
 def _selection_lines(summary: EvaluationSummary) -> list[str]:
     point = summary.operating_point
     misses = {name: n for name, n in summary.outcomes.items() if name != "found"}
-    lines = [f"mask        post-processing: {point.postprocessing}"]
-    lines = lines if str(point.postprocessing) != "none" else []
+    postprocessing = point.stated_postprocessing()
+    lines = [f"mask        post-processing: {postprocessing}"] if postprocessing != "none" else []
     if misses:
         lines.append("outcomes    " + ", ".join(f"{n} {name}" for name, n in misses.items()))
     return lines

@@ -77,6 +77,24 @@ class ThresholdCurve(Curve):
         both = np.bincount(levels + LEVELS * true, minlength=2 * LEVELS)
         self.histograms.append((both[LEVELS:], both[:LEVELS]))
 
+    def of_label(self, place: int, labels: int) -> "ThresholdCurve":
+        """Return the curve of one label, where those of each image were added in their order.
+
+        Args:
+            place: of the label, from 0.
+            labels: how many there are.
+
+        Example:
+            >>> curve = ThresholdCurve()
+            >>> curve.add(torch.tensor([0.2]), torch.tensor([1]))  # of the first label
+            >>> curve.add(torch.tensor([0.8]), torch.tensor([0]))  # of the second
+            >>> curve.of_label(1, 2).values("accuracy")[[0, 255]].tolist()
+            [0.0, 1.0]
+        """
+        curve = ThresholdCurve()
+        curve.histograms = self.histograms[place::labels]
+        return curve
+
     def values(self, metric: str) -> np.ndarray:
         """Return the metric at each threshold ``k / 255``, the mean over images, ``(256,)``."""
         if not self.histograms:

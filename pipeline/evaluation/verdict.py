@@ -90,7 +90,7 @@ def _threshold(summary: Summary) -> Iterator[Remark]:
     if at_ends:
         which = f"The threshold {plain_number(at_ends[0])} is"
         if len(chosen) > 1:
-            which = f"The threshold of {len(at_ends)} of {len(chosen)} folds is"
+            which = f"{len(at_ends)} of {len(chosen)} thresholds are"
         yield Remark(
             "caution",
             f"{which} at the end of the scale: the probabilities say little yet; train longer, "

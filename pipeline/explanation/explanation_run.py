@@ -9,7 +9,7 @@ import torch
 from monai.transforms import Compose
 
 from pipeline.data.columns import check_list
-from pipeline.evaluation.cases import as_csv, lower_is_better
+from pipeline.evaluation.cases import lower_is_better
 from pipeline.evaluation.groups import check_metric
 from pipeline.evaluation.summarise import Groups
 from pipeline.explanation.case_explanation import (
@@ -27,7 +27,7 @@ from pipeline.explanation.quick import quickened
 from pipeline.explanation.section import write_with_section
 from pipeline.explanation.step_explanation import StepLimits, explain_steps
 from pipeline.explanation.strongest import explain_strongest
-from pipeline.files import atomic, shown, write_json
+from pipeline.files import as_csv, atomic, shown, write_json
 from pipeline.inference.mirrored import Mirrored
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.networks import UNet, bottleneck_of, check_feature_names

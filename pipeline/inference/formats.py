@@ -10,6 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import tifffile
+from nibabel.nifti1 import Nifti1Extension, Nifti1Extensions
 from PIL import Image
 
 from pipeline.data.readers import is_flat_dicom, slice_view
@@ -49,7 +50,13 @@ def in_bits(probability: np.ndarray, bits: int) -> np.ndarray:
     return probability.astype(np.float32, copy=False)
 
 
-def save_pages(path: Path, pages: np.ndarray, source: Path, unit: float = 1.0) -> None:
+def save_pages(
+    path: Path,
+    pages: np.ndarray,
+    source: Path,
+    unit: float = 1.0,
+    extension: Nifti1Extension | None = None,
+) -> None:
     """Save ``(pages, rows, columns)`` of one file in the manner of ``source``.
 
     The slices of a volume are saved in the order of its voxels, at its place.
@@ -59,6 +66,7 @@ def save_pages(path: Path, pages: np.ndarray, source: Path, unit: float = 1.0) -
         pages: of one file.
         source: the image's file.
         unit: what the number 1 stands for, which NIfTI states.
+        extension: of the header, where it is NIfTI's; None: that of the source.
     """
     suffix = "" if source.is_dir() else suffix_of(source)
     if suffix in TIFF:
@@ -74,9 +82,10 @@ def save_pages(path: Path, pages: np.ndarray, source: Path, unit: float = 1.0) -
     voxels, volume = slice_view(source).voxels(pages), read_volume(source)
     if suffix in NIFTI:
         like = nib.load(source)
-        _save_nifti(path, voxels.reshape(like.shape[:3]), like.affine, like.header, unit)
+        array = voxels.reshape(like.shape[:3])
+        _save_nifti(path, array, like.affine, like.header, unit, extension)
     else:
-        save_volume(path, voxels, volume.affine, volume.in_mm, unit)
+        save_volume(path, voxels, volume.affine, volume.in_mm, unit, extension)
 
 
 def _save_png(path: Path, page: np.ndarray) -> None:
@@ -100,12 +109,17 @@ def _pixel_size(source: Path, axes: str) -> dict[str, Any]:
 
 
 def save_volume(
-    path: Path, volume: np.ndarray, affine: np.ndarray, in_mm: bool = True, unit: float = 1.0
+    path: Path,
+    volume: np.ndarray,
+    affine: np.ndarray,
+    in_mm: bool = True,
+    unit: float = 1.0,
+    extension: Nifti1Extension | None = None,
 ) -> None:
     """Save ``(X, Y, Z)`` as NIfTI; of no unit of length where the source states none."""
     header = nib.Nifti1Header()
     header.set_xyzt_units("mm" if in_mm else "unknown")
-    _save_nifti(path, volume, affine, header, unit)
+    _save_nifti(path, volume, affine, header, unit, extension)
 
 
 def is_sheared(affine: np.ndarray) -> bool:
@@ -129,7 +143,12 @@ def orthogonal_name(name: str) -> str:
     return f"{name.removesuffix('.nii.gz')}_orthogonal.nii.gz"
 
 
-def save_orthogonal(path: Path, mask: np.ndarray, affine: np.ndarray) -> None:
+def save_orthogonal(
+    path: Path,
+    mask: np.ndarray,
+    affine: np.ndarray,
+    extension: Nifti1Extension | None = None,
+) -> None:
     """Save a mask ``(X, Y, Z)`` on the orthogonal grid that holds the whole sheared volume.
 
     The first axis and the normal of the slices are kept, and the distances of the voxels along
@@ -138,7 +157,7 @@ def save_orthogonal(path: Path, mask: np.ndarray, affine: np.ndarray) -> None:
     grid, shape = orthogonal_grid(mask.shape, affine)
     labels = mask.astype(np.uint8) if mask.dtype == bool else mask
     resampled = nearest_voxels(labels, affine, grid, shape)
-    save_volume(path, resampled, grid)
+    save_volume(path, resampled, grid, extension=extension)
 
 
 def orthogonal_grid(
@@ -159,10 +178,17 @@ def orthogonal_grid(
 
 
 def _save_nifti(
-    path: Path, volume: np.ndarray, affine: np.ndarray, header: nib.Nifti1Header, unit: float
+    path: Path,
+    volume: np.ndarray,
+    affine: np.ndarray,
+    header: nib.Nifti1Header,
+    unit: float,
+    extension: Nifti1Extension | None,
 ) -> None:
     dtype = np.uint8 if volume.dtype == bool else volume.dtype
     header = header.copy()
+    if extension is not None:
+        header.extensions = Nifti1Extensions([extension])
     header.set_data_dtype(dtype)
     image = nib.Nifti1Image(volume.astype(dtype, copy=False), affine, header)
     if unit != 1:  # nibabel forgets the slope of a header that it is given

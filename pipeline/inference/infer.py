@@ -15,6 +15,7 @@ from pipeline.data.readers import files_of, first_path
 from pipeline.errors import error_line
 from pipeline.files import shown
 from pipeline.inference.engine import engine_remark
+from pipeline.inference.label_tables import ITK_SNAP, SLICER, write_label_tables
 from pipeline.inference.page import PAGE, write_inference_page
 from pipeline.inference.report import InferenceCase
 from pipeline.inference.room import check_room_for
@@ -51,7 +52,8 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     dataset = evaluator.data_loader.dataset
     cases = group_pages(dataset.data)
     page = writer.places.contained(writer.folder / PAGE, PAGE)
-    page.unlink(missing_ok=True)  # it shows masks that are about to be replaced
+    for name in (PAGE, ITK_SNAP, SLICER):  # they are of masks that are about to be replaced
+        writer.places.contained(writer.folder / name, name).unlink(missing_ok=True)
     todo = writer.report.begin(cases)
     try:
         if todo:
@@ -63,6 +65,8 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
             _infer_case(evaluator, writer, case, dataset.transform)
     finally:
         writer.report.write()
+    if any(".nii" in file for entry in writer.report.entries for file in entry["files"]):
+        write_label_tables(writer.folder, writer.labels)
     write_inference_page(page, writer.report, cases, writer.labels)
     for line in writer.report.lines():
         print(plain_line(line, MAX_LINE_CHARACTERS))
@@ -81,7 +85,7 @@ def _begin_line(writer: WritePredictions, cases: Sequence[InferenceCase]) -> str
     pages = f" ({count(sum(stacks), 'page')} in {count(len(stacks), 'file')}, one by one)"
     return (
         f"segmenting {count(len(cases), 'image')}{pages if stacks else ''} with "
-        f"{shown(settings['model'])} at threshold {settings['threshold']:.3f}, mean of "
+        f"{shown(settings['model'])} at threshold {writer.report.stated_threshold()}, mean of "
         f"{count(settings['tta_versions'], 'version')}, on {writer.report.further['device']} "
         f"by {settings['engine']}"
     )

@@ -14,6 +14,8 @@ from pipeline.inference.operating_point import OperatingPoint
 
 PROBABILITY = "probability"
 """Key of the probabilities that a label map was made from, in the pixels of the file."""
+CONFIDENCES = "confidences"
+"""Key of the confidence in each label, :class:`pipeline.inference.confidence.Confidence`."""
 INSTANCES = "instances"
 """Key of the numbered instances, where they are separated."""
 
@@ -91,7 +93,8 @@ class ToLabelMap(MapTransform):
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return the item with ``pred`` as the label map ``(1, *spatial)``.
 
-        What it was made from is in ``probability``; separated instances are in ``instances``.
+        What it was made from is in ``probability``, the confidence in each label in
+        ``confidences``; separated instances are in ``instances``.
 
         Raises:
             ValueError: another number of labels than of maps.
@@ -99,11 +102,12 @@ class ToLabelMap(MapTransform):
         probabilities: FileProbabilities = item["pred"]
         self._check_labels(len(probabilities))
         point = self.operating_point.at(item[SCALE])
-        mask, instances = point.painted(probabilities, self.labels)
+        mask, instances, confidences = point.painted(probabilities, self.labels)
         numbers = mask.view(np.uint8) if mask.dtype == bool else mask
         label_map = MetaTensor(torch.from_numpy(numbers)[None], meta=item["image"].meta)
         separated = {} if instances is None else {INSTANCES: instances}
-        return {**item, "pred": label_map, PROBABILITY: probabilities, **separated}
+        further = {PROBABILITY: probabilities, CONFIDENCES: confidences, **separated}
+        return {**item, "pred": label_map, **further}
 
     def _check_labels(self, maps: int) -> None:
         if maps != max(1, len(self.labels)):

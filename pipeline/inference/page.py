@@ -10,6 +10,7 @@ from pipeline.data.label_numbers import LabelNumbers
 from pipeline.inference.input_check import NOT_CHECKED
 from pipeline.inference.previews import Preview, preview
 from pipeline.inference.report import EMPTY, FULL, Entry, InferenceCase, InferenceReport
+from pipeline.inference.structures import SIZE_UNITS
 from pipeline.pages import write_page
 from pipeline.progress import track
 
@@ -78,6 +79,7 @@ def write_inference_page(
         not_shown=len(images) - len(drawn),
         structures=structure_ranges(report.entries),
         max_flags=MAX_FLAGS,
+        units=SIZE_UNITS,
         scrolls_volumes=bool(volumes),
     )
 
@@ -106,7 +108,7 @@ def structure_ranges(entries: Sequence[Entry]) -> list[StructureRange]:
     stated = [entry["structures"] for entry in entries if "structures" in entry]
     for name in dict.fromkeys(name for sizes in stated for name in sizes):
         own = [sizes[name] for sizes in stated if name in sizes]
-        unit = list(own[0])[-1]
+        unit = next(unit for unit in SIZE_UNITS if unit in own[0])
         values = [size[unit] for size in own if unit in size]
         ranges.append(StructureRange(name, unit, *map(float, np.percentile(values, [50, 0, 100]))))
     return ranges

@@ -19,9 +19,8 @@ from pipeline.inference.file_voxels import SCALE, FileProbabilities
 from pipeline.inference.folder import find_cases
 from pipeline.inference.label_map import INSTANCES, PROBABILITY
 from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.structures import FOREGROUND
 
-FOREGROUND = "foreground"
-"""Name of the one label of a bundle that names none."""
 COLOUR_CHANNELS = (3, 4)
 
 
@@ -114,7 +113,8 @@ def _masks(
     point: OperatingPoint,
 ) -> dict[str, NDArray[np.bool_]]:
     if labels_overlap(labels):  # the map holds the last of them alone
-        stacked, _ = point.masks(np.stack(list(probabilities.values())), overlapping=True)
+        maps = np.stack(list(probabilities.values()))
+        stacked, _ = point.masks(maps, list(labels), overlapping=True)
         return dict(zip(labels, stacked, strict=True))
     numbers = painted_numbers(labels)
     return {name: label_map == number for name, number in zip(labels, numbers, strict=True)}

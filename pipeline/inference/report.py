@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import few
-from pipeline.files import shown, write_json
+from pipeline.files import as_csv, shown, write_json, write_text
+from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.quality_lines import quality_lines
+from pipeline.inference.volumes_table import COLUMNS, VOLUMES, volume_rows
 from pipeline.progress import count
 
 REPORT = "run_report.json"
@@ -125,7 +127,7 @@ class InferenceReport:
         self._write_soon()
 
     def write(self) -> None:
-        """Write the report."""
+        """Write the report, and its structures as a table, ``volumes.csv``."""
         made = self.entries[self.kept :]
         seconds = sum(entry["seconds"] for entry in made)
         content = {
@@ -142,13 +144,15 @@ class InferenceReport:
             "per_image": self.entries,
         }
         write_json(self.folder / REPORT, content)
+        write_text(self.folder / VOLUMES, as_csv(volume_rows(self.entries), COLUMNS))
         self._last_write = time.monotonic()
 
     def lines(self) -> list[str]:
         """Return the lines to print at the end."""
-        names = ["mask", *(["probability"] if self.settings.get("probabilities") else []), REPORT]
+        maps = ["probability"] if self.settings.get("probabilities") else []
+        names = ["mask", *maps, VOLUMES, REPORT]
         places = ", ".join(shown(self.folder / name) for name in names)
-        lines = [f"{self._made()}, at threshold {self.settings['threshold']:.3f}: {places}"]
+        lines = [f"{self._made()}, at threshold {self.stated_threshold()}: {places}"]
         if self.kept:
             lines.append(f"{self.kept} images were made before by the same model and settings")
         for coverage in (EMPTY, FULL):
@@ -167,6 +171,11 @@ class InferenceReport:
             )
         lines += quality_lines(self.entries)
         return lines + [f"failed      {entry['reason']}" for entry in self.failed]
+
+    def stated_threshold(self) -> str:
+        """Say the threshold, and which labels have their own."""
+        fields = set(self.settings) & set(OperatingPoint.model_fields)
+        return OperatingPoint(**{name: self.settings[name] for name in fields}).stated_threshold()
 
     def _made(self) -> str:
         """Say how many images were made now, and how long one took."""

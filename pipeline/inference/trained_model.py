@@ -15,6 +15,7 @@ from pipeline.bundle.received import contained
 from pipeline.claims import MODEL_WAIT_SECONDS, claim
 from pipeline.errors import without_wrapping
 from pipeline.files import atomic, shown, write_text
+from pipeline.inference.confidence import DiceEstimate
 from pipeline.inference.copies import places_of_copies
 from pipeline.inference.engine import Engine, EngineTrial, chosen_engine, in_engine
 from pipeline.inference.operating_point import OperatingPoint
@@ -54,6 +55,7 @@ class ModelRecord(BaseModel):
         operating_point: how its probabilities become masks; None before it is evaluated.
         members_sha256: hashes of the members of an ensemble.
         engines: the engines as an evaluation measured them.
+        expected_dice: by label, what an evaluation learnt of the Dice to expect of a mask.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +75,7 @@ class ModelRecord(BaseModel):
     operating_point: OperatingPoint | None = None
     members_sha256: list[str] = []
     engines: list[EngineTrial] = []
+    expected_dice: dict[str, DiceEstimate] = {}
 
 
 class TrainedModel:
@@ -195,19 +198,18 @@ class TrainedModel:
     ) -> OperatingPoint:
         """Return the operating point with a given threshold or number of symmetries, if any.
 
-        Where no threshold is given and none was selected, a line says so.
+        Where no threshold is given and none was selected, a line says so. A given one is that of
+        every label.
 
         Raises:
             ValueError: a threshold outside 0 to 1, or a number outside 1 to 8.
         """
-        given = {"threshold": threshold, "tta_versions": tta_versions}
-        changes: dict[str, Any] = {key: v for key, v in given.items() if v is not None}
-        if threshold is not None:
-            changes["selected_by"] = None
-        else:
+        changes = {} if tta_versions is None else {"tta_versions": tta_versions}
+        if threshold is None:
             self.print_unselected()
         try:
-            return OperatingPoint(**{**dict(self.operating_point), **changes})
+            point = OperatingPoint(**{**dict(self.operating_point), **changes})
+            return point if threshold is None else point.with_threshold(threshold)
         except ValidationError as error:
             raise ValueError(f"{self.path}: {first_error(error)}") from None
 
@@ -243,8 +245,13 @@ class TrainedModel:
         run = ["--run", self.record.run_name] if self.record.run_name else []
         return typed_command("evaluate", next(folders, "BUNDLE"), *run)
 
-    def store(self, operating_point: OperatingPoint, engines: Sequence[EngineTrial] = ()) -> None:
-        """Keep an operating point and the measured engines, if any.
+    def store(
+        self,
+        operating_point: OperatingPoint,
+        engines: Sequence[EngineTrial] = (),
+        expected_dice: Mapping[str, DiceEstimate] | None = None,
+    ) -> None:
+        """Keep an operating point, the Dice to expect at it, and the measured engines, if any.
 
         They stand in the record and in those of the weights' copies: the weights have them wherever
         they are read, as the published model or by their run.
@@ -253,7 +260,10 @@ class TrainedModel:
             ValueError: by now, other weights lie at the path.
         """
         hashes = {self.record.sha256, read_record(self.path).sha256}
-        changes: dict[str, Any] = {"operating_point": operating_point}
+        changes: dict[str, Any] = {
+            "operating_point": operating_point,
+            "expected_dice": dict(expected_dice or {}),
+        }
         if engines:
             changes["engines"] = list(engines)
         self.record = self.record.model_copy(update=changes)

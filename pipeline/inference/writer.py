@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from pipeline.bundle.received import containment
 from pipeline.data.label_numbers import LabelNumbers, painted_numbers
 from pipeline.data.readers import count_pages, first_path, split_page
 from pipeline.files import atomic
+from pipeline.inference.confidence import Confidence
 from pipeline.inference.engine import PLAIN
 from pipeline.inference.fitting import FittingInferer
 from pipeline.inference.folder import written_name, written_volume
@@ -28,11 +30,14 @@ from pipeline.inference.formats import (
     save_volume,
 )
 from pipeline.inference.further_results import FurtherResults, InferredImage
-from pipeline.inference.label_map import INSTANCES, PROBABILITY
+from pipeline.inference.grid import Grid, in_space
+from pipeline.inference.label_map import CONFIDENCES, INSTANCES, PROBABILITY
 from pipeline.inference.label_masks import is_plain
+from pipeline.inference.label_tables import nifti_extension
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.report import EMPTY, FULL, InferenceCase, InferenceReport
-from pipeline.inference.structures import structure_sizes
+from pipeline.inference.series_uid import series_uid_of
+from pipeline.inference.structures import measure_structures, sizes_of
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.provenance import versions
 
@@ -49,6 +54,7 @@ class _Page(NamedTuple):
     instances: np.ndarray | None
     maps: list[np.ndarray]
     results_maps: list[np.ndarray]
+    confidences: list[Confidence]
 
 
 class WritePredictions:
@@ -75,8 +81,12 @@ class WritePredictions:
 
     ``folder/run_report.json`` is an :class:`pipeline.inference.report.InferenceReport`: versions,
     device, operating point, the hash of the model and, of a received bundle, that of its archive;
-    for each image what was written, the size of each structure, the seconds it took, and in what it
-    differs from the training images.
+    for each image what was written, what is measured of each structure
+    (:class:`pipeline.inference.structures.Measurements`), the size of its pixels and the UID of its
+    DICOM series as far as they are known, the seconds it took, and in what it differs from the
+    training images. ``folder/volumes.csv`` has a line for each structure of each image.
+
+    Masks in NIfTI name their numbers in an extension of the header.
 
     Args:
         folder: where to write.
@@ -113,6 +123,7 @@ class WritePredictions:
         self.labels = labels or {}
         _check_label_names(self.labels)
         painted_numbers(self.labels)
+        self.extension = nifti_extension(self.labels)
         self.input_check, self.probabilities = input_check, probabilities
         self.results = results
         settings = {
@@ -173,7 +184,13 @@ class WritePredictions:
         path, page = split_page(item["image"].meta["filename_or_obj"])
         maps = list(self._wanted_maps(item))
         self.pages.append(
-            _Page(self._mask(item), item.get(INSTANCES), maps, self._results_maps(item))
+            _Page(
+                self._mask(item),
+                item.get(INSTANCES),
+                maps,
+                self._results_maps(item),
+                item[CONFIDENCES],
+            )
         )
         if page is not None and page + 1 < count_pages(path):
             return
@@ -189,9 +206,10 @@ class WritePredictions:
             for folder, label in zip(self._map_folders(), maps, strict=False)
         ]
         mask = np.stack([page.mask for page in pages])
-        files.append(self._save("mask", name, mask, save))
-        structures = structure_sizes(mask, self.labels, image)
-        counts: dict[str, Any] = {"pages": len(pages), "structures": structures}
+        files.append(self._save("mask", name, mask, partial(save, extension=self.extension)))
+        sums = [reduce(add, own) for own in zip(*(page.confidences for page in pages), strict=True)]
+        voxels, grid = in_space(mask, image, path)
+        counts: dict[str, Any] = {"pages": len(pages), **self._measured(voxels, grid, sums)}
         numbered = [page.instances for page in pages if page.instances is not None]
         if numbered:
             instances = in_16_bits(np.stack(numbered), path)
@@ -209,18 +227,30 @@ class WritePredictions:
         mask, instances = self._mask(item), item.get(INSTANCES)
         maps = zip(self._map_folders(), self._wanted_maps(item), strict=False)
         files = [self._save_map(folder, name, label, save) for folder, label in maps]
-        files.append(self._save("mask", name, mask, save))
-        structures = structure_sizes(mask, self.labels, image)
-        counts: dict[str, Any] = {"voxels": list(mask.shape), "structures": structures}
+        files.append(self._save("mask", name, mask, partial(save, extension=self.extension)))
+        grid = Grid.of_image(image, path)
+        counts: dict[str, Any] = {"voxels": list(mask.shape)}
+        counts |= self._measured(mask, grid, item[CONFIDENCES])
         if instances is not None:
             numbered = in_16_bits(instances, path)
             files.append(self._save("instances", name, numbered, save))
             counts["instances"] = int(instances.max())
         if is_sheared(affine):
-            save = partial(save_orthogonal, affine=affine)
+            save = partial(save_orthogonal, affine=affine, extension=self.extension)
             files.append(self._save("mask", orthogonal_name(name), mask, save))
             counts["orthogonal"] = files[-1]
         self._report(path, name, files, mask, counts, self._results_maps(item))
+
+    def _measured(
+        self, mask: np.ndarray, grid: Grid, confidences: Sequence[Confidence]
+    ) -> dict[str, Any]:
+        """Return what the report says of the structures in a mask, and of its pixels."""
+        record, estimates = self.model.record, {}
+        if self.operating_point == record.operating_point:
+            estimates = record.expected_dice
+        measured = measure_structures(mask, self.labels, grid, confidences, estimates)
+        spacing = {} if grid.spacing is None else {"spacing_mm": list(grid.spacing)}
+        return {**spacing, "structures": {name: own.stated() for name, own in measured.items()}}
 
     def _mask(self, item: dict[str, Any]) -> np.ndarray:
         """The label map; of one label that is foreground and no more, a mask."""
@@ -275,13 +305,14 @@ class WritePredictions:
             "differences": [*self.differences, *([self.reduced] if self.reduced else [])],
         }
         if self.results is not None and self.case is not None:
-            sizes, is_volume = counts["structures"], "voxels" in counts
+            sizes, is_volume = sizes_of(counts["structures"]), "voxels" in counts
             image = InferredImage(self.case, name, mask, maps, is_volume, sizes, flags)
             files = [*files, *self.results.write(image, self.folder)]
         entry = {
             "image": self.case.name if self.case else path.name,
             "written_as": name,
             "files": files,
+            **({} if self.case is None else series_uid_of(self.case)),
             **counts,
             "foreground": float(f"{(mask > 0).mean():.4g}"),
             "seconds": round(time.perf_counter() - self.clock, 3),

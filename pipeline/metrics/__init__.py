@@ -4,7 +4,9 @@ They read no file and know no model; of the project they import only each other.
 
 - :mod:`~pipeline.metrics.overlap`: Dice, IoU, accuracy and their like, from counts of pixels or of
   probabilities.
-- :mod:`~pipeline.metrics.distance`: Hausdorff 95 and the average distance between surfaces.
+- :mod:`~pipeline.metrics.distance`: Hausdorff 95, the average distance between surfaces, and
+  surface Dice.
+- :mod:`~pipeline.metrics.agreement`: bias and limits of agreement (Bland and Altman) of volumes.
 - :mod:`~pipeline.metrics.instances`: F1, panoptic quality, merges and splits of labelled instances.
 - :mod:`~pipeline.metrics.rand`: V_rand and V_info of two partitions into segments.
 - :mod:`~pipeline.metrics.warping`: the warping error, which counts differences of topology.

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from pipeline.data.drift import EXTENTS, FEATURES, MIN_PATIENTS, OTHERS
 from pipeline.data.label_numbers import label_names
+from pipeline.evaluation.cases import SURFACE_DICE
 from pipeline.inference import OperatingPoint
 from pipeline.metrics.overlap import FURTHER, METRICS
 from pipeline.schemas import first_error
@@ -124,7 +125,7 @@ def _check_scores(evaluation: EvaluationDocument) -> None:
         counted = f"{score.n} images, {score.patients} patients"
         _require(same, EVALUATION, f"test#{name}", counted, "the same of each score")
         ends = [value for value in (score.mean, score.low, score.high) if value is not None]
-        if name.startswith(FRACTIONS) and name not in ISBI:
+        if name.startswith((*FRACTIONS, SURFACE_DICE)) and name not in ISBI:
             inside = all(-SLACK <= value <= 1 + SLACK for value in ends)
             _require(inside, EVALUATION, f"test#{name}", ends, "0 to 1")
         elif name.startswith(DISTANCES):
@@ -155,6 +156,8 @@ def _check_selection(evaluation: EvaluationDocument) -> None:
         " or ".join(sources),
     )
     _check_point(EVALUATION, evaluation.operating_point)
+    own = evaluation.operating_point.by_label
+    _check_names(EVALUATION, "operating_point#by_label", own, evaluation.labels)
     stated = stated_operating_point(evaluation.operating_point)
     for key in ("threshold", "tta_versions", "postprocessing"):
         value = getattr(evaluation, key)

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 from pipeline.data.drift import MIN_PATIENTS
 from pipeline.evaluation.engine_trials import MAX_SCORE_LOSS
 from pipeline.evaluation.groups import SIGNIFICANT
+from pipeline.evaluation.score_words import SURFACE_DICE_NAME
 from pipeline.inference import OperatingPoint
+from pipeline.inference.confidence import DiceEstimate
 from pipeline.inference.engine import Engine, KeptScoreName
 from pipeline.metrics.instances import INSTANCE_METRICS
 from pipeline.metrics.overlap import FURTHER, METRICS, SOFT
@@ -193,8 +195,9 @@ class EvaluationDocument(Document):
     def score_names(self) -> frozenset[str]:
         """Return the names that a score can have; of several labels each has its own."""
         labels = self.labels if len(self.labels) > 1 else ()
-        own = (f"{name}_{label}" for name in OF_EACH_LABEL for label in labels)
-        return SCORES.union(own)
+        surface = {name for name in self.test if SURFACE_DICE_NAME.fullmatch(name)}
+        own = (f"{name}_{label}" for name in (*OF_EACH_LABEL, *surface) for label in labels)
+        return SCORES.union(surface, own)
 
 
 Spread = Annotated[list[Number], Field(min_length=3, max_length=3)]
@@ -260,3 +263,4 @@ class RecordDocument(Document):
     trained_on: Annotated[list[Digest], Field(min_length=1)]
     chosen_on: list[Digest]
     hashes: Annotated[list[Literal["bytes", "values"]], Field(min_length=1, max_length=2)]
+    expected_dice: dict[Name, DiceEstimate] = {}

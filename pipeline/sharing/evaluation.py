@@ -28,7 +28,7 @@ def stated_operating_point(point: OperatingPoint) -> dict[str, Any]:
         "operating_point": point.model_dump(mode="json"),
         "threshold": point.threshold,
         "tta_versions": point.tta_versions,
-        "postprocessing": str(point.postprocessing),
+        "postprocessing": point.stated_postprocessing(),
     }
 
 

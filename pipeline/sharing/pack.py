@@ -48,7 +48,7 @@ from pipeline.tracking.store import evaluations
 EXECUTED_CONFIG = "config.json"
 RECORD_FIELDS = {
     "bundle", "sha256", "datalist_sha256", "mlflow_run_id", "operating_point", "trained_on",
-    "chosen_on", "hashes",
+    "chosen_on", "hashes", "expected_dice",
 }  # fmt: skip
 """Fields of a model's record that are packed; the record lists images only by their hashes."""
 METADATA_SCORES = ("iou", "dice", "accuracy")

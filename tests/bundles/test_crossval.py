@@ -74,7 +74,10 @@ def test_a_parent_run_with_children(done):
     assert "error" not in parent.data.tags  # no fold took it for dead
     assert parent.data.tags["folder"] == str(done / "out")
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert files == {"cases.csv", "cases.json", "summary.json", "report.html"}
+    assert files == {"cases.csv", "cases.json", "volumes.csv", "summary.json", "report.html"}
+    volumes = list(csv.DictReader((done / "out" / "volumes.csv").open()))
+    assert len(volumes) == len(list(csv.DictReader((done / "out" / "cases.csv").open())))
+    assert {row["unit"] for row in volumes} == {"pixels"}
     assert "cross-validation" in (done / "out" / "report.html").read_text()
     page = (done / "out" / "report.html").read_text()
     assert "fold 1, 2 images" in page

@@ -40,7 +40,7 @@ def failing(evaluate, error_of):
 def test_what_an_evaluation_writes(evaluate, site):
     found = evaluate()
     assert {p.name for p in (site / "eval").iterdir()} == {
-        "cases.csv", "cases.json", "summary.json", "overlays", "report.html",
+        "cases.csv", "cases.json", "volumes.csv", "summary.json", "overlays", "report.html",
     }  # fmt: skip
     rows = list(csv.DictReader((site / "eval" / "cases.csv").open()))
     assert len(rows) == found["test"]["iou"]["n"] == 1
@@ -114,7 +114,7 @@ def test_the_report_is_one_file_that_needs_no_network(evaluate, site, capsys):
         "verdict     1 test case: .*: (unet-school crossval .*)", capsys.readouterr().out
     )
     assert html.escape(advice[1]) in page
-    assert page.count("<svg") == 5  # three training curves, threshold curve and calibration
+    assert page.count("<svg") == 6  # three training curves, threshold, areas, and calibration
 
 
 def test_one_test_case_has_no_interval_which_is_said_once(evaluate, site, capsys):

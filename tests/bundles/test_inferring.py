@@ -107,7 +107,11 @@ def test_the_report(infer, site, images, capsys):
     assert "segmenting 4 images (2 pages in 1 file, one by one) with " in capsys.readouterr().out
     assert "2 pages, segmented one by one" in (site / "out" / "report.html").read_text("utf-8")
     assert len(re.findall("<h3>|<li><img", (site / "out" / "report.html").read_text("utf-8"))) == 4
-    assert report["per_image"][3]["structures"]["interior"].keys() == {"pixels"}
+    assert report["per_image"][3]["structures"]["interior"].keys() == {
+        "number", "pixels", "components", "touches_border", "mean_probability", "entropy",
+    }  # fmt: skip
+    labels = (site / "out" / "labels_slicer.ctbl").read_text()
+    assert "1 interior" in labels
     assert [row["pages"] for row in report["per_image"]] == [1, 1, 2, 1]
     assert {"torch", "monai", "python"} <= set(report["versions"])
     assert all(row["seconds"] > 0 for row in report["per_image"])
@@ -136,7 +140,8 @@ def test_a_disk_with_no_room(failing, site, images, monkeypatch):
         "(No space left on device); nothing is half-written"
     )
     assert failing(images) == line
-    assert [p.name for p in (site / "out").rglob("*") if p.is_file()] == ["run_report.json"]
+    files = {path.name for path in (site / "out").rglob("*") if path.is_file()}
+    assert files == {"run_report.json", "volumes.csv"}
 
 
 def test_room_is_looked_for_before_an_image_is_made(failing, site, images, monkeypatch):
@@ -145,7 +150,8 @@ def test_room_is_looked_for_before_an_image_is_made(failing, site, images, monke
         f"{site / 'out'}: found room for 0.00 MB, expected 0.00 MB for the masks of 4 images and "
         "their probability maps in 32 bits; make room, or give another --output_dir"
     )
-    assert [p.name for p in (site / "out").rglob("*") if p.is_file()] == ["run_report.json"]
+    files = {path.name for path in (site / "out").rglob("*") if path.is_file()}
+    assert files == {"run_report.json", "volumes.csv"}
 
 
 def test_a_bad_image_is_named_and_the_others_are_done(infer, site, images, capsys):

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from pipeline import cli
+from pipeline.dicom.codes import read_codes
 from pipeline.inference import TrainedModel
 from pipeline.sharing.archive import open_archive
 from pipeline.sharing.isolation import PLAIN
@@ -61,6 +62,23 @@ def test_a_bundle_with_patient_data_is_not_packed(evaluated, tmp_path, capsys, t
     assert origin in line
     assert "README.md" in line or "data_license.txt" in line
     assert not (tmp_path / "b.zip").exists()
+
+
+def test_codes_and_colours_for_dicom_go_with_the_bundle(evaluated, tmp_path):
+    bundle = shutil.copytree(BUNDLE, tmp_path / "membranes", ignore=NO_RUNS)
+    path = bundle / "configs" / "metadata.json"
+    category = ["91723000", "SCT", "Anatomical Structure"]
+    codes = {"category": category, "type": ["4421005", "SCT", "Cell"], "colour": [1, 2, 3]}
+    content = {**json.loads(path.read_text()), "supported_apps": {"dicom": {"interior": codes}}}
+    path.write_text(json.dumps(content))
+    tracking = ["--tracking", str(evaluated / "mlruns"), "--run", "geheim_run"]
+    assert cli.main(["pack", str(bundle), *tracking, "--out", str(tmp_path / "b.zip")]) == 0
+    archive = open_archive(tmp_path / "b.zip")
+    unpack(archive, tmp_path / "received")
+    received = read_codes(tmp_path / "received" / "configs" / "metadata.json", ["interior"])
+    assert received.uncoded == ()
+    assert received.structures[0].type == ("4421005", "SCT", "Cell")
+    assert received.structures[0].colour == (1, 2, 3)
 
 
 def test_the_weights_are_the_ones_that_were_evaluated(package, evaluated, tmp_path):

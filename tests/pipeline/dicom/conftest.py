@@ -20,8 +20,9 @@ from pipeline.dicom.author import Author
 from pipeline.dicom.codes import Code, Structure
 from pipeline.dicom.written import masks_of, open_checked, write_objects
 from pipeline.inference.further_results import InferredImage
+from pipeline.inference.grid import Grid
 from pipeline.inference.report import InferenceCase
-from pipeline.inference.structures import structure_sizes
+from pipeline.inference.structures import measure_structures, sizes_of
 
 ROWS, COLUMNS, SLICES = 24, 20, 7
 SPACING = (0.7, 0.9)  # of columns, of rows
@@ -169,10 +170,9 @@ def inferred(reference: Path, seed: int = 0, labels=LABELS, **changes) -> Inferr
     mask = blobs(shape, seed)
     maps = [np.where(mask == number, 200, 20).astype(np.uint8) for number in (3, 5)]
 
-    class Image:
-        ndim, meta, pixdim = (4 if is_volume else 3), {"in_mm": True}, [0.9, 0.7, 1.5]
-
-    sizes = structure_sizes(mask, labels, Image)
+    grid = Grid.of_axes(np.diag([0.9, 0.7, 1.5] if is_volume else [0.9, 0.7]))
+    measured = measure_structures(mask, labels, grid)
+    sizes = sizes_of({name: own.stated() for name, own in measured.items()})
     flags = {
         "coverage": "partial", "quality": "unlike the training images",
         "differences": ["its mean is 9, expected 1 to 3"],

@@ -1,5 +1,6 @@
 """An inference writes results as DICOM beside the masks, and says what cannot have them."""
 
+import csv
 import json
 import sys
 
@@ -13,6 +14,8 @@ from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
 from monai.transforms import Compose, EnsureTyped, LoadImaged
 from PIL import Image
+from pydicom.uid import XRayAngiographicImageStorage
+from scipy.ndimage import label
 
 from pipeline.data.readers import PageReader
 from pipeline.data.volumes import VolumeReader, read_volume
@@ -21,7 +24,7 @@ from pipeline.errors import error_line
 from pipeline.inference import ToFileVoxels, ToLabelMap, TrainedModel, WritePredictions, find_cases
 from pipeline.inference.infer import infer as infer_folder
 from pipeline.inference.trained_model import save_model
-from tests.pipeline.dicom.conftest import write_series, write_x_ray
+from tests.pipeline.dicom.conftest import SPACING, write_frames, write_series, write_x_ray
 from tests.pipeline.dicom.test_seg import placed_again
 
 CODED = {
@@ -110,6 +113,47 @@ def test_a_series_has_results_beside_its_mask(infer, results_of, study, capsys, 
     again = infer(study, results_of(kinds, structures={"liver": CODED}), spatial_dims)
     assert "1 images were made before" in capsys.readouterr().out
     assert pydicom.dcmread(again / "dicom/oblique/seg.dcm").SOPInstanceUID == seg.SOPInstanceUID
+
+
+@pytest.mark.parametrize("kind", ["oblique", "tilted", "frames"])
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_structures_have_the_volume_that_their_slices_span(
+    infer, results_of, study, kind, spatial_dims
+):
+    """Slices 1.5 mm apart, however a network takes them; those of a tilted gantry are sheared."""
+    if kind == "frames":
+        source = write_frames(study / "frames.dcm")
+    else:
+        source = next(write_series(study / kind, kind).iterdir())
+    out = infer(study, results_of(["sr"]), spatial_dims)
+    [entry] = json.loads((out / "run_report.json").read_text())["per_image"]
+    mask = np.asarray(nib.load(out / "mask" / f"{kind}.nii.gz").dataobj)
+    liver = entry["structures"]["liver"]
+    assert liver["voxels"] == mask.sum()
+    expected = mask.sum() * SPACING[0] * SPACING[1] * 1.5 / 1000
+    assert liver["ml"] == pytest.approx(expected, rel=1e-3)
+    assert "pixels" not in liver
+    assert "mm2" not in liver
+    assert liver["components"] == label(mask)[1]
+    assert entry["series_uid"] == pydicom.dcmread(source).SeriesInstanceUID
+    distance = 1.5 / np.cos(np.deg2rad(15)) if kind == "tilted" else 1.5
+    assert entry["spacing_mm"] == pytest.approx([*SPACING, distance], rel=1e-4)
+    [row] = csv.DictReader((out / "volumes.csv").open())
+    assert (row["structure"], float(row["ml"])) == ("liver", liver["ml"])
+    report = pydicom.dcmread(out / "dicom" / kind / "sr.dcm")
+    assert f"{liver['ml']:g}" in str(report)
+
+
+def test_frames_one_after_the_other_in_time_span_no_volume(infer, results_of, study):
+    data = pydicom.dcmread(write_frames(study / "cine.dcm"))
+    del data.PerFrameFunctionalGroupsSequence, data.SharedFunctionalGroupsSequence
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = XRayAngiographicImageStorage
+    data.Modality = "XA"
+    data.save_as(study / "cine.dcm")
+    out = infer(study, results_of([]), 2)
+    [entry] = json.loads((out / "run_report.json").read_text())["per_image"]
+    assert {"ml", "voxels", "mm2"}.isdisjoint(entry["structures"]["liver"])
+    assert entry["structures"]["liver"]["pixels"] > 0
 
 
 def test_an_x_ray_has_a_segmentation(infer, results_of, study, capsys):

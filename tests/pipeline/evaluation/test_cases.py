@@ -11,13 +11,14 @@ from sklearn.metrics import confusion_matrix, jaccard_score, precision_score, re
 from pipeline.evaluation.cases import (
     Case,
     Scoring,
-    as_csv,
+    counts_of,
     outcomes,
     pooled,
     score_names,
     summarise_scores,
     table,
 )
+from pipeline.files import as_csv
 from pipeline.inference import OperatingPoint, Postprocessing, WatershedInstances
 
 
@@ -83,6 +84,16 @@ def test_distances_are_in_millimetres_where_the_spacing_is_known(noisy):
     assert millimetres["hd95_mm"] == pytest.approx(2 * pixels["hd95_px"])
 
 
+def test_the_surface_dice_is_named_by_its_tolerance_and_needs_a_spacing(noisy):
+    spaced = noisy._replace(spacing=(2.0, 2.0))
+    (row,) = table([spaced], at(0.5)._replace(surface_tolerance=2.5))
+    (wide,) = table([spaced], at(0.5)._replace(surface_tolerance=4.0))
+    assert 0 < row["surface_dice_2.5mm"] < wide["surface_dice_4mm"] <= 1
+    (unknown,) = table([noisy], at(0.5)._replace(surface_tolerance=2.5))
+    (unwanted,) = table([spaced], at(0.5))
+    assert not any(name.startswith("surface_dice") for name in (*unknown, *unwanted))
+
+
 def test_a_miss_is_counted_and_costs_the_diagonal():
     truth = torch.tensor([[[1, 1, 0, 0]]])
     missed = Case("m.png", torch.zeros(1, 4), torch.zeros(1, 1, 4), truth)
@@ -99,7 +110,7 @@ def test_pooled_counts_pixels_and_the_mean_counts_images():
     large = Case("l.png", torch.zeros(1, 8), torch.full((1, 1, 8), 0.9), torch.ones(1, 1, 8))
     cases = [CASES[0], large]
     scoring = at(0.5)
-    assert pooled(cases, scoring)["iou_pooled"] == pytest.approx(9 / 10)
+    assert pooled(counts_of(case, scoring) for case in cases)["iou_pooled"] == pytest.approx(9 / 10)
     rows = table(cases, scoring)
     assert summarise_scores(rows, ["iou"])["iou"].mean == pytest.approx((0.5 + 1) / 2)
 
@@ -199,7 +210,8 @@ def test_what_is_ignored_counts_in_no_score(labels):
     for name in by_pixel:
         assert row[name] == pytest.approx(remaining[name]), name
     cases = [[flat_case(probability, ignored)], [flat_case(probability[..., :14], truth[..., :14])]]
-    assert pooled(cases[0], scoring) == pytest.approx(pooled(cases[1], scoring))
+    together = [pooled(counts_of(case, scoring) for case in some) for some in cases]
+    assert together[0] == pytest.approx(together[1])
 
 
 PIXEL_SCORES = (

@@ -24,6 +24,7 @@ from pipeline.evaluation.summary import (
     Execution,
 )
 from pipeline.evaluation.threshold import ThresholdCurve
+from pipeline.evaluation.volumes import measure_case, structure_volumes, volume_agreements
 from pipeline.explanation.maps import Redundancy
 from pipeline.explanation.section import write_with_section
 from pipeline.inference import OperatingPoint, Postprocessing
@@ -46,6 +47,8 @@ def page(tmp_path_factory):
     point = OperatingPoint(tta_versions=8, postprocessing=Postprocessing(fill_holes=True))
     scoring = Scoring(point, isbi=True)
     rows = table(cases, scoring)
+    measured = [measure_case(case, scoring) for case in cases]
+    volumes = structure_volumes(measured)
     curve = ThresholdCurve()
     for case in cases[:4]:
         curve.add(case.probability, case.truth)
@@ -64,22 +67,24 @@ def page(tmp_path_factory):
         ),
         evaluation=Execution(code="none", config_sha256="0" * 64, seed=0, device="cpu"),
         versions={"python": "3.11"},
-        **summarise_cases(cases, rows, scoring),
+        **summarise_cases(cases, rows, scoring, measured),
+        volumes=volume_agreements(volumes),
         **dict(groups),
     )  # fmt: skip
     history = {"train_loss": [(1, 0.9), (2, 0.5)], "val_iou": [(2, 0.8)]}
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(
-        path, Report(summary, rows, names_of_scores(cases, rows), cases, curve, history, scoring)
-    )
+    names = names_of_scores(cases, rows)
+    report = Report(summary, rows, names, cases, curve, history, scoring, volumes=volumes)
+    write_report(path, report)
     folds = CrossvalSummary(
         split="out of fold", bundle="lungs", folds=2, threshold_metric="iou",
         chosen_thresholds=[0.4, 0.5], test=summary.test, outcomes=summary.outcomes,
-        baselines=summary.baselines, **dict(groups),
+        baselines=summary.baselines, volumes=summary.volumes, **dict(groups),
         by_fold=[{"iou": 0.9, "dice": 0.95, "accuracy": 0.9, "n": 12}] * 2,
     )  # fmt: skip
     shown = shown_cases(cases, rows, scoring, ())
-    write_crossval_report(path.with_name("crossval.html"), folds, ["sex"], True, shown)
+    crossval = path.with_name("crossval.html")
+    write_crossval_report(crossval, folds, ["sex"], True, shown, volumes)
     return path
 
 
@@ -132,7 +137,7 @@ def test_it_loads_whole_and_fits(request, tmp_path, kind, pictures, width):
       return boxes.filter(box => box.scrollWidth > box.clientWidth)
         .map(box => box.closest("details").querySelector("summary").textContent)"""
     seen = see(request.getfixturevalue(kind), width, tmp_path, script)
-    assert (seen["pictures"], seen["drawings"]) == (pictures, 6)
+    assert (seen["pictures"], seen["drawings"]) == (pictures, 7)
     assert seen["script"] == ["Every image 24"]  # all else is seen without scrolling sideways
 
 
@@ -141,7 +146,7 @@ def test_it_loads_whole_and_fits(request, tmp_path, kind, pictures, width):
 def test_the_page_of_a_cross_validation_fits(crossval, tmp_path, width):
     opened = 'page.querySelectorAll("details").forEach(part => part.open = true)'
     seen = see(crossval, width, tmp_path, opened)
-    assert (seen["pictures"], seen["drawings"]) == (12, 1)
+    assert (seen["pictures"], seen["drawings"]) == (12, 2)
 
 
 def test_a_cross_validation_begins_as_an_evaluation_does(page, crossval):

@@ -149,6 +149,41 @@ def test_small_components_are_removed_where_that_is_better():
     assert dice(counted(mask, square()[0])) == 1
 
 
+def two_labels():
+    """A square of which a is sure from 0.4 on, b from 0.8 on; b has a small false component."""
+    left, right = square(), square().roll(3, dims=-1)
+    b = 0.65 + 0.2 * right  # at a's threshold all of the image is b
+    b[0, 0, 0] = 0.9
+    return torch.cat([0.2 + 0.3 * left, b]), torch.cat([left, right])
+
+
+def test_each_label_has_its_own_threshold_and_post_processing():
+    of_two = predictions(*two_labels())
+    selection = select(of_two, OperatingPointSearch("dice"), model(1), ["a", "b"])
+    point = selection.operating_point
+    a, b = point.of_label("a"), point.of_label("b")
+    assert 0.2 < a.threshold <= 0.5 < 0.65 < b.threshold <= 0.85
+    assert (a.postprocessing, b.postprocessing) == (Postprocessing(), Postprocessing(72))
+    assert point.postprocessing == Postprocessing()
+    masks, _ = point.masks(of_two.cases("test")[0].probability.numpy(), "ab", overlapping=True)
+    assert torch.equal(torch.from_numpy(masks), two_labels()[1] > 0)
+    assert {"threshold of b", "post-processing of b"} <= set(selection.trials)
+
+
+def test_labels_that_gain_nothing_share_one_threshold():
+    probability = torch.cat([0.2 + 0.6 * square()] * 2)
+    of_two = predictions(probability, torch.cat([square()] * 2))
+    point = select(of_two, OperatingPointSearch("dice"), model(1), ["a", "b"]).operating_point
+    assert point.by_label == {}
+
+
+def test_a_given_threshold_is_that_of_every_label():
+    of_two = predictions(*two_labels())
+    search = OperatingPointSearch("dice", threshold=0.7)
+    point = select(of_two, search, model(1), ["a", "b"]).operating_point
+    assert point.thresholds() == [0.7] * len(point.thresholds())
+
+
 def test_holes_are_filled_where_that_is_better():
     probability = 0.1 + 0.8 * square()
     probability[0, 10:12, 10:12] = 0.05

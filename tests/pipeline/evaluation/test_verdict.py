@@ -111,7 +111,7 @@ def test_accuracy_decides_nothing(remarks):
     assert remarks(metric="accuracy")[0][0] == "good"
 
 
-def test_a_cross_validation_counts_the_folds_whose_threshold_is_at_an_end():
+def test_thresholds_at_an_end_are_counted():
     score = ScoreSummary(
         mean=0.9, low=0.88, high=0.92, sd=0.1, min=0.1, max=0.95, n=30, patients=30
     )
@@ -121,6 +121,6 @@ def test_a_cross_validation_counts_the_folds_whose_threshold_is_at_an_end():
         baselines={"all foreground": {"iou": 0.3}}, by_fold=[],
     )  # fmt: skip
     (remark,) = verdict(summary)
-    assert remark.text.startswith("The threshold of 2 of 3 folds is at the end of the scale")
+    assert remark.text.startswith("2 of 3 thresholds are at the end of the scale")
     fine = summary.model_copy(update={"chosen_thresholds": [0.5, 0.6, 0.4]})
     assert verdict(fine)[0].kind == "good"

@@ -59,7 +59,7 @@ def test_the_card(rows, scores):
     fingerprint = {"images": 40, "patients": 9 if share else 40, "intensities": {}}
     evaluation = {
         "split": "test", "threshold": 0.5, "threshold_source": "given",
-        "tta_versions": 1, "postprocessing": "none",
+        "tta_versions": 1, "postprocessing": "none", "operating_point": {"by_label": {}},
         "test": {name: score.model_dump() for name, score in scores.items()}, "baselines": {},
         "engines": [],
         "group_metric": "iou", "groups": [], "gaps": [], "groups_left_out": 0, "outcomes": {},

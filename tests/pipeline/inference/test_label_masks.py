@@ -1,6 +1,8 @@
 """Masks of several labels, and how they are painted into one."""
 
 import json
+from dataclasses import astuple
+from typing import ClassVar
 
 import nibabel as nib
 import numpy as np
@@ -21,20 +23,23 @@ from pipeline.inference import (
     WritePredictions,
     writer,
 )
+from pipeline.inference.confidence import confidence
 from pipeline.inference.label_masks import label_masks, painted
+from pipeline.inference.operating_point import LabelOperatingPoint
 
 PROBABILITY = np.array([[[0.9, 0.9, 0.9, 0.1]], [[0.1, 0.8, 0.8, 0.1]], [[0.2, 0.1, 0.7, 0.3]]])
+HALF = LabelOperatingPoint(threshold=0.5)
 BRATS = {"whole": [1, 2, 3], "core": [2, 3], "enhancing": 3}
 
 
 def test_regions_are_painted_in_their_order():
-    masks = label_masks(PROBABILITY, 0.5, overlapping=True)
+    masks = label_masks(PROBABILITY, [HALF] * 3, overlapping=True)
     assert masks.sum((1, 2)).tolist() == [3, 2, 1]
     assert painted(masks, BRATS).tolist() == [[1, 2, 3, 0]]
 
 
 def test_classes_exclude_each_other():
-    masks = label_masks(PROBABILITY, 0.5)
+    masks = label_masks(PROBABILITY, [HALF] * 3)
     assert painted(masks, {"a": 1, "b": 2, "c": 3}).tolist() == [[1, 1, 1, 0]]
 
 
@@ -43,16 +48,43 @@ def test_classes_exclude_each_other():
 def test_what_is_written_is_what_is_scored(labels, postprocessing):
     # in steps of 1/16, so that labels are equally probable somewhere
     probability = np.random.default_rng(0).integers(0, 17, (3, 40, 50)).astype(np.float32) / 16
-    point = OperatingPoint(threshold=0.4, postprocessing=postprocessing)
-    masks, _ = point.masks(probability, labels_overlap(labels))
-    written, _ = point.painted(iter(probability), labels)
+    own = {list(labels)[1]: LabelOperatingPoint(threshold=0.7, postprocessing=postprocessing)}
+    point = OperatingPoint(threshold=0.4, postprocessing=postprocessing, by_label=own)
+    masks, _ = point.masks(probability, list(labels), labels_overlap(labels))
+    written, _, confidences = point.painted(iter(probability), labels)
     np.testing.assert_array_equal(written, painted(masks, labels))
+    expected = [confidence(*pair) for pair in zip(masks, probability, strict=True)]
+    for own, reference in zip(confidences, expected, strict=True):
+        assert astuple(own) == pytest.approx(astuple(reference))
     assert written.dtype == np.min_scalar_type(max(all_numbers(labels)))
+
+
+def test_a_label_has_its_own_threshold_and_post_processing():
+    """a: 0.6, 0.6, 0.2, 0.1; b: 0.35, 0.7, 0.35, 0.1."""
+    probability = np.array([[[0.6, 0.6, 0.2, 0.1]], [[0.35, 0.7, 0.35, 0.1]]])
+    low = {"b": LabelOperatingPoint(threshold=0.3)}
+    masks, _ = OperatingPoint(by_label=low).masks(probability, ["a", "b"])
+    assert masks[:, 0].astype(int).tolist() == [[1, 0, 0, 0], [0, 1, 1, 0]]
+    overlapping, _ = OperatingPoint(by_label=low).masks(probability, ["a", "b"], overlapping=True)
+    assert overlapping[:, 0].astype(int).tolist() == [[1, 1, 0, 0], [1, 1, 1, 0]]
+    large = LabelOperatingPoint(threshold=0.3, postprocessing=Postprocessing(min_pixels=1))
+    scaled = OperatingPoint(by_label={"b": large}).at(4.0)
+    assert scaled.of_label("b").postprocessing.min_pixels == 4
+    none, _ = scaled.masks(probability, ["a", "b"])
+    assert none[:, 0].astype(int).tolist() == [[1, 1, 0, 0], [0, 0, 0, 0]]
+
+
+def test_an_own_threshold_of_no_label_is_refused():
+    point = OperatingPoint(by_label={"c": HALF})
+    with pytest.raises(ValueError, match=r"'c' has a threshold of its own .*labels: a, b"):
+        point.masks(PROBABILITY[:2], ["a", "b"])
+    with pytest.raises(ValueError, match="labels: none"):
+        point.painted(iter(PROBABILITY[:1]), {})
 
 
 def test_of_equally_probable_labels_it_is_the_first():
     equal = np.full((2, 1, 1), 0.7)
-    assert label_masks(equal, 0.5).ravel().tolist() == [True, False]
+    assert label_masks(equal, [HALF] * 2).ravel().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +130,7 @@ def model():
         class record:  # noqa: N801 - stands for a TrainedModel
             sha256 = ""
             operating_point = OperatingPoint()
+            expected_dice: ClassVar = {}
 
     return Model()
 

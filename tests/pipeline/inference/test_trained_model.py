@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.files import sha256
-from pipeline.inference.operating_point import OperatingPoint, SelectedBy
+from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, read_record, save_model, write_record
 
 WEIGHTS = {"weight": torch.zeros(2)}
@@ -56,6 +56,10 @@ def test_a_threshold_that_nobody_chose_is_said_with_the_command_that_chooses_it(
     model.store(selected)
     assert model.operating_point_with() == selected
     assert model.operating_point_with(threshold=0.3).selected_by is None
+    own = OperatingPoint(by_label={"a": LabelOperatingPoint(threshold=0.7)})
+    model.store(own)
+    assert model.operating_point_with().of_label("a").threshold == 0.7
+    assert model.operating_point_with(threshold=0.3).of_label("a").threshold == 0.3
     assert capsys.readouterr().out == ""
 
 

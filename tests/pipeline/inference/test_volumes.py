@@ -1,10 +1,12 @@
 """A network of three dimensions writes what lies as its volumes do, whatever their format."""
 
+import csv
 import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 import tifffile
@@ -18,12 +20,14 @@ from PIL import Image
 from pipeline.data.volumes import VolumeReader, read_volume
 from pipeline.errors import error_line
 from pipeline.inference import (
+    OperatingPoint,
     ToFileVoxels,
     ToLabelMap,
     TrainedModel,
     WatershedInstances,
     WritePredictions,
 )
+from pipeline.inference.confidence import DiceEstimate
 from pipeline.inference.folder import find_cases, find_images, find_volumes
 from pipeline.inference.infer import infer as infer_folder
 from pipeline.inference.trained_model import save_model
@@ -43,10 +47,10 @@ class Brightness(torch.nn.Module):
 
 @pytest.fixture
 def infer(tmp_path):
-    def infer(folder, levels=(50.0,), instances=None, by_case=False, **more):
+    def infer(folder, levels=(50.0,), instances=None, by_case=False, record=None, **more):
         network = Brightness(levels)
         path = tmp_path / "model.pt"
-        save_model(path, network.state_dict(), bundle="made")
+        save_model(path, network.state_dict(), bundle="made", **(record or {}))
         model = TrainedModel(path, instances=instances)
         load = LoadImaged("image", reader=VolumeReader, ensure_channel_first=True)
         transform = Compose([load, EnsureTyped("image", dtype=torch.float32)])
@@ -101,6 +105,67 @@ def test_nifti_mha_and_a_series_become_nifti_that_lies_alike(infer, tmp_path, re
         "a.nii.gz", "b.nii.gz", "c.nii.gz",
     ]  # fmt: skip
     assert [row.get("instances") for row in report["per_image"]][:2] == [2, 2]
+
+
+def test_each_structure_is_measured_in_the_report_and_in_a_table(infer, tmp_path, real_data):
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    voxels = np.zeros((5, 6, 7), np.float32)
+    voxels[1, 1, 1:3] = voxels[4, 5, 6] = 100
+    affine = np.array([[0, -2.0, 0, 5], [3, 0, 0, 6], [0, 0, 4, 7], [0, 0, 0, 1]])
+    nib.save(nib.Nifti1Image(voxels, affine), folder / "a.nii.gz")
+    nib.save(nib.Nifti1Image(np.zeros((5, 6, 7), np.float32), np.eye(4)), folder / "b.nii.gz")
+    (folder / "c").symlink_to(real_data / "dicom_mr" / "hippocampus_crop")
+    out = infer(folder, labels={"bright": 3}, by_case=True)
+    a, b, c = json.loads((out / "run_report.json").read_text())["per_image"]
+    probability = 1 / (1 + np.exp(-0.1 * 50))
+    odds = [probability, 1 - probability]
+    assert a["structures"]["bright"] == {
+        "number": 3, "voxels": 3, "ml": 0.072, "components": 2, "touches_border": True,
+        "mean_probability": pytest.approx(probability, abs=1e-4),
+        "entropy": pytest.approx(-np.dot(odds, np.log2(odds)), rel=1e-3),
+    }  # fmt: skip
+    assert a["spacing_mm"] == [3, 2, 4]
+    # a converted picture: nobody measured its voxels; and nothing is said of what is not there
+    assert b["structures"]["bright"] == {
+        "number": 3, "voxels": 0, "components": 0, "touches_border": False,
+    }  # fmt: skip
+    assert {"spacing_mm", "series_uid"}.isdisjoint(b)
+    first = next((real_data / "dicom_mr" / "hippocampus_crop").iterdir())
+    assert c["series_uid"] == pydicom.dcmread(first).SeriesInstanceUID
+    rows = list(csv.DictReader((out / "volumes.csv").open()))
+    assert [row["image"] for row in rows] == [a["image"], b["image"], c["image"]]
+    assert (rows[0]["ml"], rows[0]["spacing_mm"], rows[0]["mask"]) == (
+        "0.072", "3 x 2 x 4", "mask/a.nii.gz",
+    )  # fmt: skip
+    assert {rows[1][name] for name in ("ml", "mm2", "entropy", "series_uid")} == {""}
+    for name in ("labels_itksnap.txt", "labels_slicer.ctbl"):
+        assert "bright" in (out / name).read_text()
+    assert len(nib.load(out / "mask" / "a.nii.gz").header.extensions) == 1
+
+
+def test_the_dice_to_expect_is_that_of_the_evaluated_operating_point(infer, tmp_path):
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    voxels = np.zeros((4, 4, 4), np.float32)
+    voxels[1:3, 1:3, 1:3] = 200
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), folder / "a.nii.gz")
+    point = OperatingPoint(threshold=0.4)
+    estimates = {"foreground": DiceEstimate(bias=-0.1, sd=0.03, n=9)}
+    record = {"operating_point": point, "expected_dice": estimates}
+
+    def measured(**more):
+        out = infer(folder, record=record, **more)
+        (entry,) = json.loads((out / "run_report.json").read_text())["per_image"]
+        return entry["structures"]["foreground"]
+
+    known = measured()
+    inside, outside = (1 / (1 + np.exp(-0.1 * (value - 50))) for value in (200, 0))
+    probable = 2 * 8 * inside / (8 + 8 * inside + 56 * outside)
+    assert known["expected_dice"] == pytest.approx(probable - 0.1, abs=1e-3)
+    assert known["expected_dice_sd"] == 0.03
+    other = measured(operating_point=point.with_threshold(0.6))
+    assert "expected_dice" not in other
 
 
 def test_of_several_labels_the_mask_holds_the_most_probable(infer, tmp_path):

@@ -15,6 +15,7 @@ EVALUATION = {
     "threshold_source": "given",
     "tta_versions": 1,
     "postprocessing": "none",
+    "operating_point": {"by_label": {}},
     "group_metric": "iou",
     "versions": {"python": "3.11.9", "unet-school": "0.1.0"},
     "baselines": {},

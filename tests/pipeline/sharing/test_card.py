@@ -23,6 +23,7 @@ DOCUMENTS: dict[str, Any] = {
     "evaluation": {
         "threshold": 0.5, "threshold_source": "chosen by iou", "tta_versions": 1,
         "postprocessing": "none",
+        "operating_point": {"by_label": {"cell": {"threshold": 0.4}}},
         "test": {"iou": SCORE, "dice": SCORE},
         "engines": ENGINES,
         "baselines": {"mean mask": {"iou": 0.3, "dice": 0.4, "accuracy": 0.5}},

@@ -15,6 +15,7 @@ from pipeline.evaluation.baselines import constant_answer
 from pipeline.evaluation.cases import Case, Scoring, table
 from pipeline.evaluation.summarise import Groups, compare_groups_of, summarise_cases
 from pipeline.evaluation.summary import EvaluatedModel, EvaluationSummary, Execution
+from pipeline.evaluation.volumes import measure_case, structure_volumes, volume_agreements
 from pipeline.inference import OperatingPoint
 from pipeline.inference.operating_point import SelectedBy
 from pipeline.inference.watershed_instances import WatershedInstances
@@ -55,8 +56,9 @@ def made_cases(n, patients, labels=1, spacing=None, instances=False):
 def evaluation_of(cases, labels, point=POINT, isbi=False, columns=(), age=None):
     """The document that our own evaluation makes of some cases."""
     names = list(labels) if len(labels) > 1 else []
-    scoring = Scoring(point, names, isbi)
+    scoring = Scoring(point, names, isbi, surface_tolerance=1.0)
     rows = table(cases, scoring)
+    measured = [measure_case(case, scoring) for case in cases]
     pairs = [(case.image, truth) for case in cases for truth in case.truth]
     summary = EvaluationSummary(
         split="test",
@@ -64,7 +66,8 @@ def evaluation_of(cases, labels, point=POINT, isbi=False, columns=(), age=None):
         threshold_metric="iou",
         threshold_source="chosen by iou on validation",
         trials_on_validation={},
-        **summarise_cases(cases, rows, scoring),
+        **summarise_cases(cases, rows, scoring, measured),
+        volumes=volume_agreements(structure_volumes(measured, scoring.labels)),
         **dict(compare_groups_of(rows, Groups(columns, age))),
         baselines={"all foreground": constant_answer(pairs)},
         engines=ENGINES,
