@@ -1,7 +1,7 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from pipeline.inference.formats import (
 from pipeline.inference.further_results import FurtherResults, InferredImage
 from pipeline.inference.label_map import INSTANCES, PROBABILITY
 from pipeline.inference.label_masks import is_plain
+from pipeline.inference.log import InferenceLog
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.report import EMPTY, FULL, InferenceCase, InferenceReport
 from pipeline.inference.structures import structure_sizes
@@ -133,6 +134,7 @@ class WritePredictions:
         self.differences: list[str] = []
         self.reduced = ""
         self.clock = time.perf_counter()
+        self.log = InferenceLog()
 
     def start(self, case: InferenceCase) -> None:
         """Begin an image: check it.
@@ -144,6 +146,20 @@ class WritePredictions:
         if self.results is not None:
             self.results.check(case)
         self.differences = self._check([entry["image"] for entry in case.entries])
+
+    def write_to(self, folder: Path) -> None:
+        """Write what follows to another folder, with a report of its own.
+
+        Raises:
+            ValueError: a received bundle may not write there.
+        """
+        self.folder = self.places.contained(folder, "--output_dir")
+        self.report = InferenceReport(self.folder, self.report.settings, self.report.further)
+
+    def fail(self, case: InferenceCase, reason: str) -> None:
+        """Name an image that could not be inferred."""
+        self.report.fail(case.name, reason)
+        self.log.add(case.path, self.report.settings, time.perf_counter() - self.clock, ("failed",))
 
     def _threshold_source(self) -> str:
         selected_by = self.operating_point.selected_by
@@ -288,7 +304,13 @@ class WritePredictions:
             **flags,
         }
         self.report.add(entry, self.case)
+        self._log(path, entry)
         self.clock = time.perf_counter()
+
+    def _log(self, path: Path, entry: Mapping[str, Any]) -> None:
+        coverage = (entry["coverage"],) if entry["coverage"] in (EMPTY, FULL) else ()
+        flags = (*coverage, *(("unlike",) if self.differences else ()))
+        self.log.add(path, self.report.settings, entry["seconds"], flags)
 
     def _check(self, images: Sequence[Any]) -> list[str]:
         """Check the file of an image, whose pages are its entries."""
