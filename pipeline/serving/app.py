@@ -37,6 +37,7 @@ def make_app(service: Service, users: Users) -> App:
     app.add_exception_handler(HTTPException, _of_http)
     for kind in (ValueError, OSError, ImportError):
         app.add_exception_handler(kind, _failed)
+    app.add_exception_handler(Exception, _unexpected)
     guarded = Guard(app, users, service.settings)
     return CORSMiddleware(
         guarded,
@@ -49,9 +50,15 @@ def make_app(service: Service, users: Users) -> App:
 async def _failed(request: Request, error: Exception) -> JSONResponse:
     status, detail = answer_to(error)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("%s %s", request.method, request.scope["route"].path, exc_info=error)
+        logger.error("%s %s", request.method, request.url.path, exc_info=error)
     headers = {"retry-after": RETRY_SECONDS} if isinstance(error, BusyError) else None
     return JSONResponse({"detail": detail}, status, headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    """Answer; the server logs the error."""
+    status, detail = answer_to(error)
+    return JSONResponse({"detail": detail}, status)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -18,7 +18,7 @@ from pipeline.serving.settings import ServeSettings, check_reach
 from pipeline.serving.training import Training, training_command
 from pipeline.serving.users import read_users
 
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 16
 KEEP_ALIVE_SECONDS = 5
 END_SECONDS = 10
 """How long open calls may take when the service ends."""
@@ -59,6 +59,7 @@ def serve(
     inference = SingleInference(bundle, run, overlays, {**(overrides or {}), **places})
     command = training_command(bundle, data, overlays)
     training = Training(command, data / WORK / "training.log", settings.training)
+    data.mkdir(0o700, parents=True, exist_ok=True)  # patients' images
     with claim(data / WORK):
         service = Service(inference, settings, images, data, training)
         try:

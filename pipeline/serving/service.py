@@ -259,6 +259,7 @@ class Service:
             if self.uncertainty.get(image.id) is None and image.id not in self._unscorable:
                 self._try_to_score(image)
                 return True
+        self.next_images.is_asked.clear()  # until it is asked for again
         return False
 
     def _try_to_score(self, image: ServedImage) -> None:

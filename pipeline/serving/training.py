@@ -1,6 +1,5 @@
 """A training that a plug-in starts: ``unet-school train``, in a process of its own."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -10,7 +9,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from pipeline.children import PARENT
 from pipeline.plain_text import plain_line
 from pipeline.serving.refusals import RefusedError, UnknownError
 
@@ -57,9 +55,8 @@ class Training:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("wb") as log:
                 self._process = subprocess.Popen(
-                    self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    env={**os.environ, PARENT: str(os.getpid())},
-                )  # fmt: skip
+                    self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                )
             self._started, self._ended = _now(), ""
         return self.status()
 

@@ -7,14 +7,10 @@ import time
 
 import pytest
 
-pytest.importorskip("uvicorn", reason="no uvicorn; install unet-school[serve]")
-pytest.importorskip("python_multipart", reason="no forms; install unet-school[serve]")
-
 from pipeline import cli
 from pipeline.bundle import Bundle
 from pipeline.inference.single import SingleInference
 from pipeline.serving.app import make_app
-from pipeline.serving.server import http_server, open_socket
 from pipeline.serving.service import WORK, Service
 from pipeline.serving.settings import ServeSettings
 from pipeline.serving.training import Training
@@ -69,6 +65,10 @@ def images(tmp_path, volumes, real_data):
 @pytest.fixture
 def start(inference, images, tmp_path):
     """Return a function that serves the bundle in a thread, and returns address and service."""
+    for name in ("uvicorn", "python_multipart"):
+        pytest.importorskip(name, reason=f"no {name}; install unet-school[serve]")
+    from pipeline.serving.server import http_server, open_socket
+
     with contextlib.ExitStack() as stack:
 
         def start(data=tmp_path / "labels", users=None, command=("false",), **settings):
