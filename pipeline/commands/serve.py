@@ -9,7 +9,7 @@ from pipeline.commands.runs import add_overlays, add_settings
 from pipeline.plain_text import plain_line
 
 PORT = 8000
-UPLOAD_MB = 512.0
+UPLOAD_MB = 512
 WAITING = 8
 
 
@@ -42,8 +42,8 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         help="web pages that may call, as http://localhost:3000 for OHIF",
     )  # fmt: skip
     parser.add_argument(
-        "--upload-mb", type=float, default=UPLOAD_MB, metavar="MB",
-        help=f"largest upload ({UPLOAD_MB:g})",
+        "--upload-mb", type=int, default=UPLOAD_MB, metavar="MB",
+        help=f"largest upload ({UPLOAD_MB})",
     )  # fmt: skip
     parser.add_argument(
         "--waiting", type=int, default=WAITING, metavar="N",

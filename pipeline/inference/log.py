@@ -107,7 +107,7 @@ def study_pseudonym(image: Path, salt: str) -> str:
 
     Example:
         >>> study_pseudonym(Path("scan.nii.gz"), "salt")
-        's3b76e31d7e'
+        's29fae21041'
     """
     digest = hashlib.sha256(f"{salt}\0{_study(image)}".encode()).hexdigest()
     return f"s{digest[:PSEUDONYM_DIGITS]}"

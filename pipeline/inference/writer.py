@@ -174,7 +174,10 @@ class WritePredictions:
         """Attach to an evaluator whose output is a list of items, as ``ToLabelMap`` leaves them."""
         self.report.further["device"] = str(getattr(engine.state, "device", "cpu"))
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self.report.write)
+        engine.add_event_handler(Events.COMPLETED, self._write_report)
+
+    def _write_report(self) -> None:
+        self.report.write()
 
     def _add(self, engine: Engine) -> None:
         inner = getattr(getattr(engine, "inferer", None), "inferer", None)

@@ -103,8 +103,8 @@ def open_socket(settings: ServeSettings) -> socket.socket:
         OSError: the port cannot be had.
     """
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-        return socket.create_server(found[0][4], family=found[0][0])
+        [place, *_] = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        return socket.create_server(place[4], family=place[0])
     except OSError as error:
         raise OSError(
             f"{settings.host}:{settings.port}: cannot be listened at ({error.strerror or error}); "

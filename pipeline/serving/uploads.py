@@ -96,7 +96,7 @@ def check_upload(path: Path, suffix: str, most_pixel_bytes: int) -> None:
                 claimed = math.prod(image.size) * len(image.getbands())
     except UploadError:
         raise
-    except Exception as error:  # a stranger's bytes: a decoder raises whatever they lead to
+    except Exception as error:  # a decoder raises whatever the bytes lead to
         raise ValueError(
             f"upload: not readable as {suffix} ({type(error).__name__}); save it again"
         ) from None

@@ -45,6 +45,14 @@ def test_the_others_are_scored_while_nothing_is_done(start):
     wait_for(lambda: all(service.uncertainty.get(one.id) is not None for one in images))
 
 
+def test_an_inference_leaves_nothing_behind(start):
+    address, service = start()
+    for image in service.images.all():
+        assert Slicer(address).infer("hippocampus", image.id).status == 200
+    left = [path for path in service.work.rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["uncertainty.json"]
+
+
 def test_a_plug_in_starts_and_stops_a_training(start, tmp_path):
     command = (sys.executable, "-c", "import time; print('epoch 1', flush=True); time.sleep(600)")
     address, service = start(training=True, command=command)
