@@ -94,11 +94,9 @@ class LabelCohort:
         return read_datalist(self.folder) if (self.folder / DATALIST).is_file() else None
 
     def labelled(self) -> set[str]:
-        """Return the names of the cases that the datalist has."""
-        listed = self.datalist()
-        if listed is None:
-            return set()
-        return {_name(e) for entries in listed.splits.values() for e in entries} | self._unlisted()
+        """Return the names of the images that have a label, listed or kept alone."""
+        names = {path.name.rsplit(".", 2)[0] for path in (self.folder / LABELS).glob("*.json")}
+        return names | {_name(entry) for entry in self._entries()}
 
     def versions(self, image: ServedImage) -> list[LabelVersion]:
         """Return the saved labels of an image, the oldest first."""
@@ -110,9 +108,8 @@ class LabelCohort:
         versions = self.versions(image)
         if versions:
             return self.folder / versions[-1].file
-        listed = self.datalist()
-        entries = [e for es in listed.splits.values() for e in es] if listed else []
-        return next((self.folder / e.label for e in entries if _name(e) == image.file_name), None)
+        labels = (e.label for e in self._entries() if _name(e) == image.file_name)
+        return next((self.folder / label for label in labels), None)
 
     def save(
         self, image: ServedImage, numbers: NDArray[Any], grid: Grid, author: str, client: str
@@ -186,9 +183,10 @@ class LabelCohort:
             write_text(path, f"{secrets.token_hex(16)}\n", durable=True)
         return path.read_text("utf-8").strip()
 
-    def _unlisted(self) -> set[str]:
-        """Return the names of the images whose label is kept, and is not in the datalist."""
-        return {path.name.rsplit(".", 2)[0] for path in (self.folder / LABELS).glob("*.json")}
+    def _entries(self) -> list[Entry]:
+        """Return the cases of all splits."""
+        listed = self.datalist()
+        return [one for split in listed.splits.values() for one in split] if listed else []
 
 
 def _name(entry: Entry) -> str:

@@ -29,7 +29,7 @@ def images(tmp_path, phantom):
     folder.mkdir()
     pixels = read_pixels(sorted((phantom / "images").iterdir())[0]).array[:, :48]
     sitk.WriteImage(sitk.GetImageFromArray(np.ascontiguousarray(pixels)), str(folder / "flat.png"))
-    affine = np.diag([2.0, -1.0, 3.0, 1.0])
+    affine = np.diag([1.0, -1.0, 1.0, 1.0])  # of no unit, as the pixels of the flat one
     stack = np.stack([pixels, pixels[::-1]], axis=-1).transpose(1, 0, 2)
     nib.save(nib.Nifti1Image(stack, affine), folder / "stack.nii.gz")
     return folder
