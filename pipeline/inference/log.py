@@ -28,11 +28,16 @@ class InferenceLog:
 
     The pseudonym is made of the StudyInstanceUID, or of the name of a file without one, and of a
     salt beside the log, ``LOG.salt``. Whoever has both finds the line of a study.
+
+    Raises:
+        OSError: the log cannot be written; nothing is segmented without it.
     """
 
     def __init__(self) -> None:
         name = os.environ.get(VARIABLE)
         self.path = Path(name).absolute() if name else None
+        if self.path is not None:
+            self._append("")
 
     def add(
         self, image: Path, settings: Mapping[str, Any], seconds: float, flags: Sequence[str]

@@ -4,7 +4,6 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
-from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +59,9 @@ class LabelVersion(BaseModel):
 class LabelCohort:
     """A cohort as ``unet-school train --data`` takes it, which grows by each saved label.
 
-    A new case goes into the training split; ``unet-school data split`` divides them anew. A case
-    that has a label keeps its split. The patients of DICOM images are there by their pseudonyms.
+    A new case goes to the others of its patient, else into the training split; ``unet-school data
+    split`` divides them anew. A case that has a label keeps its split. The patients of DICOM images
+    are there by their pseudonyms.
 
     Args:
         folder: of the cohort; it is made with the first label.
@@ -95,13 +95,14 @@ class LabelCohort:
 
     def labelled(self) -> set[str]:
         """Return the names of the images that have a label, listed or kept alone."""
-        names = {path.name.rsplit(".", 2)[0] for path in (self.folder / LABELS).glob("*.json")}
-        return names | {_name(entry) for entry in self._entries()}
+        saved = {_image_of(path) for path in (self.folder / LABELS).glob("*.json")}
+        return saved | {_name(entry) for entry in self._entries()}
 
     def versions(self, image: ServedImage) -> list[LabelVersion]:
         """Return the saved labels of an image, the oldest first."""
-        paths = sorted((self.folder / LABELS).glob(f"{escape(image.file_name)}.[0-9]*.json"))
-        return [read_schema(path, LabelVersion, "restore it") for path in paths]
+        paths = sorted((self.folder / LABELS).glob("*.json"))
+        own = [path for path in paths if _image_of(path) == image.file_name]
+        return [read_schema(path, LabelVersion, "restore it") for path in own]
 
     def label_of(self, image: ServedImage) -> Path | None:
         """Return the newest label of an image; None: it has none."""
@@ -140,26 +141,20 @@ class LabelCohort:
                 client=client, time=time.strftime("%Y-%m-%dT%H:%M:%S%z"), sha256=sha256(path),
                 model_sha256=self.model_sha256, listed=copy is not None,
             )  # fmt: skip
-            write_json(stem.with_name(f"{stem.name}.json"), record.model_dump(), durable=True)
-            if copy is not None:
-                self._list(image, copy, record)
+            try:
+                if copy is not None:
+                    self._list(image, copy, record)
+                write_json(stem.with_name(f"{stem.name}.json"), record.model_dump(), durable=True)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
         return record
 
     def _list(self, image: ServedImage, copy: Path, record: LabelVersion) -> None:
         listed = self.datalist()
         splits = {} if listed is None else dict(listed.splits)
         entries = {split: [entry.to_json() for entry in splits[split]] for split in splits}
-        own = self._entry(image, copy, record)
-        for split in entries.values():
-            for i, entry in enumerate(split):
-                if entry["image"] == own["image"]:
-                    split[i] = {**entry, **own}
-                    break
-            else:
-                continue
-            break
-        else:
-            entries.setdefault(TRAINING, []).append(own)
+        _place(self._entry(image, copy, record), entries)
         description = self._description(image) if listed is None else listed.description
         write_datalist(self.folder, entries, **description)
 
@@ -187,6 +182,24 @@ class LabelCohort:
         """Return the cases of all splits."""
         listed = self.datalist()
         return [one for split in listed.splits.values() for one in split] if listed else []
+
+
+def _place(own: dict[str, Any], entries: dict[str, list[dict[str, Any]]]) -> None:
+    """Put a case where it was, or with others of its patient, or into the training split."""
+    for split in entries.values():
+        for i, entry in enumerate(split):
+            if entry["image"] == own["image"]:
+                patient = {"patient": entry["patient"]} if "patient" in entry else {}
+                split[i] = {**entry, **own, **patient}
+                return
+    patients = {entry.get("patient"): name for name, split in entries.items() for entry in split}
+    name = patients.get(own["patient"], TRAINING) if "patient" in own else TRAINING
+    entries.setdefault(name, []).append(own)
+
+
+def _image_of(record: Path) -> str:
+    """Return the name of the image of ``NAME.VERSION.json``."""
+    return record.name.rsplit(".", 2)[0]
 
 
 def _name(entry: Entry) -> str:

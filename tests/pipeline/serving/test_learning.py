@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipeline.inference.log import VARIABLE, InferenceLog, study_pseudonym
-from pipeline.serving.label_cohort import LabelCohort
+from pipeline.serving.label_cohort import LabelCohort, _place
 from pipeline.serving.next_image import NextImages
 from pipeline.serving.uncertainty import UncertaintyTable
 from tests.pipeline.serving.conftest import wait_for
@@ -104,6 +105,36 @@ def test_a_received_archive_and_a_failure_are_in_the_log(tmp_path, monkeypatch):
     assert "bundle=two_words model=abababababab archive=cdcdcdcdcdcd" in line
     assert line.endswith("seconds=1.500 flags=failed\n")
     assert "smith" not in line
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "log" / "below_a_file"))
+    with pytest.raises(OSError, match=f"below_a_file: cannot be written .* {VARIABLE}"):
+        InferenceLog()
+
+
+def test_versions_are_of_the_image_of_their_name(inference, tmp_path, volumes):
+    """One id may begin with another, as UIDs do; a new case of a patient goes to the others."""
+    import shutil
+
+    from pipeline.serving.geometry import grid_of
+    from pipeline.serving.images import ServedImages
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for path, name in zip(volumes, ("1.2", "1.2.3", "1.2.4"), strict=False):
+        shutil.copy(path, folder / f"{name}.nii.gz")
+    cohort = LabelCohort(tmp_path / "cohort", "hippocampus", inference.labels, "ab" * 32)
+    images = ServedImages(inference, folder, cohort.images)
+    for name in ("1.2.3", "1.2"):
+        image = images.get(name)
+        grid = grid_of(image.path)
+        cohort.save(image, np.ones(grid.shape, np.uint8), grid, "anna", "")
+        assert [one.version for one in cohort.versions(image)] == [1]
+        assert cohort.label_of(image).name == f"{name}.0001.nii.gz"
+    assert cohort.label_of(images.get("1.2.4")) is None
+    entries = {"test": [{"image": "images/a", "patient": "p1"}], "training": []}
+    _place({"image": "images/b", "patient": "p1"}, entries)
+    _place({"image": "images/c", "patient": "p2"}, entries)
+    assert [entry["image"] for entry in entries["test"]] == ["images/a", "images/b"]
+    assert [entry["image"] for entry in entries["training"]] == ["images/c"]
 
 
 def test_a_label_of_a_prepared_cohort_keeps_its_split(bundle_3d, inference, tmp_path):
