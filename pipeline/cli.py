@@ -20,6 +20,7 @@ from pipeline.commands.pacs import add_pacs
 from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.runs import RUNS, add_run
+from pipeline.commands.serve import add_serve
 from pipeline.commands.sign import add_key, add_sign, add_verify
 from pipeline.commands.ui import add_ui
 from pipeline.errors import error_line, wants_traceback
@@ -33,7 +34,7 @@ GROUPS = {
     "begin": ("demo", "bundles", "doctor"),
     "own images": ("data", "new"),
     "train and use": ("train", "evaluate", "infer", "explain"),
-    "archive": ("pacs",),
+    "archive and viewers": ("pacs", "serve"),
     "compare": ("ui", "compare", "compare-networks", "crossval", "reproduce"),
     "hand on": ("pack", "key", "sign", "verify", "audit", "receive", "export"),
 }
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     for verb, (_, purpose) in RUNS.items():
         add_run(verb, commands.add_parser(verb, help=purpose))
     add_pacs(commands.add_parser("pacs", help="take studies from a PACS, segment, store back"))
+    add_serve(commands.add_parser("serve", help="let 3D Slicer and OHIF segment and save labels"))
     add_compare(commands.add_parser("compare", help="compare evaluated runs case by case"))
     add_compare_networks(
         commands.add_parser("compare-networks", help="train several networks alike, in one table")

@@ -112,6 +112,14 @@ EXAMPLES = {
     "pacs watch": ("pacs watch --config pacs.yaml", "pacs watch --once"),
     "pacs list": ("pacs list --config pacs.yaml", "pacs list --state failed"),
     "pacs retry": ("pacs retry --study 1.2.840.1", "pacs retry --config pacs.yaml --all"),
+    "serve": (
+        "serve bundles/mine --images images --data labelled",
+        "serve bundles/mine --images dicom --series Modality=CT --data labelled --origin "
+        "http://localhost:3000 --training",
+        "serve bundles/mine --run RUN --data labelled --host 10.20.0.9 --port 8001 --users "
+        "users.txt --upload-mb 1024 --waiting 4",
+        "serve bundles/membranes --data labelled --with unetpp --set threshold=0.4",
+    ),
     "compare": (
         "compare RUN OTHER_RUN",
         "compare bundle=membranes --metric accuracy --out comparison",

@@ -15,6 +15,7 @@ PURPOSES = {
     "dicom": "results as DICOM (unet-school infer --dicom), and unet-school pacs",
     "export": "unet-school export to ONNX",
     "fast": "faster inference on a CPU, by OpenVINO",
+    "serve": "unet-school serve, for 3D Slicer and OHIF",
     "share": "unet-school pack, sign and receive",
     "umap": "a map of the latent space by UMAP",
 }

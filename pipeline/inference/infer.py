@@ -62,7 +62,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
             remark = engine_remark(writer.report.settings["engine"], writer.model.record.engines)
             print(remark, end="\n" * bool(remark), flush=True)
         for case in track(todo, "segmenting", len(todo), "image"):
-            _infer_case(evaluator, writer, case, dataset.transform)
+            infer_case(evaluator, writer, case, dataset.transform)
     finally:
         writer.report.write()
     if any(".nii" in file for entry in writer.report.entries for file in entry["files"]):
@@ -109,9 +109,20 @@ def _path_of(entry: Mapping[str, Any]) -> Path:
     return first_path(entry["image"])
 
 
-def _infer_case(
+def infer_case(
     evaluator: Evaluator, writer: WritePredictions, case: InferenceCase, transform: Any
 ) -> None:
+    """Infer one image, and write what is predicted; one that cannot be is named in the report.
+
+    Args:
+        evaluator: MONAI's evaluator; its handlers include the writer.
+        writer: of predictions and report.
+        case: the image.
+        transform: preprocessing of an image.
+
+    Raises:
+        OSError: the disk, which fails for every image.
+    """
     try:
         writer.start(case)
         evaluator.data_loader = DataLoader(Dataset(case.entries, transform), batch_size=1)
@@ -120,10 +131,10 @@ def _infer_case(
             evaluator.run()
     except Exception as error:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            raise  # the disk, which fails for every image
+            raise
         reason = error_line(error) or f"{type(error).__name__}: {error}".splitlines()[0]
         named = reason if case.path.name in reason else f"{case.path}: {reason}"
-        writer.report.fail(case.name, named)
+        writer.fail(case, named)
     finally:
         evaluator.state.batch = evaluator.state.output = None  # a volume holds gigabytes
 

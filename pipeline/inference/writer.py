@@ -1,7 +1,7 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
@@ -34,6 +34,7 @@ from pipeline.inference.grid import Grid, in_space
 from pipeline.inference.label_map import CONFIDENCES, INSTANCES, PROBABILITY
 from pipeline.inference.label_masks import is_plain
 from pipeline.inference.label_tables import nifti_extension
+from pipeline.inference.log import InferenceLog
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.report import EMPTY, FULL, InferenceCase, InferenceReport
 from pipeline.inference.series_uid import series_uid_of
@@ -144,6 +145,7 @@ class WritePredictions:
         self.differences: list[str] = []
         self.reduced = ""
         self.clock = time.perf_counter()
+        self.log = InferenceLog()
 
     def start(self, case: InferenceCase) -> None:
         """Begin an image: check it.
@@ -155,6 +157,20 @@ class WritePredictions:
         if self.results is not None:
             self.results.check(case)
         self.differences = self._check([entry["image"] for entry in case.entries])
+
+    def write_to(self, folder: Path) -> None:
+        """Write what follows to another folder, with a report of its own.
+
+        Raises:
+            ValueError: a received bundle may not write there.
+        """
+        self.folder = self.places.contained(folder, "--output_dir")
+        self.report = InferenceReport(self.folder, self.report.settings, self.report.further)
+
+    def fail(self, case: InferenceCase, reason: str) -> None:
+        """Name an image that could not be inferred."""
+        self.report.fail(case.name, reason)
+        self.log.add(case.path, self.report.settings, time.perf_counter() - self.clock, ("failed",))
 
     def _threshold_source(self) -> str:
         selected_by = self.operating_point.selected_by
@@ -169,7 +185,10 @@ class WritePredictions:
         """Attach to an evaluator whose output is a list of items, as ``ToLabelMap`` leaves them."""
         self.report.further["device"] = str(getattr(engine.state, "device", "cpu"))
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self.report.write)
+        engine.add_event_handler(Events.COMPLETED, self._write_report)
+
+    def _write_report(self) -> None:
+        self.report.write()
 
     def _add(self, engine: Engine) -> None:
         inner = getattr(getattr(engine, "inferer", None), "inferer", None)
@@ -319,7 +338,13 @@ class WritePredictions:
             **flags,
         }
         self.report.add(entry, self.case)
+        self._log(path, entry)
         self.clock = time.perf_counter()
+
+    def _log(self, path: Path, entry: Mapping[str, Any]) -> None:
+        coverage = (entry["coverage"],) if entry["coverage"] in (EMPTY, FULL) else ()
+        flags = (*coverage, *(("unlike",) if self.differences else ()))
+        self.log.add(path, self.report.settings, entry["seconds"], flags)
 
     def _check(self, images: Sequence[Any]) -> list[str]:
         """Check the file of an image, whose pages are its entries."""

@@ -178,6 +178,18 @@ def test_a_bad_image_is_named_and_the_others_are_done(infer, site, images, capsy
     assert last == "4 of 8 images failed; mend them, and call again"
 
 
+def test_each_image_has_a_line_in_the_log_that_names_nobody(infer, images, tmp_path, monkeypatch):
+    log = tmp_path / "inference.log"
+    monkeypatch.setenv("UNET_SCHOOL_LOG", str(log))
+    (images / "smith.png").write_bytes((images / "a.png").read_bytes()[:100])
+    with pytest.raises(SystemExit):
+        infer(images)
+    lines = [line.split(" ") for line in log.read_text().splitlines()]
+    assert len(lines) == len(list(images.iterdir())) == len({words[1] for words in lines})
+    assert [words[-1] for words in lines].count("flags=failed") == 1
+    assert "smith" not in log.read_text()
+
+
 def test_called_again_only_what_is_missing_or_made_otherwise_is_made(infer, images, capsys):
     out = infer(images)
     before = {path: path.stat().st_mtime_ns for path in (out / "mask").iterdir()}

@@ -23,7 +23,7 @@ FLOORS = [
     {"doctor"},
     {"inference"},
     {"dicom"},
-    {"evaluation", "pacs"},
+    {"evaluation", "pacs", "serving"},
     {"comparing"},
     {"training"},
     {"explanation"},

@@ -1,0 +1,100 @@
+"""Images and labels as the files of a cohort."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.data.cohorts.dicom_cases import flat_suffix, write_flat
+from pipeline.data.label_numbers import LabelNumbers
+from pipeline.data.readers import is_flat_dicom
+from pipeline.data.series import is_series
+from pipeline.data.suffixes import PNG_LIKE, TIFF, stem_of, suffix_of
+from pipeline.data.volumes import read_channels
+from pipeline.files import atomic
+from pipeline.inference.formats import save_volume
+from pipeline.inference.label_masks import is_plain
+from pipeline.serving.images import ServedImage
+from transforms.places import Grid
+
+
+def copied_image(image: ServedImage, folder: Path) -> Path | None:
+    """Copy an image into a cohort, unless it is there; DICOM becomes NIfTI, PNG or TIFF.
+
+    Returns:
+        Its path; None: pages of one file, which a cohort of flat images does not hold.
+
+    Raises:
+        ValueError: flat images of several channels.
+        OSError: it cannot be written.
+    """
+    if len(image.case.entries) > 1:
+        return None
+    present = [path for path in folder.glob("*") if stem_of(path) == image.file_name]
+    if present:
+        return present[0]
+    target = folder / f"{image.file_name}{_suffix(image)}"
+    with atomic(target, durable=True) as temporary:
+        _write(image, temporary)
+    return target
+
+
+def save_label(
+    stem: Path, numbers: NDArray[Any], grid: Grid, labels: LabelNumbers, image: Path | None
+) -> Path:
+    """Save the label of an image as a cohort has it, and return its path.
+
+    Args:
+        stem: its path without suffix.
+        numbers: of the labels, ``(X, Y, Z)``.
+        grid: of the image.
+        labels: number or numbers of each label; a single label 1 is a mask.
+        image: in the cohort; of a flat one the label is PNG, else NIfTI.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    flat = image is not None and suffix_of(image) in (*PNG_LIKE, *TIFF)
+    path = stem.with_name(f"{stem.name}{'.png' if flat else '.nii.gz'}")
+    mask = numbers > 0 if is_plain(labels) else numbers
+    with atomic(path, durable=True) as temporary:
+        if not flat:
+            save_volume(temporary, mask, grid.affine)
+        else:
+            page = mask[:, :, 0].T
+            shown = page * np.uint8(255) if page.dtype == bool else page
+            Image.fromarray(np.ascontiguousarray(shown)).save(temporary)
+    return path
+
+
+def _suffix(image: ServedImage) -> str:
+    if _is_volume_of_dicom(image) or isinstance(image.case.entries[0]["image"], list):
+        return ".nii.gz"
+    if image.header is not None:
+        return flat_suffix(image.path, label=False)
+    return suffix_of(image.path)
+
+
+def _write(image: ServedImage, target: Path) -> None:
+    files = image.case.entries[0]["image"]
+    if isinstance(files, list) and suffix_of(image.path) in (*PNG_LIKE, *TIFF):
+        raise ValueError(
+            f"{image.id}: flat images of several channels; prepare their labels with unet-school "
+            "data prepare folder --channels"
+        )
+    if isinstance(files, list) or _is_volume_of_dicom(image):
+        paths = [Path(name) for name in files] if isinstance(files, list) else [image.path]
+        volume = read_channels(paths)
+        nib.save(nib.Nifti1Image(volume.array, volume.affine), target)
+    elif image.header is not None:
+        write_flat(image.path, target, label=False)
+    else:
+        shutil.copyfile(image.path, target)
+
+
+def _is_volume_of_dicom(image: ServedImage) -> bool:
+    return is_series(image.path) or (image.header is not None and not is_flat_dicom(image.path))

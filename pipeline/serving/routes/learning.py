@@ -1,0 +1,56 @@
+"""``/activelearning`` and ``/train``: the next image, and a training on the labels."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+
+from pipeline.serving.refusals import UnknownError
+from pipeline.serving.routes.datastore import sample_of
+from pipeline.serving.routes.forms import author_of, body_of, service_of
+from pipeline.serving.service import Service
+
+router = APIRouter()
+
+
+@router.post("/activelearning/{strategy}")
+async def next_image(request: Request, strategy: str) -> dict[str, Any]:
+    """Return the image to be labelled next; empty where none is left."""
+    await body_of(request)
+    return await run_in_threadpool(_next, service_of(request), strategy, author_of(request))
+
+
+@router.get("/train/")
+def train_status(request: Request, check_if_running: bool = False) -> dict[str, Any]:
+    """Return the status of the last training; none that runs is an error where that is asked."""
+    training = service_of(request).training
+    if check_if_running and not training.is_running:
+        raise UnknownError("train: none is running")
+    return training.status()
+
+
+@router.post("/train/")
+async def start_all(request: Request) -> dict[str, Any]:
+    """Start a training."""
+    await body_of(request)
+    return await run_in_threadpool(service_of(request).start_training)
+
+
+@router.post("/train/{model}")
+async def start(request: Request, model: str) -> dict[str, Any]:
+    """Start a training of the served model."""
+    service_of(request).check_model(model)
+    return await start_all(request)
+
+
+@router.delete("/train/")
+def stop(request: Request) -> dict[str, Any]:
+    """End the training."""
+    return service_of(request).training.stop()
+
+
+def _next(service: Service, strategy: str, user: str) -> dict[str, Any]:
+    chosen = service.next_images.next(strategy, service.unlabelled(), user)
+    if chosen is None:
+        return {}
+    return {**sample_of(service, chosen.image), "weight": chosen.weight}

@@ -1,0 +1,159 @@
+"""Uploaded files: only formats of one file, within bounds also when they are unpacked."""
+
+import gzip
+import math
+import re
+import shutil
+import uuid
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import nibabel as nib
+import SimpleITK as sitk
+from PIL import Image
+
+from pipeline.data.suffixes import suffix_of
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".jpg", ".jpeg")
+LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".bin")
+"""Formats whose header names no other file; ``.bin`` is OHIF's: numbers and nothing else."""
+MAX_EXPANSION = 8
+"""Bytes of pixels for each byte that an upload may have."""
+CHUNK_BYTES = 2**20
+MAX_HEADER_BYTES = 2**16
+VOXEL_BYTES = 8
+"""At most, of a voxel that is read."""
+OTHER_FILE = re.compile(rb"^\s*data ?file\s*:", re.IGNORECASE | re.MULTILINE)
+"""Line of an NRRD header that names another file."""
+DATA_FILE = re.compile(rb"ElementDataFile\s*[=:]\s*(\S*)")
+"""Line of an MHA header that says where the voxels are."""
+
+
+def suffix_of_upload(name: str | None, suffixes: tuple[str, ...]) -> str:
+    """Return the suffix of an uploaded file; nothing else of its name is used.
+
+    Raises:
+        ValueError: none that is accepted.
+
+    Example:
+        >>> suffix_of_upload("/tmp/x/scan.nii.gz", IMAGE_SUFFIXES)
+        '.nii.gz'
+        >>> suffix_of_upload("scan.mhd", IMAGE_SUFFIXES)
+        Traceback (most recent call last):
+        ValueError: upload: found a file '.mhd', expected one of .nii.gz .nii .nrrd .mha ...
+    """
+    suffix = suffix_of(Path(name or ""))
+    if suffix not in suffixes or (name or "").lower().endswith(".seg.nrrd"):
+        shown = ".seg.nrrd" if suffix == ".nrrd" else suffix
+        raise ValueError(
+            f"upload: found a file {shown[:20]!r}, expected one of {' '.join(suffixes)}; set the "
+            "file extension in the settings of the viewer"
+        )
+    return suffix
+
+
+def store_upload(file: BinaryIO, folder: Path, suffix: str, most_bytes: int) -> Path:
+    """Write an uploaded file under a new name, and check what it claims and holds.
+
+    Args:
+        file: its content.
+        folder: where to write it.
+        suffix: of the format.
+        most_bytes: of the file; its pixels may have :data:`MAX_EXPANSION` times as many.
+
+    Raises:
+        ValueError: it is of another format, claims or holds too much, or names another file.
+        OSError: it cannot be written.
+    """
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    path = folder / f"{uuid.uuid4().hex}{suffix}"
+    try:
+        with path.open("xb") as target:
+            shutil.copyfileobj(file, target, CHUNK_BYTES)
+        check_upload(path, suffix, most_bytes * MAX_EXPANSION)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def check_upload(path: Path, suffix: str, most_pixel_bytes: int) -> None:
+    """Refuse a file before it is decoded.
+
+    Raises:
+        ValueError: it is of another format, claims or holds too much, or names another file.
+    """
+    if suffix == ".bin":  # its size is compared with that of the image
+        return
+    try:
+        if suffix in (".nii", ".nii.gz"):
+            claimed = _check_nifti(path, suffix, most_pixel_bytes)
+        elif suffix in (".nrrd", ".mha"):
+            claimed = _check_itk(path, suffix)
+        else:
+            with Image.open(path, formats=["PNG", "JPEG"]) as image:
+                claimed = math.prod(image.size) * len(image.getbands())
+    except UploadError:
+        raise
+    except Exception as error:  # a decoder raises whatever the bytes lead to
+        raise ValueError(
+            f"upload: not readable as {suffix} ({type(error).__name__}); save it again"
+        ) from None
+    if claimed > most_pixel_bytes:
+        raise ValueError(
+            f"upload: claims {claimed} bytes of pixels, expected at most {most_pixel_bytes}; see "
+            "--upload-mb of unet-school serve"
+        )
+
+
+class UploadError(ValueError):
+    """An upload that is readable, and refused."""
+
+
+def _check_nifti(path: Path, suffix: str, most_bytes: int) -> int:
+    if suffix == ".nii.gz":
+        _check_unpacked(path, most_bytes + MAX_HEADER_BYTES)
+    header = nib.load(path).header
+    return math.prod(map(int, header.get_data_shape())) * int(header.get_data_dtype().itemsize)
+
+
+def _check_unpacked(path: Path, most_bytes: int) -> None:
+    """Refuse what unpacks to more, without keeping it."""
+    unpacked = 0
+    try:
+        with gzip.open(path) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                unpacked += len(chunk)
+                if unpacked > most_bytes:
+                    raise UploadError(
+                        f"upload: unpacks to more than {most_bytes} bytes; see --upload-mb of "
+                        "unet-school serve"
+                    )
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise UploadError("upload: a truncated or corrupt .nii.gz; save it again") from None
+
+
+def _check_itk(path: Path, suffix: str) -> int:
+    with path.open("rb") as file:
+        header = file.read(MAX_HEADER_BYTES)
+    own = _has_own_voxels_nrrd(header) if suffix == ".nrrd" else _has_own_voxels_mha(header)
+    if not own:
+        raise UploadError(
+            f"upload: its header names another file for the voxels; save it as one {suffix} file"
+        )
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO" if suffix == ".nrrd" else "MetaImageIO")
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return math.prod(reader.GetSize()) * reader.GetNumberOfComponents() * VOXEL_BYTES
+
+
+def _has_own_voxels_nrrd(header: bytes) -> bool:
+    lines, end, _ = header.partition(b"\n\n")
+    return bool(end) and not OTHER_FILE.search(lines)
+
+
+def _has_own_voxels_mha(header: bytes) -> bool:
+    first = DATA_FILE.search(header)  # the reader stops at the first one
+    return first is not None and first[1] == b"LOCAL"
