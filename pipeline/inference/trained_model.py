@@ -117,8 +117,15 @@ class TrainedModel:
         self._network, self.device = network, torch.device(device)
         self._predictor: Predictor | None = None
         if network is not None:
-            load_weights(network, self.weights, self.path)
+            self._load_into(network)
             self._network = on_device(network, device)
+
+    def _load_into(self, network: torch.nn.Module) -> None:
+        try:
+            load_weights(network, self.weights, self.path)
+        except ValueError as error:
+            run = self.record.run_name
+            raise ValueError(f"{error}{f', as --run {run} does' if run else ''}") from None
 
     @classmethod
     def load(

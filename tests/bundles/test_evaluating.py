@@ -278,7 +278,10 @@ def test_groups_of_a_cohort(evaluate, site, tmp_path):
 
 def test_user_errors(failing, site):
     other = {"network_def#features": [4, 4, 8, 8, 16]}
-    assert "weights of another network" in failing(**other)
+    message = failing(**other)
+    assert "weights of another network" in message
+    run = json.loads((site / "models" / "model.json").read_text())["run_name"]
+    assert message.endswith(f"give the config that it was trained with, as --run {run} does")
     assert "expected one of iou, dice" in failing(threshold_metric="roc")
     assert "expected one of iou, dice" in failing(threshold_metric="f1")  # no instances here
     assert "tta_versions: found 9, expected a whole number, 1 to 8" in failing(tta_versions=9)
