@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import mmap
 import re
 import shutil
 import uuid
@@ -24,10 +25,10 @@ CHUNK_BYTES = 2**20
 MAX_HEADER_BYTES = 2**16
 VOXEL_BYTES = 8
 """At most, of a voxel that is read."""
-OTHER_FILE = re.compile(rb"^\s*data ?file\s*:", re.IGNORECASE | re.MULTILINE)
-"""Line of an NRRD header that names another file."""
-DATA_FILE = re.compile(rb"ElementDataFile\s*[=:]\s*(\S*)")
-"""Line of an MHA header that says where the voxels are."""
+OTHER_FILE = re.compile(rb"data ?file", re.IGNORECASE)
+"""Key by which an NRRD header names another file; its reader also ends a line at a return."""
+DATA_FILE = re.compile(rb"ElementDataFile(?:\s*[=:]\s*(LOCAL)\s*[\r\n])?")
+"""Key by which an MHA header says where the voxels are, and that they are in the file itself."""
 
 
 def suffix_of_upload(name: str | None, suffixes: tuple[str, ...]) -> str:
@@ -135,10 +136,8 @@ def _check_unpacked(path: Path, most_bytes: int) -> None:
 
 
 def _check_itk(path: Path, suffix: str) -> int:
-    with path.open("rb") as file:
-        header = file.read(MAX_HEADER_BYTES)
-    own = _has_own_voxels_nrrd(header) if suffix == ".nrrd" else _has_own_voxels_mha(header)
-    if not own:
+    has_own_voxels = _has_own_voxels_nrrd if suffix == ".nrrd" else _has_own_voxels_mha
+    if not has_own_voxels(path):
         raise UploadError(
             f"upload: its header names another file for the voxels; save it as one {suffix} file"
         )
@@ -149,11 +148,16 @@ def _check_itk(path: Path, suffix: str) -> int:
     return math.prod(reader.GetSize()) * reader.GetNumberOfComponents() * VOXEL_BYTES
 
 
-def _has_own_voxels_nrrd(header: bytes) -> bool:
-    lines, end, _ = header.partition(b"\n\n")
-    return bool(end) and not OTHER_FILE.search(lines)
+def _has_own_voxels_nrrd(path: Path) -> bool:
+    with path.open("rb") as file:
+        header, end, _ = file.read(MAX_HEADER_BYTES).partition(b"\n\n")
+    return bool(end) and not OTHER_FILE.search(header)
 
 
-def _has_own_voxels_mha(header: bytes) -> bool:
-    first = DATA_FILE.search(header)  # the reader stops at the first one
-    return first is not None and first[1] == b"LOCAL"
+def _has_own_voxels_mha(path: Path) -> bool:
+    """Return whether the key stands in the file once, as LOCAL.
+
+    Were there a second one, in a comment say, the reader's choice would have to be guessed.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return DATA_FILE.findall(content) == [b"LOCAL"]

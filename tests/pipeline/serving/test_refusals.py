@@ -156,7 +156,10 @@ def test_a_bomb_is_refused_before_it_is_unpacked(start, tmp_path):
     assert not service.cohort.images.exists()
 
 
-@pytest.mark.parametrize("kind", ["nrrd", "nrrd late", "mha", "mha twice", "mhd"])
+@pytest.mark.parametrize(
+    "kind",
+    ["nrrd", "nrrd late", "nrrd return", "mha", "mha twice", "mha comment", "mha late", "mhd"],
+)
 def test_a_header_that_names_another_file_is_refused(slicer, tmp_path, kind):
     secret = tmp_path / "secret.raw"
     secret.write_bytes(bytes(range(64)))
@@ -164,11 +167,15 @@ def test_a_header_that_names_another_file_is_refused(slicer, tmp_path, kind):
     nrrd = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 4 4 4\nencoding: raw\n"
     meta = "ObjectType = Image\nNDims = 3\nDimSize = 4 4 4\nElementType = MET_UCHAR\n"
     late = "# \n" * 30_000
+    own = "Comment = ElementDataFile = LOCAL\n"
     path.write_text({
         "nrrd": f"{nrrd}Data File: {secret}\n\n",
         "nrrd late": f"{nrrd}{late}data file: {secret}\n\n",
+        "nrrd return": f"{nrrd}# a\rdata file: {secret}\n\n",
         "mha": f"{meta}ElementDataFile = {secret}\n",
         "mha twice": f"{meta}ElementDataFile = {secret}\nElementDataFile = LOCAL\n",
+        "mha comment": f"{own}{meta}ElementDataFile = {secret}\n",
+        "mha late": own + "Comment = a\n" * 10_000 + f"{meta}ElementDataFile = {secret}\n",
         "mhd": f"{meta}ElementDataFile = {secret}\n",
     }[kind])  # fmt: skip
     answer = slicer.upload_image(path, "evil")
