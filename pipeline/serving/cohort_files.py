@@ -1,6 +1,7 @@
 """Images and labels as the files of a cohort."""
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.data.cohorts.dicom_cases import flat_suffix, write_flat
+from pipeline.data.identity import hash_pixels
 from pipeline.data.label_numbers import LabelNumbers
 from pipeline.data.readers import is_flat_dicom
 from pipeline.data.series import is_series
@@ -29,14 +31,15 @@ def copied_image(image: ServedImage, folder: Path) -> Path | None:
         Its path; None: pages of one file, which a cohort of flat images does not hold.
 
     Raises:
-        ValueError: flat images of several channels.
+        ValueError: flat images of several channels; another image has its name in the cohort.
         OSError: it cannot be written.
     """
     if len(image.case.entries) > 1:
         return None
-    present = [path for path in folder.glob("*") if stem_of(path) == image.file_name]
-    if present:
-        return present[0]
+    present = next((path for path in folder.glob("*") if stem_of(path) == image.file_name), None)
+    if present is not None:
+        _check_same(image, present)
+        return present
     target = folder / f"{image.file_name}{_suffix(image)}"
     with atomic(target, durable=True) as temporary:
         _write(image, temporary)
@@ -69,6 +72,20 @@ def save_label(
             shown = page * np.uint8(255) if page.dtype == bool else page
             Image.fromarray(np.ascontiguousarray(shown)).save(temporary)
     return path
+
+
+def _check_same(image: ServedImage, present: Path) -> None:
+    """Refuse to label the image of the cohort with the label of another one of its name."""
+    if image.path == present.resolve():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / f"copy{_suffix(image)}"
+        _write(image, copy)
+        if hash_pixels(copy).values != hash_pixels(present).values:
+            raise ValueError(
+                f"{image.id}: the cohort has another image of this name, {present}; rename one, "
+                "or give another --data"
+            )
 
 
 def _suffix(image: ServedImage) -> str:

@@ -66,7 +66,7 @@ class Guard:
 
     def _check_origin(self, headers: dict[str, str]) -> None:
         origin = headers.get("origin")
-        own = origin is not None and urlsplit(origin).netloc == headers.get("host")
+        own = origin is not None and _place(origin) == headers.get("host")
         if origin is not None and not own and origin not in self.settings.origins:
             raise RefusedError(
                 HTTPStatus.FORBIDDEN,
@@ -88,6 +88,14 @@ class Guard:
     def _most_bytes(self, path: str) -> int:
         uploads = path.startswith(UPLOAD_PATHS)
         return self.settings.upload_bytes + MAX_JSON_BYTES if uploads else MAX_JSON_BYTES
+
+
+def _place(origin: str) -> str:
+    """Return host and port of a page."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _hostname(host: str) -> str:

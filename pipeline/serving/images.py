@@ -42,7 +42,7 @@ class ServedImage:
     @property
     def file_name(self) -> str:
         """Name of its files in the cohort of labels, without suffix."""
-        if NEW_ID.fullmatch(self.id):
+        if NEW_ID.fullmatch(self.id) or self.id == stem_of(self.path):
             return self.id
         return hashlib.sha256(self.id.encode()).hexdigest()[:20]
 
@@ -64,7 +64,7 @@ class ServedImages:
         self.inference, self.uploaded = inference, uploaded
         self._lock = threading.Lock()
         self._images: dict[str, ServedImage] = {}
-        if uploaded.is_dir() and any(uploaded.iterdir()):
+        if any(uploaded.glob("[!.]*")):
             self._images |= _by_id(inference.cases(uploaded))
         if folder is not None:
             self._images |= _by_id(inference.cases(folder))

@@ -102,7 +102,8 @@ class LabelCohort:
         """Return the saved labels of an image, the oldest first."""
         paths = sorted((self.folder / LABELS).glob("*.json"))
         own = [path for path in paths if _image_of(path) == image.file_name]
-        return [read_schema(path, LabelVersion, "restore it") for path in own]
+        versions = [read_schema(path, LabelVersion, "restore it") for path in own]
+        return sorted(versions, key=lambda one: one.version)
 
     def label_of(self, image: ServedImage) -> Path | None:
         """Return the newest label of an image; None: it has none."""
@@ -133,7 +134,7 @@ class LabelCohort:
             if not (self.folder / GIT_IGNORE).exists():
                 write_text(self.folder / GIT_IGNORE, "*\n")
             copy = copied_image(image, self.images)
-            version = 1 + max((one.version for one in self.versions(image)), default=0)
+            version = 1 + self._newest_version(image.file_name)
             stem = self.folder / LABELS / f"{image.file_name}.{version:04d}"
             path = save_label(stem, numbers, grid, self.labels, copy)
             record = LabelVersion(
@@ -144,11 +145,18 @@ class LabelCohort:
             try:
                 if copy is not None:
                     self._list(image, copy, record)
-                write_json(stem.with_name(f"{stem.name}.json"), record.model_dump(), durable=True)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
+            # from here on the datalist names the file
+            write_json(stem.with_name(f"{stem.name}.json"), record.model_dump(), durable=True)
         return record
+
+    def _newest_version(self, name: str) -> int:
+        """Return the highest number of a label file, also of one that lost its record; 0: none."""
+        stems = [stem_of(path).rpartition(".") for path in (self.folder / LABELS).glob("*")]
+        numbers = [number for image, _, number in stems if image == name]
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
     def _list(self, image: ServedImage, copy: Path, record: LabelVersion) -> None:
         listed = self.datalist()

@@ -69,11 +69,13 @@ def _of_ohif(path: Path, grid: Grid) -> NDArray[Any]:
 
 
 def _turned(array: NDArray[Any], affine: NDArray[np.float64], grid: Grid) -> NDArray[Any]:
+    if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
+        raise ValueError("label: its header gives its voxels no place; save it again")
     grids = Grid.turned(grid.shape, grid.affine), Grid.turned(array.shape, affine)
     if grids[0].shape != grids[1].shape:
         raise ValueError(
-            f"label: {_size(array.shape)} voxels, expected {_size(grid.shape)} as its image; "
-            "submit it on the grid of the image"
+            f"label: {_size(grids[1].shape)} voxels to the right, front and top, expected "
+            f"{_size(grids[0].shape)} as its image; submit it on the grid of the image"
         )
     distance = offset(*grids)
     if distance > MAX_FINE_OFFSET:

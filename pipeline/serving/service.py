@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,7 +87,10 @@ class Service:
         self.next_images = NextImages(self.uncertainty, lambda image: self._score(image))
         self.jobs = JobQueue(settings.waiting, self._score_another)
         self._unscorable: set[str] = set()
-        shutil.rmtree(self.work / "outputs", ignore_errors=True)  # of a process that was killed
+        self._adding, self._decoding = threading.Lock(), threading.Lock()
+        # of a process that was killed; and downloads of images that may have changed since
+        for name in ("outputs", "uploads", "downloads"):
+            shutil.rmtree(self.work / name, ignore_errors=True)
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -168,16 +172,10 @@ class Service:
         suffix = suffix_of_upload(upload.name, IMAGE_SUFFIXES)
         path = store_upload(upload.file, self.work / "uploads", suffix, self.settings.upload_bytes)
         try:
-            if self.images.has(name):
-                return self._same(self.images.get(name), path)
-            target = self.cohort.images / f"{name}{suffix}"
-            target.parent.mkdir(0o700, parents=True, exist_ok=True)
-            path.rename(target)
-            try:
-                return self.images.add(target)
-            except BaseException:
-                target.unlink(missing_ok=True)
-                raise
+            with self._adding:  # two of one name
+                if self.images.has(name):
+                    return self._same(self.images.get(name), path)
+                return self._keep(path, self.cohort.images / f"{name}{suffix}")
         finally:
             path.unlink(missing_ok=True)
 
@@ -194,8 +192,9 @@ class Service:
         folder = self.work / "uploads"
         path = store_upload(upload.file, folder, suffix, self.settings.upload_bytes)
         try:
-            grid = grid_of(image.path)
-            numbers = renumbered(numbers_on_grid(path, grid), named, self.inference.labels)
+            with self._decoding:  # one at a time fits into memory
+                grid = grid_of(image.path)
+                numbers = renumbered(numbers_on_grid(path, grid), named, self.inference.labels)
         finally:
             path.unlink(missing_ok=True)
         return self.cohort.save(image, numbers, grid, author, client)
@@ -230,6 +229,20 @@ class Service:
                 array = np.atleast_3d(volume.array)
                 save_volume(temporary, array, volume.affine, volume.in_mm)
         return path
+
+    def _keep(self, path: Path, target: Path) -> ServedImage:
+        if target.exists():
+            raise ValueError(
+                f"image {target.name!r}: the cohort has a file of this name that is not served; "
+                "rename the volume in the viewer"
+            )
+        target.parent.mkdir(0o700, parents=True, exist_ok=True)
+        path.rename(target)
+        try:
+            return self.images.add(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
 
     def _same(self, image: ServedImage, path: Path) -> ServedImage:
         other = self.viewer_file(image)

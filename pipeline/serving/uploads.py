@@ -3,6 +3,7 @@
 import gzip
 import math
 import mmap
+import os
 import re
 import shutil
 import uuid
@@ -15,6 +16,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from pipeline.data.suffixes import suffix_of
+from pipeline.files import check_room
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".jpg", ".jpeg")
 LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".bin")
@@ -24,7 +26,9 @@ MAX_EXPANSION = 8
 CHUNK_BYTES = 2**20
 MAX_HEADER_BYTES = 2**16
 VOXEL_BYTES = 8
-"""At most, of a voxel that is read."""
+"""At most, of a voxel that is read: fractions in 64 bits, whatever the file holds."""
+FREE_BYTES = 10**9
+"""Room that uploads leave on the disk, for labels and results."""
 OTHER_FILE = re.compile(rb"data ?file", re.IGNORECASE)
 """Key by which an NRRD header names another file; its reader also ends a line at a return."""
 DATA_FILE = re.compile(rb"ElementDataFile(?:\s*[=:]\s*(LOCAL)\s*[\r\n])?")
@@ -64,10 +68,14 @@ def store_upload(file: BinaryIO, folder: Path, suffix: str, most_bytes: int) -> 
         most_bytes: of the file; its pixels may have :data:`MAX_EXPANSION` times as many.
 
     Raises:
-        ValueError: it is of another format, claims or holds too much, or names another file.
+        ValueError: it is of another format, claims or holds too much, or names another file; the
+            disk has too little room.
         OSError: it cannot be written.
     """
     folder.mkdir(0o700, parents=True, exist_ok=True)
+    needed = file.seek(0, os.SEEK_END) + FREE_BYTES
+    check_room(folder, needed, "uploads, labels and results", "--data")
+    file.seek(0)
     path = folder / f"{uuid.uuid4().hex}{suffix}"
     try:
         with path.open("xb") as target:
@@ -116,7 +124,8 @@ def _check_nifti(path: Path, suffix: str, most_bytes: int) -> int:
     if suffix == ".nii.gz":
         _check_unpacked(path, most_bytes + MAX_HEADER_BYTES)
     header = nib.load(path).header
-    return math.prod(map(int, header.get_data_shape())) * int(header.get_data_dtype().itemsize)
+    voxel_bytes = max(VOXEL_BYTES, int(header.get_data_dtype().itemsize))
+    return math.prod(map(int, header.get_data_shape())) * voxel_bytes
 
 
 def _check_unpacked(path: Path, most_bytes: int) -> None:

@@ -15,10 +15,12 @@ import SimpleITK as sitk
 
 from pipeline.errors import error_line
 from pipeline.serving.jobs import JobQueue
+from pipeline.serving.label_uploads import numbers_on_grid
 from pipeline.serving.refusals import BusyError
 from pipeline.serving.settings import ServeSettings
 from pipeline.serving.users import read_users
 from tests.pipeline.serving.viewers import Slicer
+from transforms.places import Grid
 
 TOKEN, OTHER = "t" * 40, "o" * 40
 
@@ -220,6 +222,17 @@ def test_a_label_that_is_not_of_its_image_is_refused(slicer, images, tmp_path):
     assert not list((slicer.service.work / "uploads").iterdir())
 
 
+@pytest.mark.parametrize("size", [0.0, np.nan])
+def test_a_label_without_a_place_is_refused(tmp_path, size):
+    image = nib.Nifti1Image(np.zeros((4, 5, 6), np.uint8), np.eye(4))
+    image.header["qform_code"] = 0
+    image.header["srow_x"][0] = size
+    path = tmp_path / "label.nii"
+    path.write_bytes(image.header.binaryblock + bytes(4 + 4 * 5 * 6))
+    with pytest.raises(ValueError, match="gives its voxels no place; save it again"):
+        numbers_on_grid(path, Grid((4, 5, 6), np.eye(4)))
+
+
 def test_what_the_model_does_not_take_is_refused(slicer, images, tmp_path):
     image_id = volume(images).name.removesuffix(".nii.gz")
     assert "not known; expected hippocampus" in detail(slicer.infer("other", image_id), 404)
@@ -295,3 +308,38 @@ def test_a_cohort_of_other_labels_is_refused(start, tmp_path, real_data):
     (folder / "datalist.json").write_text('{"labels": {"liver": 1}, "training": []}')
     with pytest.raises(ValueError, match=r"has the labels .*liver.*give another --data"):
         start(data=folder)
+
+
+def test_an_origin_that_is_no_address_is_refused(slicer):
+    for origin in ("http://[", "null", "http://evil.example"):
+        assert "origin" in detail(slicer.call("GET", "/info/", origin=origin), 403)
+
+
+def test_what_a_killed_service_left_is_removed(start):
+    """A download may be of an image that has changed since."""
+    _, service = start()
+    [series] = [image for image in service.images.all() if image.header is not None]
+    download = service.viewer_file(series)
+    upload = service.work / "uploads" / "a.nii.gz"
+    upload.parent.mkdir(exist_ok=True)
+    upload.touch()
+    unfinished = service.cohort.images / ".unfinished-host-1-ab.nii.gz"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.touch()
+    start()
+    assert not download.exists()
+    assert not upload.exists()
+
+
+def test_an_upload_replaces_no_file_of_the_cohort(slicer, images):
+    """A file of the cohort may be served under another id than its name."""
+    target = slicer.service.cohort.images / "taken.nii.gz"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"of another")
+    assert "not served; rename" in detail(slicer.upload_image(volume(images), "taken"))
+    assert target.read_bytes() == b"of another"
+
+
+def test_an_upload_leaves_room_on_the_disk(slicer, images, monkeypatch):
+    monkeypatch.setattr("pipeline.serving.uploads.FREE_BYTES", 10**18)
+    assert "make room" in detail(slicer.upload_image(volume(images), "another"))
