@@ -7,7 +7,7 @@ import sys
 from pipeline.errors import EXTRAS
 from tests.conftest import ROOT
 
-MODULES_OF_EXTRAS = ("pipeline.dicom.", "pipeline.pacs.", "pipeline.sharing.")
+MODULES_OF_EXTRAS = ("pipeline.dicom.", "pipeline.pacs.", "pipeline.serving.", "pipeline.sharing.")
 OPENVINO = "pipeline.inference.openvino_network"
 SCRIPT = """
 import importlib, json, pkgutil
