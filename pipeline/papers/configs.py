@@ -21,6 +21,9 @@ REDUCED = "reduced"
 WITHOUT_KEY = {"precision": FLOAT32}
 """What a training did whose config lacked a key that was added later."""
 
+INDECISIVE = {"engine", "surface_tolerance"}
+"""The engine that makes masks of new images; the tolerance that a score of its own is named by."""
+
 
 class OneScaleError(ValueError):
     """Paper scale was asked of an experiment that has reduced scale alone."""
@@ -97,16 +100,16 @@ def is_of_another_config(
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
     wiring = WITHOUT_KEY | wiring_of("training") | wiring_of(run)
-    experiment = _without(_without_engine(config), _without_engine(wiring))
+    experiment = _without(_decisive(config), _decisive(wiring))
     text = json.dumps(experiment, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _without_engine(part: Any) -> Any:
-    """Leave out which engine makes the masks of new images, which changes no score."""
+def _decisive(part: Any) -> Any:
+    """Leave out what changes no score of a record."""
     if isinstance(part, Mapping):
-        return {key: _without_engine(value) for key, value in part.items() if key != "engine"}
-    return [_without_engine(value) for value in part] if isinstance(part, list) else part
+        return {key: _decisive(value) for key, value in part.items() if key not in INDECISIVE}
+    return [_decisive(value) for value in part] if isinstance(part, list) else part
 
 
 def _without(config: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, Any]:
