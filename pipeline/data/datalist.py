@@ -374,7 +374,11 @@ def datalist_sha256(dataset_dir: str) -> str:
 
 
 def write_datalist(
-    folder: Path, splits: dict[str, list[dict[str, Any]]], **description: Any
+    folder: Path,
+    splits: dict[str, list[dict[str, Any]]],
+    only: str | None = None,
+    /,
+    **description: Any,
 ) -> None:
     """Hash every file in ``splits``, and its pixels, and write ``folder/datalist.json``.
 
@@ -382,6 +386,8 @@ def write_datalist(
         folder: folder of the files; paths in ``splits`` are relative to it.
         splits: entries of ``training``, ``validation`` and ``test``, as :meth:`Entry.unhashed`. An
             entry with hashes keeps those of its pixels, unless the bytes of the file changed.
+        only: image whose entry is new; the hashes of all others stay, so that a file of theirs that
+            changed is still found. None: every file is hashed.
         description: keys at the top of the file: name, seed, kind of split, ….
 
     Raises:
@@ -389,7 +395,7 @@ def write_datalist(
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         hashed = {
-            name: list(pool.map(partial(_hashed, folder), entries))
+            name: list(pool.map(partial(_hashed, folder, only), entries))
             for name, entries in splits.items()
         }
     _check_leaks(folder, hashed)
@@ -412,8 +418,10 @@ def _check_leaks(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> None:
                     )
 
 
-def _hashed(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
+def _hashed(folder: Path, only: str | None, entry: dict[str, Any]) -> dict[str, Any]:
     hashed = dict(entry)
+    if only not in (None, entry["image"]):
+        return hashed
     for key in FILE_KEYS:
         if key in entry:
             hashed |= _file_hashes(folder / entry[key], entry, key)

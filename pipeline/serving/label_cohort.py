@@ -162,9 +162,10 @@ class LabelCohort:
         listed = self.datalist()
         splits = {} if listed is None else dict(listed.splits)
         entries = {split: [entry.to_json() for entry in splits[split]] for split in splits}
-        _place(self._entry(image, copy, record), entries)
+        own = self._entry(image, copy, record)
+        _place(own, entries)
         description = self._description(image) if listed is None else listed.description
-        write_datalist(self.folder, entries, **description)
+        write_datalist(self.folder, entries, own["image"], **description)
 
     def _entry(self, image: ServedImage, copy: Path, record: LabelVersion) -> dict[str, Any]:
         patient = {} if image.header is None else {"patient": pseudonym(image.header, self._salt())}

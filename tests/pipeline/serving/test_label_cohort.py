@@ -70,3 +70,17 @@ def test_a_label_that_is_listed_stays_if_its_record_fails(cohort, volumes, monke
     assert entry.columns["author"] == "anna"
     assert save(cohort, image, "bela").file.endswith(".0002.nii.gz")
     assert (cohort.folder / "labels" / f"{image.file_name}.0001.nii.gz").is_file()
+
+
+def test_a_label_takes_no_change_of_another_case_for_right(cohort, volumes):
+    first, second = map(served, volumes[:2])
+    save(cohort, first)
+    save(cohort, second)
+    other = next(cohort.images.glob(f"{second.file_name}*"))
+    shutil.copy(volumes[0], other)
+    hashes = [entry.to_json() for entry in cohort.datalist().listed("training")]
+    save(cohort, first)
+    again = [entry.to_json() for entry in cohort.datalist().listed("training")]
+    assert again[1] == hashes[1]
+    assert again[0]["image_sha256"] == hashes[0]["image_sha256"]
+    assert again[0]["label"] != hashes[0]["label"]
