@@ -16,6 +16,7 @@ from pipeline.serving.settings import ServeSettings
 from pipeline.serving.training import Training
 from pipeline.serving.users import read_users
 from tests.bundles.kinds import PATCHES, SMALL
+from tests.pipeline.serving.viewers import Slicer
 
 SERIES = "1.2.826.0.1.3680043.8.498.1"
 START_SECONDS = 60
@@ -86,6 +87,14 @@ def start(inference, images, tmp_path):
             return f"http://127.0.0.1:{listener.getsockname()[1]}", service
 
         yield start
+
+
+@pytest.fixture
+def slicer(start):
+    address, service = start()
+    viewer = Slicer(address)
+    viewer.service = service
+    return viewer
 
 
 def wait_for(condition) -> None:

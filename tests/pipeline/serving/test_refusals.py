@@ -19,7 +19,7 @@ from pipeline.serving.label_uploads import numbers_on_grid
 from pipeline.serving.refusals import BusyError
 from pipeline.serving.settings import ServeSettings
 from pipeline.serving.users import read_users
-from tests.pipeline.serving.viewers import Slicer
+from tests.pipeline.serving.viewers import Slicer, first_volume
 from transforms.places import Grid
 
 TOKEN, OTHER = "t" * 40, "o" * 40
@@ -31,18 +31,6 @@ def users(tmp_path):
     path.write_text(f"# name token\nanna {TOKEN}\nbela {OTHER}\n")
     path.chmod(0o600)
     return path
-
-
-@pytest.fixture
-def slicer(start):
-    address, service = start()
-    viewer = Slicer(address)
-    viewer.service = service
-    return viewer
-
-
-def volume(images):
-    return sorted(images.glob("*.nii.gz"))[0]
 
 
 def detail(answer, status=400) -> str:
@@ -64,7 +52,7 @@ def test_a_token_is_needed_where_there_are_users(start, users, images, tmp_path)
     assert given.json() == {"access_token": TOKEN, "token_type": "bearer"}
     anna = Slicer(address, TOKEN)
     assert anna.call("GET", "/auth/token/valid").json() == {"username": "anna"}
-    image = volume(images)
+    image = first_volume(images)
     label = nib.Nifti1Image(np.zeros(nib.load(image).shape, np.uint8), nib.load(image).affine)
     nib.save(label, tmp_path / "label.nii.gz")
     image_id = image.name.removesuffix(".nii.gz")
@@ -107,14 +95,14 @@ def test_an_id_is_no_path(slicer, name, images, tmp_path):
     assert slicer.call("GET", f"/datastore/image?image={name}").status == 404
     assert slicer.call("GET", f"/datastore/label?label={name}").status == 404
     before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    raw = slicer.form("PUT", f"/datastore/?image={name}", {}, {"file": volume(images)})
+    raw = slicer.form("PUT", f"/datastore/?image={name}", {}, {"file": first_volume(images)})
     assert raw.status == 400, raw.body
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
 
 
 def test_an_upload_over_the_limit_is_not_read(start, images):
     address, service = start(upload_mb=0.001)
-    answer = Slicer(address).upload_image(volume(images), "large")
+    answer = Slicer(address).upload_image(first_volume(images), "large")
     assert "expected at most" in detail(answer, 413)
     assert not service.cohort.images.exists()
     host, port = address.removeprefix("http://").split(":")
@@ -187,14 +175,14 @@ def test_a_header_that_names_another_file_is_refused(slicer, tmp_path, kind):
 
 
 def saved(slicer, images, tmp_path, array, affine=None, name="label.nii.gz", info=None):
-    source = nib.load(volume(images))
+    source = nib.load(first_volume(images))
     nib.save(nib.Nifti1Image(array, source.affine if affine is None else affine), tmp_path / name)
-    image_id = volume(images).name.removesuffix(".nii.gz")
+    image_id = first_volume(images).name.removesuffix(".nii.gz")
     return slicer.save_label(image_id, tmp_path / name, info)
 
 
 def test_a_label_that_is_not_of_its_image_is_refused(slicer, images, tmp_path):
-    source = nib.load(volume(images))
+    source = nib.load(first_volume(images))
     array = np.zeros(source.shape, np.uint8)
     moved = source.affine.copy()
     moved[0, 3] += 2
@@ -215,7 +203,7 @@ def test_a_label_that_is_not_of_its_image_is_refused(slicer, images, tmp_path):
     assert "found fractions" in detail(halves)
     nrrd = tmp_path / "segmentation.seg.nrrd"
     sitk.WriteImage(sitk.GetImageFromArray(array.T), str(nrrd))
-    image_id = volume(images).name.removesuffix(".nii.gz")
+    image_id = first_volume(images).name.removesuffix(".nii.gz")
     assert "found a file '.seg.nrrd'" in detail(slicer.save_label(image_id, nrrd))
     assert "tag: found 'original'" in detail(slicer.save_label(image_id, nrrd, tag="original"))
     assert not (slicer.service.cohort.folder / "datalist.json").exists()
@@ -234,7 +222,7 @@ def test_a_label_without_a_place_is_refused(tmp_path, size):
 
 
 def test_what_the_model_does_not_take_is_refused(slicer, images, tmp_path):
-    image_id = volume(images).name.removesuffix(".nii.gz")
+    image_id = first_volume(images).name.removesuffix(".nii.gz")
     assert "not known; expected hippocampus" in detail(slicer.infer("other", image_id), 404)
     assert "not known" in detail(slicer.infer("hippocampus", "nobody"), 404)
     points = slicer.infer("hippocampus", image_id, foreground=[[1, 2, 3]])
@@ -258,7 +246,7 @@ def test_the_reason_of_an_unexpected_error_is_not_sent(slicer, images, monkeypat
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(slicer.service, "segment", fail)
-    answer = slicer.infer("hippocampus", volume(images).name.removesuffix(".nii.gz"))
+    answer = slicer.infer("hippocampus", first_volume(images).name.removesuffix(".nii.gz"))
     assert detail(answer, 500) == "an error of the service; see its log"
 
 
@@ -291,7 +279,7 @@ def test_a_full_disk_is_said(slicer, images, tmp_path, monkeypatch):
         raise OSError(28, os.strerror(28), "labels")
 
     monkeypatch.setattr("pipeline.serving.label_cohort.save_label", full)
-    array = np.zeros(nib.load(volume(images)).shape, np.uint8)
+    array = np.zeros(nib.load(first_volume(images)).shape, np.uint8)
     answer = saved(slicer, images, tmp_path, array)
     assert "No space left" in detail(answer, 507)
 
@@ -336,10 +324,10 @@ def test_an_upload_replaces_no_file_of_the_cohort(slicer, images):
     target = slicer.service.cohort.images / "taken.nii.gz"
     target.parent.mkdir(parents=True)
     target.write_bytes(b"of another")
-    assert "not served; rename" in detail(slicer.upload_image(volume(images), "taken"))
+    assert "not served; rename" in detail(slicer.upload_image(first_volume(images), "taken"))
     assert target.read_bytes() == b"of another"
 
 
 def test_an_upload_leaves_room_on_the_disk(slicer, images, monkeypatch):
     monkeypatch.setattr("pipeline.serving.uploads.FREE_BYTES", 10**18)
-    assert "make room" in detail(slicer.upload_image(volume(images), "another"))
+    assert "make room" in detail(slicer.upload_image(first_volume(images), "another"))

@@ -4,23 +4,10 @@ import json
 
 import nibabel as nib
 import numpy as np
-import pytest
 import SimpleITK as sitk
 
 from pipeline.data.volumes import read_volume
-from tests.pipeline.serving.viewers import Slicer, parts_of
-
-
-@pytest.fixture
-def slicer(start):
-    address, service = start()
-    viewer = Slicer(address)
-    viewer.service = service
-    return viewer
-
-
-def first_volume(images):
-    return sorted(images.glob("*.nii.gz"))[0]
+from tests.pipeline.serving.viewers import first_volume, parts_of
 
 
 def test_the_panel_is_built_from_info(slicer):

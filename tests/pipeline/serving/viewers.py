@@ -149,3 +149,8 @@ def parts_of_ohif(response) -> tuple[dict, bytes]:
     content = image.split(b"\r\n\r\n", 1)[1]
     said = json.loads(params[params.index(b"{") : params.rindex(b"}") + 1])
     return said, content[: content.rindex(b"\r\n")]
+
+
+def first_volume(images: Path) -> Path:
+    """Return the first of the volumes that a service has."""
+    return sorted(images.glob("*.nii.gz"))[0]
