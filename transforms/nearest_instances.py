@@ -93,8 +93,8 @@ class _Grid:
 
     def along_line(self, steps: NDArray[np.integer]) -> NDArray[np.integer]:
         """Return squared lengths of steps along the last axis."""
-        steps = np.minimum(steps, self.steps(-1) + 1).astype(self.packed)
-        return np.minimum(steps * steps * self.units[-1], self.far).astype(self.plain)
+        steps = np.minimum(steps, self.steps(-1) + 1).astype(self.packed, copy=False)
+        return np.minimum(steps * steps * self.units[-1], self.far).astype(self.plain, copy=False)
 
     def distances(self, squared: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return distances in units of the spacing, infinite where out of reach."""
@@ -151,14 +151,13 @@ class _Lines:
 
     def nearest_other(self, block: slice, nearest: NDArray[np.integer]) -> NDArray[np.integer]:
         """Return the squared distance to the nearest instance other than ``nearest``."""
-        unsigned = np.dtype(f"u{nearest.dtype.itemsize}")
         best = np.full_like(nearest, self.grid.far)
         trial = np.empty_like(nearest)
         for length, step in self._until(lambda: int(best.max())):
             window = self._window(block, step)
             # far where the line's nearest instance is the pixel's, else near; without branches
             np.bitwise_xor(self.number[window], nearest, out=trial)
-            np.minimum(trial.view(unsigned), 1, out=trial.view(unsigned))
+            np.sign(trial, out=trial)
             np.multiply(trial, self.gain[window], out=trial)
             np.subtract(self.far[window], trial, out=trial)
             np.add(trial, length, out=trial)
@@ -184,8 +183,11 @@ class _Lines:
         return (first, *rest)
 
     def _padded(self, array: NDArray[np.integer], value: int, dtype: np.dtype) -> NDArray:
-        widths = [(margin, margin) for margin in self.margins]
-        return np.pad(array.astype(dtype, order="C"), [*widths, (0, 0)], constant_values=value)
+        sides = [side + 2 * k for side, k in zip(self.sides, self.margins, strict=True)]
+        padded = np.full((*sides, array.shape[-1]), value, dtype)
+        inner = [slice(k, k + side) for side, k in zip(self.sides, self.margins, strict=True)]
+        padded[(*inner, slice(None))] = array
+        return padded
 
 
 def _two_in_line(instances: NDArray[np.integer], grid: _Grid) -> tuple[NDArray[np.integer], ...]:
@@ -213,10 +215,21 @@ def _two_before(instances: NDArray[np.integer], grid: _Grid) -> tuple[NDArray[np
     position = np.arange(start, start + side, dtype=dtype).reshape(-1, *[1] * (instances.ndim - 1))
     # position in the upper bits, number in the lower: the running maximum is the last instance
     key = (position << bits | instances.astype(dtype)) * (instances > 0)
-    last = np.maximum.accumulate(key)
+    last = _running_maximum(key)
     previous = np.concatenate([np.zeros_like(last[:1]), last[:-1]])
     number = dtype.type((1 << bits) - 1)
     changed = (key > 0) & ((previous ^ key) & number > 0)
-    other = np.maximum.accumulate(previous * changed)
+    other = _running_maximum(previous * changed)
     first, second = (grid.along_line(position - (key >> bits)) for key in (last, other))
     return first, (last & number).astype(grid.plain), second
+
+
+def _running_maximum(array: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return the largest value at or before each place along the first axis.
+
+    ``np.maximum.accumulate`` takes one number after the other; this takes a line of them at a time.
+    """
+    out = array.copy()
+    for before, line in itertools.pairwise(out):
+        np.maximum(before, line, out=line)
+    return out
