@@ -40,7 +40,6 @@ FILTER_AND_ORDER = {
     "orderByAsc": False,
 }
 """All trainings, the newest first. By ``start_time`` MLflow would fold those of a comparison."""
-SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 READY_SECONDS = 600.0
 """How long the server may take to begin."""
 POLL_SECONDS = 0.5
@@ -129,7 +128,7 @@ def serve(root: Path, port: int, address: str) -> int:
     """
     waiting = threading.Thread(target=_print_when_ready, args=(port, address), daemon=True)
     waiting.start()
-    return run_child(server_command(root, port), SETTINGS)
+    return run_child(server_command(root, port), {})
 
 
 def server_command(root: Path, port: int) -> Sequence[str]:
