@@ -1,7 +1,8 @@
 """The border weight map against its definition, one distance map for each instance.
 
 Both compute the same map of the same label in one process, on one core, in turns; the ratio is
-taken round by round. Then it measures the map's own time for more instances and more pixels, and its peak memory::
+taken round by round. Then it measures the map's own time for more instances and more pixels, and
+its peak memory::
 
     python benchmarks/border_weight_map.py --data DIR_WITH_isbi2012 [--rounds 5]
 """

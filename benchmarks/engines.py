@@ -18,7 +18,9 @@ from monai.inferers import SlidingWindowInferer
 from turns import in_child, median_seconds, take_turns
 
 from pipeline.bundle import Bundle
-from pipeline.inference.engine import in_engine, usable_engines
+from pipeline.evaluation.window_recorder import WindowRecorder
+from pipeline.inference.engine import INT8, can_quantise, in_engine, usable_engines
+from pipeline.inference.int8_program import Int8Program
 from pipeline.networks import UNet
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
@@ -37,14 +39,27 @@ def segmentation(name: str, engine: str) -> Callable[[], None]:
         get = Bundle(BUNDLES / name, (), {"device": "cpu"}).parser("training").get_parsed_content
         network, inferer = get("network"), get("window_inferer")
         shape = (1, get("in_channels"), *SIDES.get(name, (256, 256)))
-    computed = in_engine(network.eval(), engine, "cpu").eval()  # type: ignore[arg-type]
     image = torch.rand(shape)
+    program = quantised(network.eval(), inferer, image) if engine == INT8 else None
+    computed = in_engine(network.eval(), engine, "cpu", program).eval()  # type: ignore[arg-type]
 
     def segment() -> None:
         with torch.inference_mode():
             inferer(image, computed)
 
     return segment
+
+
+def quantised(
+    network: torch.nn.Module, inferer: SlidingWindowInferer, image: torch.Tensor
+) -> Int8Program:
+    """Return the program of integers, calibrated on the windows of an image."""
+    from pipeline.inference.int8_compiler import quantise  # an extra
+
+    recorder = WindowRecorder(network)
+    with torch.inference_mode():
+        inferer(image, recorder)
+    return Int8Program(quantise(network, recorder.windows))
 
 
 def main() -> None:
@@ -59,7 +74,7 @@ def main() -> None:
         segment = segmentation(options.networks[0], options.engine)
         print(median_seconds(segment, options.repeats))
         return
-    engines = list(usable_engines("cpu"))
+    engines = list(usable_engines("cpu", int8=can_quantise()))
     print(f"{torch.get_num_threads()} threads; ratio to float32: median, least and largest")
     for name in options.networks:
         command = (__file__, "--networks", name, "--repeats", options.repeats, "--engine")

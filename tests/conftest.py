@@ -79,10 +79,11 @@ def components_of_monai():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def without_openvino():
-    """Evaluations measure no engine of OpenVINO, which compiles for seconds; its own tests do."""
+def without_compilers():
+    """Evaluations measure no engine that compiles for seconds; their own tests do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.inference.engine.has_openvino", lambda: False)
+        patch.setattr("pipeline.inference.engine.has_onnxruntime", lambda: False)
         yield
 
 

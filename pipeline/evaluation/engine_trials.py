@@ -14,12 +14,14 @@ from pipeline.evaluation.cases import Case, Scoring
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.inference.engine import (
     AUTO,
+    INT8,
     KEPT_SCORES,
     PLAIN,
     Engine,
     EngineTrial,
     KeptScoreName,
     ScoreLoss,
+    can_quantise,
     usable_engines,
 )
 from pipeline.inference.trained_model import TrainedModel
@@ -32,6 +34,8 @@ MAX_SCORE_LOSS = 1e-3
 """What an engine may lose of the score: the upper end of the interval of its mean loss."""
 MIN_SPEED = 1.1
 """Speed against float32 from which on an engine is worth a trial."""
+CALIBRATION_IMAGES = 8
+"""Training images whose windows give the scales of integers."""
 ROUNDS = 3
 """How often a case is predicted to measure the time, after once to warm up."""
 
@@ -90,7 +94,8 @@ def try_engines(
         cases: of validation, as float32 predicts them.
         asked: ``auto``, or the only engine that is tried.
     """
-    engines = [one for one in usable_engines(model.device) if asked in (AUTO, one)]
+    usable = usable_engines(model.device, int8=can_quantise())
+    engines = [one for one in usable if asked in (AUTO, one)]
     if not set(engines) - {PLAIN}:
         return []
     timed = list(_timed(predictions, model, [PLAIN, *engines]))
@@ -113,13 +118,16 @@ def _timed(
     """Yield each engine once, with its seconds or with the reason why it cannot compute."""
     images = predictions.data("validation")[0]["image"][None].to(model.device)
     for engine in dict.fromkeys(engines):
+        program = None
         try:
+            if engine == INT8:
+                program = model.quantise(predictions.windows("training", CALIBRATION_IMAGES)).sha256
             seconds = _seconds(predictions, model.network_in(engine), images)
         except Exception as error:  # of a compiler, which may raise any
             reason = error_line(error) or f"{type(error).__name__}: {error}".splitlines()[0]
             yield EngineTrial(engine=engine, seconds=None, reason=reason)
         else:
-            yield EngineTrial(engine=engine, seconds=seconds)
+            yield EngineTrial(engine=engine, seconds=seconds, program_sha256=program)
 
 
 def _speeds(trials: Sequence[EngineTrial]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from pipeline.data.cache import BoundedCache
 from pipeline.data.datalist import columns_of, load_split
 from pipeline.evaluation.cases import Case
 from pipeline.evaluation.compact_cases import CompactCases
+from pipeline.evaluation.window_recorder import WindowRecorder
 from pipeline.inference.dihedral import DihedralInferer
 from pipeline.inference.file_voxels import SCALE, FileProbabilities
 from pipeline.progress import Work
@@ -91,6 +92,19 @@ class SplitPredictions:
         other = copy.copy(self)
         other.network, other.inferer, other._engines = network, copy.copy(self.inferer), {}
         return other
+
+    def windows(self, split: str, images: int) -> list[torch.Tensor]:
+        """Return windows of some images of a split, as they pass the network.
+
+        Args:
+            split: of the cohort.
+            images: how many, evenly over the split; all of a smaller one.
+        """
+        entries = load_split(self.dataset_dir, split)
+        some = entries[:: max(1, len(entries) // images)][:images]
+        recorder = WindowRecorder(self.network)
+        self.computed_by(recorder)._engine(self._cache(some, 0.0, split)).run()
+        return recorder.windows
 
     def case(self, split: str, place: int) -> Case:
         """Predict one image of a split.

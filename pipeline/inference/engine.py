@@ -1,4 +1,4 @@
-"""What computes the predictions of a network: PyTorch or OpenVINO, in float32 or bfloat16."""
+"""What computes the predictions of a network: PyTorch or another library, and in which numbers."""
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -8,11 +8,17 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.inference.compiled_network import CompiledNetwork, Compiler
+from pipeline.inference.int8_program import Int8Program
 from pipeline.layout import on_device
 from pipeline.precision import BFLOAT16, FLOAT32, computes_in_bfloat16, in_bfloat16
 
-Engine = Literal["float32", "bfloat16", "openvino", "openvino_bfloat16"]
-"""``float32`` and ``bfloat16`` are PyTorch's; ``openvino`` computes in float32."""
+Engine = Literal[
+    "float32", "bfloat16", "onnxruntime", "openvino", "openvino_bfloat16", "openvino_int8"
+]  # fmt: skip
+"""``float32`` and ``bfloat16`` are PyTorch's; where no numbers are named, they are float32."""
+INT8: Engine = "openvino_int8"
+"""Integers of 8 bits, whose scales an evaluation calibrates on training images."""
 PLAIN: Engine = "float32"
 """The engine of trainings and of all reported scores."""
 AUTO = "auto"
@@ -61,6 +67,7 @@ class EngineTrial(BaseModel):
         loss: of the score; None of float32 itself, and of an engine that was not scored.
         accepted: whether inference may use it.
         reason: why not.
+        program_sha256: hash of the program that the evaluation made, of ``openvino_int8``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +76,7 @@ class EngineTrial(BaseModel):
     loss: ScoreLoss | None = None
     accepted: bool = False
     reason: str = ""
+    program_sha256: str | None = None
 
 
 def has_openvino() -> bool:
@@ -76,34 +84,56 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None
 
 
-def usable_engines(device: torch.device | str) -> Iterator[Engine]:
+def has_onnxruntime() -> bool:
+    """Whether ONNX Runtime is installed, and what writes graphs for it: an extra."""
+    return all(map(find_spec, ("onnx", "onnxscript", "onnxruntime")))
+
+
+def can_quantise() -> bool:
+    """Whether NNCF is installed, which quantises a network for OpenVINO: an extra."""
+    return has_openvino() and find_spec("nncf") is not None
+
+
+def usable_engines(device: torch.device | str, int8: bool = False) -> Iterator[Engine]:
     """Yield the engines that a machine has.
 
-    An engine in bfloat16 is one only of a device that computes in it, and OpenVINO only of a CPU,
-    where it is installed.
+    An engine in bfloat16 is one only of a device that computes in it, and OpenVINO and ONNX Runtime
+    only of a CPU, where they are installed.
+
+    Args:
+        device: where the network computes.
+        int8: whether there is a quantised program of the network, or it can be made.
 
     Example:
         >>> "float32" in set(usable_engines("cpu"))
         True
     """
     in_bfloat16 = computes_in_bfloat16(device)
-    by_openvino = torch.device(device).type == "cpu" and has_openvino()
+    on_cpu = torch.device(device).type == "cpu"
+    by_openvino = on_cpu and has_openvino()
     yield PLAIN
     if in_bfloat16:
         yield "bfloat16"
+    if on_cpu and has_onnxruntime():
+        yield "onnxruntime"
     if by_openvino:
         yield "openvino"
     if by_openvino and in_bfloat16:
         yield "openvino_bfloat16"
+    if by_openvino and int8:
+        yield INT8
 
 
-def chosen_engine(asked: str, trials: Sequence[EngineTrial], device: torch.device | str) -> Engine:
+def chosen_engine(
+    asked: str, trials: Sequence[EngineTrial], device: torch.device | str, int8: bool = False
+) -> Engine:
     """Return the engine that an inference uses.
 
     Args:
         asked: name of an engine, or ``auto``.
         trials: of the model's evaluation, the fastest first; without any, ``auto`` is float32.
         device: where the inference computes.
+        int8: whether the quantised program of the evaluation is at hand.
 
     Raises:
         ValueError: the asked engine is not usable on this machine.
@@ -112,7 +142,7 @@ def chosen_engine(asked: str, trials: Sequence[EngineTrial], device: torch.devic
         >>> chosen_engine("auto", [], "cpu")
         'float32'
     """
-    usable = list(usable_engines(device))
+    usable = list(usable_engines(device, int8))
     if asked == AUTO:
         accepted = [trial.engine for trial in trials if trial.accepted]  # the fastest first
         return next((engine for engine in accepted if engine in usable), PLAIN)
@@ -146,11 +176,18 @@ def engine_remark(used: str, trials: Sequence[EngineTrial]) -> str:
 def _remedy(asked: str) -> str:
     if asked.startswith("openvino") and not has_openvino():
         return '; OpenVINO comes with: pip install "unet-school[fast]"'
+    if asked == "onnxruntime" and not has_onnxruntime():
+        return '; ONNX Runtime comes with: pip install "unet-school[export]"'
+    if asked == INT8:
+        return "; an evaluation on this machine makes the program of openvino_int8"
     return ""
 
 
 def in_engine(
-    network: torch.nn.Module, engine: Engine, device: torch.device | str
+    network: torch.nn.Module,
+    engine: Engine,
+    device: torch.device | str,
+    int8: Int8Program | None = None,
 ) -> torch.nn.Module:
     """Return a network whose predictions an engine computes.
 
@@ -158,15 +195,28 @@ def in_engine(
         network: with its weights, on the device.
         engine: one of :func:`usable_engines`.
         device: where the network is.
+        int8: the quantised program of the network, for ``openvino_int8``.
     """
-    precision = BFLOAT16 if engine.endswith(BFLOAT16) else FLOAT32
-    if engine.startswith("openvino"):
-        from pipeline.inference.openvino_network import OpenVinoNetwork  # an extra
-
-        return OpenVinoNetwork(network, precision)
     if engine == PLAIN:
         return network
-    return AutocastNetwork(on_device(deepcopy(network), device, precision), device)
+    if engine == "bfloat16":
+        return AutocastNetwork(on_device(deepcopy(network), device, BFLOAT16), device)
+    return CompiledNetwork(network, _compiler(engine, int8))
+
+
+def _compiler(engine: Engine, int8: Int8Program | None) -> Compiler:
+    """Return what compiles networks for an engine; each is a module of an extra."""
+    if engine == "onnxruntime":
+        from pipeline.inference.onnx_programs import compile_by_onnxruntime
+
+        return compile_by_onnxruntime
+    if int8 is not None:
+        from pipeline.inference.int8_compiler import int8_compiler
+
+        return int8_compiler(int8.content)
+    from pipeline.inference.openvino_programs import openvino_compiler
+
+    return openvino_compiler(BFLOAT16 if engine.endswith(BFLOAT16) else FLOAT32)
 
 
 class AutocastNetwork(torch.nn.Module):

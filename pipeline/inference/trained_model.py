@@ -17,7 +17,8 @@ from pipeline.errors import without_wrapping
 from pipeline.files import atomic, shown, write_text
 from pipeline.inference.confidence import DiceEstimate
 from pipeline.inference.copies import places_of_copies
-from pipeline.inference.engine import Engine, EngineTrial, chosen_engine, in_engine
+from pipeline.inference.engine import INT8, Engine, EngineTrial, chosen_engine, in_engine
+from pipeline.inference.int8_program import Int8Program, int8_path
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.prediction import Prediction, Predictor, inference_workflow
 from pipeline.inference.watershed_instances import WatershedInstances
@@ -116,6 +117,7 @@ class TrainedModel:
         self.default = OperatingPoint(tta_versions=symmetries, instances=instances)
         self._network, self.device = network, torch.device(device)
         self._predictor: Predictor | None = None
+        self._int8: Int8Program | None = None
         if network is not None:
             self._load_into(network)
             self._network = on_device(network, device)
@@ -229,11 +231,39 @@ class TrainedModel:
         Raises:
             ValueError: this machine does not have it.
         """
-        return chosen_engine(asked, self.record.engines, self.device)
+        measured = self._measured_int8() is not None and int8_path(self.path).is_file()
+        return chosen_engine(asked, self.record.engines, self.device, measured)
 
     def network_in(self, engine: Engine) -> torch.nn.Module:
-        """Return the network, computed by an engine; see :func:`in_engine`."""
-        return in_engine(self.network, engine, self.device)
+        """Return the network, computed by an engine; see :func:`in_engine`.
+
+        Raises:
+            ValueError: the program of ``openvino_int8`` is not the one that was measured.
+        """
+        program = self._int8_program() if engine == INT8 else None
+        return in_engine(self.network, engine, self.device, program)
+
+    def quantise(self, windows: Sequence[torch.Tensor]) -> Int8Program:
+        """Make the program of ``openvino_int8``, which :meth:`store` keeps if it is accepted.
+
+        Args:
+            windows: of training images as they pass the network, ``(1, C, *spatial)`` each.
+
+        Raises:
+            ValueError: no windows, or windows of several shapes.
+        """
+        from pipeline.inference.int8_compiler import quantise  # an extra
+
+        self._int8 = Int8Program(quantise(self.network, windows))
+        return self._int8
+
+    def _int8_program(self) -> Int8Program:
+        return self._int8 or Int8Program.read(self.path, self._measured_int8() or "")
+
+    def _measured_int8(self) -> str | None:
+        """Return the hash of the program that the evaluation accepted; None: it accepted none."""
+        trials = (trial for trial in self.record.engines if trial.engine == INT8 and trial.accepted)
+        return next((trial.program_sha256 for trial in trials), None)
 
     def print_unselected(self) -> None:
         """Say that the threshold is 1/2 because no evaluation selected one, and how to select it.
@@ -279,9 +309,12 @@ class TrainedModel:
                 f"{self.path}: another training was published there during this evaluation; "
                 "evaluate again"
             )
-        for path in places_of_copies(self.path):
-            if _stated_hash(path) in hashes:
-                _store(path, self.record.sha256, changes)
+        copies = [path for path in places_of_copies(self.path) if _stated_hash(path) in hashes]
+        for path in copies:
+            _store(path, self.record.sha256, changes)
+        if self._int8 is not None and self._measured_int8() == self._int8.sha256:
+            for path in (self.path, *copies):
+                self._int8.write(path)
 
 
 def save_model(path: Path, weights: Mapping[str, Any], **fields: Any) -> ModelRecord:

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"children", "deferred", "interruption", "lazy", "memory_errors", "plain_text"},
+    {"children", "deferred", "interruption", "lazy", "memory_errors", "plain_text", "telemetry"},
     {"shared_processor", "tracking_errors"},
     {"errors", "files", "imports", "progress", "provenance", "quiet", "schemas"},
     {"states", "next_command", "pages", "product"},

@@ -70,7 +70,9 @@ def trials_of(monkeypatch):
         seconds = {"float32": 1.0} | {name: own[0] for name, own in engines.items()}
         missed = {"float32": 0.0} | {name: own[1] for name, own in engines.items()}
         model = Engines(seconds, missed)
-        monkeypatch.setattr(engine_trials, "usable_engines", lambda device: ["float32", *engines])
+        monkeypatch.setattr(
+            engine_trials, "usable_engines", lambda device, int8: ["float32", *engines]
+        )
         monkeypatch.setattr(
             engine_trials, "_seconds", lambda predictions, network, images: seconds[network.name]
         )

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from pipeline.inference import engine as engines
+from pipeline.inference.compiled_network import MAX_SHAPES
 from pipeline.inference.engine import EngineTrial, chosen_engine, in_engine, usable_engines
 from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus
 
@@ -18,9 +19,10 @@ NETWORKS = {
 def machine(monkeypatch):
     """Return a function that says what this machine has."""
 
-    def has(bfloat16=False, openvino=False):
+    def has(bfloat16=False, openvino=False, onnxruntime=False):
         monkeypatch.setattr(engines, "computes_in_bfloat16", lambda device: bfloat16)
         monkeypatch.setattr(engines, "has_openvino", lambda: openvino)
+        monkeypatch.setattr(engines, "has_onnxruntime", lambda: onnxruntime)
 
     return has
 
@@ -41,7 +43,11 @@ def test_engines_are_those_that_the_machine_has(machine):
     assert list(usable_engines("cpu")) == [
         "float32", "bfloat16", "openvino", "openvino_bfloat16"
     ]  # fmt: skip
-    assert list(usable_engines("cuda")) == ["float32", "bfloat16"]
+    assert list(usable_engines("cuda", int8=True)) == ["float32", "bfloat16"]
+    machine(openvino=True, onnxruntime=True)
+    assert list(usable_engines("cpu", int8=True)) == [
+        "float32", "onnxruntime", "openvino", "openvino_int8"
+    ]  # fmt: skip
 
 
 def test_auto_is_the_fastest_accepted_one_that_the_machine_has(machine):
@@ -61,13 +67,24 @@ def test_an_engine_that_the_machine_lacks_is_refused_with_its_remedy(machine):
     machine(openvino=True)
     with pytest.raises(ValueError, match=r"expected one of auto, float32, openvino$"):
         chosen_engine("openvino_bfloat16", TRIALS, "cpu")
+    with pytest.raises(ValueError, match="an evaluation on this machine makes the program"):
+        chosen_engine("openvino_int8", TRIALS, "cpu")
+    with pytest.raises(ValueError, match="ONNX Runtime comes with: pip install"):
+        chosen_engine("onnxruntime", TRIALS, "cpu")
 
 
-@pytest.mark.parametrize("engine", ["bfloat16", "openvino"])
+def test_a_quantised_program_is_used_where_it_lies(machine):
+    machine(openvino=True)
+    trials = [trial("openvino_int8"), *TRIALS]
+    assert chosen_engine("auto", trials, "cpu", int8=True) == "openvino_int8"
+    assert chosen_engine("auto", trials, "cpu") == "openvino"
+
+
+@pytest.mark.parametrize("engine", ["bfloat16", "onnxruntime", "openvino"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_engine_predicts_what_the_network_predicts(name, engine):
-    if engine == "openvino":
-        pytest.importorskip("openvino", reason="an extra")
+    if engine != "bfloat16":
+        pytest.importorskip(engine, reason="an extra")
     network = NETWORKS[name].eval()
     computed = in_engine(network, engine, "cpu").eval()
     torch.manual_seed(0)
@@ -77,7 +94,7 @@ def test_an_engine_predicts_what_the_network_predicts(name, engine):
             images = torch.rand(batch, 1, *shape)
             output, expected = computed(images), network(images)
             assert output.dtype == torch.float32
-            tolerance = 1e-4 if engine == "openvino" else 0.05
+            tolerance = 0.05 if engine == "bfloat16" else 1e-4
             assert torch.allclose(output.sigmoid(), expected.sigmoid(), atol=tolerance)
 
 
@@ -91,9 +108,9 @@ def test_the_output_of_openvino_outlives_the_next_call():
 
 
 def test_few_programs_are_kept():
-    openvino = pytest.importorskip("pipeline.inference.openvino_network", reason="an extra")
+    pytest.importorskip("openvino", reason="an extra")
     computed = in_engine(NETWORKS["unet"].eval(), "openvino", "cpu")
-    for side in range(8, 8 * (openvino.MAX_SHAPES + 2), 8):
+    for side in range(8, 8 * (MAX_SHAPES + 2), 8):
         computed(torch.zeros(1, 1, side, 8))
-    assert len(computed.programs) == openvino.MAX_SHAPES
+    assert len(computed.programs) == MAX_SHAPES
     assert (1, 1, 8, 8) not in computed.programs
