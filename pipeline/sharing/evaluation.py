@@ -35,11 +35,14 @@ def stated_operating_point(point: OperatingPoint) -> dict[str, Any]:
 def shared_engines(trials: Sequence[EngineTrial]) -> list[dict[str, Any]]:
     """Return the engines that an evaluation accepted; why it refused others stays here.
 
+    So does the program of integers, and its hash.
+
     Example:
         >>> shared_engines([EngineTrial(engine="float32", seconds=0.1)])
         []
     """
-    return [trial.model_dump(mode="json") for trial in trials if trial.accepted]
+    own = {"program_sha256"}
+    return [trial.model_dump(mode="json", exclude=own) for trial in trials if trial.accepted]
 
 
 def shared_evaluation(

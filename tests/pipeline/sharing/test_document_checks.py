@@ -3,10 +3,12 @@
 import copy
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from pipeline.data.drift import describe_cohort
 from pipeline.data.fingerprint import CaseStatistics
@@ -17,13 +19,15 @@ from pipeline.evaluation.summarise import Groups, compare_groups_of, summarise_c
 from pipeline.evaluation.summary import EvaluatedModel, EvaluationSummary, Execution
 from pipeline.evaluation.volumes import measure_case, structure_volumes, volume_agreements
 from pipeline.inference import OperatingPoint
+from pipeline.inference.engine import Engine, EngineTrial, ScoreLoss
 from pipeline.inference.operating_point import SelectedBy
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.provenance import versions
 from pipeline.sharing.archive import RefusedError
 from pipeline.sharing.bom_model import licences_of
 from pipeline.sharing.document_checks import MAX_TEXT_BYTES, check_documents, check_texts
-from pipeline.sharing.evaluation import shared_evaluation
+from pipeline.sharing.documents import Engines
+from pipeline.sharing.evaluation import shared_engines, shared_evaluation
 from pipeline.sharing.licence import MAX_LICENCES
 from pipeline.sharing.packages import required_packages
 from pipeline.sharing.requirements import VERSION_KEYS, installed_versions, public_version
@@ -347,6 +351,14 @@ COHORTS = {
 @pytest.mark.parametrize("kind", COHORTS)
 def test_fingerprints_of_our_own_are_accepted(documents, kind):
     check({**documents, FINGERPRINT: COHORTS[kind]()})
+
+
+def test_engines_of_our_own_are_accepted():
+    loss = ScoreLoss(mean=0.0, low=0.0, high=0.0001)
+    own = {"seconds": 0.1, "loss": loss, "accepted": True, "program_sha256": "0" * 64}
+    trials = [EngineTrial(engine=engine, **own) for engine in get_args(Engine)]
+    rows = TypeAdapter(Engines).validate_python(shared_engines(trials))
+    assert [row.engine for row in rows] == list(get_args(Engine))
 
 
 def test_regions_agree_with_the_channels(documents):
