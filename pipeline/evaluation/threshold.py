@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.inference.label_masks import InstanceFunction
 from pipeline.metrics.checks import flat_pair
@@ -152,10 +154,11 @@ class InstanceCurve(Curve):
 
 
 def _curve(
-    foreground: np.ndarray, background: np.ndarray, metric: Callable[[Counts], float]
-) -> list[float]:
+    foreground: np.ndarray, background: np.ndarray, metric: Callable[[Counts], Any]
+) -> NDArray[np.float64]:
     # pixels at or above level k: what lies below it is cut off
     tp = foreground.sum() - np.cumsum(foreground) + foreground
     fp = background.sum() - np.cumsum(background) + background
-    fn, tn = foreground.sum() - tp, background.sum() - fp
-    return [metric(Counts(*map(int, row))) for row in zip(tp, fp, fn, tn, strict=True)]
+    at_each_level: list[Any] = [tp, fp, foreground.sum() - tp, background.sum() - fp]
+    values: NDArray[np.float64] = metric(Counts(*at_each_level))
+    return values

@@ -1,7 +1,7 @@
 """Overlap of two masks, from the four counts of their pixels, or from probabilities."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Counts(NamedTuple):
-    """Numbers of pixels of a prediction against the truth.
+    """Numbers of pixels of a prediction against the truth; or arrays of them, for many thresholds.
 
     Attributes:
         tp: pixels that are predicted and true.
@@ -157,7 +157,7 @@ def soft_iou(probability: torch.Tensor, truth: torch.Tensor) -> float:
         0.3333333333333333
     """
     both, predicted, true = _soft_sums(probability, truth)
-    return _ratio(both, predicted + true - both)
+    return float(_ratio(both, predicted + true - both))
 
 
 def _soft_sums(probability: torch.Tensor, truth: torch.Tensor) -> tuple[float, float, float]:
@@ -193,5 +193,8 @@ SOFT = {"soft_iou": soft_iou, "soft_dice": soft_dice}
 """Metrics of probabilities, without a threshold."""
 
 
-def _ratio(part: float, whole: float) -> float:
+def _ratio(part: Any, whole: Any) -> Any:
+    """Divide numbers, or arrays of them; 1 where the whole is 0."""
+    if isinstance(whole, np.ndarray):
+        return np.divide(part, whole, out=np.ones(whole.shape), where=whole != 0)
     return part / whole if whole else 1.0
