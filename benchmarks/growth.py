@@ -63,10 +63,12 @@ def cost_of(command: Sequence[object], clock: bool = False) -> Cost:
         SystemExit: the command failed.
     """
     began = time.perf_counter()
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(map(str, command))}: failed")
+    with tempfile.TemporaryFile("w+") as printed:
+        process = subprocess.Popen(list(map(str, command)), stdout=printed, stderr=printed)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            printed.seek(0)
+            raise SystemExit(f"{' '.join(map(str, command))}: failed\n{printed.read()}")
     seconds = time.perf_counter() - began if clock else usage.ru_utime + usage.ru_stime
     return Cost(seconds, usage.ru_maxrss / 1024)
 
