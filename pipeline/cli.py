@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A command that judges returns an exit code of its own.
     """
     options = _parser().parse_args(arguments)
+    options.typed = list(sys.argv[1:] if arguments is None else arguments)
     exit_when_terminated()
     flush_lines()
     share_processor()

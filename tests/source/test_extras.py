@@ -7,7 +7,9 @@ import sys
 from pipeline.errors import EXTRAS
 from tests.conftest import ROOT
 
-MODULES_OF_EXTRAS = ("pipeline.dicom.", "pipeline.pacs.", "pipeline.serving.", "pipeline.sharing.")
+MODULES_OF_EXTRAS = (
+    "pipeline.dicom.", "pipeline.jobs.", "pipeline.pacs.", "pipeline.serving.", "pipeline.sharing.",
+)  # fmt: skip
 OPENVINO = "pipeline.inference.openvino_network"
 SCRIPT = """
 import importlib, json, pkgutil

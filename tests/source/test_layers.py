@@ -14,7 +14,7 @@ FLOORS = [
     {"shared_processor", "tracking_errors"},
     {"errors", "files", "imports", "progress", "provenance", "quiet", "schemas"},
     {"states", "next_command", "pages", "product"},
-    {"claims", "precision"},
+    {"claims", "jobs", "precision"},
     {"transforms", "metrics", "networks", "losses", "layout"},
     {"bundle"},
     {"data"},
