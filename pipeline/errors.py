@@ -20,7 +20,7 @@ SOURCES = ("pipeline", "transforms")
 EXTRAS = {
     "highdicom": "dicom", "dicomweb_client": "dicom", "pynetdicom": "dicom",
     "onnx": "export", "onnxruntime": "export", "onnxscript": "export",
-    "submitit": "jobs",
+    "submitit": "jobs", "optuna": "search",
     "fastapi": "serve", "python_multipart": "serve", "uvicorn": "serve",
     "cryptography": "share", "cyclonedx": "share", "model_signing": "share", "safetensors": "share",
 }  # fmt: skip

@@ -14,6 +14,10 @@ from pipeline.progress import count
 class Cluster(Protocol):
     """Where jobs run: this machine, or a cluster; says so as a text."""
 
+    @property
+    def at_a_time(self) -> int:
+        """Largest number of jobs that run at the same time."""
+
     def run(
         self, jobs: Sequence[Job], commands: Sequence[Sequence[str]], logs: Path
     ) -> Iterator[tuple[Job, Path]]:

@@ -38,6 +38,11 @@ class SlurmCluster:
 
     settings: SlurmSettings
 
+    @property
+    def at_a_time(self) -> int:
+        """Largest number of jobs that run at the same time."""
+        return self.settings.at_a_time
+
     def __str__(self) -> str:
         own = self.settings
         place = f"partition {own.partition}" if own.partition else "SLURM"

@@ -8,7 +8,8 @@ from pipeline.errors import EXTRAS
 from tests.conftest import ROOT
 
 MODULES_OF_EXTRAS = (
-    "pipeline.dicom.", "pipeline.jobs.", "pipeline.pacs.", "pipeline.serving.", "pipeline.sharing.",
+    "pipeline.dicom.", "pipeline.jobs.", "pipeline.pacs.", "pipeline.searching.",
+    "pipeline.serving.", "pipeline.sharing.",
 )  # fmt: skip
 OPENVINO = "pipeline.inference.openvino_network"
 SCRIPT = """

@@ -24,7 +24,7 @@ FLOORS = [
     {"inference"},
     {"dicom"},
     {"evaluation", "pacs", "serving"},
-    {"comparing"},
+    {"comparing", "searching"},
     {"training"},
     {"explanation"},
     {"sharing"},

@@ -4,8 +4,6 @@ import pytest
 
 from pipeline.jobs.job import Job
 
-pytest.importorskip("submitit")
-
 
 @pytest.fixture
 def jobs(tmp_path):

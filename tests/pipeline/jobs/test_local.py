@@ -85,11 +85,12 @@ def interrupt_when(condition):
 
 
 def test_jobs_end_with_a_command_that_is_killed(tmp_path):
+    job = f"import os, sys, time; from pathlib import Path; own = Path(sys.argv[1]); {WAIT}"
     script = (
         "import sys; from pathlib import Path; from pipeline.jobs.job import Job; "
         "from pipeline.jobs.local import ThisMachine; from pipeline.jobs.run import run_jobs; "
         f"own = Path({str(tmp_path)!r}) / 'own'; "
-        f"text = {f'import os, sys, time; from pathlib import Path; own = Path(sys.argv[1]); {WAIT}'!r}; "
+        f"text = {job!r}; "
         "run_jobs([Job(0, 'fold 0', print, bool)], "
         "lambda job: [sys.executable, '-c', text, str(own)], ThisMachine(1, 1), own.parent)"
     )  # fmt: skip
