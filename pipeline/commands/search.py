@@ -62,8 +62,9 @@ def _search(options: argparse.Namespace) -> None:
         raise ValueError(f"--trials: found {options.trials}, expected 1 or more")
     out = options.out or Path("searched") / options.bundle.resolve().name
     if options.job is None:
+        cluster = cluster_of(options)
         with claim(out):
-            _search_all(_begun(options, out), cluster_of(options), options)
+            _search_all(_begun(options, out), cluster, options)
         return
     with first_call(out / STATE):
         search = _begun(options, out)
@@ -161,7 +162,7 @@ def _conclude(search: "Search", options: argparse.Namespace) -> None:
     print(f"overlay     {shown(overlay)}")
     print(f"trials      {shown(table)}")
     folds = ["crossval", options.bundle, "--dataset-dir", search.data]
-    overlays = [Path(path) for path in map(str, search.bundle.overlays)]
+    overlays = search.bundle.overlays
     settings = ["--set", *options.settings] if options.settings else []
     without = ["--with", *overlays] if overlays else []
     default = [*folds, "--out", search.out / "folds_default", *without, *settings]

@@ -165,7 +165,11 @@ def run_trials(search: Search) -> Iterator[str]:
     Raises:
         ValueError: the first trials all failed; their own messages stand above.
     """
-    while (taken := _take(search)) is not None:
+    while True:
+        _refuse_failures(search)
+        taken = _take(search)
+        if taken is None:
+            return
         number, own = taken
         try:
             trial = search.begun()[number]
@@ -174,7 +178,6 @@ def run_trials(search: Search) -> Iterator[str]:
             yield f"trial {number}: {outcome(search.begun()[number], search.metric)}"
         finally:
             own.release()
-        _refuse_failures(search)
 
 
 def _take(search: Search) -> tuple[int, Claim] | None:

@@ -1,6 +1,5 @@
 """The study of a search: what was tried and what came of it, in a journal that workers share."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +61,7 @@ def seeded_sampler(seed: int, number: int) -> TPESampler:
 def running_trial(study: optuna.Study, number: int) -> Trial:
     """Return a trial that runs, to report to it from another process than the one that began it."""
     frozen: FrozenTrial = study.get_trials(deepcopy=False)[number]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return Trial(study, frozen._trial_id)
+    return Trial(study, frozen._trial_id)
 
 
 def begun_trials(study: optuna.Study) -> list[FrozenTrial]:
