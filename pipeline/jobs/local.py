@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,7 @@ class ThisMachine:
 
     def run(
         self, jobs: Sequence[Job], commands: Sequence[Sequence[str]], logs: Path
-    ) -> Iterator[tuple[Job, Path]]:
+    ) -> Generator[tuple[Job, Path], None, None]:
         """Run commands, and yield the job of each when it has ended, with its log.
 
         What still runs when this generator is closed is ended, and records its end.

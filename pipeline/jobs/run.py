@@ -1,7 +1,7 @@
 """Running the jobs of a command at the same time, and saying what became of each."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ class Cluster(Protocol):
 
     def run(
         self, jobs: Sequence[Job], commands: Sequence[Sequence[str]], logs: Path
-    ) -> Iterator[tuple[Job, Path]]:
+    ) -> Generator[tuple[Job, Path], None, None]:
         """Yield each job when it has ended, with its log."""
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class SlurmCluster:
 
     def run(
         self, jobs: Sequence[Job], commands: Sequence[Sequence[str]], logs: Path
-    ) -> Iterator[tuple[Job, Path]]:
+    ) -> Generator[tuple[Job, Path], None, None]:
         """Submit commands as one array, and yield the job of each when it has ended.
 
         A job that an earlier call has submitted and that is not over is waited for, not submitted

@@ -72,10 +72,10 @@ def _range(where: str, value: Mapping[str, Any]) -> BaseDistribution:
         raise ValueError(f"{where}: log: found {value['log']!r}, expected true or false")
     kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
     own = {} if step is None else {"step": step}
-    if not low < high:  # type: ignore[operator]
+    if not low < high:
         raise ValueError(f"{where}: found low {low} and high {high}, expected low below high")
     try:
-        return kind(low, high, log=value.get("log", False), **own)  # type: ignore[arg-type]
+        return kind(low, high, log=value.get("log", False), **own)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
 
@@ -117,7 +117,7 @@ def check_space(bundle: Bundle, space: Space) -> None:
 def _tried_values(distribution: BaseDistribution) -> Sequence[Any]:
     if isinstance(distribution, CategoricalDistribution):
         return [json.loads(str(text)) for text in distribution.choices]
-    return [distribution.low, distribution.high]  # type: ignore[attr-defined]
+    return [distribution.low, distribution.high]
 
 
 def default_parameters(bundle: Bundle, space: Space) -> tuple[dict[str, Any], list[str]]:
@@ -147,5 +147,5 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
+    low, high = distribution.low, distribution.high
     return is_number and low <= value <= high

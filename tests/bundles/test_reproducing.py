@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from pipeline import cli
 from pipeline.claims import claim
+from pipeline.papers import reproduce
 from pipeline.papers.configs import OneScaleError, evaluation_overlay, experiment_bundle
 from pipeline.papers.paper import SCALES, paper_names, read_paper
 from tests.conftest import ROOT
@@ -231,3 +232,28 @@ def test_a_second_call_for_one_training_is_refused(done, capsys):
         assert call(done, *ONE, "--seeds", "2") == 1
     assert f"{folder}: is being written by process " in capsys.readouterr().err
     assert not folder.exists()
+
+
+def test_jobs_record_what_is_done_and_name_what_stopped(done, jobs_here, monkeypatch, capfd):
+    run_seed = reproduce._run_seed
+
+    def run_all_but_one(site, paper, experiment, *rest):
+        if experiment.name == "unetpp":
+            raise ValueError("no room")
+        run_seed(site, paper, experiment, *rest)
+
+    monkeypatch.setattr(reproduce, "_run_seed", run_all_but_one)
+    assert call(done, "--only", "unet", "unetpp", "--jobs", "2") == 1
+    printed = capfd.readouterr()
+    assert "error: 1 of 2 jobs stopped: unetpp, seed 0 (" in printed.err
+    assert "unet_school_isbi: unet, seed 0: done before" in printed.out
+    records = done / "docs" / "results" / "unet_school_isbi"
+    assert (records / "unet.json").is_file()
+    assert not (records / "unetpp.json").exists()
+    client = MlflowClient(f"sqlite:///{done / 'mlruns' / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("membranes").experiment_id])
+    parent = next(run for run in runs if run.data.tags["run"] == "reproduce")
+    assert parent.info.status == "FAILED"
+    children = [run for run in runs
+                if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]  # fmt: skip
+    assert [run.data.tags["experiment"] for run in children] == ["unet"]

@@ -158,6 +158,15 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
+def test_workers_share_a_search(done, bundle, small, tmp_path, jobs_here, capsys):
+    cohort(tmp_path)
+    assert call(tmp_path, bundle, small, "--jobs", "2") == 0
+    printed = capsys.readouterr().out
+    assert "2 jobs of 2, in this process; logs in " in printed
+    assert "] worker 1: done after " in printed
+    assert table(tmp_path) == table(done)  # here the first worker did all
+
+
 @pytest.fixture
 def small_search(bundle, tmp_path):
     """A search of six trials whose trainings are told by the test."""
