@@ -64,20 +64,24 @@ def _range(where: str, value: Mapping[str, Any]) -> BaseDistribution:
     for key in value:
         if key not in RANGE_KEYS:
             raise ValueError(f"{where}: {key}: no such key{nearest(str(key), RANGE_KEYS)}")
-    low, high, step = value.get("low"), value.get("high"), value.get("step")
-    for name, bound in (("low", low), ("high", high), ("step", 1 if step is None else step)):
-        if not isinstance(bound, int | float) or isinstance(bound, bool):
-            raise ValueError(f"{where}: {name}: found {bound!r}, expected a number, as 1.0e-3")
-    if value.get("log", False) not in (True, False):
-        raise ValueError(f"{where}: log: found {value['log']!r}, expected true or false")
-    kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
-    own = {} if step is None else {"step": step}
-    if not low < high:
+    low, high = (_number(where, name, value.get(name)) for name in ("low", "high"))
+    own = {"step": _number(where, "step", value["step"])} if "step" in value else {}
+    is_logarithmic = value.get("log", False)
+    if is_logarithmic not in (True, False):
+        raise ValueError(f"{where}: log: found {is_logarithmic!r}, expected true or false")
+    if low >= high:
         raise ValueError(f"{where}: found low {low} and high {high}, expected low below high")
+    kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
     try:
-        return kind(low, high, log=value.get("log", False), **own)
+        return kind(low, high, log=is_logarithmic, **own)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _number(where: str, name: str, value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{where}: {name}: found {value!r}, expected a number, as 1.0e-3")
+    return value
 
 
 def values_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
