@@ -61,15 +61,16 @@ def cluster_of(options: argparse.Namespace) -> "Cluster | None":
         raise ValueError(f"--jobs: found {options.jobs}, expected 1 or more, or {SLURM}")
     if os.name != "posix":
         raise ValueError("--jobs: runs on Linux and macOS alone; leave it out")
-    return _this_machine(int(options.jobs))
+    return _this_machine(int(options.jobs), options.settings)
 
 
-def _this_machine(at_a_time: int) -> "Cluster":
-    """Share the threads of this machine out, unless the environment says how many a job has."""
+def _this_machine(at_a_time: int, settings: list[str]) -> "Cluster":
+    """Share the threads of this machine out, unless the user says how many a job has."""
+    from pipeline.bundle.overrides import read_settings
     from pipeline.doctor.machine import usable_cores
     from pipeline.jobs.local import THREADS, ThisMachine, gpus_of_machine
 
-    own = os.environ.get(THREADS, "")
+    own = str(read_settings(settings).get("threads") or os.environ.get(THREADS, ""))
     threads = int(own) if own.isdigit() else max(1, usable_cores() // at_a_time)
     return ThisMachine(at_a_time, threads, gpus_of_machine())
 
