@@ -20,6 +20,7 @@ from pipeline.commands.pacs import add_pacs
 from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.runs import RUNS, add_run
+from pipeline.commands.search import add_search
 from pipeline.commands.serve import add_serve
 from pipeline.commands.sign import add_key, add_sign, add_verify
 from pipeline.commands.ui import add_ui
@@ -35,7 +36,7 @@ GROUPS = {
     "own images": ("data", "new"),
     "train and use": ("train", "evaluate", "infer", "explain"),
     "archive and viewers": ("pacs", "serve"),
-    "compare": ("ui", "compare", "compare-networks", "crossval", "reproduce"),
+    "compare": ("ui", "compare", "compare-networks", "crossval", "search", "reproduce"),
     "hand on": ("pack", "key", "sign", "verify", "audit", "receive", "export"),
 }
 """The commands, by what a user does."""
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A command that judges returns an exit code of its own.
     """
     options = _parser().parse_args(arguments)
+    options.typed = list(sys.argv[1:] if arguments is None else arguments)
     exit_when_terminated()
     flush_lines()
     share_processor()
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("compare-networks", help="train several networks alike, in one table")
     )
     add_crossval(commands.add_parser("crossval", help="train and evaluate a bundle on every fold"))
+    add_search(commands.add_parser("search", help="find the settings of the best validation"))
     add_reproduce(
         commands.add_parser("reproduce", help="run a paper's experiments, or print its table")
     )

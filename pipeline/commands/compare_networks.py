@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.commands.jobs import add_jobs
 from pipeline.commands.runs import add_overlays, add_settings, bundle_of
 
 if TYPE_CHECKING:
@@ -48,19 +49,27 @@ def add_compare_networks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tracking", type=Path, help="folder of the tracking store (mlruns)")
     add_overlays(parser)
     add_settings(parser)
+    add_jobs(parser)
     parser.set_defaults(command=_compare_networks)
 
 
 def _compare_networks(options: argparse.Namespace) -> None:
     from pipeline.claims import claim
+    from pipeline.commands.jobs import do_job, first_call
     from pipeline.comparing.networks import check_names
+    from pipeline.comparing.trainings import network_jobs
 
     check_names(options.networks)
     if options.seeds < 1:
         raise ValueError(f"--seeds: found {options.seeds}, expected 1 or more")
     networks = _networks(options)
-    with claim(networks.out):
-        _compare(networks, options)
+    if options.job is None:
+        with claim(networks.out):
+            _compare(networks, options)
+        return
+    with first_call(networks.out / STATE):
+        parent = _begin(networks, options)
+    do_job(network_jobs(networks, parent), options.job)
 
 
 def _networks(options: argparse.Namespace) -> "Networks":
@@ -80,17 +89,22 @@ def _networks(options: argparse.Namespace) -> "Networks":
 
 
 def _compare(networks: "Networks", options: argparse.Namespace) -> None:
+    from pipeline.commands.jobs import cluster_of, do_all_jobs
     from pipeline.comparing.picture import write_picture
     from pipeline.comparing.table import table_text
-    from pipeline.comparing.trainings import train_networks
+    from pipeline.comparing.trainings import network_jobs, train_networks
     from pipeline.files import shown
     from pipeline.next_command import print_next
+    from pipeline.tracking.dead_runs import process_tags
     from pipeline.tracking.store import open_store
-    from pipeline.tracking.stored_run import closed_on_error
+    from pipeline.tracking.stored_run import closed_on_error, continue_run
 
+    cluster = cluster_of(options)
     parent = _begin(networks, options)
     client = open_store(networks.tracking)
+    continue_run(client, parent, process_tags(networks.out))
     with closed_on_error(client, parent):
+        do_all_jobs(network_jobs(networks, parent), cluster, options.typed, networks.out)
         train_networks(networks, parent)
         table = _write_table(networks)
         case = write_picture(networks, networks.out / "case.png")
@@ -105,10 +119,7 @@ def _begin(networks: "Networks", options: argparse.Namespace) -> str:
     """Check and announce a call, and return the id of its MLflow run."""
     from pipeline.comparing.trainings import check_networks, config_sha256, write_overlays
     from pipeline.data.datalist import read_datalist
-    from pipeline.tracking.dead_runs import process_tags
     from pipeline.tracking.parent_run import begin_parent, continued_parent, keep_parent
-    from pipeline.tracking.store import open_store
-    from pipeline.tracking.stored_run import continue_run
 
     out, bundle = networks.out, networks.bundle
     chosen = {
@@ -127,7 +138,6 @@ def _begin(networks: "Networks", options: argparse.Namespace) -> str:
     kind = "compare-networks"
     parent = begin_parent(networks.tracking, bundle.folder, kind, networks.data, out, tags, begun)
     keep_parent(out / STATE, chosen, parent)
-    continue_run(open_store(networks.tracking), parent, process_tags(out))
     return parent
 
 

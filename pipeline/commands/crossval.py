@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands.jobs import add_jobs
 from pipeline.commands.runs import add_overlays, add_settings, bundle_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 DECIDED_KEYS = ("dataset_dir", "models_dir", "tracking_dir", "output_dir")
 """Keys of the config that the command sets for each fold."""
+STATE = "crossval.json"
+"""What a call does, for the call that goes on with it."""
 
 
 def add_crossval(parser: argparse.ArgumentParser) -> None:
@@ -49,19 +52,36 @@ def add_crossval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--age", metavar="COLUMN", help="column of ages, for a curve over age")
     parser.add_argument("--metric", default="iou", help="metric of groups and age curve (iou)")
     parser.add_argument("--tracking", type=Path, help="folder of the tracking store (mlruns)")
+    add_jobs(parser)
     parser.set_defaults(command=_crossval)
 
 
 def _crossval(options: argparse.Namespace) -> None:
     from pipeline.claims import claim
+    from pipeline.commands.jobs import do_job, first_call
+    from pipeline.evaluation.crossval import fold_jobs
 
-    with claim(options.out):
-        _cross_validate(options)
+    if options.job is None:
+        with claim(options.out):
+            _cross_validate(options)
+        return
+    with first_call(options.out / STATE):
+        folds = _folds(options, _checked_bundle(options))
+    do_job(fold_jobs(folds), options.job)
+
+
+def _checked_bundle(options: argparse.Namespace) -> "Bundle":
+    bundle = bundle_of(options)
+    bundle.with_places(dict.fromkeys(DECIDED_KEYS))  # refuses a --set of these keys
+    bundle.check("evaluating")
+    return bundle
 
 
 def _cross_validate(options: argparse.Namespace) -> None:
+    from pipeline.commands.jobs import cluster_of, do_all_jobs
     from pipeline.evaluation.crossval import (
         extreme_cases,
+        fold_jobs,
         joint_volumes,
         run_folds,
         summarise_folds,
@@ -78,14 +98,13 @@ def _cross_validate(options: argparse.Namespace) -> None:
     from pipeline.tracking.store import open_store
     from pipeline.tracking.stored_run import closed_on_error, continue_run
 
-    bundle = bundle_of(options)
-    bundle.with_places(dict.fromkeys(DECIDED_KEYS))  # refuses a --set of these keys
-    bundle.check("evaluating")
+    cluster, bundle = cluster_of(options), _checked_bundle(options)
     folds = _folds(options, bundle)
     print(_begin_line(options, folds), flush=True)
     client = open_store(folds.tracking)
     continue_run(client, folds.parent, process_tags(folds.out))
     with closed_on_error(client, folds.parent):
+        do_all_jobs(fold_jobs(folds), cluster, options.typed, folds.out)
         rows = run_folds(folds)
         groups = Groups(options.groups, options.age, options.metric)
         summary = summarise_folds(folds, rows, groups)
@@ -133,7 +152,7 @@ def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
         "seed": options.seed, "stratify": options.stratify,
         "overlays": list(map(str, options.overlays)), "settings": options.settings,
     }  # fmt: skip
-    state = options.out / "crossval.json"
+    state = options.out / STATE
     begun = continued_parent(state, chosen)
     if begun is None:
         _check_groups(data, options)

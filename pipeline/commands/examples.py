@@ -130,12 +130,17 @@ EXAMPLES = {
         "compare-networks bundles/membranes --networks unet unetpp --seeds 3 --metric iou "
         "--out compared/membranes --tracking mlruns",
         "compare-networks bundles/mine --with mine.yaml --set max_epochs=40",
+        "compare-networks bundles/mine --seeds 3 --jobs slurm --slurm slurm.yaml",
+        "compare-networks bundles/mine --seeds 3 --job 0",
     ),
     "crossval": (
         "crossval bundles/membranes --dataset-dir data/isbi2012 --out runs/cv",
         "crossval bundles/lungs_xray --out runs/cv --folds 10 --seed 1 --stratify sex "
         "--groups sex finding --age age --metric dice --tracking mlruns",
         "crossval bundles/mine --out runs/cv --with unetpp --set max_epochs=40",
+        "crossval bundles/mine --out runs/cv --jobs 4",
+        "crossval bundles/mine --out runs/cv --jobs slurm --slurm slurm.yaml",
+        "crossval bundles/mine --out runs/cv --job 0",
     ),
     "reproduce": (
         "reproduce unet_school_isbi --table",
@@ -143,6 +148,16 @@ EXAMPLES = {
         "reproduce unet_school_isbi --scale paper --out reproduced --tracking mlruns --rerun",
         "reproduce unet_school_isbi --root work --set threads=1",
         "reproduce unet_school_isbi --only unet --allow-dirty",
+        "reproduce unet_school_isbi --seeds 3 --jobs slurm --slurm slurm.yaml",
+        "reproduce unet_school_isbi --seeds 3 --job 0 --parent ID",
+    ),
+    "search": (
+        "search bundles/mine --data data/mine --space space.yaml --trials 20",
+        "search bundles/mine --space space.yaml --minutes 120 --seed 1 --out searched/mine "
+        "--tracking mlruns",
+        "search bundles/mine --space space.yaml --with unetpp --set max_epochs=40 --jobs 4",
+        "search bundles/mine --space space.yaml --jobs slurm --slurm slurm.yaml",
+        "search bundles/mine --space space.yaml --job 0",
     ),
     "ui": ("ui bundles/membranes", "ui --port 5001 --tracking mlruns"),
     "pack": (

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands.jobs import add_jobs
 from pipeline.commands.runs import add_settings
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
         "package, whose records are only shown)",
     )
     add_settings(parser)
+    add_jobs(parser)
+    parser.add_argument(
+        "--parent", metavar="ID", help="MLflow run that the trainings belong to (a new one)"
+    )
     parser.set_defaults(command=_reproduce)
 
 
@@ -89,7 +94,9 @@ def _reproduce(options: argparse.Namespace) -> None:
     if remaining:
         _check_commit(site, options.allow_dirty)
         print(_begin_line(site, paper, remaining), flush=True)
-        _run(site, paper, remaining)
+        _run(site._replace(parent=_parent(options, site, paper)), paper, remaining, options)
+    if options.job is not None:
+        return
     print(section(read_recorded(paper, results)))
     page = write_page(results)
     print(f"page        {shown(page)}")
@@ -118,20 +125,35 @@ def _begin_line(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]
     )
 
 
-def _run(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> None:
+def _run(
+    site: "Site",
+    paper: "Paper",
+    experiments: "Sequence[Experiment]",
+    options: argparse.Namespace,
+) -> None:
     """Run experiments as children of one MLflow run, and write the page after each."""
+    from pipeline.commands.jobs import cluster_of, do_job, stopped_jobs
+    from pipeline.jobs.job import JobsStoppedError
     from pipeline.papers.page import write_page
-    from pipeline.papers.reproduce import run_experiments
+    from pipeline.papers.reproduce import done_experiments, experiment_jobs, run_experiments
     from pipeline.tracking.store import open_store
     from pipeline.tracking.stored_run import closed_on_error
 
-    site = site._replace(parent=_parent(site, paper))
+    jobs = experiment_jobs(site, paper, experiments)
+    if options.job is not None:
+        do_job(jobs, options.job)
+        return
+    cluster, typed = cluster_of(options), [*options.typed, "--parent", site.parent]
     client = open_store(site.tracking)
     with closed_on_error(client, site.parent):
-        for experiment, record in run_experiments(site, paper, experiments):
+        stopped = stopped_jobs(jobs, cluster, typed, site.out)
+        whole = done_experiments(site, paper, experiments) if stopped else experiments
+        for experiment, record in run_experiments(site, paper, whole):
             for name, score in record["metrics"].items():
                 client.log_metric(site.parent, f"{experiment.name}.{name}", score["mean"])
             page = write_page(site.results)
+        if stopped:
+            raise JobsStoppedError(stopped, len(jobs))
     client.log_artifact(site.parent, str(page))
     client.set_terminated(site.parent, "FINISHED")
 
@@ -205,10 +227,12 @@ def _site(options: argparse.Namespace, paper: "Paper", root: Path) -> "Site":
     )
 
 
-def _parent(site: "Site", paper: "Paper") -> str:
+def _parent(options: argparse.Namespace, site: "Site", paper: "Paper") -> str:
     """Create the MLflow run that is the parent of all experiments of this call."""
     from pipeline.tracking.parent_run import begin_parent
 
+    if options.parent is not None:
+        return str(options.parent)
     tags = {"paper": paper.name, "scale": site.scale, "git_commit": site.commit}
     bundle = site.root / "bundles" / paper.bundle
     return begin_parent(site.tracking, bundle, "reproduce", site.dataset_dir, site.out, tags)

@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from pipeline.evaluation.groups import check_metric
 from pipeline.evaluation.resumable_training import is_trained, train_or_resume
 from pipeline.files import write_text
 from pipeline.inference.trained_model import read_record
+from pipeline.jobs.job import Job
 from pipeline.progress import Stages
 from pipeline.tracking.metric_log import MINUTES, MetricLog
 from pipeline.tracking.store import CASES, MODEL
@@ -137,15 +140,41 @@ def train_networks(networks: Networks, parent: str) -> None:
     Raises:
         ValueError: a run failed, its own message stands above; or there is no such metric.
     """
-    stages = Stages(len(networks.names) * networks.seeds)
-    for name in networks.names:
-        for seed in range(networks.seeds):
-            models, evaluation = networks.models(name, seed), networks.evaluation(name, seed)
-            has_model, has_scores = is_trained(models), (evaluation / CASES).is_file()
-            stages.begin(f"{name}, seed {seed}", has_model and has_scores)
-            run = networks.run_of(name, seed)
-            if not has_model:
-                train_or_resume(run.for_training(), models, parent)
-            if not has_scores:
-                run.with_places({"output_dir": str(evaluation.resolve())}).start("evaluating")
-            check_metric(networks.rows(name, seed), networks.metric)
+    jobs = network_jobs(networks, parent)
+    stages = Stages(len(jobs))
+    for job in jobs:
+        stages.begin(job.name, job.is_done())
+        job.do()
+
+
+def network_jobs(networks: Networks, parent: str) -> list[Job]:
+    """Return a job for each network with each seed: to train it, and to evaluate it.
+
+    Args:
+        networks: what is compared.
+        parent: id of the MLflow run that all runs belong to.
+    """
+    return [
+        Job(
+            number,
+            f"{name}, seed {seed}",
+            partial(_run_network, networks, parent, name, seed),
+            partial(_is_done, networks, name, seed),
+        )
+        for number, (name, seed) in enumerate(product(networks.names, range(networks.seeds)))
+    ]
+
+
+def _run_network(networks: Networks, parent: str, name: str, seed: int) -> None:
+    models, evaluation = networks.models(name, seed), networks.evaluation(name, seed)
+    run = networks.run_of(name, seed)
+    if not is_trained(models):
+        train_or_resume(run.for_training(), models, parent)
+    if not (evaluation / CASES).is_file():
+        run.with_places({"output_dir": str(evaluation.resolve())}).start("evaluating")
+    check_metric(networks.rows(name, seed), networks.metric)
+
+
+def _is_done(networks: Networks, name: str, seed: int) -> bool:
+    evaluation = networks.evaluation(name, seed)
+    return is_trained(networks.models(name, seed)) and (evaluation / CASES).is_file()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from pipeline.evaluation.volumes import (
 from pipeline.files import as_csv, shown, write_json, write_text
 from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint, SelectedBy
 from pipeline.inference.trained_model import TrainedModel, save_model
+from pipeline.jobs.job import Job
 from pipeline.progress import Stages
 from pipeline.tracking.store import CASES, MODEL
 
@@ -75,18 +77,37 @@ def run_folds(folds: Folds) -> list[Row]:
     """
     rows: list[Row] = []
     stages = Stages(len(folds.data))
-    for fold in range(len(folds.data)):
-        folder = folds.folder(fold)
-        has_model, is_evaluated = is_trained(folder), (folds.evaluation(fold) / CASES).is_file()
-        stages.begin(f"fold {fold}, {shown(folder)}", has_model and is_evaluated)
-        if not has_model:
-            train_or_resume(_bundle(folds, fold).for_training(), folder, folds.parent)
-        if not is_evaluated:
-            _bundle(folds, fold, output_dir=folds.evaluation(fold)).start("evaluating")
-        own = json.loads((folds.evaluation(fold) / CASES).read_text("utf-8"))
-        rows += [{**row, "fold": fold} for row in own]
+    for job in fold_jobs(folds):
+        stages.begin(f"{job.name}, {shown(folds.folder(job.number))}", job.is_done())
+        job.do()
+        own = json.loads((folds.evaluation(job.number) / CASES).read_text("utf-8"))
+        rows += [{**row, "fold": job.number} for row in own]
         check_metric(rows, folds.metric)
     return rows
+
+
+def fold_jobs(folds: Folds) -> list[Job]:
+    """Return the job of each fold: to train its model, and to evaluate it."""
+    return [
+        Job(i, f"fold {i}", partial(_run_fold, folds, i), partial(_is_done, folds, i))
+        for i in range(len(folds.data))
+    ]
+
+
+def _run_fold(folds: Folds, fold: int) -> None:
+    folder = folds.folder(fold)
+    if not is_trained(folder):
+        train_or_resume(_bundle(folds, fold).for_training(), folder, folds.parent)
+    if not _is_evaluated(folds, fold):
+        _bundle(folds, fold, output_dir=folds.evaluation(fold)).start("evaluating")
+
+
+def _is_done(folds: Folds, fold: int) -> bool:
+    return is_trained(folds.folder(fold)) and _is_evaluated(folds, fold)
+
+
+def _is_evaluated(folds: Folds, fold: int) -> bool:
+    return (folds.evaluation(fold) / CASES).is_file()
 
 
 def _bundle(folds: Folds, fold: int, **places: Path) -> Bundle:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from pipeline.data.datalist import read_datalist
 from pipeline.evaluation.resumable_training import is_trained, train_or_resume
 from pipeline.files import write_json
 from pipeline.inference.trained_model import read_record
+from pipeline.jobs.job import Job
 from pipeline.papers.configs import (
     REDUCED,
     config_hashes,
@@ -123,33 +125,74 @@ def run_experiments(
         ValueError: a failed bundle run, whose own message stands above, or a config that changed
             during the run.
     """
-    seeds = {
-        experiment.name: range(max(site.seeds, recorded_seeds(site, paper, experiment)))
-        for experiment in experiments
-    }
-    stages = Stages(sum(map(len, seeds.values())))
+    stages = Stages(len(experiment_jobs(site, paper, experiments)))
     for experiment in experiments:
         hashes = config_hashes(site.root, paper, experiment, site.scale, site.settings)
-        folders = []
-        for seed in seeds[experiment.name]:
-            stages.begin(f"{paper.name}: {experiment.name}, seed {seed}")
-            folders.append(_run_seed(site, paper, experiment, seed, hashes))
+        for job in experiment_jobs(site, paper, [experiment]):
+            stages.begin(f"{paper.name}: {job.name}", job.is_done())
+            job.do()
+        seeds = _seeds(site, paper, experiment)
+        folders = [_folders(site, paper, experiment, seed, hashes) for seed in seeds]
         if hashes != config_hashes(site.root, paper, experiment, site.scale, site.settings):
             raise ValueError(f"{experiment.name}: its config changed during the run; run it again")
         yield experiment, _record(site, paper, experiment, folders, hashes)
 
 
-def _run_seed(
+def experiment_jobs(site: Site, paper: Paper, experiments: Sequence[Experiment]) -> list[Job]:
+    """Return a job for each experiment with each seed: to train it, and to evaluate it."""
+    runs = [
+        (experiment, seed, config_hashes(site.root, paper, experiment, site.scale, site.settings))
+        for experiment in experiments
+        for seed in _seeds(site, paper, experiment)
+    ]
+    return [
+        Job(
+            number,
+            f"{experiment.name}, seed {seed}",
+            partial(_run_seed, site, paper, experiment, seed, hashes),
+            partial(_is_done, *_folders(site, paper, experiment, seed, hashes)),
+        )
+        for number, (experiment, seed, hashes) in enumerate(runs)
+    ]
+
+
+def done_experiments(
+    site: Site, paper: Paper, experiments: Sequence[Experiment]
+) -> list[Experiment]:
+    """Return the experiments whose jobs are all done."""
+    return [
+        experiment
+        for experiment in experiments
+        if all(job.is_done() for job in experiment_jobs(site, paper, [experiment]))
+    ]
+
+
+def _seeds(site: Site, paper: Paper, experiment: Experiment) -> range:
+    return range(max(site.seeds, recorded_seeds(site, paper, experiment)))
+
+
+def _folders(
     site: Site, paper: Paper, experiment: Experiment, seed: int, hashes: Mapping[str, str]
 ) -> tuple[Path, Path]:
-    """Train and evaluate, unless done already, and return the folders of both.
-
-    The folder of the seed is claimed, so that calls for other experiments may run at a time.
-    """
+    """Return the folders of a training and of its evaluation."""
     data = read_datalist(str(site.dataset_dir)).sha256
     key = f"{hashes['training_sha256'][:8]}_{data[:8]}"
     folder = site.out / paper.name / site.scale / experiment.name / key / f"seed_{seed}"
-    evaluation = folder / f"eval_{hashes['evaluation_sha256'][:8]}"
+    return folder, folder / f"eval_{hashes['evaluation_sha256'][:8]}"
+
+
+def _is_done(folder: Path, evaluation: Path) -> bool:
+    return is_trained(folder) and (evaluation / MEASURES).is_file()
+
+
+def _run_seed(
+    site: Site, paper: Paper, experiment: Experiment, seed: int, hashes: Mapping[str, str]
+) -> None:
+    """Train and evaluate, unless done already.
+
+    The folder of the seed is claimed, so that calls for other experiments may run at a time.
+    """
+    folder, evaluation = _folders(site, paper, experiment, seed, hashes)
     name = unique_run_name(f"{experiment.name}-seed{seed}")
     places = {
         "dataset_dir": str(site.dataset_dir.resolve()),
@@ -161,7 +204,6 @@ def _run_seed(
     bundle = bundle.with_places(places)
     with claim(folder):
         _run_bundle(site, paper, bundle, folder, evaluation, name)
-    return folder, evaluation
 
 
 def _run_bundle(

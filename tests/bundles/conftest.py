@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 
+from pipeline import cli
 from pipeline.bundle import Bundle
 from pipeline.errors import error_line
 
@@ -57,3 +58,24 @@ def site(trained, tmp_path):
     """A copy of what a small training left, to be changed freely."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     return tmp_path
+
+
+class CommandsHere:
+    """A cluster whose jobs are the commands of their processes, called in this one."""
+
+    at_a_time = 2
+
+    def __str__(self):
+        return "in this process"
+
+    def run(self, jobs, commands, logs):
+        for job, (_, _, module, *words) in zip(jobs, commands, strict=True):
+            assert module == "pipeline.cli"
+            cli.main(list(words))
+            yield job, logs / f"{job.number}.log"
+
+
+@pytest.fixture
+def jobs_here(monkeypatch, in_this_process):
+    """Do the jobs of ``--jobs`` in this process; ``test_jobs`` has them in their own."""
+    monkeypatch.setattr("pipeline.jobs.local.ThisMachine", lambda *_: CommandsHere())

@@ -86,6 +86,14 @@ class Cell:
         return out
 
     @cached_property
+    def searched(self) -> Path:
+        space, out = self.root / "space.yaml", self.root / "searched"
+        space.write_text("learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}\n")
+        search = ["search", self.bundle, *self.tracking, "--space", space, "--out", out]
+        self.call(*search, "--trials", 1, *self.settings, "max_epochs=1")
+        return out / "best.yaml"
+
+    @cached_property
     def inferred(self) -> Path:
         assert self.evaluated
         return self.infer(self.bundle, "inferred")

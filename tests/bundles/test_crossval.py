@@ -35,13 +35,13 @@ def done(in_this_process, bundle, small, tmp_path_factory):
     return root
 
 
-def call(root, bundle, small, folds=3):
+def call(root, bundle, small, *more, folds=3):
     settings = [f"{key}={value}" for key, value in small.items()] + ["isbi_metrics=false"]
     return cli.main(
         [
             "crossval", str(bundle.parent), "--dataset-dir", str(root / "data"),
             "--folds", str(folds), "--out", str(root / "out"), "--groups", "stain",
-            "--tracking", str(root / "mlruns"), "--set", *settings,
+            "--tracking", str(root / "mlruns"), *more, "--set", *settings,
         ]
     )  # fmt: skip
 
@@ -138,6 +138,25 @@ def test_a_second_call_into_one_folder_is_refused(done, bundle, small, capfd):
     with claim(done / "out"):
         assert call(done, bundle, small) == 1
     assert f"{done / 'out'}: is being written by process " in capfd.readouterr().err
+
+
+def test_jobs_give_what_the_command_alone_gives(done, bundle, small, jobs_here, tmp_path, capfd):
+    shutil.copytree(done / "data", tmp_path / "data")
+    assert call(tmp_path, bundle, small, "--jobs", "2") == 0
+    printed = capfd.readouterr().out
+    assert "3 jobs of 3, in this process; logs in " in printed
+    assert "[3 of 3] fold 2, " in printed.split("[3 of 3] fold 2: done after ")[1]
+    for i in range(3):
+        own, other = (read_checkpoint(root / "out" / f"fold_{i}" / "model.pt")
+                      for root in (tmp_path, done))  # fmt: skip
+        assert all(torch.equal(own[key], other[key]) for key in other)
+    tables = [(root / "out" / "cases.json").read_text() for root in (tmp_path, done)]
+    assert tables[0] == tables[1]
+    _, runs = runs_of(tmp_path)
+    (parent,) = (run for run in runs if run.data.tags["run"] == "crossval")
+    assert parent.info.status == "FINISHED"
+    children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == 3
 
 
 def test_a_parent_run_that_the_store_lost_is_begun_anew(done, bundle, small):

@@ -98,6 +98,11 @@ def test_crossval_tests_every_case_once(cell):
     assert (cell.cross_validated / "ensemble" / "model.pt").is_file()
 
 
+def test_search_writes_an_overlay_of_the_bundle(cell):
+    assert list(yaml.safe_load(cell.searched.read_text())) == ["learning_rate"]
+    Bundle(cell.bundle, [cell.searched]).check("training")
+
+
 def test_explain_shows_a_case(cell):
     assert read_json(cell.explained / "explanation.json")["cases"]
 

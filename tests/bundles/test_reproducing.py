@@ -231,3 +231,22 @@ def test_a_second_call_for_one_training_is_refused(done, capsys):
         assert call(done, *ONE, "--seeds", "2") == 1
     assert f"{folder}: is being written by process " in capsys.readouterr().err
     assert not folder.exists()
+
+
+def test_jobs_record_what_is_done_and_name_what_stopped(done, jobs_here, capfd):
+    obstacle = done / "out" / "unet_school_isbi" / "reduced" / "unetpp"
+    obstacle.write_text("")
+    assert call(done, "--only", "unet", "unetpp", "--jobs", "2") == 1
+    printed = capfd.readouterr()
+    assert "error: 1 of 2 jobs stopped: unetpp, seed 0 (" in printed.err
+    assert "unet_school_isbi: unet, seed 0: done before" in printed.out
+    records = done / "docs" / "results" / "unet_school_isbi"
+    assert (records / "unet.json").is_file()
+    assert not (records / "unetpp.json").exists()
+    client = MlflowClient(f"sqlite:///{done / 'mlruns' / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("membranes").experiment_id])
+    parent = next(run for run in runs if run.data.tags["run"] == "reproduce")
+    assert parent.info.status == "FAILED"
+    children = [run for run in runs
+                if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]  # fmt: skip
+    assert [run.data.tags["experiment"] for run in children] == ["unet"]

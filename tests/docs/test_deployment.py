@@ -125,3 +125,26 @@ def test_the_log_of_the_page_is_the_one_that_is_written():
     [path] = re.findall(rf"{VARIABLE}=(\S+)", DOCKERFILE)
     assert path in PAGE
     assert VARIABLE in PAGE
+
+
+def test_the_jobs_of_kubernetes_are_the_command_of_each_fold_and_of_the_results():
+    folds, results = yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text("utf-8"))
+    pods = [job["spec"]["template"]["spec"] for job in (folds, results)]
+    (fold,), (result,) = (pod["containers"] for pod in pods)
+    words = [word.replace("$(JOB_COMPLETION_INDEX)", "0") for word in fold["args"]]
+    options = cli._parser().parse_args(words)
+    assert (options.folds, options.job) == (folds["spec"]["completions"], 0)
+    assert folds["spec"]["completionMode"] == "Indexed"
+    assert result["args"] == fold["args"][:-2]
+    assert {**fold, "name": "", "args": ""} == {**result, "name": "", "args": ""}
+    assert {**pods[0], "containers": ""} == {**pods[1], "containers": ""}
+    mounts = {mount["mountPath"] for mount in fold["volumeMounts"]}
+    paths = [word for word in words if word.startswith("/")]
+    assert len(paths) == 4
+    assert all(any(path.startswith(f"{mount}/") for mount in mounts) for path in paths)
+    [user] = re.findall(r"^USER (\d+):\d+$", DOCKERFILE, re.MULTILINE)
+    assert pods[0]["securityContext"]["runAsUser"] == int(user)
+    page = (ROOT / "docs" / "how_to" / "jobs.md").read_text("utf-8")
+    for job in (folds, results):
+        assert f"-l step={job['metadata']['labels']['step']}" in page
+    assert f"job/{folds['metadata']['name']}" in page

@@ -1,0 +1,75 @@
+"""``slurm.yaml``: what a job asks of a SLURM cluster."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.schemas import first_error
+
+REMEDY = "mend it; docs/how_to/jobs.md has an example"
+
+Count = Annotated[int, Field(ge=1)]
+NoneOrMore = Annotated[int, Field(ge=0)]
+
+
+class SlurmSettings(BaseModel):
+    """The content of ``slurm.yaml``; a key that it does not know is an error.
+
+    Attributes:
+        minutes: that a job may take; it then goes on in another, see ``requeues``.
+        memory_gb: of a job.
+        cpus: of a job, which are its threads.
+        gpus: of a job.
+        partition: that the jobs go to; None: the cluster's own choice.
+        account: that pays.
+        qos: quality of service.
+        constraint: what a node must have.
+        at_a_time: largest number of jobs that run at the same time.
+        requeues: how often a job goes on whose minutes are over.
+        setup: lines of shell before each job, as ``module load python``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    minutes: Count
+    memory_gb: Annotated[float, Field(gt=0, strict=False)]
+    cpus: Count = 1
+    gpus: NoneOrMore = 0
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    at_a_time: Count = 64
+    requeues: NoneOrMore = 3
+    setup: list[str] = []
+
+
+def read_slurm_settings(path: Path) -> SlurmSettings:
+    """Read ``slurm.yaml``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is not YAML, or a key or value is not as expected; names the key.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; docs/how_to/jobs.md has an example")
+    try:
+        return SlurmSettings.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise ValueError(f"{path}: not readable as YAML; {REMEDY}") from None
+    except ValidationError as error:
+        raise ValueError(f"{path}: {_error(error)}; {REMEDY}") from None
+
+
+def _error(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if first["type"] != "extra_forbidden":
+        return first_error(error)
+    key = str(first["loc"][-1])
+    keys = list(SlurmSettings.model_fields)
+    nearest = difflib.get_close_matches(key, keys, n=1)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(keys)}"
+    return f"{key}: no such key; {hint}"
