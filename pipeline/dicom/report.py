@@ -94,7 +94,7 @@ def measurement_report(
     for text in (f"Made by a network, {NOTICE}", *flags["differences"]):
         report[0].ContentSequence.append(_comment(text))
     data = ComprehensiveSR(
-        evidence=[*source.headers, segments],
+        evidence=[*source.all_headers, segments],
         content=report[0],
         series_instance_uid=UID(),
         series_number=SERIES_NUMBERS["sr"],

@@ -22,6 +22,9 @@ class InferredImage(NamedTuple):
         is_volume: whether a network of three dimensions inferred it.
         sizes: of each structure.
         flags: coverage, quality and differences, as the report has them.
+        instances: their numbers, as the mask; in pages each page begins with 1. None: they are not
+            separated.
+        instance_sizes: of each instance, in the order of pages and numbers.
     """
 
     case: InferenceCase
@@ -31,6 +34,8 @@ class InferredImage(NamedTuple):
     is_volume: bool
     sizes: Sizes
     flags: Mapping[str, Any]
+    instances: NDArray[Any] | None = None
+    instance_sizes: Sequence[dict[str, float]] = ()
 
 
 class FurtherResults(Protocol):
