@@ -45,7 +45,7 @@ def refer_to(data: Dataset, headers: Iterable[Dataset]) -> None:
     """Name images in an object, beside those to which it refers already.
 
     Those of its own study are in ``ReferencedSeriesSequence``, the others in
-    ``StudiesContainingOtherReferencedInstancesSequence`` (PS3.3, C.12.2, Common Instance Reference).
+    ``StudiesContainingOtherReferencedInstancesSequence``: PS3.3, Common Instance Reference Module.
 
     Args:
         data: the object.

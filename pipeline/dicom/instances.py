@@ -4,10 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dicom.codes import Structure
+from pipeline.bundle.codes import Structure
 from pipeline.dicom.structure_masks import StructureMasks
 from pipeline.inference.structures import Sizes
 from pipeline.pages.pictures import LABEL_COLOURS
@@ -50,25 +49,7 @@ def check_count(image: Path, count: int, kinds: Collection[str], segments: str) 
             )
 
 
-def numbered_once(frames: NDArray[Any], is_volume: bool) -> NDArray[np.int32]:
-    """Return instances with numbers that no two have, from 1 without a gap.
-
-    Args:
-        frames: numbers of the instances, ``(planes, rows, columns)``.
-        is_volume: whether they are numbered in the volume; else each plane begins with 1.
-
-    Example:
-        >>> numbered_once(np.array([[[1, 2]], [[0, 1]]]), is_volume=False).tolist()
-        [[[1, 2]], [[0, 3]]]
-    """
-    numbers = frames.astype(np.int32)
-    if is_volume:
-        return numbers
-    before = np.cumsum([0, *(int(plane.max(initial=0)) for plane in frames[:-1])])
-    return np.where(numbers > 0, numbers + before[:, None, None], 0).astype(np.int32)
-
-
-def instance_masks(masks: StructureMasks, numbers: NDArray[np.int32]) -> StructureMasks:
+def instance_masks(masks: StructureMasks, numbers: NDArray[Any]) -> StructureMasks:
     """Return the masks of the instances of the one structure; of none, its own, which is empty.
 
     Neighbours have different colours, as in the pages of an inference: one colour for all would
@@ -76,7 +57,7 @@ def instance_masks(masks: StructureMasks, numbers: NDArray[np.int32]) -> Structu
 
     Args:
         masks: of the structure.
-        numbers: of the instances, see :func:`numbered_once`.
+        numbers: of the instances from 1, in the order of the planes.
     """
     [structure] = masks.structures
     count = int(numbers.max(initial=0))

@@ -29,8 +29,8 @@ from highdicom.sr import (
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
+from pipeline.bundle.codes import Structure
 from pipeline.dicom.author import MAX_LONG_STRING, NOTICE, SERIES_NUMBERS, Author
-from pipeline.dicom.codes import Structure
 from pipeline.dicom.seg import coded
 from pipeline.dicom.source import SourceImage
 from pipeline.dicom.structure_masks import StructureMasks

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.bundle.codes import BundleCodes, read_codes
 from pipeline.data.label_numbers import LabelNumbers
 from pipeline.data.suffixes import stem_of
-from pipeline.dicom.codes import BundleCodes, read_codes
 from pipeline.errors import few
 from pipeline.inference.further_results import InferredImage
 from pipeline.inference.report import InferenceCase
@@ -103,9 +103,7 @@ class DicomResults:
         codes, name = self._read_codes(), f"{FOLDER}/{stem_of(Path(image.name))}"
         author = Author(self.bundle, codes.version, self.model.record.sha256)
         source, self._source = self._source, None
-        objects = ImageObjects(
-            image, source, codes.structures, self.labels, author, self.segments
-        )
+        objects = ImageObjects(image, source, codes.structures, self.labels, author, self.segments)
         return [f"{name}/{file}" for file in objects.write(self.kinds, folder / name)]
 
     def _read_codes(self) -> BundleCodes:

@@ -9,10 +9,10 @@ from pydicom.dataset import FileDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import RTStructureSetStorage
 
+from pipeline.bundle.codes import Code, Structure
 from pipeline.data.dicom import Slice
 from pipeline.dicom.author import NOTICE, Author
 from pipeline.dicom.channels import by_series, image_item
-from pipeline.dicom.codes import Code, Structure
 from pipeline.dicom.contours import Polygon, outlines
 from pipeline.dicom.objects import Kind, new_object
 from pipeline.dicom.source import SourceImage
@@ -75,7 +75,9 @@ def _frames_of_reference(source: SourceImage) -> Iterator[Dataset]:
 def _study(uid: str, headers: list[Dataset]) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = STUDY_CLASS, uid
-    item.RTReferencedSeriesSequence = Sequence([_series(*one) for one in by_series(headers).items()])
+    item.RTReferencedSeriesSequence = Sequence(
+        [_series(*one) for one in by_series(headers).items()]
+    )
     return item
 
 

@@ -14,9 +14,9 @@ from highdicom.seg import (
 from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 
+from pipeline.bundle.codes import Code, Structure
 from pipeline.dicom.author import SERIES_NUMBERS, Author
 from pipeline.dicom.channels import refer_to
-from pipeline.dicom.codes import Code, Structure
 from pipeline.dicom.source import SourceImage
 from pipeline.dicom.structure_masks import StructureMasks
 from pipeline.inference.eight_bits import WHITE

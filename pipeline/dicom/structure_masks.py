@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.bundle.codes import Structure
 from pipeline.data.label_numbers import LabelNumbers, labels_overlap, numbers_of
-from pipeline.dicom.codes import Structure
 
 
 @dataclass(frozen=True)

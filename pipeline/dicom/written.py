@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from pipeline.bundle.codes import Structure
 from pipeline.data.label_numbers import LabelNumbers
 from pipeline.data.readers import channel_paths, read_page
 from pipeline.data.volumes import read_volume
 from pipeline.dicom.author import Author
 from pipeline.dicom.capture import captures
-from pipeline.dicom.codes import Structure
-from pipeline.dicom.instances import check_count, instance_masks, named_sizes, numbered_once
+from pipeline.dicom.instances import check_count, instance_masks, named_sizes
 from pipeline.dicom.objects import save
 from pipeline.dicom.report import measurement_report
 from pipeline.dicom.rtstruct import structure_set
@@ -78,11 +78,11 @@ class ImageObjects:
     def _made(self, kinds: Collection[str]) -> Iterator[tuple[str, Dataset]]:
         """Return the names of the files and their content, one after the other."""
         masks, sizes = self._masks(), self.image.sizes
-        if (numbers := self._instances()) is not None:
-            check_count(self.image.case.path, int(numbers.max(initial=0)), kinds, self.segments)
-            masks = instance_masks(masks, numbers)
-            if self.image.instance_sizes:
-                sizes = named_sizes(masks, self.image.instance_sizes)
+        if self.image.instance_sizes:
+            count = len(self.image.instance_sizes)
+            check_count(self.image.case.path, count, kinds, self.segments)
+            masks = instance_masks(masks, self._frames(self.image.instances))
+            sizes = named_sizes(masks, self.image.instance_sizes)
         source, author = self.source, self.author
         if "seg" in kinds:
             seg = segmentation(source, masks, author, self.segments)
@@ -100,12 +100,6 @@ class ImageObjects:
         """Return the masks of the structures in the order of the planes."""
         label_map, *maps = (self._frames(one) for one in (self.image.mask, *self.image.maps))
         return StructureMasks(tuple(self.structures), self.labels, label_map, maps)
-
-    def _instances(self) -> NDArray[np.int32] | None:
-        """Return the numbers of the instances in the order of the planes; None: there are none."""
-        if self.image.instances is None:
-            return None
-        return numbered_once(self._frames(self.image.instances), self.image.is_volume)
 
     def _frames(self, array: NDArray[Any]) -> NDArray[Any]:
         return frames_of(array, self.image.is_volume, self.image.case.path)

@@ -22,9 +22,9 @@ class InferredImage(NamedTuple):
         is_volume: whether a network of three dimensions inferred it.
         sizes: of each structure.
         flags: coverage, quality and differences, as the report has them.
-        instances: their numbers, as the mask; in pages each page begins with 1. None: they are not
-            separated.
-        instance_sizes: of each instance, in the order of pages and numbers.
+        instances: their numbers from 1, as the mask; no two of an image have the same, also in
+            several pages. None: they are not separated.
+        instance_sizes: of each instance, in the order of the numbers.
     """
 
     case: InferenceCase

@@ -120,20 +120,18 @@ def measure_structures(
 
 
 def instance_sizes(instances: NDArray[Any], grid: Grid) -> list[dict[str, float]]:
-    """Return the size of each instance, those of the first page first.
+    """Return the size of each instance, in the order of their numbers.
 
     Args:
-        instances: numbers from 1, of a volume ``(X, Y, Z)``; of pages ``(pages, H, W)``, each of
-            which begins with 1.
+        instances: numbers from 1, of a volume ``(X, Y, Z)``, of a flat image ``(pages, H, W)``.
         grid: of the instances.
 
     Example:
         >>> instance_sizes(np.array([[[1, 2, 2]]]), Grid.of_axes(np.diag([1.0, 0.5])))
         [{'pixels': 1, 'mm2': 0.5}, {'pixels': 2, 'mm2': 1.0}]
     """
-    pages = [instances] if grid.is_volume else list(instances)
-    counts = [int(count) for page in pages for count in np.bincount(page.ravel())[1:]]
-    return [_sizes(count, instances, grid) for count in counts]
+    counts = np.bincount(instances.ravel())[1:]
+    return [_sizes(int(count), instances, grid) for count in counts]
 
 
 def _sizes(pixels: int, mask: NDArray[Any], grid: Grid) -> dict[str, float]:

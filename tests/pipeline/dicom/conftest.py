@@ -15,9 +15,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from pipeline.bundle.codes import Code, Structure
 from pipeline.data.volumes import read_volume
 from pipeline.dicom.author import Author
-from pipeline.dicom.codes import Code, Structure
 from pipeline.dicom.written import ImageObjects, open_checked
 from pipeline.inference.further_results import InferredImage
 from pipeline.inference.grid import Grid
