@@ -145,7 +145,7 @@ def test_a_bundle_of_instances_has_no_fractional_segments(results_of, model, mon
     point = OperatingPoint(instances=WatershedInstances())
     monkeypatch.setattr(TrainedModel, "operating_point", point)
     with pytest.raises(
-        ValueError, match="fractional: holds probabilities of structures, .* choose"
+        ValueError, match=r"fractional: holds probabilities of structures, .* choose"
     ):
         results_of(["seg"], "fractional")
     results_of(["seg"], "labelmap")

@@ -79,7 +79,7 @@ def start(inference, images, tmp_path):
             listener = stack.enter_context(contextlib.closing(open_socket(settings)))
             server = http_server(make_app(service, read_users(users)))
             thread = threading.Thread(target=server.run, args=([listener],))
-            stack.enter_context(service.jobs)
+            stack.enter_context(service.segmenter.jobs)
             thread.start()
             stack.callback(thread.join)
             stack.callback(setattr, server, "should_exit", True)
