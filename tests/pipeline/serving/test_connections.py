@@ -32,6 +32,16 @@ def connect(start):
         yield connect
 
 
+def is_closed_after(connection, drop: bytes) -> bool:
+    try:
+        connection.sendall(drop)
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:  # reset
+        return True
+
+
 def test_silent_connections_keep_nobody_out(connect):
     silent = [connect() for _ in range(40)]
     assert connect.viewer.call("GET", "/info/").status == 200
@@ -49,13 +59,8 @@ def test_a_head_that_comes_drop_by_drop_is_not_awaited(connect, monkeypatch):
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
     slow = connect()
     slow.settimeout(0.05)
-    with pytest.raises(OSError, match="closed|reset|pipe"):
-        slow.sendall(b"GET /info/ HTTP/1.1\r\n")
-        for _ in range(int(SECONDS / 0.05)):
-            slow.sendall(b"a: b\r\n")
-            with contextlib.suppress(TimeoutError):
-                assert slow.recv(1) == b""
-                raise OSError("closed")
+    slow.sendall(b"GET /info/ HTTP/1.1\r\n")
+    assert any(is_closed_after(slow, b"a: b\r\n") for _ in range(int(SECONDS / 0.05)))
 
 
 def test_the_next_request_of_a_connection_is_bounded_too(connect, monkeypatch):
@@ -81,6 +86,6 @@ def test_a_disk_without_room_refuses_an_upload_before_it_comes(connect, monkeypa
     monkeypatch.setattr(uploads, "FREE_BYTES", 10**18)
     connection = connect()
     connection.sendall(SLOW_UPLOAD)
-    answer = connection.recv(2000)
+    answer = b"".join(iter(lambda: connection.recv(2000), b""))
     assert answer.startswith(b"HTTP/1.1 507")
     assert b"make room, or give another --data" in answer
