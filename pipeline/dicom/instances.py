@@ -49,8 +49,8 @@ def check_count(image: Path, count: int, kinds: Collection[str], segments: str) 
             )
 
 
-def instance_masks(masks: StructureMasks, numbers: NDArray[Any]) -> StructureMasks:
-    """Return the masks of the instances of the one structure; of none, its own, which is empty.
+def instance_masks(masks: StructureMasks, numbers: NDArray[Any], count: int) -> StructureMasks:
+    """Return the masks of the instances of the one structure.
 
     Neighbours have different colours, as in the pages of an inference: one colour for all would
     hide where they touch.
@@ -58,11 +58,9 @@ def instance_masks(masks: StructureMasks, numbers: NDArray[Any]) -> StructureMas
     Args:
         masks: of the structure.
         numbers: of the instances from 1, in the order of the planes.
+        count: how many there are.
     """
     [structure] = masks.structures
-    count = int(numbers.max(initial=0))
-    if not count:
-        return masks
     instances = [_instance(structure, number) for number in range(1, count + 1)]
     labels = {instance.name: instance.number for instance in instances}
     maps = [one for one in masks.maps for _ in instances]  # each has the structure's probabilities

@@ -78,11 +78,11 @@ class ImageObjects:
     def _made(self, kinds: Collection[str]) -> Iterator[tuple[str, Dataset]]:
         """Return the names of the files and their content, one after the other."""
         masks, sizes = self._masks(), self.image.sizes
-        if self.image.instance_sizes:
-            count = len(self.image.instance_sizes)
-            check_count(self.image.case.path, count, kinds, self.segments)
-            masks = instance_masks(masks, self._frames(self.image.instances))
-            sizes = named_sizes(masks, self.image.instance_sizes)
+        instances = self.image.instances
+        if instances is not None and instances.sizes:  # of none, the segment of the label is empty
+            check_count(self.image.case.path, len(instances.sizes), kinds, self.segments)
+            masks = instance_masks(masks, self._frames(instances.numbers), len(instances.sizes))
+            sizes = named_sizes(masks, instances.sizes)
         source, author = self.source, self.author
         if "seg" in kinds:
             seg = segmentation(source, masks, author, self.segments)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Engine, Events
-from numpy.typing import NDArray
 
 from pipeline.bundle.codes import read_colours
 from pipeline.bundle.knobs import LABEL_NAME
@@ -19,7 +18,7 @@ from pipeline.inference.confidence import Confidence
 from pipeline.inference.fitting import FittingInferer
 from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import orthogonal_name
-from pipeline.inference.further_results import FurtherResults, InferredImage
+from pipeline.inference.further_results import FurtherResults, InferredImage, Instances
 from pipeline.inference.grid import Grid, in_space
 from pipeline.inference.log import InferenceLog
 from pipeline.inference.made_with import made_with, threshold_source
@@ -240,7 +239,7 @@ class WritePredictions:
         if self.results is not None and self.case is not None:
             image = InferredImage(
                 self.case, name, mask, predicted.small_maps, "voxels" in counts,
-                sizes_of(counts["structures"]), flags, *_sized_instances(predicted, grid),
+                sizes_of(counts["structures"]), flags, _instances(predicted, grid),
             )  # fmt: skip
             files = [*files, *self.results.write(image, self.folder)]
         entry = {
@@ -282,13 +281,10 @@ def _check_label_names(labels: LabelNumbers) -> None:
             )
 
 
-def _sized_instances(
-    predicted: Predicted, grid: Grid
-) -> tuple[NDArray[Any] | None, Sequence[dict[str, float]]]:
-    """Return the numbers of the instances and the size of each."""
-    if predicted.instances is None:
-        return None, ()
-    return predicted.instances, instance_sizes(predicted.instances, grid)
+def _instances(predicted: Predicted, grid: Grid) -> Instances | None:
+    """Return the instances with their sizes; None: they are not separated."""
+    numbers = predicted.instances
+    return None if numbers is None else Instances(numbers, instance_sizes(numbers, grid))
 
 
 def _coverage(mask: np.ndarray) -> str:

@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from pipeline.data.volumes import read_volume
 from pipeline.dicom.instances import check_count
+from pipeline.inference.further_results import Instances
 from pipeline.inference.grid import Grid
 from pipeline.inference.predicted import numbered_over
 from pipeline.inference.structures import instance_sizes
@@ -27,7 +28,8 @@ def separated(reference, numbers=None):
     spacing = [*SPACING[::-1], 1.5] if image.is_volume else SPACING[::-1]
     sizes = instance_sizes(numbers, Grid.of_axes(np.diag(spacing)))
     mask = np.where(numbers, 3, 0).astype(np.uint8)
-    return image._replace(mask=mask, maps=image.maps[:1], instances=numbers, instance_sizes=sizes)
+    instances = Instances(numbers, sizes)
+    return image._replace(mask=mask, maps=image.maps[:1], instances=instances)
 
 
 def of_one_label(results, image, kinds=("seg",), segments="binary"):
@@ -47,7 +49,7 @@ def test_each_instance_is_a_segment(made, results, kind):
     reference = made(kind)
     image = separated(reference)
     seg = of_one_label(results, image)["seg.dcm"]
-    count = int(image.instances.max())
+    count = int(image.instances.numbers.max())
     assert count > 3
     assert [item.SegmentLabel for item in seg.SegmentSequence] == [
         f"liver {number}" for number in range(1, count + 1)
@@ -62,14 +64,14 @@ def test_each_instance_is_a_segment(made, results, kind):
     else:
         masks = placed_again(seg, read_volume(reference))
     for number, mask in enumerate(masks, start=1):
-        np.testing.assert_array_equal(mask, image.instances == number)
+        np.testing.assert_array_equal(mask, image.instances.numbers == number)
 
 
 def test_a_report_has_a_group_for_each_instance(made, results):
     image = separated(made("plain"))
     written = of_one_label(results, image, ("seg", "sr"))
     groups = measured(written["sr.dcm"])
-    counts = np.bincount(image.instances.ravel())[1:]
+    counts = np.bincount(image.instances.numbers.ravel())[1:]
     assert len(groups) == len(counts) > 3
     for group, voxels in zip(groups, counts, strict=True):
         expected = voxels * SPACING[0] * SPACING[1] * 1.5 / 1000
@@ -88,7 +90,7 @@ def test_each_instance_has_its_contours(made, results):
     volume = read_volume(reference)
     to_voxels = np.linalg.inv(volume.affine) @ LPS_TO_RAS
     names = [roi.ROIName for roi in contours.StructureSetROISequence]
-    assert names == [f"liver {n}" for n in range(1, int(image.instances.max()) + 1)]
+    assert names == [f"liver {n}" for n in range(1, int(image.instances.numbers.max()) + 1)]
     for number, item in enumerate(contours.ROIContourSequence, start=1):
         drawn = np.zeros(volume.array.shape, bool)
         for contour in item.ContourSequence:
@@ -96,7 +98,7 @@ def test_each_instance_has_its_contours(made, results):
             x, y, z = (to_voxels @ np.c_[points, np.ones(len(points))].T)[:3]
             plane = round(float(z[0]))
             drawn[:, :, plane] ^= rasterised(np.c_[x, y], volume.array.shape[1::-1]).T
-        np.testing.assert_array_equal(drawn, image.instances == number)
+        np.testing.assert_array_equal(drawn, image.instances.numbers == number)
 
 
 def test_more_than_viewers_list_are_a_label_map(made, results):
@@ -119,7 +121,7 @@ def test_more_than_viewers_list_are_a_label_map(made, results):
     for _, affine, values in placed_frames(seg):
         plane = round(float((to_voxels @ affine)[2, 3]))
         read[:, :, plane] = values.T
-    np.testing.assert_array_equal(read, image.instances)
+    np.testing.assert_array_equal(read, image.instances.numbers)
     with pytest.raises(ValueError, match=r"65536 instances, .* at most 65535; leave seg out"):
         check_count(reference, 65536, ["seg"], "labelmap")
     check_count(reference, 65536, ["capture"], "binary")

@@ -5,6 +5,8 @@ import socket
 
 import pytest
 
+server = pytest.importorskip("pipeline.serving.server", reason="install unet-school[serve]")
+
 from pipeline.serving import connections, guard, uploads
 from tests.pipeline.serving.viewers import Slicer
 
@@ -16,9 +18,13 @@ SLOW_UPLOAD = (
 )
 
 
+AUTH = b"GET /auth/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
 @pytest.fixture
-def connect(start):
+def connect(start, monkeypatch):
     """Return a function that opens a connection, and the viewer of the service."""
+    monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", SECONDS)  # what is tested ends them earlier
     with contextlib.ExitStack() as stack:
         address, _ = start()
         host, port = address.removeprefix("http://").split(":")
@@ -50,6 +56,15 @@ def test_silent_connections_keep_nobody_out(connect):
     assert silent[-1].recv(100).startswith(b"HTTP/1.1 200")
 
 
+def test_connections_that_are_kept_open_keep_nobody_out(connect):
+    """What needs no token is answered, and the connection is kept for the next call."""
+    for _ in range(40):
+        connection = connect()
+        connection.sendall(AUTH)
+        assert connection.recv(2000).startswith(b"HTTP/1.1 200")
+    assert connect.viewer.call("GET", "/info/").status == 200
+
+
 def test_a_connection_without_a_request_is_closed(connect, monkeypatch):
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
     assert connect().recv(1) == b""
@@ -66,7 +81,7 @@ def test_a_head_that_comes_drop_by_drop_is_not_awaited(connect, monkeypatch):
 def test_the_next_request_of_a_connection_is_bounded_too(connect, monkeypatch):
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
     connection = connect()
-    connection.sendall(b"GET /auth/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    connection.sendall(AUTH)
     assert connection.recv(2000).startswith(b"HTTP/1.1 200")
     connection.sendall(b"GET /auth/ HT")
     while connection.recv(2000):
