@@ -61,7 +61,7 @@ async def _failed(request: Request, error: Exception) -> JSONResponse:
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     """Answer; the server logs the error."""
     status, detail = answer_to(error)
-    return JSONResponse({"detail": detail}, status)
+    return JSONResponse({"detail": service_of(request).names_only(detail)}, status)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

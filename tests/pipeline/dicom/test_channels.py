@@ -11,25 +11,6 @@ from tests.pipeline.dicom.conftest import inferred, write_series, write_x_ray
 KINDS = ("seg", "rtstruct", "sr")
 
 
-@pytest.fixture
-def case(tmp_path):
-    """Return a function that writes a case of two series, the second changed."""
-
-    def case(**changes):
-        first, second = (write_series(tmp_path / name, "plain") for name in ("t1", "t2"))
-        header = pydicom.dcmread(next(first.iterdir()))
-        shared = {name: header[name].value for name in ("StudyInstanceUID", "FrameOfReferenceUID")}
-        for path in second.iterdir():
-            data = pydicom.dcmread(path)
-            for name, value in {**shared, **changes}.items():
-                setattr(data, name, value)
-            data.save_as(path)
-        entry = {"image": [str(first), str(second)]}
-        return inferred(first)._replace(case=InferenceCase(first, [entry], ()))
-
-    return case
-
-
 def uids(folder) -> set[str]:
     return {pydicom.dcmread(path).SOPInstanceUID for path in folder.iterdir()}
 

@@ -8,7 +8,6 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.pipeline.dicom.conftest import inferred
-from tests.pipeline.dicom.test_channels import case  # noqa: F401 - a fixture
 from tests.pipeline.dicom.test_instances import of_one_label, separated
 
 KINDS = ("seg", "rtstruct", "sr", "capture")

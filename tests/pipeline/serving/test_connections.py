@@ -5,9 +5,6 @@ import socket
 
 import pytest
 
-server = pytest.importorskip("pipeline.serving.server", reason="install unet-school[serve]")
-
-from pipeline.serving import connections, guard, uploads
 from tests.pipeline.serving.viewers import Slicer
 
 SECONDS = 60
@@ -24,7 +21,7 @@ AUTH = b"GET /auth/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 @pytest.fixture
 def connect(start, monkeypatch):
     """Return a function that opens a connection, and the viewer of the service."""
-    monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", SECONDS)  # what is tested ends them earlier
+    monkeypatch.setattr("pipeline.serving.server.KEEP_ALIVE_SECONDS", SECONDS)
     with contextlib.ExitStack() as stack:
         address, _ = start()
         host, port = address.removeprefix("http://").split(":")
@@ -66,12 +63,12 @@ def test_connections_that_are_kept_open_keep_nobody_out(connect):
 
 
 def test_a_connection_without_a_request_is_closed(connect, monkeypatch):
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.serving.connections.HEAD_SECONDS", 0.2)
     assert connect().recv(1) == b""
 
 
 def test_a_head_that_comes_drop_by_drop_is_not_awaited(connect, monkeypatch):
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.serving.connections.HEAD_SECONDS", 0.3)
     slow = connect()
     slow.settimeout(0.05)
     slow.sendall(b"GET /info/ HTTP/1.1\r\n")
@@ -79,7 +76,7 @@ def test_a_head_that_comes_drop_by_drop_is_not_awaited(connect, monkeypatch):
 
 
 def test_the_next_request_of_a_connection_is_bounded_too(connect, monkeypatch):
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.serving.connections.HEAD_SECONDS", 0.3)
     connection = connect()
     connection.sendall(AUTH)
     assert connection.recv(2000).startswith(b"HTTP/1.1 200")
@@ -89,7 +86,7 @@ def test_the_next_request_of_a_connection_is_bounded_too(connect, monkeypatch):
 
 
 def test_a_body_that_does_not_come_is_not_awaited(connect, monkeypatch):
-    monkeypatch.setattr(guard, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.serving.guard.SILENT_SECONDS", 0.2)
     connection = connect()
     connection.sendall(SLOW_UPLOAD + b"--b\r\n")
     assert connection.recv(2000).startswith(b"HTTP/1.1 408")
@@ -98,7 +95,7 @@ def test_a_body_that_does_not_come_is_not_awaited(connect, monkeypatch):
 
 
 def test_a_disk_without_room_refuses_an_upload_before_it_comes(connect, monkeypatch):
-    monkeypatch.setattr(uploads, "FREE_BYTES", 10**18)
+    monkeypatch.setattr("pipeline.serving.uploads.FREE_BYTES", 10**18)
     connection = connect()
     connection.sendall(SLOW_UPLOAD)
     answer = b"".join(iter(lambda: connection.recv(2000), b""))

@@ -19,18 +19,9 @@ from pipeline.serving.label_uploads import numbers_on_grid
 from pipeline.serving.refusals import BusyError
 from pipeline.serving.settings import ServeSettings
 from pipeline.serving.users import read_users
+from tests.pipeline.serving.conftest import OTHER, TOKEN
 from tests.pipeline.serving.viewers import Slicer, first_volume
 from transforms.places import Grid
-
-TOKEN, OTHER = "t" * 40, "o" * 40
-
-
-@pytest.fixture
-def users(tmp_path):
-    path = tmp_path / "users.txt"
-    path.write_text(f"# name token\nanna {TOKEN}\nbela {OTHER}\n")
-    path.chmod(0o600)
-    return path
 
 
 def detail(answer, status=400) -> str:

@@ -10,12 +10,12 @@ import pytest
 
 from pipeline.serving import label_versions, sessions, uploads
 from pipeline.serving.plain_answers import NamesOnly
-from tests.pipeline.serving.conftest import wait_for
-from tests.pipeline.serving.test_refusals import OTHER, TOKEN, detail, users  # noqa: F401
+from tests.pipeline.serving.conftest import OTHER, TOKEN, wait_for
+from tests.pipeline.serving.test_refusals import detail
 from tests.pipeline.serving.viewers import Slicer, first_volume
 
 
-def test_sessions_of_one_user_push_out_none_of_another(start, users, volumes):  # noqa: F811
+def test_sessions_of_one_user_push_out_none_of_another(start, users, volumes):
     address, service = start(users=users)
     anna, bela = Slicer(address, TOKEN), Slicer(address, OTHER)
     kept = anna.create_session(volumes[8]).json()["session_id"]
@@ -31,7 +31,7 @@ def test_sessions_of_one_user_push_out_none_of_another(start, users, volumes):  
     assert anna.infer("hippocampus", "", session=kept).status == 200
 
 
-def test_answers_name_files_and_not_their_places(start, users, images, tmp_path):  # noqa: F811
+def test_answers_name_files_and_not_their_places(start, users, images, tmp_path):
     lines = f"print('saved {tmp_path}/labels/.serve/model.pt', flush=True)"
     address, service = start(users=users, training=True, command=(sys.executable, "-c", lines))
     anna, path = Slicer(address, TOKEN), first_volume(images)
