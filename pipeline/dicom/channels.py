@@ -51,12 +51,12 @@ def refer_to(data: Dataset, headers: Iterable[Dataset]) -> None:
         data: the object.
         headers: of the images.
     """
-    known = {
+    referred = {
         item.ReferencedSOPInstanceUID
         for series in data.get("ReferencedSeriesSequence", ())
         for item in series.ReferencedInstanceSequence
     }
-    new = [header for header in headers if header.SOPInstanceUID not in known]
+    new = [header for header in headers if header.SOPInstanceUID not in referred]
     for study, images in _by_study(new):
         items = [_series_item(uid, one) for uid, one in by_series(images).items()]
         if study == data.StudyInstanceUID:
