@@ -376,7 +376,7 @@ def datalist_sha256(dataset_dir: str) -> str:
 def write_datalist(
     folder: Path,
     splits: dict[str, list[dict[str, Any]]],
-    only: str | None = None,
+    only: Collection[str] | None = None,
     /,
     **description: Any,
 ) -> None:
@@ -386,8 +386,8 @@ def write_datalist(
         folder: folder of the files; paths in ``splits`` are relative to it.
         splits: entries of ``training``, ``validation`` and ``test``, as :meth:`Entry.unhashed`. An
             entry with hashes keeps those of its pixels, unless the bytes of the file changed.
-        only: image whose entry is new; the hashes of all others stay, so that a file of theirs that
-            changed is still found. None: every file is hashed.
+        only: images whose entries are new; the hashes of all others stay, so that a file of theirs
+            that changed is still found. None: every file is hashed.
         description: keys at the top of the file: name, seed, kind of split, ….
 
     Raises:
@@ -418,9 +418,9 @@ def _check_leaks(folder: Path, splits: dict[str, list[dict[str, Any]]]) -> None:
                     )
 
 
-def _hashed(folder: Path, only: str | None, entry: dict[str, Any]) -> dict[str, Any]:
+def _hashed(folder: Path, only: Collection[str] | None, entry: dict[str, Any]) -> dict[str, Any]:
     hashed = dict(entry)
-    if only not in (None, entry["image"]):
+    if only is not None and entry["image"] not in only:
         return hashed
     for key in FILE_KEYS:
         if key in entry:

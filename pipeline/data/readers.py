@@ -208,7 +208,17 @@ def first_path(image: str | Sequence[str]) -> Path:
         >>> first_path("stack.tif#3").name, first_path(["a_0000.png", "a_0001.png"]).name
         ('stack.tif', 'a_0000.png')
     """
-    return split_page(image if isinstance(image, str) else image[0])[0]
+    return channel_paths(image)[0]
+
+
+def channel_paths(image: str | Sequence[str]) -> list[Path]:
+    """Return the path of a case's image, of several channels those of all, without page.
+
+    Example:
+        >>> [path.name for path in channel_paths(["a_0000.png", "a_0001.png"])]
+        ['a_0000.png', 'a_0001.png']
+    """
+    return [split_page(name)[0] for name in ([image] if isinstance(image, str) else image)]
 
 
 def files_of(image: str | Sequence[str]) -> list[Path]:
@@ -218,9 +228,7 @@ def files_of(image: str | Sequence[str]) -> list[Path]:
         >>> [path.name for path in files_of(["a_0000.png", "a_0001.png"])]
         ['a_0000.png', 'a_0001.png']
     """
-    names = [image] if isinstance(image, str) else image
-    paths = [split_page(name)[0] for name in names]
-    return [file for path in paths for file in _files(path)]
+    return [file for path in channel_paths(image) for file in _files(path)]
 
 
 def slice_view(path: Path) -> SliceView:

@@ -29,8 +29,8 @@ from highdicom.sr import (
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
+from pipeline.bundle.codes import Structure
 from pipeline.dicom.author import MAX_LONG_STRING, NOTICE, SERIES_NUMBERS, Author
-from pipeline.dicom.codes import Structure
 from pipeline.dicom.seg import coded
 from pipeline.dicom.source import SourceImage
 from pipeline.dicom.structure_masks import StructureMasks
@@ -94,7 +94,7 @@ def measurement_report(
     for text in (f"Made by a network, {NOTICE}", *flags["differences"]):
         report[0].ContentSequence.append(_comment(text))
     data = ComprehensiveSR(
-        evidence=[*source.headers, segments],
+        evidence=[*source.all_headers, segments],
         content=report[0],
         series_instance_uid=UID(),
         series_number=SERIES_NUMBERS["sr"],

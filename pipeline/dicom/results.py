@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.bundle.codes import BundleCodes, read_codes
 from pipeline.data.label_numbers import LabelNumbers
 from pipeline.data.suffixes import stem_of
-from pipeline.dicom.codes import BundleCodes, read_codes
 from pipeline.errors import few
 from pipeline.inference.further_results import InferredImage
 from pipeline.inference.report import InferenceCase
@@ -30,8 +30,12 @@ class DicomResults:
     structured report of volumes, which refers to the segmentation and brings it along; and
     ``capture_PLANE.dcm``, pictures of the planes that a structure touches, with the outlines.
 
-    All refer to the images of the source, lie in its frame of reference, and say which bundle and
-    which weights made them, and that they are not for clinical use.
+    All refer to the images of the source, of several channels to those of each, lie in the frame of
+    reference of the first, and say which bundle and which weights made them, and that they are not
+    for clinical use.
+
+    Of a bundle that separates instances, each instance is a structure with a number: a segment, an
+    outline, a group of the report (:mod:`pipeline.dicom.instances`).
 
     Args:
         kinds: of :data:`KINDS`; None: nothing is written.
@@ -42,7 +46,8 @@ class DicomResults:
         labels: name of each label and its number or numbers.
 
     Raises:
-        ValueError: a kind or a way of storing that does not exist; a code in the metadata is none.
+        ValueError: a kind or a way of storing that does not exist, or that holds no instances; a
+            code in the metadata is none.
         ModuleNotFoundError: the extra ``dicom`` is not installed.
     """
 
@@ -57,6 +62,11 @@ class DicomResults:
     ) -> None:
         self.kinds = _checked_kinds(kinds or ())
         _check_choice("--dicom-seg", segments, SEGMENTS)
+        if "seg" in self.kinds and segments == "fractional" and _separates(model):
+            raise ValueError(
+                "--dicom-seg fractional: holds probabilities of structures, and instances have "
+                "none of their own; choose binary or labelmap"
+            )
         self.segments, self.labels = segments, labels or {FOREGROUND: 1}
         self.bundle, self.model, self.metadata = bundle, model, Path(metadata)
         self.settings: Mapping[str, Any] = {}
@@ -81,23 +91,20 @@ class DicomResults:
         from pipeline.dicom.written import open_checked
 
         self._read_codes()
-        self._source = open_checked(case.path, self.kinds)
+        self._source = open_checked(case, self.kinds)
 
     def write(self, image: InferredImage, folder: Path) -> list[str]:
         """Write the results of the image that was checked; return their paths in the folder."""
         if self._source is None:
             return []
         from pipeline.dicom.author import Author
-        from pipeline.dicom.written import masks_of, write_objects
+        from pipeline.dicom.written import ImageObjects
 
         codes, name = self._read_codes(), f"{FOLDER}/{stem_of(Path(image.name))}"
         author = Author(self.bundle, codes.version, self.model.record.sha256)
-        masks = masks_of(image, codes.structures, self.labels)
         source, self._source = self._source, None
-        files = write_objects(
-            image, source, masks, author, self.kinds, self.segments, folder / name
-        )
-        return [f"{name}/{file}" for file in files]
+        objects = ImageObjects(image, source, codes.structures, self.labels, author, self.segments)
+        return [f"{name}/{file}" for file in objects.write(self.kinds, folder / name)]
 
     def _read_codes(self) -> BundleCodes:
         if self._codes is None:
@@ -108,6 +115,11 @@ class DicomResults:
                     f"name it in supported_apps#dicom of {self.metadata}"
                 )
         return self._codes
+
+
+def _separates(model: TrainedModel) -> bool:
+    """Return whether a model separates the instances of its structure."""
+    return model.operating_point.instances is not None
 
 
 def _checked_kinds(kinds: Collection[str]) -> tuple[str, ...]:

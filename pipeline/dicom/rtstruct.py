@@ -9,9 +9,10 @@ from pydicom.dataset import FileDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import RTStructureSetStorage
 
+from pipeline.bundle.codes import Code, Structure
 from pipeline.data.dicom import Slice
 from pipeline.dicom.author import NOTICE, Author
-from pipeline.dicom.codes import Code, Structure
+from pipeline.dicom.channels import by_series, image_item
 from pipeline.dicom.contours import Polygon, outlines
 from pipeline.dicom.objects import Kind, new_object
 from pipeline.dicom.source import SourceImage
@@ -43,7 +44,7 @@ def structure_set(source: SourceImage, masks: StructureMasks, author: Author) ->
     data.StructureSetDescription = f"Made by a network, {NOTICE}"
     data.StructureSetDate, data.StructureSetTime = data.SeriesDate, data.SeriesTime
     data.ApprovalStatus = "UNAPPROVED"
-    data.ReferencedFrameOfReferenceSequence = Sequence([_frame_of_reference(source)])
+    data.ReferencedFrameOfReferenceSequence = Sequence(_frames_of_reference(source))
     structures = masks.structures
     data.StructureSetROISequence = Sequence([_roi(one, source, author) for one in structures])
     data.ROIContourSequence = Sequence([_contours(source, *one) for one in masks])
@@ -58,24 +59,32 @@ def code_item(code: Code) -> Dataset:
     return item
 
 
-def _frame_of_reference(source: SourceImage) -> Dataset:
-    series = Dataset()
-    series.SeriesInstanceUID = source.first.SeriesInstanceUID
-    series.ContourImageSequence = Sequence([_image(header) for header in source.headers])
-    study = Dataset()
-    study.ReferencedSOPClassUID = STUDY_CLASS
-    study.ReferencedSOPInstanceUID = source.first.StudyInstanceUID
-    study.RTReferencedSeriesSequence = Sequence([series])
+def _frames_of_reference(source: SourceImage) -> Iterator[Dataset]:
+    """Return the images by frame of reference, study and series; those of the contours first."""
+    frames: dict[str, dict[str, list[Dataset]]] = {}
+    for header in source.all_headers:
+        studies = frames.setdefault(header.FrameOfReferenceUID, {})
+        studies.setdefault(header.StudyInstanceUID, []).append(header)
+    for frame, studies in frames.items():
+        item = Dataset()
+        item.FrameOfReferenceUID = frame
+        item.RTReferencedStudySequence = Sequence([_study(*one) for one in studies.items()])
+        yield item
+
+
+def _study(uid: str, headers: list[Dataset]) -> Dataset:
     item = Dataset()
-    item.FrameOfReferenceUID = source.first.FrameOfReferenceUID
-    item.RTReferencedStudySequence = Sequence([study])
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = STUDY_CLASS, uid
+    item.RTReferencedSeriesSequence = Sequence(
+        [_series(*one) for one in by_series(headers).items()]
+    )
     return item
 
 
-def _image(header: Dataset) -> Dataset:
+def _series(uid: str, headers: list[Dataset]) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    item.SeriesInstanceUID = uid
+    item.ContourImageSequence = Sequence([image_item(header) for header in headers])
     return item
 
 

@@ -14,8 +14,9 @@ from highdicom.seg import (
 from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 
+from pipeline.bundle.codes import Code, Structure
 from pipeline.dicom.author import SERIES_NUMBERS, Author
-from pipeline.dicom.codes import Code, Structure
+from pipeline.dicom.channels import refer_to
 from pipeline.dicom.source import SourceImage
 from pipeline.dicom.structure_masks import StructureMasks
 from pipeline.inference.eight_bits import WHITE
@@ -60,6 +61,7 @@ def segmentation(
     )
     if not source.is_placed:  # the standard wants what is right and what is below in a flat image
         data.PatientOrientation = source.first.get("PatientOrientation")
+    refer_to(data, source.channels)  # highdicom takes the images of one series
     return data
 
 

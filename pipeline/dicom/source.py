@@ -1,7 +1,7 @@
 """The DICOM images that a result belongs to: headers, order of the frames, references."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipeline.data.dicom import Slice, planes_of
 from pipeline.data.dicom_header import frame_places, is_dicom
 from pipeline.data.readers import slice_view
 from pipeline.data.series import is_series
+from pipeline.dicom.channels import check_one_patient, image_item
 
 PATIENT_AND_STUDY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
@@ -36,12 +37,19 @@ class SourceImage:
     Attributes:
         planes: in the order of the slices of its volume.
         headers: without pixels, one for each file: one for each plane, or one for all.
+        channels: headers of the images of the case's further channels, without pixels.
         is_placed: whether its planes lie in a frame of reference; an X-ray does not.
     """
 
     planes: Sequence[Slice]
     headers: Sequence[Dataset]
     is_placed: bool
+    channels: Sequence[Dataset] = ()
+
+    @property
+    def all_headers(self) -> list[Dataset]:
+        """Headers of all images that the result was made of."""
+        return [*self.headers, *self.channels]
 
     @property
     def first(self) -> Dataset:
@@ -70,9 +78,7 @@ class SourceImage:
     def reference(self, plane: int) -> Dataset:
         """Return an item of a sequence that refers to the image of a plane."""
         header, frame = self.header(plane), self.frame_number(plane)
-        item = Dataset()
-        item.ReferencedSOPClassUID = header.SOPClassUID
-        item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+        item = image_item(header)
         if frame is not None:
             item.ReferencedFrameNumber = frame
         return item
@@ -95,17 +101,26 @@ def check_is_dicom(reference: Path) -> None:
         )
 
 
-def open_source(reference: Path) -> SourceImage:
-    """Read the headers of a series or a file.
+def open_source(reference: Path, channels: Sequence[Path] = ()) -> SourceImage:
+    """Read the headers of a series or a file, and of those of its further channels.
 
     Attributes of patient and study that are absent become empty ones.
 
     Args:
         reference: file, or reference of a series, see :mod:`pipeline.data.series`.
+        channels: of the further channels of the case.
 
     Raises:
-        ValueError: a file that is not DICOM, or lacks what a result has to refer to.
+        ValueError: a file that is not DICOM, or lacks what a result has to refer to; channels of
+            several patients.
     """
+    source = _open_one(reference)
+    others = [_open_one(channel) for channel in channels]
+    check_one_patient(source.first, channels, [other.first for other in others])
+    return replace(source, channels=[header for other in others for header in other.headers])
+
+
+def _open_one(reference: Path) -> SourceImage:
     check_is_dicom(reference)
     planes = planes_of(reference)
     paths = list(dict.fromkeys(plane.path for plane in planes))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.bundle.codes import Structure
 from pipeline.data.label_numbers import LabelNumbers, labels_overlap, numbers_of
-from pipeline.dicom.codes import Structure
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,7 @@ class StructureMasks:
 
     Attributes:
         structures: one for each label, in the labels' order.
-        labels: name of each label and its number or numbers in the label map; none: one structure
-            that is all that is not 0.
+        labels: name of each label and its number or numbers in the label map.
         label_map: ``(planes, rows, columns)``.
         maps: probabilities of each structure in 8 bits, alike; none where they are not wanted.
 
@@ -38,9 +37,12 @@ class StructureMasks:
         return ((structure, self.mask(structure)) for structure in self.structures)
 
     def of_plane(self, plane: int) -> Iterator[tuple[Structure, NDArray[np.bool_]]]:
-        """Return each structure with its mask in a plane, ``(rows, columns)``."""
+        """Return each structure that is in a plane, with its mask there, ``(rows, columns)``."""
         pixels = self.label_map[plane]
-        return ((structure, self._within(pixels, structure)) for structure in self.structures)
+        present = set(np.unique(pixels).tolist()) - {0}
+        for structure in self.structures:
+            if present & self._numbers(structure):
+                yield structure, self._within(pixels, structure)
 
     @property
     def overlap(self) -> bool:
@@ -52,9 +54,11 @@ class StructureMasks:
         return self._within(self.label_map, structure)
 
     def _within(self, pixels: NDArray[np.generic], structure: Structure) -> NDArray[np.bool_]:
-        if len(self.structures) == 1:
-            return np.asarray(pixels != 0)
-        return np.isin(pixels, numbers_of(self.labels[structure.name]))
+        return np.isin(pixels, list(self._numbers(structure)))
+
+    def _numbers(self, structure: Structure) -> set[int]:
+        """Return the numbers of a structure in the label map."""
+        return set(numbers_of(self.labels[structure.name]))
 
     def probability(self, structure: Structure) -> NDArray[np.uint8]:
         """Return the probabilities of a structure in 8 bits."""
@@ -62,10 +66,11 @@ class StructureMasks:
 
     def segment_numbers(self) -> NDArray[np.uint16]:
         """Return the number of each pixel's segment, 0 outside, of structures without overlap."""
-        numbers = np.zeros(self.label_map.shape, np.uint16)
-        for structure, mask in self:
-            numbers[mask] = structure.number
-        return numbers
+        segments = np.zeros(1 + int(self.label_map.max(initial=0)), np.uint16)
+        for structure in self.structures:
+            own = [number for number in self._numbers(structure) if number < len(segments)]
+            segments[own] = structure.number
+        return segments[self.label_map.astype(np.intp)]
 
     def stacked(self) -> NDArray[np.uint8]:
         """Return the masks of all structures, ``(planes, rows, columns, structures)``."""

@@ -1,18 +1,21 @@
 """The DICOM objects of one image, and their files."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from pipeline.bundle.codes import Structure
 from pipeline.data.label_numbers import LabelNumbers
-from pipeline.data.readers import read_page
+from pipeline.data.readers import channel_paths, read_page
 from pipeline.data.volumes import read_volume
 from pipeline.dicom.author import Author
 from pipeline.dicom.capture import captures
-from pipeline.dicom.codes import Structure
+from pipeline.dicom.instances import check_count, instance_masks, named_sizes
 from pipeline.dicom.objects import save
 from pipeline.dicom.report import measurement_report
 from pipeline.dicom.rtstruct import structure_set
@@ -20,76 +23,90 @@ from pipeline.dicom.seg import Segments, segmentation
 from pipeline.dicom.source import SourceImage, frames_of, open_source
 from pipeline.dicom.structure_masks import StructureMasks
 from pipeline.inference.further_results import InferredImage
+from pipeline.inference.report import InferenceCase
 
 
-def open_checked(reference: Path, kinds: Collection[str]) -> SourceImage:
-    """Read the headers of an image to which results shall refer.
+def open_checked(case: InferenceCase, kinds: Collection[str]) -> SourceImage:
+    """Read the headers of the images to which results shall refer.
 
     Raises:
-        ValueError: it is not DICOM, lacks an attribute, or lies nowhere and contours are wanted.
+        ValueError: one is not DICOM, lacks an attribute, or lies nowhere and contours are wanted.
     """
-    source = open_source(reference)
-    if "rtstruct" in kinds and not source.is_placed:
+    first, *others = channel_paths(case.entries[0]["image"])
+    source = open_source(first, others)
+    if "rtstruct" in kinds and not all("FrameOfReferenceUID" in one for one in source.all_headers):
         raise ValueError(
-            f"{reference}: no position (ImagePositionPatient), as of an X-ray; contours of an "
+            f"{first}: no position (ImagePositionPatient), as of an X-ray; contours of an "
             "RTSTRUCT lie in space; leave rtstruct out of --dicom"
         )
     return source
 
 
-def masks_of(
-    image: InferredImage, structures: Collection[Structure], labels: LabelNumbers
-) -> StructureMasks:
-    """Return the masks of an image's structures in the order of its planes."""
-    arrays = [
-        frames_of(array, image.is_volume, image.case.path) for array in (image.mask, *image.maps)
-    ]
-    return StructureMasks(tuple(structures), labels, arrays[0], arrays[1:])
+@dataclass(frozen=True)
+class ImageObjects:
+    """The DICOM objects of one image.
 
+    Attributes:
+        image: what was inferred of it.
+        source: its headers.
+        structures: one for each label, in the labels' order.
+        labels: name of each label and its number or numbers in the mask.
+        author: the model.
+        segments: how a segmentation stores its segments.
+    """
 
-def write_objects(
-    image: InferredImage,
-    source: SourceImage,
-    masks: StructureMasks,
-    author: Author,
-    kinds: Collection[str],
-    segments: Segments,
-    folder: Path,
-) -> list[str]:
-    """Write the wanted objects of an image to a folder; return the names of their files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = []
-    for name, data in _objects(image, source, masks, author, kinds, segments):
-        save(data, folder / name)
-        names.append(name)
-    return names
+    image: InferredImage
+    source: SourceImage
+    structures: Sequence[Structure]
+    labels: LabelNumbers
+    author: Author
+    segments: Segments
 
+    def write(self, kinds: Collection[str], folder: Path) -> list[str]:
+        """Write objects of these kinds to a folder; return the names of their files.
 
-def _objects(
-    image: InferredImage,
-    source: SourceImage,
-    masks: StructureMasks,
-    author: Author,
-    kinds: Collection[str],
-    segments: Segments,
-) -> Iterator[tuple[str, Dataset]]:
-    """Return the names of the files and their content, one after the other."""
-    if "seg" in kinds:
-        seg = segmentation(source, masks, author, segments)
-        yield "seg.dcm", seg
-    if "rtstruct" in kinds:
-        yield "rtstruct.dcm", structure_set(source, masks, author)
-    if "sr" in kinds:
-        sizes, flags = image.sizes, image.flags
-        yield "sr.dcm", measurement_report(source, masks, author, seg, sizes, flags)
-    if "capture" in kinds:
-        frames = _pixels(source, image.case.path)
-        for data in captures(source, masks, frames, author):
-            yield f"capture_{int(data.InstanceNumber):04d}.dcm", data
+        Raises:
+            ValueError: more instances than one of the kinds can hold.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        names = []
+        for name, data in self._made(kinds):
+            save(data, folder / name)
+            names.append(name)
+        return names
 
+    def _made(self, kinds: Collection[str]) -> Iterator[tuple[str, Dataset]]:
+        """Return the names of the files and their content, one after the other."""
+        masks, sizes = self._masks(), self.image.sizes
+        instances = self.image.instances
+        if instances is not None and instances.sizes:  # of none, the segment of the label is empty
+            check_count(self.image.case.path, len(instances.sizes), kinds, self.segments)
+            masks = instance_masks(masks, self._frames(instances.numbers), len(instances.sizes))
+            sizes = named_sizes(masks, instances.sizes)
+        source, author = self.source, self.author
+        if "seg" in kinds:
+            seg = segmentation(source, masks, author, self.segments)
+            yield "seg.dcm", seg
+        if "rtstruct" in kinds:
+            yield "rtstruct.dcm", structure_set(source, masks, author)
+        if "sr" in kinds:
+            flags = self.image.flags
+            yield "sr.dcm", measurement_report(source, masks, author, seg, sizes, flags)
+        if "capture" in kinds:
+            for data in captures(source, masks, self._pixels(), author):
+                yield f"capture_{int(data.InstanceNumber):04d}.dcm", data
 
-def _pixels(source: SourceImage, reference: Path) -> NDArray[np.generic]:
-    """Return the values of the planes, ``(planes, rows, columns[, 3])``."""
-    if len(source.planes) > 1:
-        return read_volume(reference).array.T
-    return read_page(reference).array[None]
+    def _masks(self) -> StructureMasks:
+        """Return the masks of the structures in the order of the planes."""
+        label_map, *maps = (self._frames(one) for one in (self.image.mask, *self.image.maps))
+        return StructureMasks(tuple(self.structures), self.labels, label_map, maps)
+
+    def _frames(self, array: NDArray[Any]) -> NDArray[Any]:
+        return frames_of(array, self.image.is_volume, self.image.case.path)
+
+    def _pixels(self) -> NDArray[np.generic]:
+        """Return the values of the planes, ``(planes, rows, columns[, 3])``."""
+        path = self.image.case.path
+        if len(self.source.planes) > 1:
+            return read_volume(path).array.T
+        return read_page(path).array[None]

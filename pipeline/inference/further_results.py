@@ -11,6 +11,18 @@ from pipeline.inference.report import InferenceCase
 from pipeline.inference.structures import Sizes
 
 
+class Instances(NamedTuple):
+    """The separated instances of an image.
+
+    Attributes:
+        numbers: from 1, as the mask; no two instances have the same, also in several pages.
+        sizes: of each instance, in the order of the numbers.
+    """
+
+    numbers: NDArray[Any]
+    sizes: Sequence[dict[str, float]]
+
+
 class InferredImage(NamedTuple):
     """What was inferred of one image, in the pixels of its file.
 
@@ -22,6 +34,7 @@ class InferredImage(NamedTuple):
         is_volume: whether a network of three dimensions inferred it.
         sizes: of each structure.
         flags: coverage, quality and differences, as the report has them.
+        instances: None: they are not separated.
     """
 
     case: InferenceCase
@@ -31,6 +44,7 @@ class InferredImage(NamedTuple):
     is_volume: bool
     sizes: Sizes
     flags: Mapping[str, Any]
+    instances: Instances | None = None
 
 
 class FurtherResults(Protocol):

@@ -66,7 +66,7 @@ def _infer_folder(evaluator: Evaluator, writer: WritePredictions) -> None:
     finally:
         writer.report.write()
     if any(".nii" in file for entry in writer.report.entries for file in entry["files"]):
-        write_label_tables(writer.folder, writer.labels)
+        write_label_tables(writer.folder, writer.labels, writer.colours)
     write_inference_page(page, writer.report, cases, writer.labels)
     for line in writer.report.lines():
         print(plain_line(line, MAX_LINE_CHARACTERS))

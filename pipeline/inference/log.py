@@ -5,6 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from pipeline.data.series import headers_of, is_series
 VARIABLE = "UNET_SCHOOL_LOG"
 """Environment variable that names the log; where it is not set, nothing is logged."""
 SALT_SUFFIX = ".salt"
+SALT_DIGITS = 32
+SALT_SECONDS = 2.0
+"""How long another process may take to write it."""
 PSEUDONYM_DIGITS = 10
 HASH_DIGITS = 12
 OWNER_ONLY = 0o600
@@ -86,21 +90,38 @@ class InferenceLog:
             ) from None
 
     def _salt(self) -> str:
-        """Return the salt, which the first process makes."""
+        """Return the salt, which the first process makes.
+
+        Raises:
+            ValueError: whoever made it did not finish.
+        """
         assert self.path is not None
         path = self.path.with_name(self.path.name + SALT_SUFFIX)
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-            temporary.touch(OWNER_ONLY)
-            temporary.write_text(secrets.token_hex(16))
-            try:
-                os.link(temporary, path)  # fails where another process was first
-            except FileExistsError:
-                pass
-            finally:
-                temporary.unlink()
-        return path.read_text("utf-8").strip()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # another process was first
+            _create(path, secrets.token_hex(SALT_DIGITS // 2))
+        end = time.monotonic() + SALT_SECONDS
+        while len(salt := path.read_text("utf-8").strip()) < SALT_DIGITS:
+            if time.monotonic() > end:
+                raise ValueError(
+                    f"{path}: found {len(salt)} characters, expected {SALT_DIGITS}; whoever made "
+                    "it was interrupted; remove it"
+                )
+            time.sleep(SALT_SECONDS / 100)  # it is being written
+        return salt
+
+
+def _create(path: Path, text: str) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        FileExistsError: it is there.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
 
 
 def study_pseudonym(image: Path, salt: str) -> str:

@@ -119,6 +119,21 @@ def measure_structures(
     return measured
 
 
+def instance_sizes(instances: NDArray[Any], grid: Grid) -> list[dict[str, float]]:
+    """Return the size of each instance, in the order of their numbers.
+
+    Args:
+        instances: numbers from 1, of a volume ``(X, Y, Z)``, of a flat image ``(pages, H, W)``.
+        grid: of the instances.
+
+    Example:
+        >>> instance_sizes(np.array([[[1, 2, 2]]]), Grid.of_axes(np.diag([1.0, 0.5])))
+        [{'pixels': 1, 'mm2': 0.5}, {'pixels': 2, 'mm2': 1.0}]
+    """
+    counts = np.bincount(instances.ravel())[1:]
+    return [_sizes(int(count), instances, grid) for count in counts]
+
+
 def _sizes(pixels: int, mask: NDArray[Any], grid: Grid) -> dict[str, float]:
     if grid.is_volume:
         unit, scale_unit, scale = "voxels", "ml", MM3_PER_ML

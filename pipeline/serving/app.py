@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from pipeline.serving.guard import App, Guard
 from pipeline.serving.refusals import BusyError, answer_to
 from pipeline.serving.routes import auth, datastore, infer, info, learning, session
+from pipeline.serving.routes.forms import service_of
 from pipeline.serving.service import Service
 from pipeline.serving.users import Users
 
@@ -51,14 +52,16 @@ async def _failed(request: Request, error: Exception) -> JSONResponse:
     status, detail = answer_to(error)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s", request.method, request.url.path, exc_info=error)
-    headers = {"retry-after": RETRY_SECONDS} if isinstance(error, BusyError) else None
-    return JSONResponse({"detail": detail}, status, headers)
+    headers = {"retry-after": RETRY_SECONDS} if isinstance(error, BusyError) else {}
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        headers["connection"] = "close"  # the rest of the body is not awaited
+    return JSONResponse({"detail": service_of(request).names_only(detail)}, status, headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     """Answer; the server logs the error."""
     status, detail = answer_to(error)
-    return JSONResponse({"detail": detail}, status)
+    return JSONResponse({"detail": service_of(request).names_only(detail)}, status)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -28,7 +28,7 @@ def copied_image(image: ServedImage, folder: Path) -> Path | None:
     """Copy an image into a cohort, unless it is there; DICOM becomes NIfTI, PNG or TIFF.
 
     Returns:
-        Its path; None: pages of one file, which a cohort of flat images does not hold.
+        Its path; None: a volume that the bundle segments slice by slice.
 
     Raises:
         ValueError: flat images of several channels; another image has its name in the cohort.
@@ -61,17 +61,26 @@ def save_label(
     Raises:
         OSError: it cannot be written.
     """
-    flat = image is not None and suffix_of(image) in (*PNG_LIKE, *TIFF)
-    path = stem.with_name(f"{stem.name}{'.png' if flat else '.nii.gz'}")
+    if image is not None and suffix_of(image) in (*PNG_LIKE, *TIFF):
+        path = stem.with_name(f"{stem.name}.png")
+        save_png(path, numbers[:, :, 0].T, labels)
+        return path
+    path = stem.with_name(f"{stem.name}.nii.gz")
     mask = numbers > 0 if is_plain(labels) else numbers
     with atomic(path, durable=True) as temporary:
-        if not flat:
-            save_volume(temporary, mask, grid.affine)
-        else:
-            page = mask[:, :, 0].T
-            shown = page * np.uint8(255) if page.dtype == bool else page
-            Image.fromarray(np.ascontiguousarray(shown)).save(temporary)
+        save_volume(temporary, mask, grid.affine)
     return path
+
+
+def save_png(path: Path, numbers: NDArray[Any], labels: LabelNumbers) -> None:
+    """Save the label of a flat image: its numbers, or a mask of 0 and 255.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    shown = (numbers > 0) * np.uint8(255) if is_plain(labels) else numbers
+    with atomic(path, durable=True) as temporary:
+        Image.fromarray(np.ascontiguousarray(shown)).save(temporary)
 
 
 def _check_same(image: ServedImage, present: Path) -> None:

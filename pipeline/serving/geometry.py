@@ -97,6 +97,17 @@ def to_voxels(array: NDArray[Any], is_volume: bool, path: Path) -> NDArray[Any]:
     """
     if is_volume:
         return np.atleast_3d(array)
-    if not is_series(path) and (suffix_of(path) in FLAT or is_flat_dicom(path)):
+    if _is_flat(path):
         return array.transpose(2, 1, 0)
     return slice_view(path).voxels(array)
+
+
+def to_pages(voxels: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Return voxels ``(X, Y, Z)`` on the grid of an image as its pages, see :func:`to_voxels`."""
+    if _is_flat(path):
+        return voxels.transpose(2, 1, 0)
+    return slice_view(path).slices(voxels)
+
+
+def _is_flat(path: Path) -> bool:
+    return not is_series(path) and (suffix_of(path) in FLAT or is_flat_dicom(path))

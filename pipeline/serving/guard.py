@@ -1,5 +1,6 @@
 """What is checked of every call before a byte of its body is read."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
@@ -22,6 +23,8 @@ UPLOAD_PATHS = ("/infer/", "/datastore/", "/session/")
 MAX_JSON_BYTES = 2**16
 """Largest body of a call that uploads no file."""
 BEARER = "bearer "
+SILENT_SECONDS = 30.0
+"""How long a body may pause."""
 
 
 class Guard:
@@ -121,13 +124,25 @@ def _check_length(headers: dict[str, str], most: int) -> None:
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
-    """Return what receives a body up to a bound: its stated length may be absent."""
-    received = 0
+    """Return what receives a body up to a bound, and not for ever.
+
+    Its stated length may be absent, and its sender silent, or gone without a word.
+    """
+    received, is_complete = 0, False
 
     async def receive_bounded() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, is_complete
+        # after the body, a call waits here until its caller leaves
+        seconds = None if is_complete else SILENT_SECONDS
+        try:
+            message = await asyncio.wait_for(receive(), seconds)
+        except TimeoutError:
+            raise RefusedError(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"upload: nothing came for {SILENT_SECONDS:g} seconds; send it again",
+            ) from None
         received += len(message.get("body", b""))
+        is_complete = not message.get("more_body", False)
         if received > most:
             raise _too_large(most)
         return message

@@ -12,6 +12,7 @@ import uvicorn
 from pipeline.claims import claim
 from pipeline.inference.single import SingleInference
 from pipeline.serving.app import make_app
+from pipeline.serving.connections import BoundedProtocol
 from pipeline.serving.guard import App
 from pipeline.serving.service import WORK, Service
 from pipeline.serving.settings import ServeSettings, check_reach
@@ -63,7 +64,7 @@ def serve(
     with claim(data / WORK):
         service = Service(inference, settings, images, data, training)
         try:
-            with service.jobs:
+            with service.segmenter.jobs:
                 _listen(service, make_app(service, users), say)
         finally:
             service.sessions.clear()
@@ -84,6 +85,7 @@ def http_server(app: App) -> uvicorn.Server:
     """Return the server of HTTP; it logs no address of a call, which may name a patient."""
     config = uvicorn.Config(
         app,
+        http=BoundedProtocol,
         log_level="warning",
         access_log=False,
         server_header=False,

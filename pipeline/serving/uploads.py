@@ -6,8 +6,11 @@ import mmap
 import os
 import re
 import shutil
+import tempfile
+import threading
 import uuid
 import zlib
+from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +20,7 @@ from PIL import Image
 
 from pipeline.data.suffixes import suffix_of
 from pipeline.files import check_room
+from pipeline.serving.refusals import RefusedError
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".jpg", ".jpeg")
 LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".bin")
@@ -29,6 +33,8 @@ VOXEL_BYTES = 8
 """At most, of a voxel that is read: fractions in 64 bits, whatever the file holds."""
 FREE_BYTES = 10**9
 """Room that uploads leave on the disk, for labels and results."""
+MAX_MEMORY_BYTES = 2**20
+"""Starlette keeps a part of a form up to this size in memory, and a larger one on the disk."""
 OTHER_FILE = re.compile(rb"data ?file", re.IGNORECASE)
 """Key by which an NRRD header names another file; its reader also ends a line at a return."""
 DATA_FILE = re.compile(rb"ElementDataFile(?:\s*[=:]\s*(LOCAL)\s*[\r\n])?")
@@ -58,33 +64,69 @@ def suffix_of_upload(name: str | None, suffixes: tuple[str, ...]) -> str:
     return suffix
 
 
-def store_upload(file: BinaryIO, folder: Path, suffix: str, most_bytes: int) -> Path:
-    """Write an uploaded file under a new name, and check what it claims and holds.
+class UploadStore:
+    """Keeps uploaded files within bounds, and decodes one at a time.
 
     Args:
-        file: its content.
-        folder: where to write it.
-        suffix: of the format.
-        most_bytes: of the file; its pixels may have :data:`MAX_EXPANSION` times as many.
+        folder: of what is decoded and removed again.
+        most_bytes: of a file; its pixels may have :data:`MAX_EXPANSION` times as many.
 
-    Raises:
-        ValueError: it is of another format, claims or holds too much, or names another file; the
-            disk has too little room.
-        OSError: it cannot be written.
+    Attributes:
+        decoding: is held while an upload is decoded: one at a time fits into memory.
     """
-    folder.mkdir(0o700, parents=True, exist_ok=True)
-    needed = file.seek(0, os.SEEK_END) + FREE_BYTES
-    check_room(folder, needed, "uploads, labels and results", "--data")
-    file.seek(0)
-    path = folder / f"{uuid.uuid4().hex}{suffix}"
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self.folder, self.most_bytes = folder, most_bytes
+        self.decoding = threading.Lock()
+
+    def check_room(self, stated: str | None) -> None:
+        """Refuse an upload for which the disk has no room, before it is taken.
+
+        Args:
+            stated: its length as the call states it; None: it may be the largest that is taken.
+
+        Raises:
+            RefusedError: a disk has too little room.
+        """
+        size = int(stated) if stated is not None else self.most_bytes
+        if size > MAX_MEMORY_BYTES:  # a smaller one waits in memory
+            _check_room(Path(tempfile.gettempdir()), size, "TMPDIR")
+            _check_room(self.folder, size + FREE_BYTES, "--data")
+
+    def store(self, file: BinaryIO, suffix: str, folder: Path | None = None) -> Path:
+        """Write an uploaded file under a new name, and check what it claims and holds.
+
+        Args:
+            file: its content.
+            suffix: of the format.
+            folder: where to write it; None: that of what is removed again.
+
+        Raises:
+            ValueError: it is of another format, claims or holds too much, or names another file;
+                the disk has too little room.
+            OSError: it cannot be written.
+        """
+        folder = folder or self.folder
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        _check_room(folder, file.seek(0, os.SEEK_END) + FREE_BYTES, "--data")
+        file.seek(0)
+        path = folder / f"{uuid.uuid4().hex}{suffix}"
+        try:
+            with path.open("xb") as target:
+                shutil.copyfileobj(file, target, CHUNK_BYTES)
+            with self.decoding:
+                check_upload(path, suffix, self.most_bytes * MAX_EXPANSION)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+
+def _check_room(folder: Path, needed: int, setting: str) -> None:
     try:
-        with path.open("xb") as target:
-            shutil.copyfileobj(file, target, CHUNK_BYTES)
-        check_upload(path, suffix, most_bytes * MAX_EXPANSION)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return path
+        check_room(folder, needed, "uploads, labels and results", setting)
+    except ValueError as error:
+        raise RefusedError(HTTPStatus.INSUFFICIENT_STORAGE, str(error)) from None
 
 
 def check_upload(path: Path, suffix: str, most_pixel_bytes: int) -> None:

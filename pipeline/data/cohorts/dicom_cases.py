@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline.data.dicom_header import read_header
 from pipeline.data.modality import technique
+from pipeline.data.pixels import Pixels
 from pipeline.data.readers import read_page
 from pipeline.data.sources import Source
 from pipeline.data.tiff import centimetres
@@ -73,6 +74,11 @@ def write_flat(source: Path, target: Path, label: bool) -> None:
     if target.suffix == ".png":
         Image.fromarray(np.ascontiguousarray(pixels.array)).save(target)
         return
+    save_tiff(pixels, target)
+
+
+def save_tiff(pixels: Pixels, target: Path) -> None:
+    """Write the pixels of a flat image as TIFF, with their size as far as it is known."""
     photometric = "rgb" if pixels.colour else "minisblack"
     size = {} if pixels.spacing is None else centimetres(pixels.spacing)
     tifffile.imwrite(target, pixels.array, photometric=photometric, **size)

@@ -16,11 +16,13 @@ from pipeline.data.suffixes import suffix_of
 from pipeline.plain_text import plain_line
 from pipeline.schemas import first_error
 from pipeline.serving.images import ServedImage
+from pipeline.serving.label_cohort import NewestLabel
 from pipeline.serving.label_uploads import NamedNumber
 from pipeline.serving.refusals import UnknownError
 from pipeline.serving.routes.forms import (
     author_of,
     form_of,
+    is_on_this_machine,
     needed_upload,
     params_of,
     service_of,
@@ -44,7 +46,8 @@ def datastore(
         return statistics(service)
     if output == "train":
         return _pairs(service)
-    objects = {image.id: _object(service, image) for image in service.images.all()}
+    newest, images = service.cohort.newest(), service.images.all()
+    objects = {image.id: _object(image, newest.get(image.file_name)) for image in images}
     return {"name": service.inference.bundle, "description": "", "objects": objects}
 
 
@@ -64,7 +67,7 @@ async def add_image(request: Request, image: str) -> dict[str, str]:
     service = service_of(request)
     async with form_of(request) as form:
         upload = needed_upload(form, "file")
-        added = await run_in_threadpool(service.add_image, image, upload)
+        added = await run_in_threadpool(service.files.add, image, upload)
     return {"image": added.id}
 
 
@@ -72,22 +75,29 @@ async def add_image(request: Request, image: str) -> dict[str, str]:
 def download_image(request: Request, image: str) -> FileResponse:
     """Send an image as a viewer loads it."""
     service = service_of(request)
-    return _file(service.viewer_file(service.images.get(image)))
+    return _file(service.files.viewer_file(service.images.get(image)))
 
 
 @router.get("/image/info")
 def image_info(request: Request, image: str) -> dict[str, Any]:
     """Return name and hash of an image."""
     service = service_of(request)
-    return sample_of(service, service.images.get(image))
+    return sample_of(service, service.images.get(image), is_on_this_machine(request))
 
 
-def sample_of(service: Service, image: ServedImage) -> dict[str, Any]:
-    """Return what a viewer needs to load an image, from this machine's disk or by a call."""
-    path = service.viewer_file(image)
+def sample_of(service: Service, image: ServedImage, with_path: bool) -> dict[str, Any]:
+    """Return what a viewer needs to load an image by a call, or from this machine's disk.
+
+    Args:
+        service: that has the image.
+        image: to be loaded.
+        with_path: whether the caller may learn where its file is.
+    """
+    path = service.files.viewer_file(image)
     return {
-        "id": image.id, "name": f"{image.file_name}{suffix_of(path)}", "path": str(path.resolve()),
+        "id": image.id, "name": f"{image.file_name}{suffix_of(path)}",
         "url": f"/datastore/image?image={quote_plus(image.id)}", "checksum": _checksum(path),
+        **({"path": str(path.resolve())} if with_path else {}),
     }  # fmt: skip
 
 
@@ -155,17 +165,18 @@ def client_of(params: Mapping[str, Any]) -> str:
     return plain_line(params.get("client_id") or "", MAX_CLIENT_CHARACTERS)
 
 
-def _object(service: Service, image: ServedImage) -> dict[str, Any]:
-    versions = service.cohort.versions(image)
-    path = service.cohort.label_of(image)
-    info = versions[-1].model_dump() if versions else {}
-    labels = {} if path is None else {FINAL: {"ext": suffix_of(path), "info": info}}
+def _object(image: ServedImage, label: NewestLabel | None) -> dict[str, Any]:
+    labels = {}
+    if label is not None:
+        info = label.saved.model_dump() if label.saved else {}
+        labels[FINAL] = {"ext": suffix_of(label.path), "info": info}
     return {"image": {"ext": suffix_of(image.path), "info": {}}, "labels": labels}
 
 
 def _pairs(service: Service) -> list[dict[str, str]]:
-    pairs = [(image, service.cohort.label_of(image)) for image in service.images.all()]
-    return [{"image": one.id, "label": label.name} for one, label in pairs if label is not None]
+    newest = service.cohort.newest()
+    pairs = [(image, newest.get(image.file_name)) for image in service.images.all()]
+    return [{"image": one.id, "label": label.path.name} for one, label in pairs if label]
 
 
 def _check_tag(tag: str) -> None:

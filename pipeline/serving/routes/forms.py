@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
-from pipeline.serving.service import Service, Upload
+from pipeline.serving.image_files import Upload
+from pipeline.serving.service import Service
+from pipeline.serving.users import Users
 
 MAX_FILES = 2
 MAX_FIELDS = 8
@@ -26,9 +28,20 @@ def author_of(request: Request) -> str:
     return str(request.state.author)
 
 
+def is_on_this_machine(request: Request) -> bool:
+    """Return whether the caller is on the machine of the service: with tokens it is not known."""
+    users: Users = request.app.state.users
+    return not users.need_tokens
+
+
 @asynccontextmanager
 async def form_of(request: Request) -> AsyncIterator[FormData]:
-    """Yield the form of a call, with bounds for the number and size of its fields."""
+    """Yield the form of a call, with bounds for the number and size of its fields.
+
+    Raises:
+        RefusedError: the disk has no room for what is uploaded.
+    """
+    service_of(request).uploads.check_room(request.headers.get("content-length"))
     async with request.form(
         max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
     ) as form:

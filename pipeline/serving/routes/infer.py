@@ -11,7 +11,9 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from pipeline.errors import few
 from pipeline.serving.geometry import Segmented
+from pipeline.serving.image_files import Upload
 from pipeline.serving.label_files import (
     centroids,
     check_extension,
@@ -19,13 +21,11 @@ from pipeline.serving.label_files import (
     write_label_map,
 )
 from pipeline.serving.routes.datastore import BINARY
-from pipeline.serving.routes.forms import form_of, params_of, service_of, upload_of
-from pipeline.serving.service import Service, Upload
+from pipeline.serving.routes.forms import author_of, form_of, params_of, service_of, upload_of
+from pipeline.serving.service import Service
 
 router = APIRouter(prefix="/infer")
 EXTENSION = ".nii.gz"
-PROMPTS = ("foreground", "background", "roi")
-"""What interactive models take, and these do not."""
 
 
 class LabelMapFile(NamedTuple):
@@ -58,10 +58,10 @@ async def infer(
         _check(params, upload_of(form, "label"))
         if output == "dicom_seg":
             served = service.images.get(image)
-            content = await run_in_threadpool(service.segment_as_dicom, served)
+            content = await run_in_threadpool(service.segmenter.segment_as_dicom, served)
             return Response(content, media_type="application/dicom")
         segmented = await run_in_threadpool(
-            label_map_of, service, image, session_id, upload, params
+            label_map_of, service, author_of(request), image, session_id, upload, params
         )
     return answer(segmented, output)
 
@@ -69,16 +69,33 @@ async def infer(
 def _check(params: Mapping[str, Any], label: Upload | None) -> None:
     """Refuse what the model does not use, and a format that is not written."""
     check_extension(str(params.get("result_extension") or EXTENSION))
-    prompts = [key for key in PROMPTS if params.get(key)]
-    if prompts or label is not None:
+    given = prompts_in(params) or ([] if label is None else ["label"])
+    if given:
         raise ValueError(
-            f"{prompts[0] if prompts else 'label'}: this model takes no points, scribbles or "
-            "labels; leave them out"
+            f"{few(given)}: this model takes no points, boxes, scribbles or labels; leave them out"
         )
 
 
+def prompts_in(params: Mapping[str, Any]) -> list[str]:
+    """Return the keys by which an interactive model is given points, boxes or scribbles.
+
+    Plug-ins name them as they like: ``foreground``, ``roi``, or each label with its points. They
+    are lists, and nothing else that a call of this protocol says is one.
+
+    Example:
+        >>> prompts_in({"liver": [[1, 2, 3]], "background": [], "result_dtype": "uint16"})
+        ['liver']
+    """
+    return [key for key, value in params.items() if value and isinstance(value, list | dict)]
+
+
 def label_map_of(
-    service: Service, image: str, session: str, upload: Upload | None, params: Mapping[str, Any]
+    service: Service,
+    user: str,
+    image: str,
+    session: str,
+    upload: Upload | None,
+    params: Mapping[str, Any],
 ) -> LabelMapFile:
     """Segment an image, and return its label map in the format that is asked for.
 
@@ -88,10 +105,10 @@ def label_map_of(
         ValueError: it cannot be segmented.
     """
     if upload is not None:
-        return _label_map(service, service.segment_upload(upload), params)
+        return _label_map(service, service.segment_upload(upload, user), params)
     if session:
-        return _label_map(service, service.segment_session(session), params)
-    return _label_map(service, service.segment(service.images.get(image)), params)
+        return _label_map(service, service.segment_session(session, user), params)
+    return _label_map(service, service.segmenter.segment(service.images.get(image)), params)
 
 
 def _label_map(service: Service, result: Segmented, params: Mapping[str, Any]) -> LabelMapFile:

@@ -10,6 +10,8 @@ from pipeline.serving.routes.forms import service_of
 from pipeline.serving.service import Service
 
 router = APIRouter()
+NO_PROMPTS = "It takes no points, boxes or scribbles."
+"""Plug-ins show it with the model; those that read ``prompts`` find none."""
 
 
 @router.get("/info/")
@@ -27,7 +29,7 @@ def describe(service: Service) -> dict[str, Any]:
     inference, numbers = service.inference, service.numbers
     model = {
         "type": "segmentation", "labels": numbers, "dimension": inference.spatial_dims,
-        "description": inference.description, "config": {},
+        "description": f"{inference.description} {NO_PROMPTS}", "config": {}, "prompts": [],
     }  # fmt: skip
     trainer = {"description": f"unet-school train {inference.bundle}", "config": {}}
     strategies = {name: {"description": text, "config": {}} for name, text in STRATEGIES.items()}

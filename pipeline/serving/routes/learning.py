@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from pipeline.serving.refusals import UnknownError
 from pipeline.serving.routes.datastore import sample_of
-from pipeline.serving.routes.forms import author_of, body_of, service_of
+from pipeline.serving.routes.forms import author_of, body_of, is_on_this_machine, service_of
 from pipeline.serving.service import Service
 
 router = APIRouter()
@@ -17,7 +17,9 @@ router = APIRouter()
 async def next_image(request: Request, strategy: str) -> dict[str, Any]:
     """Return the image to be labelled next; empty where none is left."""
     await body_of(request)
-    return await run_in_threadpool(_next, service_of(request), strategy, author_of(request))
+    return await run_in_threadpool(
+        _next, service_of(request), strategy, author_of(request), is_on_this_machine(request)
+    )
 
 
 @router.get("/train/")
@@ -26,14 +28,15 @@ def train_status(request: Request, check_if_running: bool = False) -> dict[str, 
     training = service_of(request).training
     if check_if_running and not training.is_running:
         raise UnknownError("train: none is running")
-    return training.status()
+    return _without_places(service_of(request), training.status())
 
 
 @router.post("/train/")
 async def start_all(request: Request) -> dict[str, Any]:
     """Start a training."""
     await body_of(request)
-    return await run_in_threadpool(service_of(request).start_training)
+    service = service_of(request)
+    return _without_places(service, await run_in_threadpool(service.start_training))
 
 
 @router.post("/train/{model}")
@@ -46,11 +49,17 @@ async def start(request: Request, model: str) -> dict[str, Any]:
 @router.delete("/train/")
 def stop(request: Request) -> dict[str, Any]:
     """End the training."""
-    return service_of(request).training.stop()
+    service = service_of(request)
+    return _without_places(service, service.training.stop())
 
 
-def _next(service: Service, strategy: str, user: str) -> dict[str, Any]:
-    chosen = service.next_images.next(strategy, service.unlabelled(), user)
+def _next(service: Service, strategy: str, user: str, with_path: bool) -> dict[str, Any]:
+    chosen = service.segmenter.next_images.next(strategy, service.unlabelled(), user)
     if chosen is None:
         return {}
-    return {**sample_of(service, chosen.image), "weight": chosen.weight}
+    return {**sample_of(service, chosen.image, with_path), "weight": chosen.weight}
+
+
+def _without_places(service: Service, status: dict[str, Any]) -> dict[str, Any]:
+    """Return the status of a training; the lines that it printed name files without their place."""
+    return {**status, "details": [service.names_only(line) for line in status["details"]]}

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from pipeline import cli
-from pipeline.dicom.codes import read_codes
+from pipeline.bundle.codes import read_codes
 from pipeline.inference import TrainedModel
 from pipeline.sharing.archive import open_archive
 from pipeline.sharing.isolation import PLAIN

@@ -15,10 +15,10 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from pipeline.bundle.codes import Code, Structure
 from pipeline.data.volumes import read_volume
 from pipeline.dicom.author import Author
-from pipeline.dicom.codes import Code, Structure
-from pipeline.dicom.written import masks_of, open_checked, write_objects
+from pipeline.dicom.written import ImageObjects, open_checked
 from pipeline.inference.further_results import InferredImage
 from pipeline.inference.grid import Grid
 from pipeline.inference.report import InferenceCase
@@ -187,10 +187,29 @@ def results(tmp_path):
     """Return a function that writes the results of an image, and returns them as read again."""
 
     def results(image, kinds=("seg",), segments="binary", structures=STRUCTURES, labels=LABELS):
-        source = open_checked(image.case.path, kinds)
-        masks = masks_of(image, structures, labels)
+        source = open_checked(image.case, kinds)
         folder = tmp_path / "results"
-        names = write_objects(image, source, masks, AUTHOR, kinds, segments, folder)
+        objects = ImageObjects(image, source, structures, labels, AUTHOR, segments)
+        names = objects.write(kinds, folder)
         return {name: pydicom.dcmread(folder / name) for name in names}
 
     return results
+
+
+@pytest.fixture
+def case(tmp_path):
+    """Return a function that writes a case of two series, the second changed."""
+
+    def case(**changes):
+        first, second = (write_series(tmp_path / name, "plain") for name in ("t1", "t2"))
+        header = pydicom.dcmread(next(first.iterdir()))
+        shared = {name: header[name].value for name in ("StudyInstanceUID", "FrameOfReferenceUID")}
+        for path in second.iterdir():
+            data = pydicom.dcmread(path)
+            for name, value in {**shared, **changes}.items():
+                setattr(data, name, value)
+            data.save_as(path)
+        entry = {"image": [str(first), str(second)]}
+        return inferred(first)._replace(case=InferenceCase(first, [entry], ()))
+
+    return case

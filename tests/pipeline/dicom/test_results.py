@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 
 import nibabel as nib
@@ -23,7 +24,9 @@ from pipeline.dicom import DicomResults
 from pipeline.errors import error_line
 from pipeline.inference import ToFileVoxels, ToLabelMap, TrainedModel, WritePredictions, find_cases
 from pipeline.inference.infer import infer as infer_folder
+from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.trained_model import save_model
+from pipeline.inference.watershed_instances import WatershedInstances
 from tests.pipeline.dicom.conftest import SPACING, write_frames, write_series, write_x_ray
 from tests.pipeline.dicom.test_seg import placed_again
 
@@ -67,12 +70,14 @@ def results_of(tmp_path, model):
 
 @pytest.fixture
 def infer(tmp_path, model):
-    def infer(folder, results, spatial_dims=3):
+    def infer(folder, results, spatial_dims=3, point=None, metadata=None):
         reader = VolumeReader if spatial_dims == 3 else PageReader
         load = LoadImaged("image", reader=reader, ensure_channel_first=True)
         transform = Compose([load, EnsureTyped("image", dtype=torch.float32)])
         labels = results.labels
-        writer = WritePredictions(str(tmp_path / "out"), model, labels=labels, results=results)
+        writer = WritePredictions(
+            str(tmp_path / "out"), model, point, labels=labels, results=results, metadata=metadata
+        )
         point = ToLabelMap(writer.operating_point, labels)
         cases = find_cases(str(folder), spatial_dims)
         evaluator = SupervisedEvaluator(
@@ -113,6 +118,50 @@ def test_a_series_has_results_beside_its_mask(infer, results_of, study, capsys, 
     again = infer(study, results_of(kinds, structures={"liver": CODED}), spatial_dims)
     assert "1 images were made before" in capsys.readouterr().out
     assert pydicom.dcmread(again / "dicom/oblique/seg.dcm").SOPInstanceUID == seg.SOPInstanceUID
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_separated_instances_are_segments_of_a_label_map(infer, results_of, study, spatial_dims):
+    """A flat network numbers those of each slice; no two segments have one number."""
+    write_series(study / "oblique", "oblique")
+    point = OperatingPoint(instances=WatershedInstances())
+    out = infer(study, results_of(["seg", "capture"], "labelmap"), spatial_dims, point)
+    [entry] = json.loads((out / "run_report.json").read_text())["per_image"]
+    written = np.asarray(nib.load(out / "instances" / "oblique.nii.gz").dataobj)
+    seg = pydicom.dcmread(out / "dicom" / "oblique" / "seg.dcm")
+    names = [item.SegmentLabel for item in seg.SegmentSequence if item.SegmentNumber]
+    assert names == [f"liver {number}" for number in range(1, entry["instances"] + 1)]
+    assert sorted(np.unique(seg.pixel_array)) == list(range(len(names) + 1))
+    pieces = [written] if spatial_dims == 3 else list(np.moveaxis(written, 2, 0))
+    counts = np.concatenate([np.bincount(piece.ravel())[1:] for piece in pieces])
+    assert sorted(np.bincount(seg.pixel_array.ravel())[1:]) == sorted(counts)
+    assert (len(names) > 255) == (spatial_dims == 2)
+    if spatial_dims == 3:
+        return
+    with pytest.raises(SystemExit):
+        infer(study, results_of(["seg"]), spatial_dims, point)
+    failed = json.loads((out / "run_report.json").read_text())["failed"]
+    assert "instances, and a binary seg lists at most 255; give" in failed[0]["reason"]
+
+
+def test_a_bundle_of_instances_has_no_fractional_segments(results_of, model, monkeypatch):
+    point = OperatingPoint(instances=WatershedInstances())
+    monkeypatch.setattr(TrainedModel, "operating_point", point)
+    with pytest.raises(
+        ValueError, match=r"fractional: holds probabilities of structures, .* choose"
+    ):
+        results_of(["seg"], "fractional")
+    results_of(["seg"], "labelmap")
+
+
+def test_masks_name_the_colours_of_the_metadata(infer, results_of, study, tmp_path):
+    write_series(study / "plain", "plain")
+    results = results_of(None, structures={"liver": {**CODED, "colour": [221, 130, 101]}})
+    out = infer(study, results, metadata=str(tmp_path / "metadata.json"))
+    assert "1 liver 221 130 101 255" in (out / "labels_slicer.ctbl").read_text()
+    assert re.search(r"1 +221 +130 +101 ", (out / "labels_itksnap.txt").read_text())
+    (extension,) = nib.load(out / "mask" / "plain.nii.gz").header.extensions
+    assert b'Red="0.8667"' in extension.get_content()
 
 
 @pytest.mark.parametrize("kind", ["oblique", "tilted", "frames"])

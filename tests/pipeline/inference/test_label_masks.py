@@ -116,7 +116,7 @@ def test_a_received_bundle_writes_below_its_places_and_its_archive_is_reported(
     own = WritePredictions(str(tmp_path / "out"), model)
     assert own.report.settings["received_archive_sha256"] == "ab"
     with pytest.raises(ValueError, match="outside the received bundle"):
-        own._save("mask", "../../canary", np.zeros((2, 2)), lambda path, array: path.touch())
+        own.files._save("mask", "../../canary", np.zeros((2, 2)), lambda path, array: path.touch())
     with pytest.raises(ValueError, match="--output_dir: found /etc, outside"):
         WritePredictions("/etc", model)
 

@@ -1,5 +1,6 @@
 """Names of labels as other programs read them, parsed by the documented formats."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 
@@ -7,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
+from pipeline.bundle.codes import read_colours
 from pipeline.inference.formats import save_pages, save_volume
 from pipeline.inference.label_tables import (
     ITK_SNAP,
@@ -17,6 +19,7 @@ from pipeline.inference.label_tables import (
     slicer_table,
     write_label_tables,
 )
+from pipeline.pages.pictures import LABEL_COLOURS
 
 LABELS = {"left lung": 2, "whole": [17, 1035], "core": 1035}
 NUMBERS = {2: "left lung", 17: "whole", 1035: "core"}
@@ -57,6 +60,31 @@ def test_slicer_reads_names_and_colours():
         label.number: label.colour for label in named_labels(LABELS)
     }
     assert {row[4] for row in rows.values()} == {255}
+
+
+def test_colours_are_those_of_the_metadata_where_they_name_them(tmp_path):
+    code = ["39607008", "SCT", "Lung"]
+    named = {"category": code, "type": code}
+    lungs = {"left lung": {**named, "colour": [197, 165, 145]}, "core": named}
+    metadata = tmp_path / "metadata.json"
+    metadata.write_text(json.dumps({"supported_apps": {"dicom": lungs}}))
+    colours = read_colours(metadata, LABELS)
+    expected = {2: (197, 165, 145), 17: LABEL_COLOURS[1], 1035: LABEL_COLOURS[2]}
+    rows = itk_snap(itk_snap_table(LABELS, colours))
+    assert {number: rows[number][:3] for number in NUMBERS} == expected
+    rows = slicer(slicer_table(LABELS, colours))
+    assert {number: rows[number][1:4] for number in NUMBERS} == expected
+    mask = np.zeros((2, 2, 2), np.uint8)
+    extension = nifti_extension(LABELS, colours)
+    save_volume(tmp_path / "a.nii.gz", mask, np.eye(4), extension=extension)
+    (read,) = nib.load(tmp_path / "a.nii.gz").header.extensions
+    labels = ET.fromstring(read.get_content()).findall("VolumeInformation/LabelTable/Label")
+    assert {
+        int(label.get("Key")): tuple(
+            round(255 * float(label.get(name))) for name in ("Red", "Green", "Blue")
+        )
+        for label in labels
+    } == expected
 
 
 def test_more_labels_than_colours():

@@ -20,6 +20,8 @@ from tests.pipeline.serving.viewers import Slicer
 
 SERIES = "1.2.826.0.1.3680043.8.498.1"
 START_SECONDS = 60
+TOKEN, OTHER = "t" * 40, "o" * 40
+"""Of two users."""
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +81,7 @@ def start(inference, images, tmp_path):
             listener = stack.enter_context(contextlib.closing(open_socket(settings)))
             server = http_server(make_app(service, read_users(users)))
             thread = threading.Thread(target=server.run, args=([listener],))
-            stack.enter_context(service.jobs)
+            stack.enter_context(service.segmenter.jobs)
             thread.start()
             stack.callback(thread.join)
             stack.callback(setattr, server, "should_exit", True)
@@ -87,6 +89,14 @@ def start(inference, images, tmp_path):
             return f"http://127.0.0.1:{listener.getsockname()[1]}", service
 
         yield start
+
+
+@pytest.fixture
+def users(tmp_path):
+    path = tmp_path / "users.txt"
+    path.write_text(f"# name token\nanna {TOKEN}\nbela {OTHER}\n")
+    path.chmod(0o600)
+    return path
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A bundle for flat images: PNG, and the slices of a volume."""
 
 import json
-import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from pipeline.bundle import Bundle
-from pipeline.data.readers import read_pixels
+from pipeline.data.readers import read_page, read_pixels, slice_view
 from pipeline.inference.single import SingleInference
 from tests.pipeline.serving.viewers import Slicer, parts_of
 
@@ -65,7 +65,7 @@ def test_a_flat_image_is_segmented_and_labelled_as_itk_places_it(start, images, 
     assert slicer.save_label("flat", tmp_path / "turned.nii.gz").status == 400
 
 
-def test_a_volume_is_segmented_slice_by_slice_and_its_label_is_kept_alone(start, images, tmp_path):
+def test_a_volume_is_segmented_slice_by_slice(start, images, tmp_path):
     address, service = start()
     slicer = Slicer(address)
     answer = slicer.infer(service.inference.bundle, "stack")
@@ -81,12 +81,67 @@ def test_a_volume_is_segmented_slice_by_slice_and_its_label_is_kept_alone(start,
     assert (np.asanyarray(written.dataobj)[..., 0] > 0).any() == (
         np.asanyarray(nib.load(flat).dataobj) > 0
     ).any()
-    saved = slicer.save_label("stack", tmp_path / name)
+    assert [one.id for one in service.unlabelled()] == ["flat", "stack"]
+
+
+def save_stack(slicer, images, tmp_path, *slices):
+    """Save a label of the volume with a square in each of these slices; return its answer."""
+    source = nib.load(images / "stack.nii.gz")
+    numbers = np.zeros(source.shape, np.uint8)
+    for z in slices:
+        numbers[5:20, 30 + z : 40, z] = 1
+    nib.save(nib.Nifti1Image(numbers, source.affine), tmp_path / "label.nii.gz")
+    saved = slicer.save_label("stack", tmp_path / "label.nii.gz")
     assert saved.status == 200, saved.body
-    assert saved.json()["listed"] is False
-    assert not (service.cohort.folder / "datalist.json").exists()
-    [version] = service.cohort.versions(service.images.get("stack"))
-    kept = nib.load(service.cohort.folder / version.file)
-    assert np.array_equal(np.asanyarray(kept.dataobj), np.asanyarray(written.dataobj))
+    return saved.json(), numbers
+
+
+def test_the_labelled_slices_of_a_volume_are_listed(start, images, tmp_path):
+    address, service = start()
+    slicer, cohort = Slicer(address), service.cohort
+    assert save_stack(slicer, images, tmp_path)[0]["listed"] is False
+    assert not (cohort.folder / "datalist.json").exists()
+    answer, numbers = save_stack(slicer, images, tmp_path, 1)
+    assert (answer["version"], answer["listed"]) == (2, True)
+    [entry] = cohort.datalist().entries("training")
+    assert entry.columns["patient"] == entry.columns["volume"] == "stack"
+    page = int(Path(entry.image).stem.rpartition("-")[2])
+    copy, original = read_page(Path(entry.image)), read_page(images / "stack.nii.gz", page)
+    np.testing.assert_array_equal(copy.array, original.array)
+    assert copy.maximum == original.maximum
+    view = slice_view(images / "stack.nii.gz")
+    label = read_page(Path(entry.label), label=True).array > 0
+    np.testing.assert_array_equal(label, view.slices(numbers)[page] > 0)
+    assert label.any()
+
+    _, numbers = save_stack(slicer, images, tmp_path, 0, 1)
+    both = cohort.datalist().entries("training")
+    assert [Path(one.label).parent.name for one in both] == ["stack.0003"] * 2
+    assert len({one.image for one in both}) == 2
+    for one in both:
+        page = int(Path(one.image).stem.rpartition("-")[2])
+        label = read_page(Path(one.label), label=True).array > 0
+        np.testing.assert_array_equal(label, view.slices(numbers)[page] > 0)
+    save_stack(slicer, images, tmp_path, 0)
+    [left] = cohort.datalist().entries("training")
+    assert left.image != entry.image
     assert [one.id for one in service.unlabelled()] == ["flat"]
-    shutil.rmtree(service.cohort.folder)
+    versions = cohort.versions(service.images.get("stack"))
+    assert [one.listed for one in versions] == [False, True, True, True]
+    kept = nib.load(cohort.folder / versions[2].file)
+    assert np.array_equal(np.asanyarray(kept.dataobj), numbers)
+    assert slicer.save_label("stack", tmp_path / "label.nii.gz").json()["version"] == 5
+    listed = slicer.call("GET", "/datastore/?output=train").json()
+    assert listed == [{"image": "stack", "label": "stack.0005.nii.gz"}]
+
+
+def test_slices_of_another_volume_of_the_name_are_refused(start, images, tmp_path):
+    address, service = start()
+    slicer = Slicer(address)
+    save_stack(slicer, images, tmp_path, 0, 1)
+    source = nib.load(images / "stack.nii.gz")
+    nib.save(nib.Nifti1Image(255 - np.asanyarray(source.dataobj), source.affine),
+             images / "stack.nii.gz")  # fmt: skip
+    refused = slicer.save_label("stack", tmp_path / "label.nii.gz")
+    assert "the cohort has another slice of this name" in refused.json()["detail"]
+    service.cohort.datalist().entries("training")

@@ -3,13 +3,15 @@
 import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.inference.log import VARIABLE, InferenceLog, study_pseudonym
-from pipeline.serving.label_cohort import LabelCohort, _place
+from pipeline.serving.case_listing import place
+from pipeline.serving.label_cohort import LabelCohort
 from pipeline.serving.next_image import NextImages
 from pipeline.serving.uncertainty import UncertaintyTable
 from tests.pipeline.serving.conftest import wait_for
@@ -41,9 +43,9 @@ def test_two_users_are_given_two_images(tmp_path):
 def test_the_others_are_scored_while_nothing_is_done(start):
     address, service = start()
     images = service.images.all()
-    assert not service._score_another()
+    assert not service.segmenter.score_another()
     Slicer(address).next_sample("uncertainty")
-    wait_for(lambda: all(service.uncertainty.get(one.id) is not None for one in images))
+    wait_for(lambda: all(service.segmenter.uncertainty.get(one.id) is not None for one in images))
 
 
 def test_an_inference_leaves_nothing_behind(start):
@@ -110,6 +112,23 @@ def test_a_received_archive_and_a_failure_are_in_the_log(tmp_path, monkeypatch):
         InferenceLog()
 
 
+def test_the_salt_needs_no_hard_links_and_is_made_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", lambda *given: pytest.fail("exFAT and SMB have no hard links"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "log"))
+    log = InferenceLog()
+    with ThreadPoolExecutor(8) as pool:
+        salts = set(pool.map(lambda _: log._salt(), range(32)))
+    assert len(salts) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"log", "log.salt"}
+    assert oct((tmp_path / "log.salt").stat().st_mode)[-2:] == "00"
+    monkeypatch.setattr("pipeline.inference.log.SALT_SECONDS", 0.05)
+    (tmp_path / "log.salt").write_text("ab")
+    with pytest.raises(
+        ValueError, match=r"log\.salt: found 2 characters, expected 32; .* remove it"
+    ):
+        log._salt()
+
+
 def test_versions_are_of_the_image_of_their_name(inference, tmp_path, volumes):
     """One id may begin with another, as UIDs do; a new case of a patient goes to the others."""
     import shutil
@@ -131,8 +150,8 @@ def test_versions_are_of_the_image_of_their_name(inference, tmp_path, volumes):
         assert cohort.label_of(image).name == f"{name}.0001.nii.gz"
     assert cohort.label_of(images.get("1.2.4")) is None
     entries = {"test": [{"image": "images/a", "patient": "p1"}], "training": []}
-    _place({"image": "images/b", "patient": "p1"}, entries)
-    _place({"image": "images/c", "patient": "p2"}, entries)
+    place({"image": "images/b", "patient": "p1"}, entries)
+    place({"image": "images/c", "patient": "p2"}, entries)
     assert [entry["image"] for entry in entries["test"]] == ["images/a", "images/b"]
     assert [entry["image"] for entry in entries["training"]] == ["images/c"]
 

@@ -19,18 +19,9 @@ from pipeline.serving.label_uploads import numbers_on_grid
 from pipeline.serving.refusals import BusyError
 from pipeline.serving.settings import ServeSettings
 from pipeline.serving.users import read_users
+from tests.pipeline.serving.conftest import OTHER, TOKEN
 from tests.pipeline.serving.viewers import Slicer, first_volume
 from transforms.places import Grid
-
-TOKEN, OTHER = "t" * 40, "o" * 40
-
-
-@pytest.fixture
-def users(tmp_path):
-    path = tmp_path / "users.txt"
-    path.write_text(f"# name token\nanna {TOKEN}\nbela {OTHER}\n")
-    path.chmod(0o600)
-    return path
 
 
 def detail(answer, status=400) -> str:
@@ -245,7 +236,7 @@ def test_the_reason_of_an_unexpected_error_is_not_sent(slicer, images, monkeypat
     def fail(image):
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(slicer.service, "segment", fail)
+    monkeypatch.setattr(slicer.service.segmenter, "segment", fail)
     answer = slicer.infer("hippocampus", first_volume(images).name.removesuffix(".nii.gz"))
     assert detail(answer, 500) == "an error of the service; see its log"
 
@@ -307,7 +298,7 @@ def test_what_a_killed_service_left_is_removed(start):
     """A download may be of an image that has changed since."""
     _, service = start()
     [series] = [image for image in service.images.all() if image.header is not None]
-    download = service.viewer_file(series)
+    download = service.files.viewer_file(series)
     upload = service.work / "uploads" / "a.nii.gz"
     upload.parent.mkdir(exist_ok=True)
     upload.touch()
@@ -330,4 +321,4 @@ def test_an_upload_replaces_no_file_of_the_cohort(slicer, images):
 
 def test_an_upload_leaves_room_on_the_disk(slicer, images, monkeypatch):
     monkeypatch.setattr("pipeline.serving.uploads.FREE_BYTES", 10**18)
-    assert "make room" in detail(slicer.upload_image(first_volume(images), "another"))
+    assert "make room" in detail(slicer.upload_image(first_volume(images), "another"), 507)

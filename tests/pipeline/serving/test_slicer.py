@@ -110,10 +110,10 @@ def test_the_next_image_is_the_least_certain_one(slicer, images):
     names = [image.id for image in slicer.service.images.all()]
     given = slicer.next_sample("uncertainty").json()
     assert given["id"] in names
-    assert given["weight"] == slicer.service.uncertainty.get(given["id"])
+    assert given["weight"] == slicer.service.segmenter.uncertainty.get(given["id"])
     for name in names:
         slicer.infer("hippocampus", name)
-    scores = {name: slicer.service.uncertainty.get(name) for name in names}
+    scores = {name: slicer.service.segmenter.uncertainty.get(name) for name in names}
     best = max(scores, key=scores.get)
     sample = slicer.next_sample("uncertainty").json()
     assert sample["id"] == best

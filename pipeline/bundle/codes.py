@@ -1,4 +1,4 @@
-"""The code and the colour of each structure, as the metadata of a bundle name them."""
+"""The code and the colour of each structure, as the metadata of a bundle name them for DICOM."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.pages.pictures import LABEL_COLOURS
 from pipeline.schemas import read_schema
 
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 Channel = Annotated[int, Field(ge=0, le=255)]
 CodeText = Annotated[str, Field(min_length=1, max_length=16)]
 Meaning = Annotated[str, Field(min_length=1, max_length=64)]
@@ -74,7 +76,7 @@ class Structure(NamedTuple):
     name: str
     category: Code
     type: Code
-    colour: tuple[int, int, int]
+    colour: Colour
 
 
 class BundleCodes(NamedTuple):
@@ -110,8 +112,32 @@ def read_codes(metadata: Path, names: Iterable[str]) -> BundleCodes:
     return BundleCodes(content.version, structures, tuple(n for n in names if n not in coded))
 
 
+def read_colours(metadata: Path | None, names: Iterable[str]) -> dict[str, Colour]:
+    """Return the colour of each label as the metadata name it, else one of the product's own.
+
+    Args:
+        metadata: the bundle's ``metadata.json``; None: it has none.
+        names: of its labels.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a code or a colour is none.
+
+    Example:
+        >>> read_colours(None, ["liver", "tumour"])
+        {'liver': (0, 190, 130), 'tumour': (240, 228, 66)}
+    """
+    if metadata is None:
+        return {name: _own_colour(place) for place, name in enumerate(names)}
+    return {one.name: one.colour for one in read_codes(metadata, names).structures}
+
+
+def _own_colour(place: int) -> Colour:
+    return LABEL_COLOURS[place % len(LABEL_COLOURS)]
+
+
 def _structure(place: int, name: str, codes: StructureCodes | None) -> Structure:
-    own = LABEL_COLOURS[place % len(LABEL_COLOURS)]
+    own = _own_colour(place)
     if codes is None:
         meaning = Code(*TISSUE[:2], name[:MAX_MEANING_CHARACTERS])
         return Structure(place + 1, name, Code(*TISSUE), meaning, own)
