@@ -10,6 +10,7 @@ from pipeline.commands.runs import add_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.jobs.job import Job
     from pipeline.papers.paper import Experiment, Paper
     from pipeline.papers.recorded import Recorded
     from pipeline.papers.reproduce import Site
@@ -131,31 +132,49 @@ def _run(
     experiments: "Sequence[Experiment]",
     options: argparse.Namespace,
 ) -> None:
-    """Run experiments as children of one MLflow run, and write the page after each."""
-    from pipeline.commands.jobs import cluster_of, do_job, stopped_jobs
-    from pipeline.jobs.job import JobsStoppedError
-    from pipeline.papers.page import write_page
-    from pipeline.papers.reproduce import done_experiments, experiment_jobs, run_experiments
+    """Run experiments, or one job of them, as children of one MLflow run."""
+    from pipeline.commands.jobs import do_job
+    from pipeline.papers.reproduce import experiment_jobs
     from pipeline.tracking.store import open_store
     from pipeline.tracking.stored_run import closed_on_error
 
-    jobs = experiment_jobs(site, paper, experiments)
-    if options.job is not None:
-        do_job(jobs, options.job)
+    jobs, client = experiment_jobs(site, paper, experiments), open_store(site.tracking)
+    if options.job is not None and options.parent is not None:
+        do_job(jobs, options.job)  # the parent is ended by the call that began it
         return
+    with closed_on_error(client, site.parent):
+        if options.job is not None:
+            do_job(jobs, options.job)
+        else:
+            _run_all(site, paper, experiments, jobs, options)
+    client.set_terminated(site.parent, "FINISHED")
+
+
+def _run_all(
+    site: "Site",
+    paper: "Paper",
+    experiments: "Sequence[Experiment]",
+    jobs: "Sequence[Job]",
+    options: argparse.Namespace,
+) -> None:
+    """Run all jobs, and write record and page after each experiment."""
+    from pipeline.commands.jobs import cluster_of, stopped_jobs
+    from pipeline.jobs.job import JobsStoppedError
+    from pipeline.papers.page import write_page
+    from pipeline.papers.reproduce import done_experiments, run_experiments
+    from pipeline.tracking.store import open_store
+
     cluster, typed = cluster_of(options), [*options.typed, "--parent", site.parent]
     client = open_store(site.tracking)
-    with closed_on_error(client, site.parent):
-        stopped = stopped_jobs(jobs, cluster, typed, site.out)
-        whole = done_experiments(site, paper, experiments) if stopped else experiments
-        for experiment, record in run_experiments(site, paper, whole):
-            for name, score in record["metrics"].items():
-                client.log_metric(site.parent, f"{experiment.name}.{name}", score["mean"])
-            page = write_page(site.results)
-        if stopped:
-            raise JobsStoppedError(stopped, len(jobs))
+    stopped = stopped_jobs(jobs, cluster, typed, site.out)
+    whole = done_experiments(site, paper, experiments) if stopped else experiments
+    for experiment, record in run_experiments(site, paper, whole):
+        for name, score in record["metrics"].items():
+            client.log_metric(site.parent, f"{experiment.name}.{name}", score["mean"])
+        page = write_page(site.results)
+    if stopped:
+        raise JobsStoppedError(stopped, len(jobs))
     client.log_artifact(site.parent, str(page))
-    client.set_terminated(site.parent, "FINISHED")
 
 
 def _check_commit(site: "Site", allow_dirty: bool) -> None:

@@ -250,3 +250,14 @@ def test_jobs_record_what_is_done_and_name_what_stopped(done, jobs_here, capfd):
     children = [run for run in runs
                 if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]  # fmt: skip
     assert [run.data.tags["experiment"] for run in children] == ["unet"]
+
+
+def test_a_job_alone_ends_the_parent_that_it_began(done):
+    obstacle = done / "out" / "unet_school_isbi" / "reduced" / "unetpp"
+    obstacle.write_text("")
+    assert call(done, "--only", "unet3plus", "--job", "0") == 0
+    assert call(done, "--only", "unetpp", "--job", "0") == 1
+    client = MlflowClient(f"sqlite:///{done / 'mlruns' / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("membranes").experiment_id])
+    newest = [run.info.status for run in runs if run.data.tags["run"] == "reproduce"][:2]
+    assert newest == ["FAILED", "FINISHED"]
