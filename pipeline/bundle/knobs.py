@@ -95,10 +95,10 @@ def flag() -> Knob:
 
 
 def text() -> Knob:
-    """A name: letters, digits, ``.``, ``-``, ``_`` and spaces."""
+    """A name: letters, digits, ``.``, ``-``, ``+``, ``_`` and spaces."""
     return Knob(
-        "a name of letters, digits, '.', '-' and '_'",
-        lambda value: isinstance(value, str) and re.fullmatch(r"\w[\w .-]*", value) is not None,
+        "a name of letters, digits, '.', '-', '+' and '_'",
+        lambda value: isinstance(value, str) and re.fullmatch(r"\w[\w .+-]*", value) is not None,
         TEXT,
     )
 
@@ -224,7 +224,7 @@ KNOBS = {
     "momentum": number(0, 1),
     "weight_decay": number(0),
     "ema_decay": number(0, 1),
-    "max_gradient_norm": number(1e-6),
+    "max_gradient_norm": optional(number(1e-6)),
     "val_interval": whole(1),
     "key_metric": choice("loss", *METRICS),
     "patience": whole(0),

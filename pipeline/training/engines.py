@@ -95,8 +95,8 @@ def training_engine(
     """
     if average is not None and validator.network is not average:
         raise ValueError(
-            "validate#evaluator#network: is not the average of the weights that train#trainer#average "
-            "is; set both to \"@averaged\", as the overlay recipe/weight_average does"
+            'validated: is not the average of the weights; set it to "@average", as the overlay '
+            "recipe/weight_average does"
         )
     keep_freed_memory()
     publish_to = str(contained(publish_to, "--models_dir"))
