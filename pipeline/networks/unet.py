@@ -106,8 +106,8 @@ class UNet(nn.Module):
         Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``. A side that
         is no multiple of ``pixel_unshuffle`` x 2^poolings (of the product of its axis' strides) is
         padded at its far end with its last pixel, and the logits are cropped back. With ``"valid"``
-        the logits have the sides of :meth:`output_side`. In training with deep supervision a list of
-        such logits, the finest level's first; in evaluation always one tensor, the finest level's.
+        the logits have the sides of :meth:`output_side`. With deep supervision a list of such
+        logits in training, the finest level's first; in evaluation the finest level's alone.
 
     Raises:
         ValueError: an argument outside its choices, features of fewer than two levels, an image

@@ -112,9 +112,7 @@ def _without_unread(config: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out the axes of the recipe where nothing refers to them."""
     text = json.dumps(config, default=str)
     return {
-        key: value
-        for key, value in config.items()
-        if key not in RECIPE_AXES or f"@{key}" in text
+        key: value for key, value in config.items() if key not in RECIPE_AXES or f"@{key}" in text
     }
 
 

@@ -86,8 +86,8 @@ def training_engine(
         init_from: weights that the network began with, where these are of an earlier training.
         precision: format that the network computes in.
         max_gradient_norm: norm that the gradient of a step is clipped to; None: it is not.
-        average: see :func:`pipeline.training.averaged`; it is what the validator validates, and what
-            is kept. None: the weights of the last step are.
+        average: see :func:`pipeline.training.averaged`; it is what the validator validates, and
+            what is kept. None: the weights of the last step are.
         train_handlers: further ones.
 
     Raises:

@@ -82,7 +82,8 @@ def test_an_image_smaller_than_its_patch_is_mirrored_around():
 
 @pytest.mark.parametrize(("mode", "order"), [("nearest", 0), ("bilinear", 1)])
 @pytest.mark.parametrize(
-    ("sides", "size", "start"), [((40, 53), (16, 21), (20, -3)), ((9, 30, 27), (5, 12, 9), (6, 9, 4))]
+    ("sides", "size", "start"),
+    [((40, 53), (16, 21), (20, -3)), ((9, 30, 27), (5, 12, 9), (6, 9, 4))],
 )
 def test_a_turned_patch_agrees_with_scipy(mode, order, sides, size, start):
     matrix = rotation_matrix(len(sides), (0, 1), 0.4) * 1.3
@@ -101,7 +102,9 @@ def test_a_turned_patch_agrees_with_scipy(mode, order, sides, size, start):
 
 def test_a_factor_of_two_shows_twice_as_much():
     """The pixels of the patch are 2 apart, about the same centre: 10.5 +- 1 and +- 3."""
-    patch = patch_of(places(1, 20), [0, 9], [1, 4], torch.diag(torch.tensor([1.0, 2.0])).double(), "bilinear")
+    patch = patch_of(
+        places(1, 20), [0, 9], [1, 4], torch.diag(torch.tensor([1.0, 2.0])).double(), "bilinear"
+    )
     assert patch.flatten().tolist() == pytest.approx([7.5, 9.5, 11.5, 13.5])
 
 

@@ -67,7 +67,7 @@ def test_one_label_is_monais_sum_and_several_labels_stay_independent():
 
 
 def test_whole_cross_entropy_and_dice_by_batch_are_monais_for_one_label():
-    """The recipe's loss; of several labels MONAI's cross-entropy is of classes, ours of each label."""
+    """Of several labels MONAI's cross-entropy is of classes, ours of each label."""
     monai = DiceCELoss(sigmoid=True, batch=True)
     ours = BCEDiceLoss(bce_weight=1.0, batch_dice=True)
     torch.testing.assert_close(ours(LOGITS, TARGET), monai(LOGITS, TARGET))

@@ -254,9 +254,7 @@ def test_heads_change_neither_the_first_weights_nor_the_logits():
 @pytest.mark.parametrize(("padding", "side"), [("same", 64), ("valid", 92)])
 def test_a_coarse_head_answers_at_the_place_of_the_finest(padding, side):
     """A spot moves all heads' logits at one place: a head out of place would learn other labels."""
-    network = UNet(
-        2, 1, 1, (1, 1, 1, 1), padding=padding, convs_per_level=1, deep_supervision=True
-    )
+    network = UNet(2, 1, 1, (1, 1, 1, 1), padding=padding, convs_per_level=1, deep_supervision=True)
     positive(network).train()
     for module in network.modules():
         if isinstance(module, nn.Dropout):
@@ -265,7 +263,9 @@ def test_a_coarse_head_answers_at_the_place_of_the_finest(padding, side):
     spot = image.clone()
     spot[..., side // 2 - 8 : side // 2 + 8, side // 2 - 8 : side // 2 + 8] = 1
     with torch.no_grad():
-        heads = [(lit - dark)[0, 0] for lit, dark in zip(network(spot), network(image), strict=True)]
+        heads = [
+            (lit - dark)[0, 0] for lit, dark in zip(network(spot), network(image), strict=True)
+        ]
     assert len({head.shape for head in heads}) == 1
     middle = (heads[0].shape[0] - 1) / 2
     for head in heads:

@@ -38,7 +38,7 @@ def test_the_norms_are_of_one_epoch():
 
 
 class Scaler:
-    """What clipping asks of torch's scaler of half precision: gradients are 1024 times too large."""
+    """What clipping asks of torch's scaler, whose gradients are 1024 times too large."""
 
     def unscale_(self, optimizer):
         for group in optimizer.param_groups:
@@ -54,7 +54,7 @@ def test_a_scaled_gradient_is_scaled_back_first():
 
 
 def test_an_endless_gradient_stops_the_training_unless_a_scaler_leaves_the_step_out():
-    with pytest.raises(ValueError, match="norm of the gradient is inf in epoch 2, iteration 7; low"):
+    with pytest.raises(ValueError, match="gradient is inf in epoch 2, iteration 7; lower"):
         ClipGradients(1.0)._clip(engine_of([float("inf"), 1.0]))
     handler, engine = ClipGradients(1.0), engine_of([float("inf"), 1.0], Scaler())
     handler._clip(engine)

@@ -125,7 +125,9 @@ def test_deep_supervision_trains_heads_that_the_answer_does_not_need(start):
     workflow = start(overlays=["recipe/deep_supervision"], **five_levels)
     loss = workflow.trainer.loss_function.loss
     assert isinstance(loss, DeepSupervisionLoss)
-    begun = {k: v.clone() for k, v in workflow.parser.get_parsed_content("network").state_dict().items()}
+    begun = {
+        k: v.clone() for k, v in workflow.parser.get_parsed_content("network").state_dict().items()
+    }
     ended = read_checkpoint(train(workflow) / "model.pt")
     heads = [name for name in ended if name.startswith("coarse_heads") and name.endswith("weight")]
     assert len(heads) == 2
@@ -157,5 +159,5 @@ def test_the_rates_of_a_schedule(start, schedule, expected):
 
 def test_the_axes_of_the_recipe_are_checked(bundle):
     for value in ([0, 0], [3], 1):
-        with pytest.raises(ValueError, match="mirror_axes: found .*, expected a list of axes"):
+        with pytest.raises(ValueError, match=r"mirror_axes: found .*, expected a list of axes"):
             Bundle(bundle.parent, ["recipe/augmentation"], {"mirror_axes": value}).check("training")

@@ -28,7 +28,7 @@ def test_the_average_by_hand():
 
 
 def test_a_decay_outside_of_its_range_is_refused():
-    with pytest.raises(ValueError, match="ema_decay: found 1.5, expected a number from 0 to 1"):
+    with pytest.raises(ValueError, match=r"ema_decay: found 1\.5, expected a number from 0 to 1"):
         averaged(nn.Linear(1, 1), decay=1.5)
 
 
