@@ -86,18 +86,10 @@ def training_engine(
         init_from: weights that the network began with, where these are of an earlier training.
         precision: format that the network computes in.
         max_gradient_norm: norm that the gradient of a step is clipped to; None: it is not.
-        average: see :func:`pipeline.training.averaged`; it is what the validator validates, and
-            what is kept. None: the weights of the last step are.
+        average: see :func:`pipeline.training.averaged`; the validator is given it in place of the
+            network, and it is kept. None: the weights of the last step are validated and kept.
         train_handlers: further ones.
-
-    Raises:
-        ValueError: there is an average, and the validator validates something else.
     """
-    if average is not None and validator.network is not average:
-        raise ValueError(
-            'validated: is not the average of the weights; set it to "@average", as the overlay '
-            "recipe/weight_average does"
-        )
     keep_freed_memory()
     publish_to = str(contained(publish_to, "--models_dir"))
     if resume is not None:
@@ -112,6 +104,8 @@ def training_engine(
         **({} if average is None else {"average": average}),
     }
     kept = network if average is None else average.module
+    if average is not None:
+        validator.network = average
     handlers = [
         OwnFolder(run, network, publish_to, resume, average),
         SeedEachEpoch(run.seed, train_data_loader.dataset),

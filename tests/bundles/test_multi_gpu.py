@@ -26,7 +26,6 @@ COMPARABLE = {  # each process has batch norms and transforms of its own; Adam e
     },
     "max_gradient_norm": 0.5,
     "average": {"_target_": "pipeline.training.averaged", "network": "@network", "decay": 0.9},
-    "validated": "@average",
 }  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from ignite.engine import Events
 
 from pipeline.bundle import Bundle
 from pipeline.bundle.bundle import shared_overlays
-from pipeline.errors import error_line
 from pipeline.inference.trained_model import read_checkpoint
 from pipeline.losses import DeepSupervisionLoss
 from pipeline.states import read_state
@@ -81,13 +80,6 @@ def test_the_average_is_what_is_validated_and_kept(start):
     kept = read_checkpoint(folder / "model.pt")
     assert all(torch.equal(kept[name], state["average"][f"module.{name}"]) for name in kept)
     assert not all(torch.equal(kept[name], state["network"][name]) for name in kept)
-
-
-def test_an_average_that_is_not_validated_is_refused(start):
-    overlay = ["recipe/weight_average"]
-    with pytest.raises(Exception) as caught:  # noqa: PT011
-        start(overlays=overlay, validated="@network").run()
-    assert "validated: is not the average of the weights" in error_line(caught.value)
 
 
 def test_a_fine_tuning_averages_from_the_weights_it_begins_with(start, tmp_path):
