@@ -85,7 +85,9 @@ def row(arm: str, results: list[Mapping[str, Any]], first: list[Mapping[str, Any
     seeds = by_seed(results)
     steps = " / ".join(str(result["steps"]) for result in results)
     means = " / ".join(f"{mean:.4f}" for mean in seeds.mean(axis=1))
-    difference = gain(by_seed(first).mean(axis=0), seeds.mean(axis=0)) if results != first else ""
+    difference = (
+        gain(by_seed(first).mean(axis=0), seeds.mean(axis=0)) if results is not first else ""
+    )
     return f"| {arm} | {len(results)} | {len(patients)} | {steps} | {means} | {difference} |"
 
 
