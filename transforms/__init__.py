@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from transforms.colour_image import ColourImage, ColourImaged
     from transforms.ct_window import CTWindow, CTWindowd
     from transforms.dihedral import Dihedral, RandDihedrald
+    from transforms.each_channel import RandEachChanneld
     from transforms.elastic_grid import RandElasticGrid, RandElasticGridd
     from transforms.grey_image import GreyImage, GreyImaged
     from transforms.match_image import MatchImaged
     from transforms.mirror import MirrorPad, MirrorPadd
+    from transforms.patch import RandPatchd
     from transforms.pixel_spacing import PixelSpacingd
     from transforms.same_size import SameSized
     from transforms.separate_touching import SeparateTouching, SeparateTouchingd
@@ -41,8 +43,10 @@ __all__ = [
     "MirrorPadd",
     "PixelSpacingd",
     "RandDihedrald",
+    "RandEachChanneld",
     "RandElasticGrid",
     "RandElasticGridd",
+    "RandPatchd",
     "RandThreePointAffine",
     "RandThreePointAffined",
     "SameSized",
@@ -68,8 +72,10 @@ _MODULES = {
     "MirrorPadd": "mirror",
     "PixelSpacingd": "pixel_spacing",
     "RandDihedrald": "dihedral",
+    "RandEachChanneld": "each_channel",
     "RandElasticGrid": "elastic_grid",
     "RandElasticGridd": "elastic_grid",
+    "RandPatchd": "patch",
     "RandThreePointAffine": "three_point_affine",
     "RandThreePointAffined": "three_point_affine",
     "SameSized": "same_size",

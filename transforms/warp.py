@@ -48,25 +48,29 @@ def warp(image: Any, positions: Tensor, mode: str) -> Any:
         >>> warp(row, torch.tensor([[[0.0, 0, 0]], [[-1.0, 0.5, 4]]]), "bilinear")
         tensor([[[2.0000, 1.5000, 1.0000]]])
     """
-    return _warped(image, sampling_grid(positions), mode)
+    return warped(image, sampling_grid(positions, image.shape[1:]), mode)
 
 
-def sampling_grid(positions: Tensor) -> Tensor:
+def sampling_grid(positions: Tensor, sides: Sequence[int]) -> Tensor:
     """Convert positions in pixels to the grid of ``torch.nn.functional.grid_sample``.
 
     The grid is for aligned corners.
 
+    Args:
+        positions: ``(dims, *spatial)``, the position that each output pixel samples.
+        sides: of the image that is sampled.
+
     Returns:
         ``(1, *spatial, dims)``: the last axis first, from -1 at the first pixel to 1 at the last.
     """
-    dims, sides = len(positions), positions.shape[1:]
-    grid = positions.new_empty((1, *sides, dims))
+    dims = len(positions)
+    grid = positions.new_empty((1, *positions.shape[1:], dims))
     for axis, side in enumerate(sides):  # in place: a stack of scaled axes takes four times as long
         torch.mul(positions[axis], 2 / max(1, side - 1), out=grid[0, ..., dims - 1 - axis])
     return grid.sub_(1)
 
 
-def _warped(image: Any, grid: Tensor, mode: str) -> Any:
+def warped(image: Any, grid: Tensor, mode: str) -> Any:
     """Sample an image of any type and device on a grid, and return one of its type."""
     pixels = convert_to_tensor(image, track_meta=False)
     if mode == "nearest" and _has_large_numbers(pixels):
@@ -160,10 +164,10 @@ class RandJointWarpd(Randomizable, MapTransform):
         self.transform.randomize(len(sides))
         if not self.transform._do_transform:
             return out
-        grid = sampling_grid(self.transform.positions(sides))
+        grid = sampling_grid(self.transform.positions(sides), sides)
         for key, mode in modes.items():
             _check_size(out[key], sides)
-            out[key] = _warped(out[key], grid, mode)
+            out[key] = warped(out[key], grid, mode)
         return out
 
 

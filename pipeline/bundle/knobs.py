@@ -95,10 +95,10 @@ def flag() -> Knob:
 
 
 def text() -> Knob:
-    """A name: letters, digits, ``.``, ``-``, ``_`` and spaces."""
+    """A name: letters, digits, ``.``, ``-``, ``+``, ``_`` and spaces."""
     return Knob(
-        "a name of letters, digits, '.', '-' and '_'",
-        lambda value: isinstance(value, str) and re.fullmatch(r"\w[\w .-]*", value) is not None,
+        "a name of letters, digits, '.', '-', '+' and '_'",
+        lambda value: isinstance(value, str) and re.fullmatch(r"\w[\w .+-]*", value) is not None,
         TEXT,
     )
 
@@ -115,6 +115,18 @@ def path() -> Knob:
 def device() -> Knob:
     """A device that this machine has."""
     return Knob("cpu, or cuda or cuda:N where this machine has such a GPU", _is_device)
+
+
+def axes() -> Knob:
+    """Spatial axes, each once."""
+    return Knob(
+        "a list of axes from 0 to 2, each once, as [0, 1], or []",
+        lambda value: (
+            isinstance(value, list)
+            and all(_is_whole(axis) and 0 <= axis <= 2 for axis in value)
+            and len(set(value)) == len(value)
+        ),
+    )
 
 
 def words() -> Knob:
@@ -212,6 +224,15 @@ KNOBS = {
     "ct_width": number(1e-6),
     "ct_level": number(-math.inf),
     "learning_rate": number(0),
+    "mirror_axes": axes(),
+    "turned_axes": axes(),
+    "rotation": number(0, math.pi),
+    "foreground_share": number(0, 1),
+    "warmup_epochs": whole(1),
+    "momentum": number(0, 1),
+    "weight_decay": number(0),
+    "ema_decay": number(0, 1),
+    "max_gradient_norm": optional(number(1e-6)),
     "val_interval": whole(1),
     "key_metric": choice("loss", *METRICS),
     "patience": whole(0),

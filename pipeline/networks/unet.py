@@ -97,12 +97,17 @@ class UNet(nn.Module):
         kernels: for each level, the image's level first, the bottleneck last, the side of its
             kernels along each axis, 1 or 3; None: 3 along every axis. ``first_kernel_size`` stands
             for the 3 of the very first kernel. Other kernels than 3 need ``padding="same"``.
+        deep_supervision: whether in training the maps of coarser decoder levels give logits too, a
+            1 x 1 convolution interpolated to the image's pixels. As in nnU-Net (Isensee et al.,
+            2021), whose weight for it is 0, the coarsest decoder level gives none: with L poolings
+            there are L - 1 heads, and one at least.
 
     Shapes:
         Image ``(B, in_channels, *spatial)`` to logits ``(B, out_channels, *spatial)``. A side that
         is no multiple of ``pixel_unshuffle`` x 2^poolings (of the product of its axis' strides) is
         padded at its far end with its last pixel, and the logits are cropped back. With ``"valid"``
-        the logits have the sides of :meth:`output_side`.
+        the logits have the sides of :meth:`output_side`. With deep supervision a list of such
+        logits in training, the finest level's first; in evaluation the finest level's alone.
 
     Raises:
         ValueError: an argument outside its choices, features of fewer than two levels, an image
@@ -140,6 +145,7 @@ class UNet(nn.Module):
         pixel_unshuffle: int = 1,
         strides: Sequence[Sequence[int]] | None = None,
         kernels: Sequence[Sequence[int]] | None = None,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         check_features("UNet", features)
@@ -161,6 +167,7 @@ class UNet(nn.Module):
         self.padding = padding
         self.poolings = len(levels)
         self.pixel_unshuffle = pixel_unshuffle
+        self.deep_supervision = deep_supervision
         self.multiples = [pixel_unshuffle * factor for factor in pyramid.multiples]
         square = pixel_unshuffle**2  # pixels that become channels
         first_kernel = [first_kernel_size if side == 3 else 1 for side in pyramid.kernels[0]]
@@ -212,19 +219,34 @@ class UNet(nn.Module):
             CONVOLUTIONS[spatial_dims](levels[0], out_channels * square, 1),
         )
         INITIALISATIONS[init](self)
+        supervised = range(1, len(levels) - 1) if deep_supervision else ()
+        self.coarse_heads = nn.ModuleList(
+            linear_up(
+                style,
+                levels[level],
+                out_channels,
+                [pixel_unshuffle * factor for factor in pyramid.factors(0, level)],
+            )
+            for level in supervised
+        )
+        INITIALISATIONS[init](self.coarse_heads)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Image ``(B, in_channels, *spatial)`` to logits, in training and in evaluation alike."""
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        """Image ``(B, in_channels, *spatial)`` to logits; in training with heads a list of them."""
         if not torch.jit.is_scripting():
             self._check(image)
-        if self.padding == "same":
-            factor = self.pixel_unshuffle
-            padded = pad_to_multiple(image, self.multiples)
-            if factor == 1:
-                return crop_far(self._logits(padded), list(image.shape[2:]))
-            logits = F.pixel_shuffle(self._logits(F.pixel_unshuffle(padded, factor)), factor)
-            return crop_far(logits, list(image.shape[2:]))
-        return self._logits(image)
+        maps = self._decoder_maps(self._prepared(image))
+        logits = self._fitted(self._shuffled(self.head(maps[0])), image)
+        if not (self.training and self.deep_supervision):
+            return logits
+        heads = [logits]
+        for level, head in enumerate(self.coarse_heads, start=1):
+            coarse = head(maps[level])
+            if self.padding == "valid":
+                heads.append(crop_centre(coarse, list(logits.shape[2:])))
+            else:
+                heads.append(self._fitted(coarse, image))
+        return heads
 
     def output_side(self, side: int) -> int:
         """Return the side of the logits for a side of the image; ValueError where it does not fit.
@@ -261,13 +283,34 @@ class UNet(nn.Module):
             for side in image.shape[2:]:
                 self.output_side(side)
 
-    def _logits(self, image: Tensor) -> Tensor:
+    def _prepared(self, image: Tensor) -> Tensor:
+        """Pad to the poolings, and turn squares of pixels into channels."""
+        if self.padding == "same":
+            image = pad_to_multiple(image, self.multiples)
+        if self.pixel_unshuffle > 1:
+            return F.pixel_unshuffle(image, self.pixel_unshuffle)
+        return image
+
+    def _shuffled(self, logits: Tensor) -> Tensor:
+        if self.pixel_unshuffle > 1:
+            return F.pixel_shuffle(logits, self.pixel_unshuffle)
+        return logits
+
+    def _fitted(self, logits: Tensor, image: Tensor) -> Tensor:
+        """Undo the padding."""
+        if self.padding == "same":
+            return crop_far(logits, list(image.shape[2:]))
+        return logits
+
+    def _decoder_maps(self, image: Tensor) -> list[Tensor]:
+        """Return the maps of the decoder levels that heads read, the finest first."""
         skips: list[Tensor] = []
         features = image
         for block, pool in zip(self.encoder, self.pools, strict=True):
             skips.append(block(features))
             features = pool(skips[-1])
         features = self.bottleneck(features)
+        maps: list[Tensor] = []
         for level in range(self.poolings - 1, -1, -1):
             # to pick a level: TorchScript can neither index a list of modules nor reverse it
             for i, (up, joined) in enumerate(zip(self.upsample, self.decoder, strict=True)):
@@ -277,7 +320,9 @@ class UNet(nn.Module):
                     if self.padding == "valid":
                         skip = crop_centre(skip, list(features.shape[2:]))
                     features = joined([skip, features])
-        return self.head(features)
+                    if level == 0 or (self.training and self.deep_supervision):
+                        maps.append(features)  # others are freed as soon as they are used
+        return maps[::-1]
 
 
 def _check_padding(padding: str, pyramid: Pyramid) -> None:

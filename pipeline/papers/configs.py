@@ -21,6 +21,9 @@ REDUCED = "reduced"
 WITHOUT_KEY = {"precision": FLOAT32}
 """What a training did whose config lacked a key that was added later."""
 
+RECIPE_AXES = ("mirror_axes", "turned_axes")
+"""What a training does not read that has augmentation of its own, and not the recipe's."""
+
 INDECISIVE = {"engine", "surface_tolerance"}
 """The engine that makes masks of new images; the tolerance that a score of its own is named by."""
 
@@ -100,9 +103,17 @@ def is_of_another_config(
 def config_sha256(config: dict[str, Any], run: str) -> str:
     """Hash a merged config without the wiring of its run."""
     wiring = WITHOUT_KEY | wiring_of("training") | wiring_of(run)
-    experiment = _without(_decisive(config), _decisive(wiring))
+    experiment = _without(_decisive(_without_unread(config)), _decisive(wiring))
     text = json.dumps(experiment, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_unread(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the axes of the recipe where nothing refers to them."""
+    text = json.dumps(config, default=str)
+    return {
+        key: value for key, value in config.items() if key not in RECIPE_AXES or f"@{key}" in text
+    }
 
 
 def _decisive(part: Any) -> Any:

@@ -130,6 +130,8 @@ def _content(
         if mended
         else "",
         "volumes": volumes,
+        "mirror_axes": list(range(plan.spatial_dims.value)) if plan.symmetric.value else [],
+        "turned_axes": _turned_axes(plan),
         "shift": [side // 16 for side in plan.patch.value],
         "weighted": plan.loss.value == "weighted_bce",
         "channel_names": _channel_names(plan),
@@ -147,6 +149,13 @@ def _content(
         "all_numbers": all_numbers(plan.labels.value),
         "channel_def": label_names(plan.labels.value),
     }
+
+
+def _turned_axes(plan: Plan) -> list[int]:
+    """Return the axes that the first level convolves along: all but that of thick slices."""
+    if plan.spatial_dims.value == 2:
+        return [0, 1]
+    return [axis for axis, side in enumerate(plan.kernels.value[0]) if side > 1]
 
 
 def _label_classes(plan: Plan) -> str:

@@ -4,10 +4,12 @@ from pipeline.training.checkpoints import KeepEpochs
 from pipeline.training.engines import training_engine, validation_engine
 from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.sampling import balanced_weights, class_weights
+from pipeline.training.weight_average import averaged
 
 __all__ = [
     "KeepEpochs",
     "SeedEachEpoch",
+    "averaged",
     "balanced_weights",
     "class_weights",
     "training_engine",

@@ -14,6 +14,7 @@ from monai.handlers import LrScheduleHandler, ValidationHandler
 from monai.inferers import Inferer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from pipeline.bundle.received import contained
@@ -24,6 +25,7 @@ from pipeline.tracking import Run
 from pipeline.training.autocast import in_precision
 from pipeline.training.checkpoints import KeepBest
 from pipeline.training.freed_memory import keep_freed_memory
+from pipeline.training.gradients import ClipGradients
 from pipeline.training.memory_of_step import naming_its_size, plain_iteration
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
@@ -36,6 +38,7 @@ from pipeline.training.resume import Finish, KeepLast
 from pipeline.training.stop_on_nan import StopOnNan
 from pipeline.training.thin_maps import thin_maps_in_float32
 from pipeline.training.track_training import TrackTraining
+from pipeline.training.weight_average import AverageWeights
 from pipeline.training.weight_map import takes_weights, weighted_iteration
 
 Loss = Callable[..., torch.Tensor]
@@ -58,6 +61,8 @@ def training_engine(
     resume: str | None = None,
     init_from: str | None = None,
     precision: Precision = FLOAT32,
+    max_gradient_norm: float | None = None,
+    average: AveragedModel | None = None,
     train_handlers: Sequence[Any] = (),
 ) -> SupervisedTrainer:
     """Return MONAI's trainer with the handlers of every training, and further ones after them.
@@ -80,6 +85,9 @@ def training_engine(
         resume: state of an interrupted run; None: a new training.
         init_from: weights that the network began with, where these are of an earlier training.
         precision: format that the network computes in.
+        max_gradient_norm: norm that the gradient of a step is clipped to; None: it is not.
+        average: see :func:`pipeline.training.averaged`; the validator is given it in place of the
+            network, and it is kept. None: the weights of the last step are validated and kept.
         train_handlers: further ones.
     """
     keep_freed_memory()
@@ -93,13 +101,19 @@ def training_engine(
         "network": network,
         "optimizer": optimizer,
         "lr_scheduler": lr_scheduler,
+        **({} if average is None else {"average": average}),
     }
+    kept = network if average is None else average.module
+    if average is not None:
+        validator.network = average
     handlers = [
-        OwnFolder(run, network, publish_to, resume),
+        OwnFolder(run, network, publish_to, resume, average),
         SeedEachEpoch(run.seed, train_data_loader.dataset),
+        *([] if max_gradient_norm is None else [ClipGradients(max_gradient_norm)]),
         StopOnNan(),
+        *([] if average is None else [AverageWeights(network, average)]),
         ValidationHandler(val_interval, validator, epoch_level=True),
-        KeepBest(run, network, validator, key_metric, patience, publish_to, init_from),
+        KeepBest(run, kept, validator, key_metric, patience, publish_to, init_from),
         BestOverlays(validator, run.folder),
         Progress(run, validator, precision),
         RecordEpoch(run, validator, key_metric),

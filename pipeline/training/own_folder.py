@@ -28,12 +28,18 @@ class OwnFolder:
         network: whose state is saved.
         publish_to: the bundle's ``models`` folder.
         resume: ``last.pt`` of an interrupted run; None: a new training.
+        average: of the weights, which is part of the state, too.
     """
 
     def __init__(
-        self, run: Run, network: torch.nn.Module, publish_to: str, resume: str | None = None
+        self,
+        run: Run,
+        network: torch.nn.Module,
+        publish_to: str,
+        resume: str | None = None,
+        average: torch.nn.Module | None = None,
     ) -> None:
-        self.run, self.network = run, network
+        self.run, self.network, self.average = run, network, average
         self.publish_to, self.resume = Path(publish_to), resume
 
     def attach(self, engine: Engine) -> None:
@@ -46,7 +52,8 @@ class OwnFolder:
         self.run.claim.acquire()
         refuse_another_run(folder, self.resume)
         model = weight_bytes(self.network)
-        needed = STATES * state_bytes(self.network) + MODELS * model - _written_bytes(folder)
+        state = state_bytes(self.network) + (weight_bytes(self.average) if self.average else 0)
+        needed = STATES * state + MODELS * model - _written_bytes(folder)
         check_room(folder, needed, "the states and the best model of this training", "--models_dir")
         check_room(self.publish_to, MODELS * model, "the model of this training", "--models_dir")
         if SERVER not in os.environ:

@@ -1,4 +1,4 @@
-"""Every overlay of a network on every kind of bundle."""
+"""Every overlay of a network, and the recipe, on every kind of bundle."""
 
 from pathlib import Path
 
@@ -12,7 +12,9 @@ FIVE_LEVELS = {"network_def#features": [2, 2, 2, 2, 2]}
 OWN = {
     "unet3plus": FIVE_LEVELS | {"network_def#skip_channels": 2},
     "unetpp_deep_supervision": {"network_def#features": [2, 2, 2, 2, 2]},
+    "recipe/strong": {"network_def#features": [2, 2, 2, 2]},
 }
+OVERLAYS = [name for name in overlay_names() if not name.startswith("recipe/")] + ["recipe/strong"]
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -24,7 +26,7 @@ def planned(request, tmp_path_factory) -> tuple[Path, dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overlay", overlay_names())
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_network_trains_on_every_kind(planned, overlay, tmp_path):
     bundle, settings = planned
     own = {**settings, "models_dir": str(tmp_path / "models"), **OWN.get(overlay, {})}

@@ -63,6 +63,10 @@ def test_new_plans_what_the_images_are(cell):
     targets = {step["_target_"] for step in config["image_preprocessing"]}
     assert ("transforms.ColourImaged" in targets) == (cell.content == "colour")
     assert ("transforms.GreyImaged" in targets) == (cell.kind.endswith("grey") and cell.dims == 2)
+    steps = {step["_target_"] for step in config["augmentation"]}
+    mirrored = not steps.isdisjoint({"RandFlipd", "transforms.RandDihedrald"})
+    assert config["mirror_axes"] == (list(range(cell.dims)) if mirrored else [])
+    assert config["turned_axes"] == list(range(cell.dims))
 
 
 def test_resume_goes_on_where_the_training_stopped(cell):

@@ -24,6 +24,8 @@ COMPARABLE = {  # each process has batch norms and transforms of its own; Adam e
     "lr_scheduler": {
         "_target_": "torch.optim.lr_scheduler.ConstantLR", "optimizer": "@optimizer", "factor": 1.0,
     },
+    "max_gradient_norm": 0.5,
+    "average": {"_target_": "pipeline.training.averaged", "network": "@network", "decay": 0.9},
 }  # fmt: skip
 
 
@@ -78,7 +80,10 @@ def trained(root):
 def test_two_processes_are_one_with_the_doubled_batch(
     bundle, settings, overlay, torchrun, tmp_path
 ):
-    """One MLflow run, for one process speaks for both. ``faults/test_work.py`` resumes such."""
+    """One MLflow run, for one process speaks for both. ``faults/test_work.py`` resumes such.
+
+    Both clip the gradient of the whole batch, and average the same weights.
+    """
     one, two = tmp_path / "one", tmp_path / "two"
     Bundle(bundle.parent, [overlay], {**settings, **places(one), "batch_size": 2}).run("training")
     torchrun(**places(two), batch_size=1)

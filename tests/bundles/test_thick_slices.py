@@ -9,7 +9,6 @@ import yaml
 
 from pipeline import cli
 from pipeline.bundle import Bundle
-from pipeline.bundle.bundle import overlay_names
 
 FIVE_LEVELS = {"network_def#features": [2, 2, 2, 2, 2]}
 NARROW = {
@@ -65,13 +64,14 @@ def test_the_plan(bundle):
     assert network["kernels"] == [[3, 3, 1], [3, 3, 3], [3, 3, 3], [3, 3, 3]]
     assert "# 1 along an axis that is at least 2 times coarser" in text
     assert config["patch"][2] % 4 == 0
+    assert config["turned_axes"] == [0, 1]
     fingerprint = json.loads((bundle / "data" / "check" / "fingerprint.json").read_text())
     assert fingerprint["spacing_mm"][2] == [2.5, 5.0, 5.0]
     assert fingerprint["extent_mm"][2] == [40.0, 40.0, 40.0]
     assert "of a median 48 x 48 x 16 image" in " ".join(text.replace("\n#", "").split())
 
 
-@pytest.mark.parametrize("overlay", overlay_names())
+@pytest.mark.parametrize("overlay", NARROW)
 def test_every_overlay_keeps_the_strides_and_kernels(bundle, overlay):
     planned = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())["network_def"]
     chosen = Bundle(bundle, [overlay])
@@ -83,11 +83,11 @@ def test_every_overlay_keeps_the_strides_and_kernels(bundle, overlay):
     assert "# as planned in train.yaml" in shared
 
 
-@pytest.mark.parametrize("overlay", [None, "unet3plus", "unetpp_deep_supervision"])
+@pytest.mark.parametrize("overlay", [None, "unet3plus", "unetpp_deep_supervision", "recipe/strong"])
 def test_every_network_trains_and_answers_for_every_voxel(bundle, overlay, tmp_path):
     overlays = [overlay] if overlay else []
     own = {"models_dir": str(tmp_path / "models")}
-    own |= NARROW[overlay] if overlay else {"network_def#features": [2, 4, 4, 4]}
+    own |= NARROW.get(overlay, {"network_def#features": [2, 4, 4, 4]})
     run(bundle, "training", overlays, **own)
     images = bundle.parent / "images"
     run(bundle, "inferring", overlays, **own, image_dir=str(images), output_dir=str(tmp_path / "o"))

@@ -9,7 +9,7 @@ from tests.bundles.kinds import new_bundle
 from tests.conftest import ROOT
 
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/train.yaml"))
-MAX_TRAIN_LINES = 110
+MAX_TRAIN_LINES = 116
 
 
 def code_lines(text: str) -> int:

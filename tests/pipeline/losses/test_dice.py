@@ -64,3 +64,10 @@ def test_one_label_is_monais_sum_and_several_labels_stay_independent():
     single = [loss(logits[:, k : k + 1], target[:, k : k + 1]) for k in range(3)]
     torch.testing.assert_close(single[0], monai(logits[:, :1], target[:, :1]))
     torch.testing.assert_close(loss(logits, target), sum(single) / 3)
+
+
+def test_whole_cross_entropy_and_dice_by_batch_are_monais_for_one_label():
+    """Of several labels MONAI's cross-entropy is of classes, ours of each label."""
+    monai = DiceCELoss(sigmoid=True, batch=True)
+    ours = BCEDiceLoss(bce_weight=1.0, batch_dice=True)
+    torch.testing.assert_close(ours(LOGITS, TARGET), monai(LOGITS, TARGET))

@@ -27,6 +27,7 @@ LOSSES = {
     "BCE": (PixelWeightedBCELoss(), MASKS),
     "BCE, class weights, sum": (PixelWeightedBCELoss((0.5, 2.0), reduction="sum"), MASKS),
     "BCE + Dice": (BCEDiceLoss(), MASKS),
+    "BCE + Dice by batch": (BCEDiceLoss(1.0, batch_dice=True), MASKS),
     "MS-SSIM": (MSSSIMLoss(2, **SMALL), MASKS),
     "UNet 3+": (UNet3PlusLoss(2, **SMALL), MASKS),
     "torch: BCE, pos_weight": (nn.BCEWithLogitsLoss(pos_weight=torch.tensor(2.97)), MASKS),

@@ -75,6 +75,14 @@ def test_heads_are_weighed_one_by_one_and_share_the_map():
     assert loss(heads[1], target, weight).item() == pytest.approx(2 * log(4 / 3))
 
 
+@pytest.mark.parametrize(("heads", "shares"), [(1, [1]), (3, [4 / 7, 2 / 7, 1 / 7])])
+def test_without_weights_each_head_has_half_of_the_one_before(heads, shares):
+    losses = [5.0, 2.0, 11.0][:heads]
+    prediction = [torch.tensor([value]) for value in losses]
+    value = DeepSupervisionLoss(nn.L1Loss())(prediction, torch.zeros(1)).item()
+    assert value == pytest.approx(sum(a * b for a, b in zip(shares, losses, strict=True)))
+
+
 def test_another_number_of_heads_than_weights_is_refused():
     loss = DeepSupervisionLoss(nn.L1Loss(), [1.0, 0.5])
     head = torch.zeros(1, 1, 2, 2)

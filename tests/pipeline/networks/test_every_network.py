@@ -83,6 +83,13 @@ NETWORKS = {
     "unet, 3D": Case(UNet, UNET_3D | {"upsample": "linear"}, 2),
     "unet, thick slices": Case(UNet, UNET_3D | THICK | {"norm": "batch"}, 2),
     "unet, thick slices, linear": Case(UNet, UNET_3D | THICK | {"upsample": "linear"}, 2),
+    "unet, deep": Case(UNet, {"features": NARROW, "norm": "batch"} | DEEP, heads=3),
+    "unet, deep, pixel unshuffle": Case(
+        UNet, {"features": (2, 3, 4, 5), "pixel_unshuffle": 2, "out_channels": 2} | DEEP, 4, heads=2
+    ),
+    "unet, deep, thick slices": Case(
+        UNet, {"spatial_dims": 3, "features": NARROW} | VERY_THICK | DEEP, heads=3
+    ),
     "unet, by axis, pixel unshuffle": Case(
         UNet, {"features": (2, 3, 4), "pixel_unshuffle": 2, "first_kernel_size": 5} | FLAT, 2
     ),
@@ -111,7 +118,7 @@ NETWORKS = {
 }
 EXPORTED = (
     "unet, batch norm, 3 classes", "unet, pixel unshuffle", "unet++, deep", "unet 3+",
-    "unet, thick slices", "unet++, by axis", "unet 3+, thick slices",
+    "unet, thick slices", "unet, deep", "unet++, by axis", "unet 3+, thick slices",
 )  # fmt: skip
 
 

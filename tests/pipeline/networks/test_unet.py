@@ -233,3 +233,57 @@ def test_wrong_arguments_are_refused_in_one_line(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         UNet(**{"spatial_dims": 2, "in_channels": 1, "out_channels": 1} | arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 5])
+def test_every_decoder_level_but_the_coarsest_is_supervised(levels):
+    network = UNet(2, 1, 1, (2,) * levels, deep_supervision=True)
+    assert len(network(torch.zeros(1, 1, 32, 32))) == max(1, levels - 2)
+
+
+def test_heads_change_neither_the_first_weights_nor_the_logits():
+    networks = []
+    for deep in (False, True):
+        torch.manual_seed(0)
+        networks.append(UNet(2, 1, 2, (2, 3, 4, 5), dropout=0.0, deep_supervision=deep))
+    image = torch.randn(1, 1, 24, 20)
+    assert torch.equal(networks[0](image), networks[1](image)[0])
+    assert torch.equal(networks[0].eval()(image), networks[1].eval()(image))
+
+
+@pytest.mark.parametrize(("padding", "side"), [("same", 64), ("valid", 94)])
+def test_a_coarse_head_answers_at_the_place_of_the_finest(padding, side):
+    """A spot moves all heads' logits at one place: a head out of place would learn other labels."""
+    network = UNet(2, 1, 1, (1, 1, 1, 1), padding=padding, convs_per_level=1, deep_supervision=True)
+    network = network.double()
+    for weight in network.parameters():
+        weight.data.fill_(1)  # the same to both sides
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    image = torch.zeros(1, 1, side, side, dtype=torch.float64)
+    spot = image.clone()
+    spot[..., side // 2 - 8 : side // 2 + 8, side // 2 - 8 : side // 2 + 8] = 1
+    with torch.no_grad():
+        heads = [
+            (lit - dark)[0, 0] for lit, dark in zip(network(spot), network(image), strict=True)
+        ]
+    assert len({head.shape for head in heads}) == 1
+    middle = (heads[0].shape[0] - 1) / 2
+    for head in heads:
+        weights = head.sum(dim=1) / head.sum()
+        assert (weights * torch.arange(len(weights))).sum().item() == pytest.approx(middle)
+
+
+def test_a_coarse_head_is_the_interpolated_map_of_its_level():
+    torch.manual_seed(0)
+    network = UNet(2, 1, 1, (2, 3, 4, 5), dropout=0.0, deep_supervision=True)
+    image = torch.randn(1, 1, 32, 48)
+    maps = {}
+    network.decoder[1].register_forward_hook(lambda *parts: maps.update(coarse=parts[2]))
+    coarse = network(image)[1]
+    (head,) = network.coarse_heads
+    logits = head[0](maps["coarse"])
+    assert logits.shape[2:] == (16, 24)
+    expected = nn.functional.interpolate(logits, size=(32, 48), mode="bilinear")
+    torch.testing.assert_close(coarse, expected)

@@ -48,7 +48,7 @@ def experiments():
         yield Bundle(bundle)
         for path in sorted(bundle.glob("configs/experiments/*.yaml")):
             yield Bundle(bundle, [path])
-    for path in sorted(shared_overlays().iterdir()):
+    for path in sorted(shared_overlays().glob("**/*.yaml")):
         yield Bundle(BUNDLES[0], [path])
     for paper in map(read_paper, paper_names()):
         for experiment in paper.experiments:
