@@ -216,7 +216,8 @@ def pack(
         report = audit(temporary, policy)
         if report.refusals:
             raise ValueError(
-                f"{report.refusals[0]}; not written, because no receiver would accept it"
+                f"{report.refusals[0]}; not written, because no receiver would accept it (a model "
+                "that another release trained is packed by that release)"
             )
     return custom if any(judgement.is_custom for judgement in report.judgements) else None
 
