@@ -47,7 +47,7 @@ def test_an_interruption_ends_the_run_and_can_be_resumed(command, tmp_path):
         time.sleep(0.2)
     os.kill(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=120)
-    assert process.returncode in (130, -signal.SIGINT)
+    assert process.returncode in (130, -signal.SIGINT), output
     assert "Traceback" not in output
     assert "interrupted" in output
     (last,) = tmp_path.glob("models/*/last.pt")

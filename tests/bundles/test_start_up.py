@@ -71,6 +71,6 @@ def test_a_training_up_to_its_first_step(phantom, small, tmp_path):
 def test_a_trained_model_is_used(verb, unused, trained, phantom, tmp_path):
     places = ["--data", phantom, "--tracking", trained / "mlruns", "--out", tmp_path / "out"]
     (run,) = (folder.name for folder in (trained / "models").iterdir() if folder.is_dir())
-    modules = executed(verb, MEMBRANES, *places, "--run", run)
+    modules = executed(verb, MEMBRANES, *places, "--run", run, "--set", "engine=float32")
     assert "pipeline.inference.trained_model" in modules
     assert set() == modules & {*UNUSED, *unused}

@@ -137,6 +137,14 @@ def test_the_asked_engine_alone_is_measured_beside_float32(trials_of):
     assert [trial.engine for trial in trials] == ["openvino", "float32"]
 
 
+def test_onnx_runtime_is_measured_without_openvino_or_by_its_name(trials_of):
+    both = {"onnxruntime": (0.2, 0.0), "openvino": (0.5, 0.0)}
+    assert [trial.engine for trial in trials_of(**both)] == ["openvino", "float32"]
+    named = trials_of(asked="onnxruntime", **both)
+    assert [trial.engine for trial in named] == ["onnxruntime", "float32"]
+    assert trials_of(onnxruntime=(0.2, 0.0))[0].engine == "onnxruntime"
+
+
 def two_cells():
     """A case of two cells whose pixels are all predicted, and which run together."""
     instances = torch.tensor([[1, 1, 1, 2, 2, 2]])
