@@ -1,8 +1,10 @@
 """A user's error gets one line; a stack trace is for our bugs."""
 
+import atexit
 import linecache
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -59,7 +61,21 @@ def show_one_line(explain: Explain = lambda error: None) -> None:
         explain: returns the line for an error that :func:`error_line` has none for.
     """
     sys.excepthook = partial(_hook, explain)
+    atexit.register(_end_by_interruption)  # early, so that it is called after all others
     exit_when_terminated()
+
+
+def _end_by_interruption() -> None:
+    """End an interrupted process by the signal, so that a shell stops its script, too.
+
+    Python does so by itself, but not where the interruption passed through code of C, as that of a
+    backward pass: the process would end with 1, as after an error.
+    """
+    if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def error_line(error: BaseException) -> str | None:
