@@ -1,8 +1,9 @@
-"""Reading what the project itself wrote: JSON of a schema, refused in one line where it is not."""
+"""Reading JSON that the project itself wrote, and YAML of its users; else refused in one line."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -26,6 +27,26 @@ def read_schema(path: Path, schema: type[Schema], remedy: str) -> Schema:
         return schema.model_validate_json(path.read_text("utf-8"))
     except ValidationError as error:
         raise ValueError(f"{path}: {first_error(error)}; {remedy}") from None
+
+
+def read_yaml(path: Path, example: str, remedy: str) -> Any:
+    """Read a YAML file that a user wrote.
+
+    Args:
+        path: of the file.
+        example: page of the docs that has one.
+        remedy: what to do where it is no YAML.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is not YAML; its content is not repeated, which may be a secret.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {example} has an example")
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise ValueError(f"{path}: not readable as YAML; {remedy}") from None
 
 
 def first_error(error: ValidationError) -> str:

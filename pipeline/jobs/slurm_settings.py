@@ -4,12 +4,12 @@ import difflib
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.schemas import first_error
+from pipeline.schemas import first_error, read_yaml
 
-REMEDY = "mend it; docs/how_to/jobs.md has an example"
+EXAMPLE = "docs/how_to/jobs.md"
+REMEDY = f"mend it; {EXAMPLE} has an example"
 
 Count = Annotated[int, Field(ge=1)]
 NoneOrMore = Annotated[int, Field(ge=0)]
@@ -54,12 +54,9 @@ def read_slurm_settings(path: Path) -> SlurmSettings:
         FileNotFoundError: no such file.
         ValueError: it is not YAML, or a key or value is not as expected; names the key.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; docs/how_to/jobs.md has an example")
+    content = read_yaml(path, EXAMPLE, REMEDY)
     try:
-        return SlurmSettings.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ValueError(f"{path}: not readable as YAML; {REMEDY}") from None
+        return SlurmSettings.model_validate(content)
     except ValidationError as error:
         raise ValueError(f"{path}: {_error(error)}; {REMEDY}") from None
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,14 +18,15 @@ from pydantic import (
 )
 from pydicom.datadict import tag_for_keyword
 
-from pipeline.schemas import first_error
+from pipeline.schemas import first_error, read_yaml
 
 SECRET_KEY = re.compile(r"^(pass(word|wd)?|token|secret|user(name)?|credentials?)$", re.IGNORECASE)
 """Keys under which somebody might write a secret."""
 SECRET_IN_URL = re.compile(r"://[^/]*@")
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 MEGABYTE = 10**6
-REMEDY = "mend it; docs/how_to/pacs.md has an example"
+EXAMPLE = "docs/how_to/pacs.md"
+REMEDY = f"mend it; {EXAMPLE} has an example"
 
 Title = Annotated[str, StringConstraints(pattern=r"\A[!-\[\]-~][ -\[\]-~]{0,14}[!-\[\]-~]?\z")]
 """An application entity title: 1 to 16 characters."""
@@ -282,12 +282,7 @@ def read_settings(path: Path) -> Settings:
         ValueError: it is not YAML, or a key or value is not as expected; a secret that stands in
             it is not repeated.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; docs/how_to/pacs.md has an example")
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):  # its message would show the line
-        raise ValueError(f"{path}: not readable as YAML; {REMEDY}") from None
+    content = read_yaml(path, EXAMPLE, REMEDY)
     for where in _secrets(content, ()):
         raise ValueError(
             f"{path}: {where}: a secret may not stand in this file; put it into an environment "

@@ -7,10 +7,10 @@ from ignite.engine import Engine, Events
 
 from pipeline.searching.study import open_study, running_trial
 from pipeline.tracking import Run
+from pipeline.training.checkpoints import LOWER_IS_BETTER
 
 PRUNED = "pruned"
 """Attribute of a trial, and tag of its run: the epoch after which it was ended."""
-LOWER_IS_BETTER = ("loss",)
 
 
 class PruneTrial:

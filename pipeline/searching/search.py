@@ -17,11 +17,12 @@ from pipeline.evaluation.resumable_training import is_trained, train_or_resume
 from pipeline.files import write_json, write_text
 from pipeline.inference.trained_model import read_record
 from pipeline.jobs.job import Job
-from pipeline.searching.prune_trial import LOWER_IS_BETTER, PRUNED
+from pipeline.searching.prune_trial import PRUNED
 from pipeline.searching.space import Space, default_parameters, values_of
 from pipeline.searching.study import begun_trials, open_study, seeded_sampler
 from pipeline.tracking.run_name import unique_run_name
 from pipeline.tracking.store import MODEL
+from pipeline.training.checkpoints import LOWER_IS_BETTER
 
 JOURNAL = "journal.log"
 TAKE_SECONDS = 120

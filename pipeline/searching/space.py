@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -15,6 +14,7 @@ from optuna.distributions import (
 
 from pipeline.bundle import Bundle
 from pipeline.bundle.overrides import nearest, split_key
+from pipeline.schemas import read_yaml
 
 DECIDED_KEYS = (
     "dataset_dir", "models_dir", "tracking_dir", "output_dir", "run_name", "seed", "resume", "tags",
@@ -36,12 +36,7 @@ def read_space(path: Path) -> Space:
         FileNotFoundError: no such file.
         ValueError: it is not YAML, or a key is no list and no range; names the key.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; docs/how_to/search.md has an example")
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ValueError(f"{path}: not readable as YAML; write KEY: [VALUE, …]") from None
+    content = read_yaml(path, "docs/how_to/search.md", "write KEY: [VALUE, …]")
     if not isinstance(content, dict) or not content:
         raise ValueError(
             f"{path}: found no keys, expected those of the config, each with {EXAMPLE}"

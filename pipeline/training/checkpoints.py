@@ -46,6 +46,10 @@ def bare(part: Any) -> Any:
     return part.module if isinstance(part, DistributedDataParallel) else part
 
 
+LOWER_IS_BETTER = ("loss",)
+"""Metrics that may judge an epoch and are better when lower; all others when higher."""
+
+
 class KeepBest:
     """Keep the network of the best validation, and stop when it is long ago.
 
@@ -62,7 +66,7 @@ class KeepBest:
             which an evaluation refuses them as test images.
         network: what to save.
         validator: the engine whose metrics decide; it has run before this handler.
-        metric: name of the metric; ``loss`` is better when lower, all others when higher.
+        metric: name of the metric, see :data:`LOWER_IS_BETTER`.
         patience: epochs without a better validation after which training stops; 0 for never.
         publish_to: the bundle's ``models`` folder.
         init_from: weights that training began from; the record holds their images, too.
@@ -112,7 +116,7 @@ class KeepBest:
         if self.validator.state.epoch != state.epoch:  # not validated in this epoch
             return
         value = self._value()
-        score = -value if self.metric == "loss" else value
+        score = -value if self.metric in LOWER_IS_BETTER else value
         if score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
             self._save(state.epoch, value)
