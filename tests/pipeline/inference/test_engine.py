@@ -1,9 +1,12 @@
+from typing import get_args
+
 import pytest
 import torch
 
+from pipeline.bundle.knobs import knob_error
 from pipeline.inference import engine as engines
 from pipeline.inference.compiled_network import MAX_SHAPES
-from pipeline.inference.engine import EngineTrial, chosen_engine, in_engine, usable_engines
+from pipeline.inference.engine import Engine, EngineTrial, chosen_engine, in_engine, usable_engines
 from pipeline.networks import UNet, UNet3Plus, UNetPlusPlus
 
 torch.manual_seed(0)
@@ -32,6 +35,11 @@ def trial(engine, accepted=True):
 
 
 TRIALS = [trial("openvino_bfloat16"), trial("bfloat16", False), trial("openvino"), trial("float32")]
+
+
+@pytest.mark.parametrize("name", ["auto", *get_args(Engine)])
+def test_every_engine_may_be_asked_for(name):
+    assert not knob_error("engine", name)
 
 
 def test_engines_are_those_that_the_machine_has(machine):
