@@ -8,7 +8,7 @@ So all of MONAI works, and so do the imports of a user's own transforms.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -34,13 +34,18 @@ them, or to ask whether something is an instance."""
 
 
 @contextmanager
-def deferring(names: Mapping[str, Sequence[str]] = DEFERRED) -> Iterator[None]:
+def deferring(
+    names: Mapping[str, Sequence[str]] = DEFERRED,
+    stand_ins: Mapping[str, Mapping[str, Callable[..., Any]]] | None = None,
+) -> Iterator[None]:
     """Defer modules that are imported within, until one of their names is used.
 
     A module that is imported already stays as it is.
 
     Args:
         names: modules, and the names of each that can be imported without executing it.
+        stand_ins: further modules, and functions that stand for theirs of the same name for as
+            long as nothing else executes the module.
 
     Example:
         >>> _ = sys.modules.pop("colorsys", None)
@@ -53,7 +58,7 @@ def deferring(names: Mapping[str, Sequence[str]] = DEFERRED) -> Iterator[None]:
         >>> type(colorsys).__name__
         'module'
     """
-    finder = _Finder(names)
+    finder = _Finder(names, stand_ins or {})
     sys.meta_path.insert(0, finder)
     try:
         yield
@@ -66,7 +71,10 @@ class DeferredModule(ModuleType):
     """A module that is executed when it is asked for a name that it does not have yet."""
 
     def __getattr__(self, name: str) -> Any:
-        if _state(self).finder.is_waiting(self, name):
+        finder = _state(self).finder
+        if name in finder.stand_ins.get(self.__name__, ()):
+            return finder.stand_ins[self.__name__][name]
+        if finder.is_waiting(self, name):
             return DeferredName(self, name)
         _execute(self)
         return ModuleType.__getattribute__(self, name)
@@ -111,8 +119,13 @@ class _State(NamedTuple):
 class _Finder(MetaPathFinder, Loader):
     """Finds the modules to defer, and makes them without executing them."""
 
-    def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        names: Mapping[str, Sequence[str]],
+        stand_ins: Mapping[str, Mapping[str, Callable[..., Any]]],
+    ) -> None:
         self.names = names
+        self.stand_ins = stand_ins
         self.is_active = True
         self.modules: list[ModuleType] = []
 
@@ -121,8 +134,8 @@ class _Finder(MetaPathFinder, Loader):
     ) -> ModuleSpec | None:
         """Return the spec that Python itself finds, with this loader before its own."""
         package = sys.modules.get(fullname.rpartition(".")[0])
-        is_deferred = fullname in self.names or isinstance(package, DeferredModule)
-        if not self.is_active or not is_deferred:
+        is_named = fullname in self.names or fullname in self.stand_ins
+        if not self.is_active or not (is_named or isinstance(package, DeferredModule)):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None:

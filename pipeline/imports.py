@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
+from pipeline.compiler_stand_ins import COMPILER, COMPILER_STAND_INS
 from pipeline.deferred import deferring
 
 MONAI = "monai.bundle"
@@ -17,7 +18,8 @@ def import_monai() -> None:
     For a process of ours; a program that calls us imports MONAI as it is.
     """
     if MONAI not in sys.modules:
-        with no_garbage(), deferring():
+        with no_garbage(), deferring(stand_ins={COMPILER: COMPILER_STAND_INS}):
+            import_module(COMPILER)
             import_module(MONAI)
 
 

@@ -92,6 +92,15 @@ def test_a_name_waits_until_it_is_used():
     assert Thing.__name__ == "Thing"
 
 
+def test_a_function_stands_in_until_the_module_is_executed():
+    with deferring(stand_ins={"slow": {"double": lambda number: number}}):
+        import slow
+    assert slow.double(2) == 2
+    assert not is_executed("slow")
+    assert slow.VALUE == 3
+    assert slow.double(2) == 4
+
+
 def test_another_name_is_the_thing_itself():
     with deferring({"slow": ("double",)}):
         from slow import Thing

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"children", "deferred", "interruption", "lazy", "memory_errors", "plain_text", "telemetry"},
-    {"shared_processor", "tracking_errors"},
+    {"compiler_stand_ins", "shared_processor", "tracking_errors"},
     {"errors", "files", "imports", "progress", "provenance", "quiet", "schemas"},
     {"states", "next_command", "pages", "product"},
     {"claims", "jobs", "precision"},
