@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PEERS := connected-components-3d edt fill-voids surface-distance
 DEMO := data/demo
 
 .PHONY: demo test test-all lint docs bench ui screenshots clean
@@ -31,7 +32,8 @@ docs: .venv/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: .venv/.installed
-	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt $(PEERS)
+	$(BIN)/python benchmarks/write_page.py
 
 ui: .venv/.installed
 	$(BIN)/unet-school ui

@@ -4,20 +4,21 @@ Both compute the same map of the same label in one process, on one core, in turn
 taken round by round. Then it measures the map's own time for more instances and more pixels, and
 its peak memory::
 
-    python benchmarks/border_weight_map.py --data DIR_WITH_isbi2012 [--rounds 5]
+    python benchmarks/border_weight_map.py [--data DIR_WITH_isbi2012] [--rounds 5]
 """
 
 import argparse
 import statistics
-import time
 import tracemalloc
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from markdown import print_header, print_row
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from scipy.ndimage import label as connected_components
+from turns import clock, ratio, take_turns
 
 from transforms import BorderWeightMap
 
@@ -30,16 +31,6 @@ def by_definition(label: np.ndarray) -> np.ndarray:
     stack = np.stack([distance_transform_edt(label[0] != number) for number in numbers])
     first, second = np.partition(stack, 1, axis=0)[:2]
     return 1 + MAP.w0 * np.exp(-((first + second) ** 2) / (2 * MAP.sigma**2))
-
-
-def seconds(work: Callable[[], object], rounds: int) -> float:
-    """Return the median wall time."""
-    times = []
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
 
 
 def packed_discs(side: int, count: int) -> np.ndarray:
@@ -61,21 +52,6 @@ def peak_bytes(label: np.ndarray) -> int:
     return peak
 
 
-def against_definition(label: np.ndarray, rounds: int) -> str:
-    """Return the ratio of the times, round by round, and the largest difference of the maps."""
-    pairs = [
-        (seconds(lambda: by_definition(label), 1), seconds(lambda: MAP(label), 3))
-        for _ in range(rounds)
-    ]
-    ratios = [plain / own for plain, own in pairs]
-    error = np.abs(MAP(label)[0] - by_definition(label)).max()
-    return (
-        f"   by definition {statistics.median(plain for plain, _ in pairs):6.2f} s, "
-        f"{statistics.median(ratios):4.0f} times ({min(ratios):.0f} to {max(ratios):.0f}), "
-        f"difference {error:.1e}"
-    )
-
-
 def real_slices(data: Path) -> dict[str, np.ndarray]:
     stack = Image.open(data / "isbi2012" / "train-labels.tif")
     labels = {}
@@ -86,26 +62,31 @@ def real_slices(data: Path) -> dict[str, np.ndarray]:
     return labels
 
 
+def measure(name: str, label: np.ndarray, rounds: int) -> None:
+    """Print a row: both in turns, and the largest difference of the maps."""
+    ways = {"ours": lambda: MAP(label), "by definition": lambda: by_definition(label)}
+    times = take_turns({way: partial(clock, call) for way, call in ways.items()}, rounds)
+    ours, plain = times.values()
+    difference = np.abs(MAP(label)[0] - by_definition(label)).max()
+    seconds = 1000 * statistics.median(ours), statistics.median(plain)
+    print_row(name, label.max(), *seconds, ratio(plain, ours), f"{difference:.0e}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="folder with isbi2012 (default: discs alone)")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    labels = real_slices(options.data)
-    for count in (100, 400, 2000):
-        discs = packed_discs(512, count)
-        labels[f"512 x 512, {discs.max()} discs"] = discs
-    times = {}
+    labels = real_slices(options.data) if options.data else {}
+    labels |= {f"{count} discs": packed_discs(512, count) for count in (100, 400)}
+    print_header("label, 512 x 512", "objects", "ms", "by definition, s", "speed", "difference")
     for name, label in labels.items():
-        times[name] = seconds(lambda label=label: MAP(label), options.rounds)
-        print(f"{name:32} {1e3 * times[name]:8.1f} ms", end="", flush=True)
-        print(against_definition(label, options.rounds) if label.max() < 500 else "")
-    few, _, many = list(times.values())[2:]
-    print(f"2000 discs against 100: {many / few:.2f} times the time")
-    large = packed_discs(2048, 5000)
-    duration, peak = seconds(lambda: MAP(large), 3), peak_bytes(large) / 2**20
-    print(f"2048 x 2048, {large.max()} discs: {duration:.2f} s, peak {peak:.0f} MiB")
-    print(f"the float32 map alone has {large.size * 4 / 2**20:.0f} MiB")
+        measure(name, label, options.rounds)
+    for side, count in ((512, 2000), (2048, 5000)):
+        discs = packed_discs(side, count)
+        milliseconds = 1000 * statistics.median(clock(lambda d=discs: MAP(d)) for _ in range(3))
+        memory = f"{peak_bytes(discs) / 2**20:.0f} MiB at the peak"
+        print_row(f"{side} x {side}, discs", discs.max(), milliseconds, "", "", memory)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,19 @@ Its trainer passes images with their metadata through the network, in float32, a
 of each step back. Each way runs in a process of its own, in turns, with the network, loss,
 optimiser, batch and patch of a bundle on random images. The ratio is taken round by round::
 
-    python benchmarks/network_step.py [--networks membranes volumes] [--rounds 5] [--steps 7]
+    python benchmarks/network_step.py [--networks membranes volumes] [--rounds 5] [--steps 3]
 """
 
 import argparse
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from markdown import print_header, print_row
 from monai.data import MetaTensor
-from turns import in_child, median_seconds, take_turns
+from turns import ratio, take_turns, work, workers
 
 from pipeline.bundle import Bundle
 from pipeline.layout import on_device
@@ -82,11 +84,14 @@ def step_of(name: str, way: Way) -> Callable[[], None]:
     return step
 
 
-def measure(name: str, way: str, steps: int) -> float:
-    """Return the median seconds of a step in this process; the first two warm up."""
-    if WAYS[way].is_kept:
-        keep_freed_memory()
-    return median_seconds(step_of(name, WAYS[way]), steps)
+def measure(name: str, options: argparse.Namespace) -> None:
+    """Print a row: the seconds of the first way and of the last, and the speed of each."""
+    command = (__file__, "--networks", name, "--steps", options.steps, "--way")
+    with workers({way: (*command, way) for way in WAYS}) as measures:
+        times = take_turns(measures, options.rounds)
+    first, *others = WAYS
+    seconds = [statistics.median(times[way]) for way in (first, others[-1])]
+    print_row(f"`{name}`", *seconds, *(ratio(times[first], times[way]) for way in others))
 
 
 def main() -> None:
@@ -94,16 +99,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", default=[*bundles, *NETWORKS])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
-        print(measure(options.networks[0], options.way, options.steps))
+        if WAYS[options.way].is_kept:
+            keep_freed_memory()
+        work(step_of(options.networks[0], WAYS[options.way]), options.steps)
         return
-    print(f"{torch.get_num_threads()} threads; ratio to the first: median, least and largest")
+    first, *others = WAYS
+    print_header("network", f"{first}, s", f"{others[-1]}, s", *others)
     for name in options.networks:
-        command = (__file__, "--networks", name, "--steps", options.steps, "--way")
-        take_turns(name, list(WAYS), lambda way, own=command: in_child(*own, way), options.rounds)
+        measure(name, options)
 
 
 if __name__ == "__main__":

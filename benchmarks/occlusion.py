@@ -12,9 +12,11 @@ an explanation.
 
 import argparse
 import statistics
-import time
+from functools import partial
 
 import torch
+from markdown import print_header, print_row
+from turns import clock, ratio, take_turns
 
 from pipeline.explanation.occlusion import (
     Occlusion,
@@ -60,19 +62,11 @@ def main() -> None:
     def hidden() -> None:
         occlusion_map(network, image, harm, occlusion)
 
-    ratios = []
-    for _ in range(options.rounds):
-        seconds = []
-        for call in (plain, hidden):
-            began = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - began)
-        ratios.append(seconds[0] / seconds[1])
-        print(
-            f"{regions} regions: plain {seconds[0]:6.1f} s, occlusion {seconds[1]:6.1f} s, "
-            f"throughput {ratios[-1]:.2f} of plain"
-        )
-    print(f"median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    ways = {"plain": partial(clock, plain), "hidden": partial(clock, hidden)}
+    times = take_turns(ways, options.rounds)
+    print_header("regions", "plain images, s", "occlusion, s", "throughput, of plain")
+    medians = [statistics.median(seconds) for seconds in times.values()]
+    print_row(regions, *medians, ratio(times["plain"], times["hidden"]))
 
 
 if __name__ == "__main__":

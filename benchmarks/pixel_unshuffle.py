@@ -7,10 +7,12 @@ The network is the U-Net of ``bundles/lungs_xray``; both take turns in one proce
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
+from markdown import print_header, print_row
+from turns import clock, ratio, take_turns
 
 from pipeline.networks import UNet
 
@@ -47,18 +49,11 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    steps = {factor: step_of(factor, options.size, options.batch) for factor in (1, 2)}
-    times: dict[int, list[float]] = {factor: [] for factor in steps}
-    for _ in range(options.rounds):
-        for factor, step in steps.items():
-            began = time.perf_counter()
-            step()
-            times[factor].append(time.perf_counter() - began)
-    # without the first round, which warms up
-    ratios = [unshuffled / plain for plain, unshuffled in zip(times[1], times[2], strict=True)][1:]
-    for factor, seconds in times.items():
-        print(f"pixel_unshuffle {factor}: {statistics.median(seconds[1:]) * 1000:6.0f} ms a step")
-    print(f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    steps = {str(factor): step_of(factor, options.size, options.batch) for factor in (1, 2)}
+    times = take_turns({name: partial(clock, step) for name, step in steps.items()}, options.rounds)
+    plain, unshuffled = (seconds[1:] for seconds in times.values())  # the first round warms up
+    print_header("a step without, s", "with, s", "ratio")
+    print_row(statistics.median(plain), statistics.median(unshuffled), ratio(unshuffled, plain))
 
 
 if __name__ == "__main__":

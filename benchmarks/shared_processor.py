@@ -14,9 +14,11 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 
 import torch
-from turns import take_turns
+from markdown import print_header, print_row
+from turns import ratio, take_turns
 
 from pipeline.networks import UNet
 
@@ -68,14 +70,15 @@ def main() -> None:
     if options.measured:
         print(measure(options.seconds))
         return
-    print(f"{options.threads} threads each; ratio to the default: median, least and largest")
+    default, *others = WAYS
+    print_header(f"processes of {options.threads} threads", f"{default}, s", *others)
     for place, processes in PLACES.items():
-        take_turns(
-            place,
-            list(WAYS),
-            lambda way, count=processes: step_of(way, count, options.threads, options.seconds),
-            options.rounds,
-        )
+        measures = {
+            way: partial(step_of, way, processes, options.threads, options.seconds) for way in WAYS
+        }
+        times = take_turns(measures, options.rounds)
+        speeds = [ratio(times[default], times[way]) for way in others]
+        print_row(place, statistics.median(times[default]), *speeds)
 
 
 if __name__ == "__main__":

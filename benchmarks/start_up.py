@@ -15,6 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from markdown import print_header, print_row
+from turns import ratio
+
 from pipeline.data.phantom import write_cells
 
 CONFIG = Path(__file__).parents[1] / "bundles" / "membranes" / "configs" / "train.yaml"
@@ -52,10 +55,9 @@ def main() -> None:
         write_cells(folder / "data", count=10, size=256, seed=0)
         training(folder)  # makes the database
         pairs = [(training(folder), timed("-c", "import monai.bundle")[0]) for _ in range(rounds)]
-    for run, bare in pairs:
-        print(f"one-epoch run beyond its epoch {run:5.1f} s, import of MONAI {bare:5.1f} s")
-    run, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(f"median {run:.1f} s, of which MONAI {bare:.1f} s; ours and MLflow's {run - bare:.1f} s")
+    runs, imports = zip(*pairs, strict=True)
+    print_header("a run of one epoch, beyond its epoch, s", "import of MONAI alone, s", "ratio")
+    print_row(statistics.median(runs), statistics.median(imports), ratio(runs, imports))
 
 
 if __name__ == "__main__":

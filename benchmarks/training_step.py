@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from ignite.engine import Events
+from markdown import print_header, print_row
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 from torch.nn import functional
+from turns import ratio
 
 from pipeline.data import Entry, read_datalist
 from pipeline.data.phantom import write_cells
@@ -136,13 +138,9 @@ def main() -> None:
         trainer.add_event_handler(Events.EPOCH_STARTED, epoch_started)
         trainer.add_event_handler(Events.ITERATION_COMPLETED(every=options.steps), last_step)
         bundle.run()
-    ratios = [a / b for a, b in zip(ours[1:], theirs[1:], strict=True)]  # the first round warms up
-    print(f"bundle        {statistics.median(ours[1:]):6.2f} steps/s")
-    print(f"hand-written  {statistics.median(theirs[1:]):6.2f} steps/s")
-    print(
-        f"ratio         {statistics.median(ratios):6.2f}  "
-        f"(median of {len(ratios)} pairs, {min(ratios):.2f} to {max(ratios):.2f})"
-    )
+    ours, theirs = ours[1:], theirs[1:]  # the first round warms up
+    print_header("bundle, steps a second", "by hand, steps a second", "ratio")
+    print_row(statistics.median(ours), statistics.median(theirs), ratio(ours, theirs))
 
 
 if __name__ == "__main__":

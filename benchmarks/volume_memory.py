@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -43,6 +44,7 @@ from pipeline.inference import (
     WritePredictions,
     infer,
 )
+from pipeline.inference.engine import FLOAT32, Engine, in_engine
 from pipeline.inference.folder import find_cases
 from pipeline.inference.trained_model import save_model
 
@@ -52,7 +54,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if len(options.labels) == 1:
         with tempfile.TemporaryDirectory() as folder:
-            seconds = segment(options, options.labels[0], Path(folder))
+            network = torch.nn.Conv3d(1, options.labels[0], 1).eval()
+            seconds = segment(options, options.labels[0], Path(folder), network)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
         print(f"| {options.labels[0]} | {peak:.2f} | {seconds:.0f} |", flush=True)
         return
@@ -62,7 +65,8 @@ def main() -> None:
         subprocess.run(command, check=True)
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options of a command, this process's own or the given words."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, nargs=3, default=(512, 512, 400))
     parser.add_argument("--labels", type=int, nargs="+", default=(2, 20))
@@ -70,14 +74,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--spacing", type=float, help="mm of the network's grid (the file's, 0.8)")
     parser.add_argument("--probabilities", type=int, help="bits of the maps that are written")
     parser.add_argument("--threads", type=int, default=1)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def segment(options: argparse.Namespace, labels: int, folder: Path) -> float:
-    """Segment one volume, and return the seconds."""
+def segment(
+    options: argparse.Namespace,
+    labels: int,
+    folder: Path,
+    network: torch.nn.Module,
+    engine: Engine = FLOAT32,
+) -> float:
+    """Segment one volume by a network in an engine, and return the seconds."""
     (folder / "images").mkdir()
     write_volume(folder / "images" / "ct.nii.gz", options.size)
-    network = torch.nn.Conv3d(1, labels, 1).eval()
     save_model(folder / "model.pt", network.state_dict(), bundle="volume")
     model = TrainedModel(folder / "model.pt", network)
     transform = Compose(preprocessing(options.spacing))
@@ -88,7 +97,7 @@ def segment(options: argparse.Namespace, labels: int, folder: Path) -> float:
     evaluator = SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(find_cases(str(folder / "images"), 3), transform)),
-        network=network,
+        network=in_engine(network, engine, "cpu"),
         inferer=DihedralInferer(window, versions=1),
         postprocessing=Compose([ToFileVoxels(transform), ToLabelMap(model.operating_point, names)]),
         val_handlers=[writer],

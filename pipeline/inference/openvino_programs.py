@@ -48,6 +48,7 @@ def program_of(model: openvino.Model, precision: Precision) -> Program:
         "INFERENCE_PRECISION_HINT": HINTS.get(precision, "f32"),
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,  # a core of its own may be another process's busy one
     }
     compiled = openvino.Core().compile_model(model, "CPU", settings)
 
