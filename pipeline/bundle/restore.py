@@ -14,7 +14,9 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.knobs import knob_error
 from pipeline.bundle.overrides import apply_overrides, nearest, split_key
+from pipeline.bundle.places import run_kind
 from pipeline.bundle.received import PLACES, contained
+from pipeline.bundle.restarted import run_before_restart
 from pipeline.bundle.workflow import RESTORED
 from pipeline.states import PREVIOUS_STATE, STATE, read_whole_state
 
@@ -96,6 +98,8 @@ def restore(workflow: ConfigWorkflow, files: Sequence[str], overrides: Mapping[s
     """
     parser = workflow.parser
     resume = parser.get_parsed_content("resume", default=None)
+    if resume is None and run_kind(workflow) == "training":
+        resume = _before_restart(parser)
     if resume is None:
         return
     state = find_state(str(resume), Path(parser.get_parsed_content("models_dir")))
@@ -109,6 +113,14 @@ def restore(workflow: ConfigWorkflow, files: Sequence[str], overrides: Mapping[s
     _check_knobs(state, begun)
     RESTORED.add(workflow)
     parser.set({**begun, "_meta_": parser.config.get("_meta_", {}), "resume": str(state)})
+
+
+def _before_restart(parser: ConfigParser) -> Path | None:
+    """Return the folder of the run that torchrun starts again, and say so."""
+    folder = run_before_restart(Path(parser.get_parsed_content("models_dir")))
+    if folder is not None:
+        print(f"started again by torchrun: {folder.name} goes on from its last state", flush=True)
+    return folder
 
 
 def _absolute_places(parser: ConfigParser) -> dict[str, str]:

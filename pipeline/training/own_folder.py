@@ -8,6 +8,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from pipeline.bundle.places import SERVER
+from pipeline.bundle.restarted import note_run
 from pipeline.claims import TRAINED_FILES, refuse_another_run
 from pipeline.files import check_room
 from pipeline.tracking import Run
@@ -51,6 +52,7 @@ class OwnFolder:
         folder = self.run.folder
         self.run.claim.acquire()
         refuse_another_run(folder, self.resume)
+        note_run(self.publish_to, folder)
         model = weight_bytes(self.network)
         state = state_bytes(self.network) + (weight_bytes(self.average) if self.average else 0)
         needed = STATES * state + MODELS * model - _written_bytes(folder)

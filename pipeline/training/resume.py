@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events, State
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from pipeline.bundle.restarted import forget_run
 from pipeline.bundle.restore import executed_config
 from pipeline.data.datalist import read_datalist
 from pipeline.files import remove_unfinished, shown
@@ -211,6 +212,7 @@ class Finish:
                     "mlflow_run_id": self.run.id,
                 },
             )
+        forget_run(self.publish_to)
         self._print_best(engine)
         if self.run.is_recorded:
             print_next_run(self.run, "evaluate", self.run.name, self.publish_to / MODEL)
