@@ -20,7 +20,7 @@ from pipeline.data import read_datalist
 from pipeline.inference.recorder import VARIABLE, Inference, InferenceTable
 from pipeline.inference.trained_model import read_record
 from pipeline.inference.validation_values import ValidationValues
-from pipeline.watching.shifts import ALPHA, test_week
+from pipeline.watching.shifts import ALPHA, compare_week
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 SHIFTS: dict[str, Change] = {
@@ -67,7 +67,7 @@ def alarms(
     rng = np.random.default_rng(options.seed)
     weeks = (rng.choice(len(rows), studies, replace=False) for _ in range(options.weeks))
     return sum(
-        bool(test_week([rows[i] for i in week], usual, options.alpha).alarms) for week in weeks
+        bool(compare_week([rows[i] for i in week], usual, options.alpha).alarms) for week in weeks
     )
 
 

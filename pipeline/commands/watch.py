@@ -19,12 +19,14 @@ VARIABLE = "UNET_SCHOOL_INFERENCES"
 def add_watch(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
-        "Compare the images that a model segmented in a week with its validation cases: brightness, "
-        "noise, sizes, expected Dice, flags, seconds. Exit code 2: something has shifted."
+        "Compare the images that a model segmented in a week with its validation cases: "
+        "brightness, noise, sizes, expected Dice, flags, seconds. Exit code 2: something has shifted."
     )
     parser.add_argument("bundle", type=Path, help="its folder, as bundles/membranes")
     parser.add_argument(
-        "--table", type=Path, help=f"table that the inferences wrote (the one that {VARIABLE} names)"
+        "--table",
+        type=Path,
+        help=f"table that the inferences wrote (the one that {VARIABLE} names)",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the page and the queue")
     parser.add_argument("--run", help="training, by name or id (the newest that finished)")

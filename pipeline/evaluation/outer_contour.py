@@ -73,20 +73,21 @@ def outer_scores(
         outer: the contours.
         labels: names of the labels; none: the one is foreground.
     """
-    losses, scores = missed_shares(cases, labels), []
-    for name, threshold in outer.thresholds().items():
-        if len(losses[name]):
-            level = int(np.argmin(np.abs(ThresholdCurve.thresholds - threshold)))
-            interval = bootstrap_interval(losses[name][:, level])
-            ends = (interval.low, interval.high)
-            low, high = (None if end is None else round(end, 6) for end in ends)
-            scores.append(
-                OuterScore(
-                    label=name, missed=round(interval.mean, 6), low=low, high=high,
-                    patients=interval.patients,
-                )  # fmt: skip
-            )
-    return scores
+    losses = missed_shares(cases, labels)
+    having = {name: t for name, t in outer.thresholds().items() if len(losses[name])}
+    return [_score(name, losses[name], threshold) for name, threshold in having.items()]
+
+
+def _score(label: str, losses: NDArray[np.float64], threshold: float) -> OuterScore:
+    level = int(np.argmin(np.abs(ThresholdCurve.thresholds - threshold)))
+    interval = bootstrap_interval(losses[:, level])
+    return OuterScore(
+        label=label,
+        missed=round(interval.mean, 6),
+        low=None if interval.low is None else round(interval.low, 6),
+        high=None if interval.high is None else round(interval.high, 6),
+        patients=interval.patients,
+    )
 
 
 def missed_shares(cases: Sequence[Case], labels: Sequence[str] = ()) -> Losses:

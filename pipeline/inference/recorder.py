@@ -106,8 +106,9 @@ class InferenceTable:
 
 
 def _row(values: Sequence[Any]) -> Inference:
-    *plain, flags, measured = values
-    return Inference(*plain, tuple(filter(None, flags.split(","))), json.loads(measured))
+    by_name = dict(zip(COLUMNS.split(", "), values, strict=True))
+    flags = tuple(filter(None, by_name.pop("flags").split(",")))
+    return Inference(flags=flags, measured=json.loads(by_name.pop("measured")), **by_name)
 
 
 class InferenceRecorder:
@@ -147,11 +148,14 @@ class InferenceRecorder:
         """
         if self.table is None:
             return
-        study = study_pseudonym(image, salt_beside(self.table.path))
-        bundle, model = str(settings.get("bundle", "")), settings["model_sha256"]
-        self.table.add(
-            Inference(
-                time.time(), study, bundle, model, settings["engine"], round(seconds, 3),
-                tuple(flags), dict(measured),
-            )  # fmt: skip
+        row = Inference(
+            time=time.time(),
+            study=study_pseudonym(image, salt_beside(self.table.path)),
+            bundle=str(settings.get("bundle", "")),
+            model=settings["model_sha256"],
+            engine=settings["engine"],
+            seconds=round(seconds, 3),
+            flags=tuple(flags),
+            measured=dict(measured),
         )
+        self.table.add(row)

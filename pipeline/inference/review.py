@@ -1,5 +1,6 @@
 """The review queue of an inference: the images whose masks are least sure stand first."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -53,4 +54,4 @@ def expected_dice_of(entry: Mapping[str, Any]) -> tuple[float | None, str]:
 
 def review_key(expected: float | None) -> float:
     """Return by what the queue is sorted; what cannot be expected stands first."""
-    return -1.0 if expected is None else expected
+    return -math.inf if expected is None else expected

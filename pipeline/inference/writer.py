@@ -87,7 +87,8 @@ class WritePredictions:
     Raises:
         FileNotFoundError: no such metadata.
         ValueError: two labels with the same number, or the same first number; the name of one is
-            no name of a folder; outer contours that the model does not have; a folder that a received bundle may not write; a colour is none.
+            no name of a folder; outer contours that the model does not have; a folder that a
+            received bundle may not write; a colour is none.
     """
 
     def __init__(
@@ -189,8 +190,8 @@ class WritePredictions:
     def _add_page(self, item: dict[str, Any]) -> None:
         path, page = split_page(item["image"].meta["filename_or_obj"])
         predicted = self._predicted(item)
-        kept = {"maps": list(predicted.maps), "outer": list(predicted.outer)}
-        self.pages.append(predicted._replace(**kept))  # until the last page
+        maps, outer = list(predicted.maps), list(predicted.outer)  # until the last page
+        self.pages.append(predicted._replace(maps=maps, outer=outer))
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = self.pages, []

@@ -18,6 +18,8 @@ FLAGS = ("empty", "full", "unlike")
 SHARE_FLAGGED = "share of studies flagged"
 ALPHA = 0.01
 """Probability of an alarm in a week without a shift, at most."""
+MAX_STUDIES = 100
+"""Studies of a week that are thought of where a week is said to raise no alarm at all."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class WeekTest:
         return [shift for shift in self.shifts if shift.p <= self.alpha]
 
 
-def test_week(rows: Sequence[Inference], usual: ValidationValues, alpha: float) -> WeekTest:
+def compare_week(rows: Sequence[Inference], usual: ValidationValues, alpha: float) -> WeekTest:
     """Compare the studies of a week with the validation patients.
 
     Each value is compared by the test of Kolmogorov and Smirnov between the percentiles that are
@@ -117,20 +119,26 @@ def flagged_studies(rows: Sequence[Inference]) -> Mapping[str, bool]:
     return flagged
 
 
-def studies_needed(usual: ValidationValues, alpha: float) -> int:
+def studies_needed(usual: ValidationValues, alpha: float) -> int | None:
     """Return the number of studies from which on a week can raise an alarm at all.
 
-    As many that all lie beyond every validation patient: p is 2 / (n + m over n), corrected for the
-    number of values.
+    As many that all lie beyond the percentiles of the validation patients in a value.
+
+    Returns:
+        None: there are too few validation patients for any week up to :data:`MAX_STUDIES`.
 
     Example:
-        >>> studies_needed(ValidationValues(patients=5, flagged=0, measured={}), 0.01)
-        5
+        >>> from pipeline.inference.validation_values import Distribution
+        >>> of = lambda n: {"mean": Distribution.of(list(range(n)))}
+        >>> [studies_needed(ValidationValues(patients=n, flagged=0, measured=of(n)), 0.01)
+        ...  for n in (3, 100)]
+        [None, 3]
     """
-    tests, n = len(usual.measured) + 1, 1
-    while 2 * tests / math.comb(n + usual.patients, n) > alpha:
-        n += 1
-    return n
+    ends = [(own, end) for own in usual.measured.values() for end in (-math.inf, math.inf)]
+    own, end = min(ends, key=lambda pair: pair[0].p_value([pair[1]] * MAX_STUDIES))
+    tests = len(usual.measured) + 1
+    steps = range(1, MAX_STUDIES + 1)
+    return next((n for n in steps if tests * own.p_value([end] * n) <= alpha), None)
 
 
 def _shift(name: str, values: Sequence[float], usual: ValidationValues) -> Shift:

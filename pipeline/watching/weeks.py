@@ -23,9 +23,9 @@ from pipeline.watching.shifts import (
     Shift,
     WeekTest,
     by_study,
+    compare_week,
     flagged_studies,
     studies_needed,
-    test_week,
 )
 
 PAGE = "watch.html"
@@ -94,7 +94,7 @@ def weeks_of(rows: Sequence[Inference], usual: ValidationValues, alpha: float) -
     """Return the weeks in which anything was inferred, the newest last."""
     grouped = groupby(rows, key=lambda row: week_of(row.time))
     listed = [(name, tuple(own)) for name, own in grouped]
-    return [Week(name, own, test_week(own, usual, alpha)) for name, own in listed[-MAX_WEEKS:]]
+    return [Week(name, own, compare_week(own, usual, alpha)) for name, own in listed[-MAX_WEEKS:]]
 
 
 def read_weeks(table: Path, record: ModelRecord, alpha: float, last: str | None) -> list[Week]:
@@ -130,9 +130,13 @@ def read_weeks(table: Path, record: ModelRecord, alpha: float, last: str | None)
             f"{table}: no inference by model {record.sha256[:12]}; it has {len(others)} other "
             "models; give the bundle, or --run, that was used"
         )
-    weeks = weeks_of([row for row in rows if last is None or week_of(row.time) <= last], usual, alpha)
+    weeks = weeks_of(
+        [row for row in rows if last is None or week_of(row.time) <= last], usual, alpha
+    )
     if last is not None and (not weeks or weeks[-1].name != last):
-        raise ValueError(f"--week {last}: no inference in it; the newest is {week_of(rows[-1].time)}")
+        raise ValueError(
+            f"--week {last}: no inference in it; the newest is {week_of(rows[-1].time)}"
+        )
     return weeks
 
 
@@ -206,7 +210,8 @@ def review_queue(rows: Sequence[Inference]) -> list[dict[str, Any]]:
 
 def _drawing(shift: Shift, weeks: Sequence[Week]) -> str:
     """Draw a value's median in each week, and where 90 % of the validation patients lie."""
-    assert shift.low is not None and shift.high is not None
+    assert shift.low is not None
+    assert shift.high is not None
     figure = Figure(figsize=(4.4, 2.6), layout="constrained")
     axes = figure.subplots()
     axes.axhspan(shift.low, shift.high, color="0.85", label="90 % of validation")
