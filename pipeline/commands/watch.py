@@ -20,7 +20,7 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
         "Compare the images that a model segmented in a week with its validation cases: "
-        "brightness, noise, sizes, expected Dice, flags, seconds. Exit code 2: something has shifted."
+        "brightness, noise, sizes, expected Dice, flags. Exit code 2: something has shifted."
     )
     parser.add_argument("bundle", type=Path, help="its folder, as bundles/membranes")
     parser.add_argument(
