@@ -61,14 +61,12 @@ def infer(options: argparse.Namespace, name: str, work: Path) -> list[Inference]
 
 
 def alarms(
-    rows: list[Inference], usual: ValidationValues, studies: int, options: argparse.Namespace
+    rows: list[Inference], usual: ValidationValues, studies: int, weeks: int, alpha: float
 ) -> int:
     """Return in how many made weeks there is an alarm."""
-    rng = np.random.default_rng(options.seed)
-    weeks = (rng.choice(len(rows), studies, replace=False) for _ in range(options.weeks))
-    return sum(
-        bool(compare_week([rows[i] for i in week], usual, options.alpha).alarms) for week in weeks
-    )
+    rng = np.random.default_rng(0)
+    drawn = (rng.choice(len(rows), studies, replace=False) for _ in range(weeks))
+    return sum(bool(compare_week([rows[i] for i in week], usual, alpha).alarms) for week in drawn)
 
 
 def main() -> None:
@@ -76,22 +74,24 @@ def main() -> None:
     parser.add_argument("bundle", type=Path, help="its folder")
     parser.add_argument("--data", type=Path, required=True, help="folder of the cohort")
     parser.add_argument("--model", type=Path, required=True, help="weights that were evaluated")
-    parser.add_argument("--weeks", type=int, default=1000, help="made weeks (1000)")
+    parser.add_argument("--weeks", type=int, default=1000, help="without a shift (1000)")
+    parser.add_argument("--shifted_weeks", type=int, default=200, help="with each shift (200)")
     parser.add_argument("--alpha", type=float, default=ALPHA, help=f"of an alarm ({ALPHA})")
-    parser.add_argument("--seed", type=int, default=0, help="of noise and weeks (0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     options = parser.parse_args()
     usual = read_record(options.model).validation_values
     if usual is None:
         raise SystemExit(f"{options.model}: evaluate it first")
     with tempfile.TemporaryDirectory() as work:
         rows = {name: infer(options, name, Path(work)) for name in SHIFTS}
-    print(f"alarms in {options.weeks} weeks, by studies of a week; alpha {options.alpha:g}")
-    print(f"{'shift':16}" + "".join(f"{n:>8}" for n in STUDIES) + f"{'found from':>12}")
+    print(f"weeks with an alarm, by studies of a week; alpha {options.alpha:g}")
+    print(f"{'shift':16}{'weeks':>8}" + "".join(f"{n:>8}" for n in STUDIES) + f"{'found from':>12}")
     for name, own in rows.items():
-        counts = {n: alarms(own, usual, n, options) for n in STUDIES}
-        found = [n for n, k in counts.items() if k >= FOUND * options.weeks and name != "none"]
+        weeks = options.weeks if name == "none" else options.shifted_weeks
+        counts = {n: alarms(own, usual, n, weeks, options.alpha) for n in STUDIES}
+        found = [n for n, k in counts.items() if k >= FOUND * weeks]
         cells = "".join(f"{k:8}" for k in counts.values())
-        print(f"{name:16}{cells}{found[0] if found else '–':>12}")
+        print(f"{name:16}{weeks:8}{cells}{found[0] if found else '–':>12}", flush=True)
 
 
 if __name__ == "__main__":

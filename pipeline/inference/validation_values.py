@@ -80,6 +80,20 @@ class ValidationValues(BaseModel):
     flagged: int
     measured: dict[str, Distribution]
 
+    def of_many_patients(self, least: int) -> "ValidationValues | None":
+        """Return what may leave the hospital: no value of few patients, who could be recognised.
+
+        Args:
+            least: patients that a value must have.
+
+        Returns:
+            None: nothing.
+        """
+        measured = {name: own for name, own in self.measured.items() if own.n >= least}
+        if self.patients < least:
+            return None
+        return self.model_copy(update={"measured": measured})
+
 
 def structure_values(
     structures: Mapping[str, Mapping[str, Any]], pages: int = 1

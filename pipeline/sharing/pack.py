@@ -277,8 +277,8 @@ def _weights(model: TrainedModel) -> dict[str, bytes]:
     record = model.record.model_dump(include=RECORD_FIELDS, mode="json")
     record["engines"] = shared_engines(model.record.engines)
     values = model.record.validation_values
-    if values is not None and values.patients < MIN_PATIENTS:
-        record["validation_values"] = None  # a patient could be recognised
+    shared = None if values is None else values.of_many_patients(MIN_PATIENTS)
+    record["validation_values"] = None if shared is None else shared.model_dump(mode="json")
     return {
         SAFE_WEIGHTS: safetensors.torch.save(weights),
         "models/model.json": _json(record),
