@@ -12,7 +12,7 @@ from pipeline.inference.structures import FOREGROUND
 
 MIN_CASES = 10
 """Cases below which nothing is said of the worst tenth."""
-LOOKED_AT = (0.1, 0.2)
+REVIEWED = (0.1, 0.2)
 """Shares of the cases that are looked at."""
 
 
@@ -22,24 +22,24 @@ class ReviewScore(BaseModel):
     Attributes:
         cases: in the queue.
         worst: how many are the worst tenth, by the Dice of their worst structure.
-        looked_at: cases at the head of the queue: 10 and 20 %.
-        found: how many of the worst are among them.
+        reviewed: cases at the head of the queue: 10 and 20 %.
+        hits: how many of the worst are among them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     cases: int
     worst: int
-    looked_at: list[int]
-    found: list[int]
+    reviewed: list[int]
+    hits: list[int]
 
     def line(self) -> str:
         """Return what it says in one line.
 
         Example:
-            >>> ReviewScore(cases=113, worst=12, looked_at=[12, 23], found=[8, 11]).line()
+            >>> ReviewScore(cases=113, worst=12, reviewed=[12, 23], hits=[8, 11]).line()
             'of the 12 worst of 113 cases, a look at 12 finds 8, at 23 finds 11'
         """
-        looks = [f"{n} finds {k}" for n, k in zip(self.looked_at, self.found, strict=True)]
+        looks = [f"{n} finds {k}" for n, k in zip(self.reviewed, self.hits, strict=True)]
         return f"of the {self.worst} worst of {self.cases} cases, a look at {', at '.join(looks)}"
 
 
@@ -55,18 +55,18 @@ def review_score(expected: Sequence[float | None], true: Sequence[float]) -> Rev
         None: there are too few cases.
 
     Example:
-        >>> review_score([0.9, 0.5, *[0.8] * 8], [0.95, 0.2, *[0.9] * 8]).found
+        >>> review_score([0.9, 0.5, *[0.8] * 8], [0.95, 0.2, *[0.9] * 8]).hits
         [1, 1]
         >>> review_score([0.9], [0.9]) is None
         True
     """
     if len(true) < MIN_CASES:
         return None
-    head = [math.ceil(share * len(true)) for share in LOOKED_AT]
+    head = [math.ceil(share * len(true)) for share in REVIEWED]
     worst = set(sorted(range(len(true)), key=lambda i: true[i])[: head[0]])
     queue = sorted(range(len(true)), key=lambda i: review_key(expected[i]))
-    found = [len(worst & set(queue[:n])) for n in head]
-    return ReviewScore(cases=len(true), worst=head[0], looked_at=head, found=found)
+    hits = [len(worst & set(queue[:n])) for n in head]
+    return ReviewScore(cases=len(true), worst=head[0], reviewed=head, hits=hits)
 
 
 def lowest_expected(

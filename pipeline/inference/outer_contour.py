@@ -43,8 +43,8 @@ class OuterContour(BaseModel):
 
     def thresholds(self) -> dict[str, float]:
         """Return the threshold of each label that has a contour."""
-        known = {name: own.threshold for name, own in self.labels.items()}
-        return {name: threshold for name, threshold in known.items() if threshold is not None}
+        pairs = ((name, own.threshold) for name, own in self.labels.items())
+        return {name: threshold for name, threshold in pairs if threshold is not None}
 
     def absences(self) -> list[str]:
         """Say which labels have no contour, and why; a line each.

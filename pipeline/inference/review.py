@@ -43,13 +43,13 @@ def review_rows(entries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]
 
 def expected_dice_of(entry: Mapping[str, Any]) -> tuple[float | None, str]:
     """Return the lowest expected Dice of an image's structures, and which one it is of."""
-    known = {
+    expected = {
         name: own["expected_dice"]
         for name, own in entry.get("structures", {}).items()
         if "expected_dice" in own
     }
-    structure = min(known, key=lambda name: known[name], default="")
-    return known.get(structure), structure
+    structure = min(expected, key=lambda name: expected[name], default="")
+    return expected.get(structure), structure
 
 
 def review_key(expected: float | None) -> float:

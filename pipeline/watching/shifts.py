@@ -142,9 +142,9 @@ def studies_needed(usual: ValidationValues, alpha: float) -> int | None:
 
 
 def _shift(name: str, values: Sequence[float], usual: ValidationValues) -> Shift:
-    known = usual.measured[name]
-    low, median, high = (known.quantile(share) for share in (0.05, 0.5, 0.95))
-    p = known.p_value(values)
+    own = usual.measured[name]
+    low, median, high = (own.quantile(share) for share in (0.05, 0.5, 0.95))
+    p = own.p_value(values)
     return Shift(name, len(values), float(np.median(values)), median, low, high, p)
 
 

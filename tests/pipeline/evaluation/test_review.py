@@ -15,9 +15,9 @@ def test_the_worst_are_counted_at_the_head_of_the_queue():
     expected = [0.8 + i / 100 for i in range(20)]
     true[0], true[4] = 0.1, 0.2
     score = review_score(expected, true)
-    assert (score.worst, score.looked_at, score.found) == (2, [2, 4], [1, 1])
+    assert (score.worst, score.reviewed, score.hits) == (2, [2, 4], [1, 1])
     expected[4] = None  # nothing was found in it
-    assert review_score(expected, true).found == [2, 2]
+    assert review_score(expected, true).hits == [2, 2]
 
 
 def test_the_lowest_structure_counts_and_an_absent_one_does_not():
