@@ -48,7 +48,7 @@ def _watch(options: argparse.Namespace) -> int:
     bundle = bundle_of(options)
     from pipeline.files import shown
     from pipeline.inference.trained_model import read_record
-    from pipeline.watching.weeks import read_weeks, write_week
+    from pipeline.watching.weeks import cautions, read_weeks, write_week
 
     training = training_of(options, bundle) if options.run else None
     record = read_record(bundle.model_path() if training is None else training.model)
@@ -58,5 +58,7 @@ def _watch(options: argparse.Namespace) -> int:
     print(f"week {week.name}: {week.studies} studies, {week.flagged} flagged, {week.failed} failed")
     for shift in week.test.alarms:
         print(f"shifted     {shift.name}: {shift.median:.4g}, in validation {shift.usual:.4g}")
+    for line in cautions(week, record):
+        print(f"careful     {line}")
     print(f"page        {shown(page)}")
     return 2 if week.test.alarms else 0

@@ -52,11 +52,14 @@ class WeekTest:
     Attributes:
         shifts: of every value that can be compared, the least probable by chance first.
         not_compared: values that no validation patient has, as another unit.
+        not_measured: values of validation that no study of the week has, as sizes at another
+            threshold.
         alpha: probability of an alarm in a week without a shift, at most.
     """
 
     shifts: tuple[Shift, ...]
     not_compared: tuple[str, ...]
+    not_measured: tuple[str, ...]
     alpha: float
 
     @cached_property
@@ -88,8 +91,9 @@ def compare_week(rows: Sequence[Inference], usual: ValidationValues, alpha: floa
     tested = [Shift(**{**vars(s), "p": p}) for s, p in zip(shifts, corrected, strict=True)]
     return WeekTest(
         tuple(sorted(tested, key=lambda shift: shift.p)),
-        tuple(name for name in values if name not in usual.measured),
-        alpha,
+        not_compared=tuple(name for name in values if name not in usual.measured),
+        not_measured=tuple(name for name in usual.measured if name not in values),
+        alpha=alpha,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline.errors import few
 from pipeline.files import as_csv, write_text
 from pipeline.inference.recorder import Inference, InferenceTable
 from pipeline.inference.review import REVIEW, review_key
@@ -178,6 +179,23 @@ def write_week(folder: Path, weeks: Sequence[Week], record: ModelRecord) -> Path
         scrolls_volumes=False,
     )
     return folder / PAGE
+
+
+def cautions(week: Week, record: ModelRecord) -> list[str]:
+    """Say what could not be tested in a week; a line each."""
+    usual, lines = _validation_values(record), []
+    needed = studies_needed(usual, week.test.alpha)
+    if needed is None:
+        lines.append(
+            f"{usual.patients} validation patients are too few: no week can raise an alarm"
+        )
+    elif week.studies < needed:
+        lines.append(f"{week.studies} of the {needed} studies that can raise an alarm")
+    if week.test.not_measured:
+        lines.append(f"not measured in this week: {few(list(week.test.not_measured))}")
+    if week.test.not_compared:
+        lines.append(f"not in validation: {few(list(week.test.not_compared))}")
+    return lines
 
 
 def review_queue(rows: Sequence[Inference]) -> list[dict[str, Any]]:

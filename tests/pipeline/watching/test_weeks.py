@@ -6,11 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.inference.recorder import Inference, InferenceTable
+from pipeline.commands import watch
+from pipeline.inference.recorder import VARIABLE, Inference, InferenceTable
 from pipeline.inference.trained_model import ModelRecord
 from pipeline.inference.validation_values import Distribution, ValidationValues
-from pipeline.watching.shifts import compare_week, studies_needed
-from pipeline.watching.weeks import read_weeks, review_queue, week_of, write_week
+from pipeline.watching.shifts import ALPHA, compare_week, studies_needed
+from pipeline.watching.weeks import (
+    cautions,
+    read_weeks,
+    review_queue,
+    week_of,
+    weeks_of,
+    write_week,
+)
 
 RNG = np.random.default_rng(0)
 NAMES = ("mean", "noise", "size of lung, ml", "expected Dice of lung")
@@ -96,7 +104,21 @@ def test_more_flags_are_a_shift_and_other_units_are_not_compared():
         "share of studies flagged"
     ]
     other = [replace(row, measured={"size of lung, pixels": 3.0}) for row in rows]
-    assert compare_week(other, USUAL, 0.01).not_compared == ("size of lung, pixels",)
+    test = compare_week(other, USUAL, 0.01)
+    assert (test.not_compared, test.not_measured) == (("size of lung, pixels",), NAMES)
+
+
+def test_what_could_not_be_tested_is_said(table):
+    [row] = inferences(1)
+    rows = [replace(row, measured={"mean": 0.0, "size of lung, pixels": 3.0})]
+    [week] = weeks_of(rows, USUAL, 0.01)
+    assert cautions(week, RECORD) == [
+        "1 of the 3 studies that can raise an alarm",
+        "not measured in this week: noise, size of lung, ml, expected Dice of lung",
+        "not in validation: size of lung, pixels",
+    ]
+    assert cautions(read_weeks(table.path, RECORD, 0.01, None)[-1], RECORD) == []
+    assert (watch.ALPHA, watch.VARIABLE) == (ALPHA, VARIABLE)
 
 
 def test_below_the_number_of_studies_needed_nothing_can_raise_an_alarm():
