@@ -18,7 +18,7 @@ def losses_of(rng: np.random.Generator, n: int) -> np.ndarray:
 def test_the_expected_loss_of_a_further_patient_is_bounded_and_near_the_bound(bound, n):
     """Theorems 1 and 2 of Angelopoulos et al. 2022: from bound - 2 / (n + 1) to bound."""
     rng, further = np.random.default_rng(0), []
-    for _ in range(2000):
+    for _ in range(1000):
         losses = losses_of(rng, n + 1)
         further.append(losses[-1, controlled_level(losses[:-1], bound)])
     error = 3 * np.std(further) / np.sqrt(len(further))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.inference import recorder as inferences
 from pipeline.inference.log import VARIABLE, InferenceLog
 from pipeline.inference.pseudonyms import salt_beside, study_pseudonym
 from pipeline.serving.case_listing import place
@@ -76,16 +77,24 @@ def test_a_plug_in_starts_and_stops_a_training(start, tmp_path):
     assert viewer.call("GET", "/train/?check_if_running=true").status == 404
 
 
-def test_the_log_has_a_line_for_each_inference_and_names_nobody(start, images, tmp_path):
+def test_the_log_has_a_line_for_each_inference_and_names_nobody(
+    start, images, tmp_path, monkeypatch
+):
     log = tmp_path / "logs" / "inference.log"
     os.environ[VARIABLE] = str(log)
     address, service = start()
-    service.inference._writer.log = InferenceLog()
+    monkeypatch.setenv(inferences.VARIABLE, str(tmp_path / "inferences.db"))
+    writer = service.inference._writer
+    writer.log, writer.recorder = InferenceLog(), inferences.InferenceRecorder()
     try:
         for image in service.images.all():
             assert Slicer(address).infer("hippocampus", image.id).status == 200
     finally:
-        service.inference._writer.log.path = None
+        writer.log.path = writer.recorder.table = None
+    rows = inferences.InferenceTable(tmp_path / "inferences.db").of_model(
+        service.inference.model.record.sha256
+    )
+    assert len(rows) == 3
     lines = log.read_text().splitlines()
     pattern = (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} study=s[0-9a-f]{10} bundle=hippocampus "
                r"model=[0-9a-f]{12} engine=\w+ seconds=\d+\.\d{3} flags=[a-z,]+")  # fmt: skip

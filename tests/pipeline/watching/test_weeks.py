@@ -76,7 +76,7 @@ def test_a_shift_is_found_and_named_and_the_week_before_is_quiet(table, tmp_path
 def test_alarms_without_a_shift_are_no_more_frequent_than_promised():
     """Over populations too: each week has validation patients of its own."""
     rng, alpha, alarms = np.random.default_rng(2), 0.05, 0
-    for _ in range(400):
+    for _ in range(150):
         names = [f"value {i}" for i in range(6)]
         usual = ValidationValues(
             patients=40, flagged=int(rng.binomial(40, 0.1)),
@@ -88,7 +88,7 @@ def test_alarms_without_a_shift_are_no_more_frequent_than_promised():
             for i in range(15)
         ]  # fmt: skip
         alarms += bool(compare_week(rows, usual, alpha).alarms)
-    assert alarms <= 400 * alpha + 3 * (400 * alpha * (1 - alpha)) ** 0.5
+    assert alarms <= 150 * alpha + 3 * (150 * alpha * (1 - alpha)) ** 0.5
 
 
 def test_images_of_a_study_are_one_study():
