@@ -1,8 +1,7 @@
-"""The table of inferences: wanted by a variable, of nobody's name, by several processes."""
+"""The table of inferences: wanted by a variable, of nobody's name, by several writers."""
 
 import sqlite3
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,12 @@ from pipeline.inference.pseudonyms import study_pseudonym
 from pipeline.inference.recorder import VARIABLE, InferenceRecorder, InferenceTable
 
 SETTINGS = {"bundle": "lungs", "model_sha256": "ab" * 32, "engine": "float32"}
-WRITER = f"""
-from pathlib import Path
-from pipeline.inference.recorder import InferenceRecorder
-recorder = InferenceRecorder()
-for n in range(20):
-    recorder.add(Path(f"smith{{n}}.png"), {SETTINGS!r}, 1.0, ["unlike"], {{"mean": n}})
-"""
+
+
+def record(_: int) -> None:
+    recorder = InferenceRecorder()
+    for n in range(20):
+        recorder.add(Path(f"smith{n}.png"), SETTINGS, 1.0, ["unlike"], {"mean": n})
 
 
 def test_without_the_variable_nothing_is_written(tmp_path, monkeypatch):
@@ -27,11 +25,11 @@ def test_without_the_variable_nothing_is_written(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_processes_share_a_table_that_names_nobody(tmp_path, monkeypatch):
+def test_recorders_share_a_table_that_names_nobody(tmp_path, monkeypatch):
     path = tmp_path / "new" / "inferences.db"
     monkeypatch.setenv(VARIABLE, str(path))
-    processes = [subprocess.Popen([sys.executable, "-c", WRITER]) for _ in range(2)]
-    assert [process.wait() for process in processes] == [0, 0]
+    with ThreadPoolExecutor(2) as pool:  # processes: tests/pipeline/test_database.py
+        list(pool.map(record, range(2)))
     rows = InferenceTable(path).of_model("ab" * 32)
     assert len(rows) == 40
     assert {row.measured["mean"] for row in rows} == set(range(20))
