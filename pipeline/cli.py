@@ -24,6 +24,7 @@ from pipeline.commands.search import add_search
 from pipeline.commands.serve import add_serve
 from pipeline.commands.sign import add_key, add_sign, add_verify
 from pipeline.commands.ui import add_ui
+from pipeline.commands.watch import add_watch
 from pipeline.errors import error_line, wants_traceback
 from pipeline.interruption import exit_when_terminated
 from pipeline.plain_text import plain_lines
@@ -35,7 +36,7 @@ GROUPS = {
     "begin": ("demo", "bundles", "doctor"),
     "own images": ("data", "new"),
     "train and use": ("train", "evaluate", "infer", "explain"),
-    "archive and viewers": ("pacs", "serve"),
+    "archive and viewers": ("pacs", "serve", "watch"),
     "compare": ("ui", "compare", "compare-networks", "crossval", "search", "reproduce"),
     "hand on": ("pack", "key", "sign", "verify", "audit", "receive", "export"),
 }
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         add_run(verb, commands.add_parser(verb, help=purpose))
     add_pacs(commands.add_parser("pacs", help="take studies from a PACS, segment, store back"))
     add_serve(commands.add_parser("serve", help="let 3D Slicer and OHIF segment and save labels"))
+    add_watch(commands.add_parser("watch", help="say whether images or masks changed over weeks"))
     add_compare(commands.add_parser("compare", help="compare evaluated runs case by case"))
     add_compare_networks(
         commands.add_parser("compare-networks", help="train several networks alike, in one table")

@@ -109,9 +109,16 @@ class Bundle:
 
     def tracking_dir(self) -> Path:
         """Return the folder of the tracking store that its runs use."""
-        parser = self.parser("training")
+        return self._path("training", "tracking_dir")
+
+    def model_path(self) -> Path:
+        """Return where the weights are that its inference uses."""
+        return self._path("inferring", "model")
+
+    def _path(self, run: str, key: str) -> Path:
+        parser = self.parser(run)
         parser["bundle_root"] = str(self.folder.resolve())
-        return Path(parser.get_parsed_content("tracking_dir"))
+        return Path(parser.get_parsed_content(key))
 
     def files(self, run: str, *further: Path) -> list[Path]:
         """Return the configs of a run, in the order in which they are laid over each other.

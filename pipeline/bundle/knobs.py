@@ -259,6 +259,8 @@ KNOBS = {
     "choose_postprocessing": flag(),
     "isbi_metrics": flag(),
     "surface_tolerance": optional(number(1e-6)),
+    "outer": flag(),
+    "outer_missed": number(0.001, 0.999),
     "group_columns": words(),
     "age_column": optional(text()),
 }

@@ -90,6 +90,7 @@ EXAMPLES = {
     ),
     "infer": (
         "infer bundles/membranes --images images --out predictions",
+        "infer bundles/mine --images images --outer",
         "infer bundles/mine --run RUN --images dicom --series Modality=CT --probabilities",
         "infer bundles/mine --images dicom --dicom seg rtstruct sr capture --dicom-seg labelmap",
         "infer bundles/membranes --data data/isbi2012 --with unetpp --set symmetries=1 "
@@ -119,6 +120,12 @@ EXAMPLES = {
         "serve bundles/mine --run RUN --data labelled --host 10.20.0.9 --port 8001 --users "
         "users.txt --upload-mb 1024 --waiting 4",
         "serve bundles/membranes --data labelled --with unetpp --set threshold=0.4",
+    ),
+    "watch": (
+        "watch bundles/mine --table inferences.db --out watched",
+        "watch bundles/mine --run RUN --table inferences.db --out watched --week 2026-W48 "
+        "--alpha 0.001 --tracking mlruns",
+        "watch bundles/membranes --out watched --with unetpp --set models_dir=models",
     ),
     "compare": (
         "compare RUN OTHER_RUN",

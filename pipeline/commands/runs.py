@@ -35,6 +35,10 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
             "--probabilities", type=int, nargs="?", const=8, choices=(8, 32), metavar="BITS",
             help="write the probability maps too, in 8 bits (default) or 32",
         )  # fmt: skip
+        parser.add_argument(
+            "--outer", action="store_true",
+            help="write the outer contour of each structure, too, which misses few of its pixels",
+        )  # fmt: skip
         _add_dicom(parser)
     if verb == "explain":
         parser.add_argument(
@@ -53,12 +57,17 @@ def add_run(verb: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--out", type=Path, help=f"folder for the results ({OUTPUTS[verb]} of the bundle)"
         )
-    parser.add_argument(
-        "--tracking", type=Path, help="folder of the tracking store (mlruns beside bundles)"
-    )
+    add_bundle_tracking(parser)
     add_overlays(parser)
     add_settings(parser)
     parser.set_defaults(command=_start, monai_run=run)
+
+
+def add_bundle_tracking(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names a tracking store other than the bundle's."""
+    parser.add_argument(
+        "--tracking", type=Path, help="folder of the tracking store (mlruns beside bundles)"
+    )
 
 
 def _add_dicom(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +123,7 @@ def bundle_of(options: argparse.Namespace) -> "Bundle":
 
 def _start(options: argparse.Namespace) -> None:
     bundle = bundle_of(options)
-    training = _training(options, bundle) if getattr(options, "run", None) else None
+    training = training_of(options, bundle) if getattr(options, "run", None) else None
     typed = {
         "dataset_dir": options.data,
         "image_dir": getattr(options, "images", None),
@@ -127,8 +136,9 @@ def _start(options: argparse.Namespace) -> None:
     for option in ("probabilities", "dicom", "dicom_seg"):
         if getattr(options, option, None) is not None:
             overrides[option] = getattr(options, option)
-    if getattr(options, "quick", False):
-        overrides["quick"] = True
+    for option in ("quick", "outer"):
+        if getattr(options, option, False):
+            overrides[option] = True
     if training is not None:
         bundle = bundle.with_overlay(training.write_overlay())
         overrides = {"dataset_dir": training.dataset_dir, **overrides, "model": str(training.model)}
@@ -138,7 +148,12 @@ def _start(options: argparse.Namespace) -> None:
     bundle.run(options.monai_run)
 
 
-def _training(options: argparse.Namespace, bundle: "Bundle") -> "StoredTraining":
+def training_of(options: argparse.Namespace, bundle: "Bundle") -> "StoredTraining":
+    """Return the training that ``--run`` names.
+
+    Raises:
+        ValueError: no such training, or overlays beside it.
+    """
     from pipeline.tracking.store import open_store
     from pipeline.tracking.trainings import find_training
 

@@ -53,10 +53,12 @@ def describe_cohort(
         patients. ``groups``: number of images of each value of each column.
     """
     images = [case.image for case in cases if case.image]
-    extents = [_extents(image) for image in images]
+    extents = [extents_of(image) for image in images]
     shared = [name for name in EXTENTS if all(name in extent for extent in extents)]
     patients = len({_patient(i, case) for i, case in enumerate(cases)})
-    values = np.array([_features(image) for image in images]).reshape(-1, len(FEATURES))
+    values = np.array([list(intensities_of(image).values()) for image in images]).reshape(
+        -1, len(FEATURES)
+    )
     enough = patients >= min_patients
     return {
         "images": len(images),
@@ -110,15 +112,15 @@ def differences(image: ImageStatistics, cohort: CohortDescription) -> list[str]:
     ]
     spreads = cohort["intensities"]
     min_margin = (spreads["brightest"][2] - spreads["darkest"][0]) / 100 if spreads else 0.0
-    features = [scale * value for value in _features(image)]
-    for name, value in zip(FEATURES, features, strict=True):
+    for name, unscaled in intensities_of(image).items():
         if name not in spreads:
             continue
+        value = scale * unscaled
         low, _, high = spreads[name]
         margin = max(high - low, min_margin)
         if not low - margin <= value <= high + margin:
             lines.append(_format_difference(name, value, low, high))
-    for name, value in _extents(image).items():
+    for name, value in extents_of(image).items():
         low, _, high = cohort["extents"].get(name, (value,) * 3)
         if not low / MAX_SIZE_RATIO < value < high * MAX_SIZE_RATIO:
             lines.append(_format_difference(name, value, low, high))
@@ -160,6 +162,18 @@ def shift(cases: Sequence[CaseStatistics], reference: CohortDescription) -> dict
     }
 
 
+def intensities_of(image: ImageStatistics) -> dict[str, float]:
+    """Return the values of :data:`FEATURES` of an image."""
+    return dict(zip(FEATURES, (*image.percentiles, image.mean, image.deviation), strict=True))
+
+
+def extents_of(image: ImageStatistics) -> dict[str, float]:
+    """Return the values of :data:`EXTENTS` of an image; without spacings where it has none."""
+    lengths = (image.size, image.spacing) if image.spacing else (image.size,)
+    ends = [end(values) for values in lengths for end in (min, max)]
+    return dict(zip(EXTENTS, ends, strict=False))
+
+
 def _common_maximum(images: Sequence[ImageStatistics]) -> float | None:
     maxima = {image.maximum for image in images}
     return maxima.pop() if len(maxima) == 1 else None
@@ -171,18 +185,8 @@ def _scale(image: ImageStatistics, cohort: CohortDescription) -> float:
     return maximum / image.maximum if maximum and image.maximum else 1.0
 
 
-def _features(image: ImageStatistics) -> tuple[float, ...]:
-    return (*image.percentiles, image.mean, image.deviation)
-
-
 def _format_difference(name: str, value: float, low: float, high: float) -> str:
     return f"{name} {value:.4g}, where 90 % of them have {low:.4g} to {high:.4g}"
-
-
-def _extents(image: ImageStatistics) -> dict[str, float]:
-    lengths = (image.size, image.spacing) if image.spacing else (image.size,)
-    ends = [end(values) for values in lengths for end in (min, max)]
-    return dict(zip(EXTENTS, ends, strict=False))
 
 
 def _percentiles(values: Any) -> list[float]:

@@ -12,11 +12,13 @@ from pipeline.data.label_numbers import LabelNumbers, labels_overlap
 from pipeline.evaluation.cases import Case, Row, Scoring, table
 from pipeline.evaluation.classes import CLASSES, class_rows
 from pipeline.evaluation.engine_trials import KeptScore, engine_lines, try_engines
-from pipeline.evaluation.expected_dice import dice_estimates
+from pipeline.evaluation.learnt import learn
+from pipeline.evaluation.outer_contour import OuterScore, outer_scores
 from pipeline.evaluation.overlays import overlay
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.reference import ReferenceEvaluation, compare_with_reference
 from pipeline.evaluation.report import Report, write_report
+from pipeline.evaluation.review import lowest_expected, lowest_true, review_score
 from pipeline.evaluation.selection import OperatingPointSearch, Selection, select
 from pipeline.evaluation.summarise import (
     Groups,
@@ -42,9 +44,9 @@ from pipeline.evaluation.volumes import (
     volume_agreements,
 )
 from pipeline.files import as_csv, atomic, shown, write_json, write_text
-from pipeline.inference.confidence import DiceEstimate
 from pipeline.inference.engine import PLAIN
 from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoint
+from pipeline.inference.outer_contour import OuterContour
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
 from pipeline.metrics.overlap import METRICS
 from pipeline.plain_text import plain_lines
@@ -57,6 +59,8 @@ from pipeline.tracking.training_scores import record_with_training
 
 IMAGE_FIELDS = {"trained_on", "chosen_on", "hashes"}
 """Fields of a model's record that list images."""
+OUTER_MISSED = 0.05
+"""Share of a structure's pixels that its outer contour may miss."""
 
 
 def evaluate(
@@ -70,6 +74,7 @@ def evaluate(
     reference: ReferenceEvaluation | None = None,
     engine: str = PLAIN,
     surface_tolerance: float | None = None,
+    outer_missed: float = OUTER_MISSED,
 ) -> None:
     """Select on validation, score the test split, and write the result.
 
@@ -90,6 +95,7 @@ def evaluate(
         engine: which engines of inference are measured on validation: ``auto``, all of this
             machine; or one of them.
         surface_tolerance: of the surface Dice, mm; None: it is not measured.
+        outer_missed: share of a structure's pixels that its outer contour may miss, in expectation.
 
     Raises:
         ValueError: a test image that the model was trained on, an unknown metric, instances to
@@ -110,12 +116,14 @@ def evaluate(
         overlapping = labels_overlap(labels or {})
         scoring = Scoring(selection.operating_point, names, isbi, overlapping, surface_tolerance)
         kept = KeptScore.of(search.metric, scoring)
-        estimates = _dice_estimates(search, selection, model, scoring, list(labels or ()))
+        learnt = learn(search, selection, model, scoring, list(labels or ()), outer_missed)
         engines = try_engines(predictions, model, kept, selection.cases, engine)
         selection = selection._replace(cases=())  # which need not be in memory with those of test
         cases = predictions.cases("test")
         rows = table(cases, scoring)
         measured = [measure_case(case, scoring) for case in cases]
+        estimates = learnt.expected_dice
+        expected = [lowest_expected(case, scoring, estimates, list(labels or ())) for case in cases]
         volumes = structure_volumes(measured, list(labels or ()))
         summary = EvaluationSummary(
             **_selected(search, selection, model),
@@ -124,6 +132,9 @@ def evaluate(
             **dict(compare_groups_of(rows, groups or Groups())),
             baselines=baselines(cases, run.dataset_dir),
             engines=engines,
+            outer=learnt.outer,
+            outer_test=_outer_test(cases, learnt.outer, selection, list(labels or ())),
+            review=review_score(expected, [lowest_true(row, names) for row in rows]),
             model=_evaluated(model),
             evaluation=Execution(**run.executed()),
             versions=versions(),
@@ -132,7 +143,7 @@ def evaluate(
             comparison = compare_with_reference(reference, summary.test, run.dataset_dir)
             summary = summary.model_copy(update={"reference": comparison})
         _write(run.folder, cases, rows, summary, scoring, volumes)
-        model.store(_to_store(search, selection, model), engines, estimates)
+        model.store(_to_store(search, selection, model), engines, **vars(learnt))
         crossval = crossval_command(run, model.record.run_name)
         report = Report(
             summary, rows, names_of_scores(cases, rows), cases, selection.curve, history, scoring,
@@ -193,19 +204,13 @@ def _to_store(
     return selected.model_copy(update={"threshold": before.threshold, "by_label": by_label})
 
 
-def _dice_estimates(
-    search: OperatingPointSearch,
-    selection: Selection,
-    model: TrainedModel,
-    scoring: Scoring,
-    labels: Sequence[str],
-) -> dict[str, DiceEstimate]:
-    """What is learnt of the Dice to expect at the operating point that is stored."""
-    if search.as_stored and model.record.operating_point is not None:
-        return model.record.expected_dice
-    if search.threshold is not None:  # which is not stored
-        return {}
-    return dice_estimates(selection.cases, scoring, labels)
+def _outer_test(
+    cases: Sequence[Case], outer: OuterContour | None, selection: Selection, labels: Sequence[str]
+) -> list[OuterScore]:
+    """Score the outer contours, of the probabilities that they were calibrated on."""
+    if outer is None or outer.tta_versions != selection.operating_point.tta_versions:
+        return []
+    return outer_scores(cases, outer, labels)
 
 
 def _selected(
@@ -235,6 +240,8 @@ def _evaluated(model: TrainedModel) -> EvaluatedModel:
             "members_sha256",
             "engines",
             "expected_dice",
+            "outer",
+            "validation_values",
         }
     )
     return EvaluatedModel(

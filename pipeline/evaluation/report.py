@@ -1,11 +1,9 @@
 """One page that a person looks at after an evaluation; a single file that needs no network."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
@@ -22,6 +20,7 @@ from pipeline.metrics.agreement import bland_altman
 from pipeline.metrics.overlap import METRICS
 from pipeline.metrics.statistics import share_patients
 from pipeline.pages import write_page
+from pipeline.pages.drawings import as_svg
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 """Metric name to its (epoch, value) pairs."""
@@ -156,7 +155,7 @@ def _training_curve(history: History, name: str) -> str:
     axes.set(title=name, xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    return _as_svg(figure)
+    return as_svg(figure)
 
 
 def _threshold_curve(report: Report) -> str:
@@ -173,7 +172,7 @@ def _threshold_curve(report: Report) -> str:
     axes.set(xlabel="threshold", ylabel=f"validation {metric}")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
-    return _as_svg(figure)
+    return as_svg(figure)
 
 
 def _label_curves(report: Report) -> Iterator[tuple[str, Curve, LabelOperatingPoint]]:
@@ -196,7 +195,7 @@ def _calibration_curve(curve: Sequence[Sequence[float]]) -> str:
     below.set(xlabel="predicted probability", ylabel="pixels", yscale="log", xlim=(0, 1))
     below.yaxis.set_minor_formatter(NullFormatter())  # within one decade they would overlap
     axes.grid(alpha=0.25)
-    return _as_svg(figure)
+    return as_svg(figure)
 
 
 def volume_plot(volumes: Sequence[StructureVolume]) -> str:
@@ -216,7 +215,7 @@ def volume_plot(volumes: Sequence[StructureVolume]) -> str:
     axes.set_ylabel(f"predicted - true, {unit}")
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8)
-    return _as_svg(figure)
+    return as_svg(figure)
 
 
 def _age_curve(comparison: GroupComparison) -> str | None:
@@ -231,11 +230,4 @@ def _age_curve(comparison: GroupComparison) -> str | None:
     right = axes.twinx()
     right.plot(ages, means, color=VALIDATION)
     right.set_ylabel(f"running mean {comparison.group_metric}")
-    return _as_svg(figure)
-
-
-def _as_svg(figure: Figure) -> str:
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "unet-school"}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    return as_svg(figure)

@@ -7,11 +7,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.evaluation.cases import ScoreSummary
+from pipeline.evaluation.outer_contour import OuterScore
 from pipeline.evaluation.reference import ReferenceComparison
+from pipeline.evaluation.review import ReviewScore
 from pipeline.evaluation.score_words import no_interval
 from pipeline.evaluation.volumes import VolumeAgreement
 from pipeline.inference.engine import EngineTrial
 from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.outer_contour import OuterContour
 from pipeline.metrics.overlap import METRICS
 from pipeline.metrics.statistics import independent_unit
 from pipeline.progress import count
@@ -144,6 +147,10 @@ class EvaluationSummary(GroupComparison):
         model: that was evaluated.
         evaluation: by what.
         versions: of Python and packages.
+        outer: the outer contours as validation calibrated them; None: of an older evaluation.
+        outer_test: what they miss of the test cases.
+        review: how many of the worst test cases stand first in the review queue; None: there are
+            too few.
         reference: the evaluation of the sender of a received bundle beside this one.
     """
 
@@ -160,6 +167,9 @@ class EvaluationSummary(GroupComparison):
     isbi_best_threshold_on_test: dict[str, ThresholdScore] | None = None
     baselines: dict[str, dict[str, float]]
     engines: list[EngineTrial] = []
+    outer: OuterContour | None = None
+    outer_test: list[OuterScore] = []
+    review: ReviewScore | None = None
     model: EvaluatedModel
     evaluation: Execution
     versions: dict[str, str]
@@ -226,7 +236,13 @@ def summary_text(summary: EvaluationSummary) -> list[str]:
     lines += [f"{title:<42}{_cells(values)}" for title, values in rows.items()]
     if first.low is None:
         lines.append(f"interval    {no_interval(first)}")
-    return [*lines, *_selection_lines(summary), *_score_lines(summary), *_group_lines(summary)]
+    return [
+        *lines,
+        *_selection_lines(summary),
+        *_score_lines(summary),
+        *_outer_lines(summary),
+        *_group_lines(summary),
+    ]
 
 
 def _cells(values: Mapping[str, float | None]) -> str:
@@ -261,6 +277,36 @@ def _score_lines(summary: EvaluationSummary) -> list[str]:
     if summary.reference is not None:
         lines += _reference_lines(summary.reference)
     return lines
+
+
+def _outer_lines(summary: EvaluationSummary) -> list[str]:
+    outer = summary.outer
+    lines = [] if outer is None else [f"outer       {line}" for line in outer.absences()]
+    lines += [f"outer       {outer_line(outer, score)}" for score in summary.outer_test if outer]
+    return lines + ([f"review      {summary.review.line()}"] if summary.review else [])
+
+
+def outer_line(outer: OuterContour, score: OuterScore) -> str:
+    """Say what the outer contour of a label promises, and what it misses on test.
+
+    Example:
+        >>> from pipeline.inference.outer_contour import OuterThreshold
+        >>> own = OuterThreshold(threshold=0.2, patients=40)
+        >>> outer = OuterContour(missed=0.05, tta_versions=1, labels={"lung": own})
+        >>> score = OuterScore(label="lung", missed=0.03, low=0.01, high=0.04, patients=30)
+        >>> outer_line(outer, score)  # doctest: +NORMALIZE_WHITESPACE
+        'lung: threshold 0.200 misses 5 % of its pixels at most, in expectation, by 40 validation
+        patients; 3.0 % on test (95 % interval 1.0 to 4.0 %, 30 patients)'
+    """
+    own = outer.labels[score.label]
+    ends = ""
+    if score.low is not None and score.high is not None:
+        ends = f"95 % interval {100 * score.low:.1f} to {100 * score.high:.1f} %, "
+    return (
+        f"{score.label}: threshold {own.threshold:.3f} misses {100 * outer.missed:g} % of its "
+        f"pixels at most, in expectation, by {count(own.patients, 'validation patient')}; "
+        f"{100 * score.missed:.1f} % on test ({ends}{count(score.patients, 'patient')})"
+    )
 
 
 def _reference_lines(reference: ReferenceComparison) -> list[str]:

@@ -94,10 +94,11 @@ class MeasuredCase(NamedTuple):
 def measure_case(case: Case, scoring: Scoring) -> MeasuredCase:
     """Count the pixels of each label of a case."""
     patient = case.columns.get("patient")
-    return MeasuredCase(case.name, patient, _grid(case), counts_of(case, scoring))
+    return MeasuredCase(case.name, patient, grid_of(case), counts_of(case, scoring))
 
 
-def _grid(case: Case) -> Grid:
+def grid_of(case: Case) -> Grid:
+    """Return how large the pixels of a case are."""
     if case.spacing is None:
         return Grid(is_volume=case.affine is not None)
     axes = np.diag(case.spacing) if case.affine is None else case.affine[:3, :3]

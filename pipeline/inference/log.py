@@ -1,26 +1,16 @@
 """The log of all inferences on a machine: one line for each image, nobody is named."""
 
-import hashlib
 import os
-import secrets
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.dicom_header import is_dicom, read_header
-from pipeline.data.series import headers_of, is_series
+from pipeline.inference.pseudonyms import OWNER_ONLY, salt_beside, study_pseudonym
 
 VARIABLE = "UNET_SCHOOL_LOG"
 """Environment variable that names the log; where it is not set, nothing is logged."""
-SALT_SUFFIX = ".salt"
-SALT_DIGITS = 32
-SALT_SECONDS = 2.0
-"""How long another process may take to write it."""
-PSEUDONYM_DIGITS = 10
 HASH_DIGITS = 12
-OWNER_ONLY = 0o600
 
 
 class InferenceLog:
@@ -61,7 +51,7 @@ class InferenceLog:
             return
         archive = settings.get("received_archive_sha256")
         values = {
-            "study": study_pseudonym(image, self._salt()),
+            "study": study_pseudonym(image, salt_beside(self.path)),
             "bundle": "_".join(str(settings.get("bundle", "-")).split()) or "-",
             "model": settings["model_sha256"][:HASH_DIGITS],
             **({"archive": archive[:HASH_DIGITS]} if archive else {}),
@@ -88,62 +78,3 @@ class InferenceLog:
                 f"{self.path}: cannot be written ({error.strerror}); make it writable, or name "
                 f"another log in {VARIABLE}"
             ) from None
-
-    def _salt(self) -> str:
-        """Return the salt, which the first process makes.
-
-        Raises:
-            ValueError: whoever made it did not finish.
-        """
-        assert self.path is not None
-        path = self.path.with_name(self.path.name + SALT_SUFFIX)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # another process was first
-            _create(path, secrets.token_hex(SALT_DIGITS // 2))
-        end = time.monotonic() + SALT_SECONDS
-        while len(salt := path.read_text("utf-8").strip()) < SALT_DIGITS:
-            if time.monotonic() > end:
-                raise ValueError(
-                    f"{path}: found {len(salt)} characters, expected {SALT_DIGITS}; whoever made "
-                    "it was interrupted; remove it"
-                )
-            time.sleep(SALT_SECONDS / 100)  # it is being written
-        return salt
-
-
-def _create(path: Path, text: str) -> None:
-    """Write a file that is not there yet.
-
-    Raises:
-        FileExistsError: it is there.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
-
-
-def study_pseudonym(image: Path, salt: str) -> str:
-    """Return a name for the study of an image, from which the study cannot be known.
-
-    Args:
-        image: file, or reference of a DICOM series.
-        salt: that is kept with the log.
-
-    Example:
-        >>> study_pseudonym(Path("scan.nii.gz"), "salt")
-        's29fae21041'
-    """
-    digest = hashlib.sha256(f"{salt}\0{_study(image)}".encode()).hexdigest()
-    return f"s{digest[:PSEUDONYM_DIGITS]}"
-
-
-def _study(image: Path) -> str:
-    """Return the StudyInstanceUID; the name of a file without one, or that cannot be read."""
-    try:
-        if is_series(image):
-            return headers_of(image)[0].study or image.name
-        return (image.is_file() and is_dicom(image) and read_header(image).study) or image.name
-    except (ValueError, OSError):
-        return image.name

@@ -13,6 +13,7 @@ from pipeline.inference.confidence import Confidence
 from pipeline.inference.formats import in_bits
 from pipeline.inference.label_map import CONFIDENCES, INSTANCES, PROBABILITY
 from pipeline.inference.label_masks import is_plain
+from pipeline.inference.outer_contour import outer_masks
 
 
 class Predicted(NamedTuple):
@@ -24,6 +25,7 @@ class Predicted(NamedTuple):
         maps: probabilities of each label in the bits that are written, one after the other.
         small_maps: the same in 8 bits, for further results; none where they are not wanted.
         confidences: in each label.
+        outer: what lies in each outer contour, one after the other; none: they are not wanted.
     """
 
     mask: NDArray[Any]
@@ -31,10 +33,16 @@ class Predicted(NamedTuple):
     maps: Iterable[NDArray[Any]]
     small_maps: Sequence[NDArray[np.uint8]]
     confidences: Sequence[Confidence]
+    outer: Iterable[NDArray[np.bool_]] = ()
 
     @classmethod
     def of_item(
-        cls, item: Mapping[str, Any], labels: LabelNumbers, bits: int | None, small: bool
+        cls,
+        item: Mapping[str, Any],
+        labels: LabelNumbers,
+        bits: int | None,
+        small: bool,
+        outer: Mapping[str, float],
     ) -> "Predicted":
         """Return what ``ToLabelMap`` left in an item.
 
@@ -43,17 +51,19 @@ class Predicted(NamedTuple):
             labels: name of each label and its number or numbers.
             bits: of the probability maps; None: none are written.
             small: whether further results take maps in 8 bits.
+            outer: thresholds of the outer contours that are written, by label.
         """
         label_map: NDArray[Any] = item["pred"][0].numpy(force=True)
         mask = label_map.view(np.bool_) if is_plain(labels) else label_map
         # a generator: the maps of a volume are gigabytes
         maps = () if bits is None else (in_bits(one, bits) for one in item[PROBABILITY])
         small_maps = [in_bits(one, 8) for one in item[PROBABILITY]] if small else []
-        return cls(mask, item.get(INSTANCES), maps, small_maps, item[CONFIDENCES])
+        inside = outer_masks(label_map, item[PROBABILITY], labels, outer) if outer else ()
+        return cls(mask, item.get(INSTANCES), maps, small_maps, item[CONFIDENCES], inside)
 
 
 def joined_pages(pages: Sequence[Predicted]) -> Predicted:
-    """Return what was predicted of all pages of a file as one, without the maps that are written.
+    """Return what was predicted of all pages of a file as one, without maps and outer contours.
 
     Instances, of which each page numbers its own, have numbers that no two share.
     """

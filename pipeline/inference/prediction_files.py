@@ -1,6 +1,6 @@
 """The files of a prediction: masks, instances and probability maps, as the image lies."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,6 +24,10 @@ from pipeline.inference.formats import (
 )
 from pipeline.inference.label_tables import nifti_extension
 from pipeline.inference.predicted import Predicted
+from pipeline.inference.structures import FOREGROUND
+
+OUTER = "outer"
+"""Folder of the outer contours."""
 
 Save = Callable[..., None]
 """Saves an array to a path, with the probability that 1 stands for as ``unit``."""
@@ -38,12 +42,14 @@ class PredictionFiles:
         places: where a received bundle may write.
         labels: name of each label and its number or numbers.
         colours: of each label, as the header of a NIfTI mask names them.
+        outer: labels whose outer contours are written.
     """
 
     folder: Path
     places: Containment
     labels: LabelNumbers
     colours: Mapping[str, Colour]
+    outer: Collection[str] = ()
 
     def write_pages(self, source: Path, name: str, pages: Sequence[Predicted]) -> list[str]:
         """Write what was predicted of the pages of a file.
@@ -60,6 +66,8 @@ class PredictionFiles:
         save = partial(save_pages, source=source)
         maps = (np.stack(label) for label in zip(*(page.maps for page in pages), strict=True))
         files = self._save_maps(name, maps, save)
+        outer = (np.stack(label) for label in zip(*(page.outer for page in pages), strict=True))
+        files += self._save_outer(name, outer, save)
         mask = np.stack([page.mask for page in pages])
         files.append(self._save("mask", name, mask, partial(save, extension=self.extension)))
         numbered = [page.instances for page in pages if page.instances is not None]
@@ -86,6 +94,7 @@ class PredictionFiles:
         """
         save = partial(save_volume, affine=affine, in_mm=in_mm)
         files = self._save_maps(name, volume.maps, save)
+        files += self._save_outer(name, volume.outer, save)
         with_names = partial(save, extension=self.extension)
         files.append(self._save("mask", name, volume.mask, with_names))
         if volume.instances is not None:
@@ -108,6 +117,18 @@ class PredictionFiles:
             unit = UNITS[8 if probability.dtype == np.uint8 else 32]
             files.append(self._save(folder, name, probability, partial(save, unit=unit)))
         return files
+
+    def _save_outer(self, name: str, masks: Iterable[NDArray[np.bool_]], save: Save) -> list[str]:
+        several = len(self.labels) > 1
+        folders = [
+            f"{OUTER}/{label}" if several else OUTER
+            for label in self.labels or [FOREGROUND]
+            if label in self.outer
+        ]
+        return [
+            self._save(folder, name, mask, save)
+            for folder, mask in zip(folders, masks, strict=False)  # none may be wanted
+        ]
 
     def _save(self, folder: str, name: str, array: NDArray[np.generic], save: Save) -> str:
         path = self.places.contained(self.folder / folder / name, name)

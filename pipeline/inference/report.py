@@ -11,13 +11,15 @@ from pipeline.errors import few
 from pipeline.files import as_csv, shown, write_json, write_text
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.quality_lines import quality_lines
+from pipeline.inference.review import COLUMNS as REVIEW_COLUMNS
+from pipeline.inference.review import REVIEW, review_rows
 from pipeline.inference.volumes_table import COLUMNS, VOLUMES, volume_rows
 from pipeline.progress import count
 
 REPORT = "run_report.json"
 EMPTY, FULL = "empty", "full"
 """Coverage of a mask without foreground, and of one without background."""
-KINDS = ("mask", "probability", "instances", "dicom")
+KINDS = ("mask", "probability", "outer", "instances", "dicom")
 """Folders of what is written for an image."""
 SECONDS_BETWEEN_WRITES = 2.0
 """Time between two writes of a growing report; the last one is always written."""
@@ -127,7 +129,7 @@ class InferenceReport:
         self._write_soon()
 
     def write(self) -> None:
-        """Write the report, and its structures as a table, ``volumes.csv``."""
+        """Write the report, and beside it ``volumes.csv`` and the queue ``review.csv``."""
         made = self.entries[self.kept :]
         seconds = sum(entry["seconds"] for entry in made)
         content = {
@@ -145,12 +147,14 @@ class InferenceReport:
         }
         write_json(self.folder / REPORT, content)
         write_text(self.folder / VOLUMES, as_csv(volume_rows(self.entries), COLUMNS))
+        write_text(self.folder / REVIEW, as_csv(review_rows(self.entries), REVIEW_COLUMNS))
         self._last_write = time.monotonic()
 
     def lines(self) -> list[str]:
         """Return the lines to print at the end."""
         maps = ["probability"] if self.settings.get("probabilities") else []
-        names = ["mask", *maps, VOLUMES, REPORT]
+        outer = ["outer"] if "outer" in self.settings else []
+        names = ["mask", *outer, *maps, VOLUMES, REVIEW, REPORT]
         places = ", ".join(shown(self.folder / name) for name in names)
         lines = [f"{self._made()}, at threshold {self.stated_threshold()}: {places}"]
         if self.kept:

@@ -27,21 +27,25 @@ def check_room_for(writer: WritePredictions, cases: Sequence[InferenceCase]) -> 
     Raises:
         ValueError: there is less room.
     """
-    needed = predicted_bytes(cases, max(1, len(writer.labels)), writer.probabilities)
+    labels = max(1, len(writer.labels))
+    needed = predicted_bytes(cases, labels, writer.probabilities, 1 + len(writer.outer))
     purpose = f"the masks of {count(len(cases), 'image')}"
     if writer.probabilities:
         purpose += f" and their probability maps in {writer.probabilities} bits"
     check_room(writer.folder, needed - writer.report.earlier_bytes(), purpose, "--output_dir")
 
 
-def predicted_bytes(cases: Sequence[InferenceCase], labels: int, bits: int | None) -> int:
+def predicted_bytes(
+    cases: Sequence[InferenceCase], labels: int, bits: int | None, masks: int = 1
+) -> int:
     """Return the bytes that masks and maps take at least.
 
     Args:
         cases: the images.
         labels: that have a map each.
         bits: of the maps; None: there are none.
+        masks: of an image.
     """
     images = sum(size for case in cases for _, size, _ in case.stamps())
-    share = MASK_SHARE + (labels * MAP_SHARES[bits] if bits else 0)
+    share = masks * MASK_SHARE + (labels * MAP_SHARES[bits] if bits else 0)
     return int(images * share)

@@ -109,12 +109,12 @@ def measure_structures(
         inside = np.isin(array[around], numbers[name])
         measured[name] = Measurements(
             number,
-            _sizes(int(np.count_nonzero(inside)), mask, grid),
+            sizes_of_pixels(int(np.count_nonzero(inside)), grid, len(mask)),
             _components(inside, grid),
             _touches_border(around, array.shape, grid),
             _rounded(own.mean_probability),
             _rounded(own.mean_entropy),
-            *_expected_dice(own, (estimates or {}).get(name)),
+            *expected_dice(own, (estimates or {}).get(name)),
         )
     return measured
 
@@ -131,15 +131,26 @@ def instance_sizes(instances: NDArray[Any], grid: Grid) -> list[dict[str, float]
         [{'pixels': 1, 'mm2': 0.5}, {'pixels': 2, 'mm2': 1.0}]
     """
     counts = np.bincount(instances.ravel())[1:]
-    return [_sizes(int(count), instances, grid) for count in counts]
+    return [sizes_of_pixels(int(count), grid, len(instances)) for count in counts]
 
 
-def _sizes(pixels: int, mask: NDArray[Any], grid: Grid) -> dict[str, float]:
+def sizes_of_pixels(pixels: int, grid: Grid, pages: int = 1) -> dict[str, float]:
+    """Return a size in pixels and, with a scale, in mm2; of a volume in voxels and ml.
+
+    Args:
+        pixels: of the structure.
+        grid: of its mask.
+        pages: of a flat image; of several no area is stated.
+
+    Example:
+        >>> sizes_of_pixels(9, Grid.of_axes(np.diag([10.0, 10, 10])))
+        {'voxels': 9, 'ml': 9.0}
+    """
     if grid.is_volume:
         unit, scale_unit, scale = "voxels", "ml", MM3_PER_ML
     else:
         unit, scale_unit, scale = "pixels", "mm2", 1.0
-    if grid.pixel_size is None or (not grid.is_volume and len(mask) > 1):  # no area of many pages
+    if grid.pixel_size is None or (not grid.is_volume and pages > 1):
         return {unit: pixels}
     return {unit: pixels, scale_unit: float(f"{pixels * grid.pixel_size / scale:.4g}")}
 
@@ -168,10 +179,15 @@ def _touches_border(box: tuple[slice, ...], shape: Sequence[int], grid: Grid) ->
     return any(side.start == 0 or side.stop == length for side, length in sides)
 
 
-def _expected_dice(
+def expected_dice(
     own: Confidence, estimate: DiceEstimate | None
 ) -> tuple[float | None, float | None]:
-    """Return the Dice to expect, and its standard deviation."""
+    """Return the Dice to expect of a mask, and its standard deviation; None: they are not known.
+
+    Args:
+        own: confidence in the mask.
+        estimate: of its label.
+    """
     if estimate is None or estimate.n < MIN_ESTIMATED_CASES:
         return None, None
     expected = estimate.expected_dice(own)

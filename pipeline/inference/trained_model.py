@@ -20,7 +20,9 @@ from pipeline.inference.copies import places_of_copies
 from pipeline.inference.engine import INT8, Engine, EngineTrial, chosen_engine, in_engine
 from pipeline.inference.int8_program import Int8Program, int8_path
 from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.outer_contour import OuterContour
 from pipeline.inference.prediction import Prediction, Predictor, inference_workflow
+from pipeline.inference.validation_values import ValidationValues
 from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.inference.weights_hash import weights_sha256
 from pipeline.layout import on_device
@@ -57,6 +59,8 @@ class ModelRecord(BaseModel):
         members_sha256: hashes of the members of an ensemble.
         engines: the engines as an evaluation measured them.
         expected_dice: by label, what an evaluation learnt of the Dice to expect of a mask.
+        outer: the outer contours that it calibrated.
+        validation_values: what inference measures of the validation cases.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +81,8 @@ class ModelRecord(BaseModel):
     members_sha256: list[str] = []
     engines: list[EngineTrial] = []
     expected_dice: dict[str, DiceEstimate] = {}
+    outer: OuterContour | None = None
+    validation_values: ValidationValues | None = None
 
 
 class TrainedModel:
@@ -287,8 +293,10 @@ class TrainedModel:
         operating_point: OperatingPoint,
         engines: Sequence[EngineTrial] = (),
         expected_dice: Mapping[str, DiceEstimate] | None = None,
+        outer: OuterContour | None = None,
+        validation_values: ValidationValues | None = None,
     ) -> None:
-        """Keep an operating point, the Dice to expect at it, and the measured engines, if any.
+        """Keep an operating point, what was learnt at it, and the measured engines, if any.
 
         They stand in the record and in those of the weights' copies: the weights have them wherever
         they are read, as the published model or by their run.
@@ -300,6 +308,8 @@ class TrainedModel:
         changes: dict[str, Any] = {
             "operating_point": operating_point,
             "expected_dice": dict(expected_dice or {}),
+            "outer": outer,
+            "validation_values": validation_values,
         }
         if engines:
             changes["engines"] = list(engines)

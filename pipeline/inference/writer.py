@@ -1,7 +1,7 @@
 """Writing predictions in the format of the image they belong to."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,19 @@ from pipeline.inference.folder import written_name, written_volume
 from pipeline.inference.formats import orthogonal_name
 from pipeline.inference.further_results import FurtherResults, InferredImage, Instances
 from pipeline.inference.grid import Grid, in_space
+from pipeline.inference.input_check import InputCheck, InspectedImage
 from pipeline.inference.log import InferenceLog
 from pipeline.inference.made_with import made_with, threshold_source
 from pipeline.inference.operating_point import OperatingPoint
+from pipeline.inference.outer_contour import usable_thresholds
 from pipeline.inference.predicted import Predicted, joined_pages
 from pipeline.inference.prediction_files import PredictionFiles
+from pipeline.inference.recorder import InferenceRecorder
 from pipeline.inference.report import EMPTY, FULL, InferenceCase, InferenceReport
 from pipeline.inference.series_uid import series_uid_of
 from pipeline.inference.structures import FOREGROUND, instance_sizes, measure_structures, sizes_of
 from pipeline.inference.trained_model import TrainedModel
+from pipeline.inference.validation_values import structure_values
 from pipeline.provenance import versions
 
 
@@ -77,11 +81,14 @@ class WritePredictions:
         results: writes further files of each image; None: there are none.
         metadata: path of the bundle's ``metadata.json``, which may name colours of the labels;
             None: they are the product's own.
+        outer: whether the outer contours are written, too, to ``folder/outer/NAME``, of several
+            labels to ``folder/outer/LABEL/NAME``.
 
     Raises:
         FileNotFoundError: no such metadata.
         ValueError: two labels with the same number, or the same first number; the name of one is
-            no name of a folder; a folder that a received bundle may not write; a colour is none.
+            no name of a folder; outer contours that the model does not have; a folder that a
+            received bundle may not write; a colour is none.
     """
 
     def __init__(
@@ -91,10 +98,11 @@ class WritePredictions:
         operating_point: OperatingPoint | None = None,
         report: dict[str, Any] | None = None,
         labels: LabelNumbers | None = None,
-        input_check: Callable[[Any], list[str]] | None = None,
+        input_check: InputCheck | None = None,
         probabilities: int | None = None,
         results: FurtherResults | None = None,
         metadata: str | None = None,
+        outer: bool = False,
     ) -> None:
         self.places, self.model = containment(), model
         self.operating_point = operating_point or model.operating_point
@@ -106,18 +114,24 @@ class WritePredictions:
         place = self.places.contained(folder, "--output_dir")
         file = None if metadata is None else Path(metadata)
         self.colours = read_colours(file, self.labels or [FOREGROUND])
-        self.files = PredictionFiles(place, self.places, self.labels, self.colours)
-        more = {**(report or {}), **(results.settings if results else {})}
+        versions_averaged = self.operating_point.tta_versions
+        self.outer = usable_thresholds(model.record.outer, versions_averaged) if outer else {}
+        self.files = PredictionFiles(place, self.places, self.labels, self.colours, self.outer)
+        more = {
+            **(report or {}),
+            **(results.settings if results else {}),
+            **({"outer": self.outer} if outer else {}),
+        }
         settings = made_with(model, self.operating_point, probabilities, more, self.places.record())
         source = threshold_source(model, self.operating_point)
         further = {"threshold_source": source, "versions": versions()}
         self.report = InferenceReport(self.folder, settings, further)
         self.case: InferenceCase | None = None
         self.pages: list[Predicted] = []
-        self.differences: list[str] = []
+        self.inspected = InspectedImage([], {})
         self.reduced = ""
         self.clock = time.perf_counter()
-        self.log = InferenceLog()
+        self.log, self.recorder = InferenceLog(), InferenceRecorder()
 
     @property
     def folder(self) -> Path:
@@ -133,7 +147,8 @@ class WritePredictions:
         self.case, self.pages, self.clock = case, [], time.perf_counter()
         if self.results is not None:
             self.results.check(case)
-        self.differences = self._check([entry["image"] for entry in case.entries])
+        self.inspected = InspectedImage([], {})  # not that of the image before
+        self.inspected = self._check([entry["image"] for entry in case.entries])
 
     def write_to(self, folder: Path) -> None:
         """Write what follows to another folder, with a report of its own.
@@ -148,7 +163,7 @@ class WritePredictions:
     def fail(self, case: InferenceCase, reason: str) -> None:
         """Name an image that could not be inferred."""
         self.report.fail(case.name, reason)
-        self.log.add(case.path, self.report.settings, time.perf_counter() - self.clock, ("failed",))
+        self._record(case.path, time.perf_counter() - self.clock, ("failed",), {})
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose output is a list of items, as ``ToLabelMap`` leaves them."""
@@ -170,12 +185,13 @@ class WritePredictions:
 
     def _predicted(self, item: dict[str, Any]) -> Predicted:
         small = self.results is not None and self.results.needs_maps
-        return Predicted.of_item(item, self.labels, self.probabilities, small)
+        return Predicted.of_item(item, self.labels, self.probabilities, small, self.outer)
 
     def _add_page(self, item: dict[str, Any]) -> None:
         path, page = split_page(item["image"].meta["filename_or_obj"])
         predicted = self._predicted(item)
-        self.pages.append(predicted._replace(maps=list(predicted.maps)))  # until the last page
+        maps, outer = list(predicted.maps), list(predicted.outer)  # until the last page
+        self.pages.append(predicted._replace(maps=maps, outer=outer))
         if page is not None and page + 1 < count_pages(path):
             return
         pages, self.pages = self.pages, []
@@ -230,11 +246,12 @@ class WritePredictions:
         mask = predicted.mask
         if predicted.instances is not None:
             counts["instances"] = int(predicted.instances.max(initial=0))
-        flagged = "unlike" if self.differences else "like"
+        differences = self.inspected.differences
+        flagged = "unlike" if differences else "like"
         flags = {
             "coverage": _coverage(mask > 0),
             "quality": f"{flagged} the training images",
-            "differences": [*self.differences, *([self.reduced] if self.reduced else [])],
+            "differences": [*differences, *([self.reduced] if self.reduced else [])],
         }
         if self.results is not None and self.case is not None:
             image = InferredImage(
@@ -253,22 +270,30 @@ class WritePredictions:
             **flags,
         }
         self.report.add(entry, self.case)
-        self._log(path, entry)
+        coverage = (flags["coverage"],) if flags["coverage"] in (EMPTY, FULL) else ()
+        values = {}
+        if self.operating_point == self.model.record.operating_point:  # else they do not compare
+            values = structure_values(counts["structures"], counts.get("pages", 1))
+        flags_of_image = (*coverage, *(("unlike",) if differences else ()))
+        self._record(path, entry["seconds"], flags_of_image, values)
         self.clock = time.perf_counter()
 
-    def _log(self, path: Path, entry: Mapping[str, Any]) -> None:
-        coverage = (entry["coverage"],) if entry["coverage"] in (EMPTY, FULL) else ()
-        flags = (*coverage, *(("unlike",) if self.differences else ()))
-        self.log.add(path, self.report.settings, entry["seconds"], flags)
+    def _record(
+        self, path: Path, seconds: float, flags: Sequence[str], values: Mapping[str, float]
+    ) -> None:
+        """Add an image to the log and to the table of inferences, where they are wanted."""
+        self.log.add(path, self.report.settings, seconds, flags)
+        measured = {**self.inspected.features, **values}
+        self.recorder.add(path, self.report.settings, seconds, flags, measured)
 
-    def _check(self, images: Sequence[Any]) -> list[str]:
+    def _check(self, images: Sequence[Any]) -> InspectedImage:
         """Check the file of an image, whose pages are its entries."""
         if self.input_check is None:
-            return []
+            return InspectedImage([], {})
         first = images[0]
         if isinstance(first, str):
-            return self.input_check(str(first_path(first)))
-        return self.input_check([str(first_path(name)) for name in first])
+            return self.input_check.inspect(str(first_path(first)))
+        return self.input_check.inspect([str(first_path(name)) for name in first])
 
 
 def _check_label_names(labels: LabelNumbers) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import ks_2samp
 
 RESAMPLES = 2000
 """Draws of the bootstrap."""
@@ -206,3 +207,27 @@ def by_patient(
     place = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
     index = [place[patient] for patient in patients]
     return np.bincount(index, array).astype(np.float64), np.bincount(index).astype(np.float64)
+
+
+def ks_test_of_counts(first: Sequence[int], second: Sequence[int]) -> float:
+    """Return the probability that chance sets two samples as far apart (Kolmogorov and Smirnov).
+
+    The distance is the largest difference of their shares up to a border of the bins. As it is at
+    most that of the samples themselves, the test is conservative (Noether 1963, Metrika 7): without
+    a difference, p <= a in at most a of all samples.
+
+    Args:
+        first: values of one sample in each bin.
+        second: values of the other sample in the same bins.
+
+    Raises:
+        ValueError: other bins, or a sample without a value.
+
+    Example:
+        >>> ks_test_of_counts([2, 2], [2, 2]), ks_test_of_counts([3, 0], [0, 3])
+        (1.0, 0.1)
+    """
+    if len(first) != len(second) or not sum(first) or not sum(second):
+        raise ValueError("expected two samples in the same bins, with a value in each")
+    bins = np.arange(len(first))
+    return float(round(ks_2samp(np.repeat(bins, first), np.repeat(bins, second)).pvalue, 12))

@@ -1,13 +1,10 @@
 """The table of studies: what is to be done, what is done, what failed and why."""
 
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.files import shown
+from pipeline.database import Database
 
 STATES = ("arriving", "waiting", "running", "done", "failed")
 ARRIVING, WAITING, RUNNING, DONE, FAILED = STATES
@@ -15,8 +12,6 @@ ARRIVING, WAITING, RUNNING, DONE, FAILED = STATES
 SENT = ""
 """Source of a study that was sent to where this machine listens."""
 LATE = "instances came after it was segmented; unet-school pacs retry segments it again"
-BUSY_SECONDS = 30.0
-"""How long another command may hold the table."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS studies (
@@ -84,34 +79,20 @@ class StudyTable:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(0o700, parents=True, exist_ok=True)  # patients' images
-        self._lock = threading.RLock()
-        self._connection = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(SCHEMA)
-        except sqlite3.DatabaseError as error:
-            raise ValueError(
-                f"{shown(path)}: no table of studies ({error}); move it away"
-            ) from None
+        self._database = Database(path, SCHEMA, "table of studies")
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
+        self._database.close()
 
     def has(self, study: str, uid: str) -> bool:
         """Return whether an instance came before, or is a result that was stored."""
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT 1 FROM received WHERE study = ? AND uid = ? "
-                "UNION ALL SELECT 1 FROM produced WHERE uid = ?",
-                (study, uid, uid),
-            ).fetchone()
-        return row is not None
+        rows = self._database.rows(
+            "SELECT 1 FROM received WHERE study = ? AND uid = ? "
+            "UNION ALL SELECT 1 FROM produced WHERE uid = ?",
+            (study, uid, uid),
+        )
+        return bool(rows)
 
     def receive(self, study: str, uid: str, now: float) -> None:
         """Record an instance that was sent here and is on the disk.
@@ -119,7 +100,7 @@ class StudyTable:
         A study that waits, or has failed, is arriving again. One that is running or done stays,
         and the instance is recorded as late.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = ("INSERT OR IGNORE INTO received VALUES (?, ?)", (uid, study))
             if not connection.execute(*row).rowcount:
                 return
@@ -141,7 +122,7 @@ class StudyTable:
             studies: number of instances that it has of each, by StudyInstanceUID.
             now: seconds since 1970.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.executemany(
                 "INSERT INTO studies (uid, source, state, instances, changed) "
                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET "
@@ -158,7 +139,7 @@ class StudyTable:
 
     def complete_quiet(self, before: float) -> None:
         """Let each study wait for its turn of which nothing came since a time."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE studies SET state = 'waiting', due = 0, attempts = 0 "
                 "WHERE state = 'arriving' AND changed <= ?",
@@ -167,7 +148,7 @@ class StudyTable:
 
     def complete(self, study: Study) -> None:
         """Let a study wait for its turn, unless another instance came."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE studies SET state = 'waiting', due = 0, attempts = 0 "
                 "WHERE uid = ? AND state = 'arriving' AND instances = ?",
@@ -176,7 +157,7 @@ class StudyTable:
 
     def take(self, now: float) -> Study | None:
         """Return a study whose turn it is, as running; None: there is none."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(
                 f"SELECT {COLUMNS} FROM studies WHERE state = 'waiting' AND due <= ? "
                 "ORDER BY due, changed, uid LIMIT 1",
@@ -190,18 +171,15 @@ class StudyTable:
 
     def produce(self, uids: Iterable[str]) -> None:
         """Record the results that are stored, which a peer may send here."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO produced VALUES (?)", [(uid,) for uid in uids]
             )
 
     def is_failed(self, study: str) -> bool:
         """Return whether a study failed."""
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT 1 FROM studies WHERE uid = ? AND state = 'failed'", (study,)
-            ).fetchone()
-        return row is not None
+        failed = "SELECT 1 FROM studies WHERE uid = ? AND state = 'failed'"
+        return bool(self._database.rows(failed, (study,)))
 
     def finish(self, study: Study, instances: int, results: int) -> bool:
         """Record that a study is done; return whether nothing of it came too late.
@@ -211,7 +189,7 @@ class StudyTable:
             instances: number that was segmented; if more have come, they are recorded as late.
             results: number of objects that were stored.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE studies SET state = 'done', results = ?, "
                 "reason = CASE WHEN instances > ? THEN ? ELSE '' END WHERE uid = ?",
@@ -222,7 +200,7 @@ class StudyTable:
 
     def postpone(self, study: Study, reason: str, due: float) -> None:
         """Let a study wait after a fault of the network."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE studies SET state = 'waiting', attempts = attempts + 1, due = ?, "
                 "reason = ? WHERE uid = ?",
@@ -231,7 +209,7 @@ class StudyTable:
 
     def fail(self, study: Study, reason: str) -> None:
         """Record why a study failed."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE studies SET state = 'failed', reason = ? WHERE uid = ?",
                 (reason, study.uid),
@@ -239,7 +217,7 @@ class StudyTable:
 
     def recover(self) -> None:
         """Let the studies wait that a process was running when it ended."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE studies SET state = 'waiting', due = 0 WHERE state = 'running'"
             )
@@ -250,7 +228,7 @@ class StudyTable:
         Raises:
             ValueError: no such study, or there is nothing to try again.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             tried = connection.execute(
                 "UPDATE studies SET round = round + (state = 'done'), state = 'waiting', due = 0, "
                 "attempts = 0, reason = '' WHERE uid = ? "
@@ -267,33 +245,13 @@ class StudyTable:
     def studies(self, states: Sequence[str] = ()) -> list[Study]:
         """Return the studies in some states, or all, those that changed last at the end."""
         marks = ", ".join("?" * len(states or STATES))
-        with self._lock:
-            rows = self._connection.execute(
-                f"SELECT {COLUMNS} FROM studies WHERE state IN ({marks}) ORDER BY changed, uid",
-                tuple(states or STATES),
-            ).fetchall()
+        rows = self._database.rows(
+            f"SELECT {COLUMNS} FROM studies WHERE state IN ({marks}) ORDER BY changed, uid",
+            tuple(states or STATES),
+        )
         return [Study(*row) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """Return the number of studies in each state."""
-        with self._lock:
-            rows = self._connection.execute("SELECT state, count(*) FROM studies GROUP BY state")
-            return dict(rows.fetchall())
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except sqlite3.OperationalError as error:  # a full disk, another command
-                self._undo()
-                raise OSError(f"{shown(self.path)}: could not be written ({error})") from None
-            except BaseException:
-                self._undo()
-                raise
-
-    def _undo(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        rows = self._database.rows("SELECT state, count(*) FROM studies GROUP BY state")
+        return {str(state): int(number) for state, number in rows}

@@ -24,8 +24,9 @@ WITHOUT_KEY = {"precision": FLOAT32}
 RECIPE_AXES = ("mirror_axes", "turned_axes")
 """What a training does not read that has augmentation of its own, and not the recipe's."""
 
-INDECISIVE = {"engine", "surface_tolerance"}
-"""The engine that makes masks of new images; the tolerance that a score of its own is named by."""
+INDECISIVE = {"engine", "surface_tolerance", "outer_missed"}
+"""The engine that makes masks of new images; the tolerance that a score of its own is named by;
+what a second contour may miss."""
 
 
 class OneScaleError(ValueError):

@@ -1,5 +1,6 @@
 """Refuse documents of a package that have another form than ours, or contradict each other."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from pipeline.data.drift import EXTENTS, FEATURES, MIN_PATIENTS, OTHERS
 from pipeline.data.label_numbers import label_names
 from pipeline.evaluation.cases import SURFACE_DICE
 from pipeline.inference import OperatingPoint
+from pipeline.inference.structures import FOREGROUND
+from pipeline.inference.validation_values import ValidationValues
 from pipeline.metrics.overlap import FURTHER, METRICS
 from pipeline.schemas import first_error
 from pipeline.sharing.archive import RefusedError
@@ -43,6 +46,8 @@ MAX_TEXT_BYTES = {
     "docs/README.md": 1 << 19,
 }
 """Size of each text. The card has a line for each score of each label: of a hundred, 100 KiB."""
+MEASURED = re.compile(r"\w[\w ,-]{0,95}")
+"""Name of a value that inference measures: ``size of lung, ml``."""
 NOT_PACKED = "not what unet-school pack writes"
 
 
@@ -78,6 +83,8 @@ def check_documents(read: Callable[[str], bytes], files: Collection[str]) -> Non
     _check_record(record)
     same = record.engines == evaluation.engines
     _require(same, MODEL_RECORD, "engines", "others", f"those of {EVALUATION}")
+    same = record.outer == evaluation.outer
+    _require(same, MODEL_RECORD, "outer", "another", f"that of {EVALUATION}")
     packages = _read(read, PACKAGES_FILE, PackagesDocument)
     _check_packages(packages, _read(read, METADATA, RequiredVersions), evaluation)
     _check_values(read_values(read(VALUES)), record, strict_json(read(METADATA), METADATA))
@@ -110,8 +117,23 @@ def _check_evaluation(evaluation: EvaluationDocument) -> None:
     _check_scores(evaluation)
     _check_selection(evaluation)
     _check_groups(evaluation)
+    _check_outer(evaluation)
     for name in ("python", "unet-school", *VERSION_KEYS.values()):
         _require(name in evaluation.versions, EVALUATION, "versions", name, "its version")
+
+
+def _check_outer(evaluation: EvaluationDocument) -> None:
+    outer, labels = evaluation.outer, list(evaluation.labels) or [FOREGROUND]
+    if outer is not None:
+        own = list(outer.labels)
+        _require(own == labels, EVALUATION, "outer#labels", ", ".join(own), ", ".join(labels))
+    having = [] if outer is None else list(outer.thresholds())
+    for i, row in enumerate(evaluation.outer_test):
+        key = f"outer_test#{i}"
+        _require(row.label in having, EVALUATION, key, repr(row.label), "a label with a threshold")
+        _require(row.patients >= MIN_PATIENTS, EVALUATION, key, row.patients, f"{MIN_PATIENTS} up")
+        ends = [value for value in (row.missed, row.low, row.high) if value is not None]
+        _require(all(0 <= end <= 1 for end in ends), EVALUATION, key, ends, "0 to 1")
 
 
 def _check_scores(evaluation: EvaluationDocument) -> None:
@@ -236,6 +258,28 @@ def _check_record(record: RecordDocument) -> None:
         values = getattr(record, key)
         _require(len(values) == len(set(values)), MODEL_RECORD, key, "one twice", "each once")
     _check_point(MODEL_RECORD, record.operating_point)
+    if record.validation_values is not None:
+        _check_validation_values(record.validation_values)
+
+
+def _check_validation_values(values: ValidationValues) -> None:
+    key, patients = "validation_values", values.patients
+    _require(patients >= MIN_PATIENTS, MODEL_RECORD, key, patients, f"{MIN_PATIENTS} or more")
+    within = 0 <= values.flagged <= patients
+    _require(within, MODEL_RECORD, key, values.flagged, f"{patients} flagged at most")
+    for name, own in values.measured.items():
+        _require(MEASURED.fullmatch(name) is not None, MODEL_RECORD, key, repr(name), "a value")
+        ascending = own.cuts == sorted(set(own.cuts)) and len(own.counts) == len(own.cuts) + 1
+        _require(
+            ascending,
+            MODEL_RECORD,
+            f"{key}#measured#{name}",
+            own.cuts,
+            "ascending cuts, and counts",
+        )
+        enough = min(own.counts) >= 0 and MIN_PATIENTS <= own.n <= patients
+        expected = f"{MIN_PATIENTS} to {patients} patients"
+        _require(enough, MODEL_RECORD, f"{key}#measured#{name}", own.counts, expected)
 
 
 def _check_packages(

@@ -11,10 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 from pipeline.data.drift import MIN_PATIENTS
 from pipeline.evaluation.engine_trials import MAX_SCORE_LOSS
 from pipeline.evaluation.groups import SIGNIFICANT
+from pipeline.evaluation.outer_contour import OuterScore
 from pipeline.evaluation.score_words import SURFACE_DICE_NAME
 from pipeline.inference import OperatingPoint
 from pipeline.inference.confidence import DiceEstimate
 from pipeline.inference.engine import Engine, KeptScoreName
+from pipeline.inference.outer_contour import OuterContour
+from pipeline.inference.validation_values import ValidationValues
 from pipeline.metrics.instances import INSTANCE_METRICS
 from pipeline.metrics.overlap import FURTHER, METRICS, SOFT
 from pipeline.sharing.manifest import Digest
@@ -184,6 +187,8 @@ class EvaluationDocument(Document):
     versions: dict[Package, EvaluatedVersion]
     test: Annotated[dict[str, Score], Field(min_length=1)]
     outcomes: dict[Literal["found", "both empty", "missed", "invented"], Positive]
+    outer: OuterContour | None = None
+    outer_test: list[OuterScore] = []
     groups: list[GroupRow]
     gaps: list[GapRow]
     age_bins: list[GroupRow]
@@ -264,3 +269,5 @@ class RecordDocument(Document):
     chosen_on: list[Digest]
     hashes: Annotated[list[Literal["bytes", "values"]], Field(min_length=1, max_length=2)]
     expected_dice: dict[Name, DiceEstimate] = {}
+    outer: OuterContour | None = None
+    validation_values: ValidationValues | None = None

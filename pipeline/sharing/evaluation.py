@@ -7,6 +7,7 @@ writes.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.data.drift import MIN_PATIENTS
 from pipeline.evaluation.summary import EvaluationSummary
 from pipeline.inference import OperatingPoint
 from pipeline.inference.engine import EngineTrial
@@ -76,6 +77,12 @@ def shared_evaluation(
             name: score.model_dump(include=SCORE_FIELDS) for name, score in summary.test.items()
         },
         "outcomes": summary.outcomes,
+        "outer": None if summary.outer is None else summary.outer.model_dump(mode="json"),
+        "outer_test": [
+            score.model_dump(mode="json")
+            for score in summary.outer_test
+            if score.patients >= MIN_PATIENTS
+        ],
         "groups": [group.model_dump() for group in groups],
         "gaps": [gap.model_dump() for gap in summary.gaps or () if gap.p is not None],
         "age_bins": [group.model_dump() for group in bins],

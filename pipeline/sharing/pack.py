@@ -13,7 +13,7 @@ from mlflow.entities import Run
 
 from pipeline.bundle import Bundle
 from pipeline.data.datalist import read_datalist
-from pipeline.data.drift import describe_cohort
+from pipeline.data.drift import MIN_PATIENTS, describe_cohort
 from pipeline.data.fingerprint import CaseStatistics
 from pipeline.evaluation.summary import SUMMARY, EvaluationSummary
 from pipeline.files import atomic
@@ -48,7 +48,7 @@ from pipeline.tracking.store import evaluations
 EXECUTED_CONFIG = "config.json"
 RECORD_FIELDS = {
     "bundle", "sha256", "datalist_sha256", "mlflow_run_id", "operating_point", "trained_on",
-    "chosen_on", "hashes", "expected_dice",
+    "chosen_on", "hashes", "expected_dice", "outer", "validation_values",
 }  # fmt: skip
 """Fields of a model's record that are packed; the record lists images only by their hashes."""
 METADATA_SCORES = ("iou", "dice", "accuracy")
@@ -276,6 +276,9 @@ def _weights(model: TrainedModel) -> dict[str, bytes]:
     weights = {name: tensor.contiguous() for name, tensor in model.weights.items()}
     record = model.record.model_dump(include=RECORD_FIELDS, mode="json")
     record["engines"] = shared_engines(model.record.engines)
+    values = model.record.validation_values
+    shared = None if values is None else values.of_many_patients(MIN_PATIENTS)
+    record["validation_values"] = None if shared is None else shared.model_dump(mode="json")
     return {
         SAFE_WEIGHTS: safetensors.torch.save(weights),
         "models/model.json": _json(record),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline.claims import claim, is_claimed
 from pipeline.errors import error_line
+from pipeline.inference.recorder import InferenceTable
 from pipeline.inference.trained_model import read_record
 
 AFFINE = np.array([[-1, 0, 0, 5], [0, -1, 0, 6], [0, 0, 1, 7], [0, 0, 0, 1.0]])
@@ -141,7 +142,7 @@ def test_a_disk_with_no_room(failing, site, images, monkeypatch):
     )
     assert failing(images) == line
     files = {path.name for path in (site / "out").rglob("*") if path.is_file()}
-    assert files == {"run_report.json", "volumes.csv"}
+    assert files == {"run_report.json", "volumes.csv", "review.csv"}
 
 
 def test_room_is_looked_for_before_an_image_is_made(failing, site, images, monkeypatch):
@@ -151,7 +152,7 @@ def test_room_is_looked_for_before_an_image_is_made(failing, site, images, monke
         "their probability maps in 32 bits; make room, or give another --output_dir"
     )
     files = {path.name for path in (site / "out").rglob("*") if path.is_file()}
-    assert files == {"run_report.json", "volumes.csv"}
+    assert files == {"run_report.json", "volumes.csv", "review.csv"}
 
 
 def test_a_bad_image_is_named_and_the_others_are_done(infer, site, images, capsys):
@@ -188,6 +189,23 @@ def test_each_image_has_a_line_in_the_log_that_names_nobody(infer, images, tmp_p
     assert len(lines) == len(list(images.iterdir())) == len({words[1] for words in lines})
     assert [words[-1] for words in lines].count("flags=failed") == 1
     assert "smith" not in log.read_text()
+
+
+def test_each_image_has_a_row_in_the_table_of_inferences(infer, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNET_SCHOOL_INFERENCES", str(tmp_path / "inferences.db"))
+    (images / "smith.png").write_bytes((images / "a.png").read_bytes()[:100])
+    with pytest.raises(SystemExit):
+        infer(images)
+    table = InferenceTable(tmp_path / "inferences.db")
+    [model] = table.models()
+    rows = table.of_model(model)
+    assert len(rows) == len(list(images.iterdir())) == len({row.study for row in rows})
+    [failed] = [row for row in rows if "failed" in row.flags]
+    assert failed.measured == {}  # not those of the image before
+    for row in rows:
+        sizes = any(name.startswith("size of ") for name in row.measured)
+        assert not sizes  # of a threshold that no evaluation selected
+        assert row is failed or {"mean", "noise", "longest side"} <= set(row.measured)
 
 
 def test_called_again_only_what_is_missing_or_made_otherwise_is_made(infer, images, capsys):

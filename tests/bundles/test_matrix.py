@@ -14,6 +14,7 @@ from pipeline.bundle import Bundle
 from pipeline.bundle.overrides import read_settings
 from pipeline.data.readers import read_pixels
 from pipeline.evaluation import report
+from pipeline.inference.trained_model import read_record
 from pipeline.sharing import sample_comparison, sample_run, sandbox
 from pipeline.sharing.archive import open_archive
 from tests.bundles.consumers import monai_label
@@ -51,7 +52,7 @@ def quicker():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample_run, "run_sandboxed", run)
-        patch.setattr(report, "_as_svg", lambda _: "<svg/>")
+        patch.setattr(report, "as_svg", lambda _: "<svg/>")
         yield
 
 
@@ -129,6 +130,34 @@ def test_infer_writes_the_numbers_of_the_labels_at_their_place(cell):
         assert any(file.startswith("instances/") for file in entry["files"]) == (
             cell.labels == "instances"
         )
+
+
+def test_infer_writes_outer_contours_around_the_masks_and_records_what_it_measured(
+    cell, monkeypatch, capsys
+):
+    assert cell.evaluated
+    table, out = cell.root / "inferences.db", cell.root / "outer"
+    monkeypatch.setenv("UNET_SCHOOL_INFERENCES", str(table))
+    thresholds = read_record(cell.bundle / "models" / "model.pt").outer.thresholds()
+    arguments = ["infer", cell.bundle, "--images", cell.images, "--out", out, *cell.settings]
+    if thresholds:
+        cell.call(*arguments, "--outer")
+    else:
+        assert cli.main([str(word) for word in (*arguments, "--outer")]) == 1
+        assert "no outer contour" in capsys.readouterr().err
+        cell.call(*arguments)
+    for entry in read_json(out / "run_report.json")["per_image"]:
+        outer = [out / file for file in entry["files"] if file.startswith("outer/")]
+        assert len(outer) == len(thresholds)
+        mask = read_pixels(out / "mask" / entry["written_as"], label=True).array > 0
+        inside = np.any([read_pixels(path, label=True).array > 0 for path in outer], axis=0)
+        assert len(thresholds) < MAPS[cell.labels] or not (mask & ~inside).any()
+    assert len((out / "review.csv").read_text().splitlines()) == 1 + 6
+    watch = ["watch", cell.bundle, "--table", table, "--out", cell.root / "watched"]
+    assert cli.main([str(word) for word in (*watch, *cell.settings)]) in (0, 2)
+    page = (cell.root / "watched" / "watch.html").read_text()
+    assert "6 images of 6 studies" in page
+    assert "not compared" not in page
 
 
 def test_the_package_encloses_every_result_of_its_sample(cell):

@@ -62,6 +62,7 @@ def test_the_card(rows, scores):
         "tta_versions": 1, "postprocessing": "none", "operating_point": {"by_label": {}},
         "test": {name: score.model_dump() for name, score in scores.items()}, "baselines": {},
         "engines": [],
+        "outer_test": [],
         "group_metric": "iou", "groups": [], "gaps": [], "groups_left_out": 0, "outcomes": {},
         "evaluation": dict.fromkeys(("seed", "code", "config_sha256"), 0),
         "model": dict.fromkeys(("sha256", "bundle", "datalist_sha256", "mlflow_run_id"), ""),
@@ -83,7 +84,7 @@ def test_every_page_in_html_escapes_what_it_is_given():
     unescaped = {name for text in texts for name in re.findall(r"(\w+) \| safe", text)}
     assert unescaped == {"svg", "viewer_script"}
     drawn = {name for text in texts for name in re.findall(r"{{ drawing\((\w+)", text)}
-    assert drawn == {"age", "curve", "threshold", "calibration"}  # by us, as SVG
+    assert drawn == {"age", "curve", "threshold", "calibration", "svg"}  # by us, as SVG
     assert any("for curve in training" in text for text in texts)
     rooms = {path.parent for path in pages}
     writers = [path.read_text("utf-8") for room in rooms for path in room.glob("*.py")]

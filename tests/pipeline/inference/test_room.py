@@ -35,7 +35,7 @@ def test_files_that_are_replaced_count_as_room(cases, tmp_path, monkeypatch):
     (folder / "mask" / "a.png").write_bytes(bytes(10))
     report = InferenceReport(folder, {"threshold": 0.5}, {})
     report.begin(cases)
-    writer = SimpleNamespace(folder=folder, labels={}, probabilities=None, report=report)
+    writer = SimpleNamespace(folder=folder, labels={}, probabilities=None, outer={}, report=report)
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=10))
     check_room_for(writer, cases)
     (folder / "mask" / "a.png").write_bytes(bytes(9))

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.inference.log import VARIABLE, InferenceLog, study_pseudonym
+from pipeline.inference import recorder as inferences
+from pipeline.inference.log import VARIABLE, InferenceLog
+from pipeline.inference.pseudonyms import salt_beside, study_pseudonym
 from pipeline.serving.case_listing import place
 from pipeline.serving.label_cohort import LabelCohort
 from pipeline.serving.next_image import NextImages
@@ -75,16 +77,24 @@ def test_a_plug_in_starts_and_stops_a_training(start, tmp_path):
     assert viewer.call("GET", "/train/?check_if_running=true").status == 404
 
 
-def test_the_log_has_a_line_for_each_inference_and_names_nobody(start, images, tmp_path):
+def test_the_log_has_a_line_for_each_inference_and_names_nobody(
+    start, images, tmp_path, monkeypatch
+):
     log = tmp_path / "logs" / "inference.log"
     os.environ[VARIABLE] = str(log)
     address, service = start()
-    service.inference._writer.log = InferenceLog()
+    monkeypatch.setenv(inferences.VARIABLE, str(tmp_path / "inferences.db"))
+    writer = service.inference._writer
+    writer.log, writer.recorder = InferenceLog(), inferences.InferenceRecorder()
     try:
         for image in service.images.all():
             assert Slicer(address).infer("hippocampus", image.id).status == 200
     finally:
-        service.inference._writer.log.path = None
+        writer.log.path = writer.recorder.table = None
+    rows = inferences.InferenceTable(tmp_path / "inferences.db").of_model(
+        service.inference.model.record.sha256
+    )
+    assert len(rows) == 3
     lines = log.read_text().splitlines()
     pattern = (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} study=s[0-9a-f]{10} bundle=hippocampus "
                r"model=[0-9a-f]{12} engine=\w+ seconds=\d+\.\d{3} flags=[a-z,]+")  # fmt: skip
@@ -114,19 +124,18 @@ def test_a_received_archive_and_a_failure_are_in_the_log(tmp_path, monkeypatch):
 
 def test_the_salt_needs_no_hard_links_and_is_made_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", lambda *given: pytest.fail("exFAT and SMB have no hard links"))
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "log"))
-    log = InferenceLog()
+    log = tmp_path / "log"
     with ThreadPoolExecutor(8) as pool:
-        salts = set(pool.map(lambda _: log._salt(), range(32)))
+        salts = set(pool.map(lambda _: salt_beside(log), range(32)))
     assert len(salts) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"log", "log.salt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"log.salt"}
     assert oct((tmp_path / "log.salt").stat().st_mode)[-2:] == "00"
-    monkeypatch.setattr("pipeline.inference.log.SALT_SECONDS", 0.05)
+    monkeypatch.setattr("pipeline.inference.pseudonyms.SALT_SECONDS", 0.05)
     (tmp_path / "log.salt").write_text("ab")
     with pytest.raises(
         ValueError, match=r"log\.salt: found 2 characters, expected 32; .* remove it"
     ):
-        log._salt()
+        salt_beside(log)
 
 
 def test_versions_are_of_the_image_of_their_name(inference, tmp_path, volumes):

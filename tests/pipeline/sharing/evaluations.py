@@ -20,6 +20,7 @@ EVALUATION = {
     "versions": {"python": "3.11.9", "unet-school": "0.1.0"},
     "baselines": {},
     "engines": [],
+    "outer_test": [],
     "test": {
         "iou": {"mean": 0.8, "low": 0.7, "high": 0.9, "n": 40, "patients": 20},
         "dice": {"mean": 0.9, "low": None, "high": None, "n": 40, "patients": 20},

@@ -26,6 +26,10 @@ DOCUMENTS: dict[str, Any] = {
         "operating_point": {"by_label": {"cell": {"threshold": 0.4}}},
         "test": {"iou": SCORE, "dice": SCORE},
         "engines": ENGINES,
+        "outer": {"missed": 0.05, "labels": {"lung": {"threshold": 0.4, "patients": 30}}},
+        "outer_test": [
+            {"label": "lung", "missed": 0.0412, "low": 0.03, "high": 0.05, "patients": 40}
+        ],
         "baselines": {"mean mask": {"iou": 0.3, "dice": 0.4, "accuracy": 0.5}},
         "group_metric": "iou",
         "groups": [{"sex": "female", **SCORE, "enough": True}],
@@ -108,7 +112,7 @@ EXPECTED = structure(model_card(licence=LICENCE, **DOCUMENTS))
 def test_the_structure_is_the_templates():
     kinds = [kind for kind, _ in EXPECTED]
     assert kinds.count("heading_open") == 8
-    assert kinds.count("table_open") == 6
+    assert kinds.count("table_open") == 7
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: ".".join(map(str, path)))

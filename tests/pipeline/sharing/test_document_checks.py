@@ -38,6 +38,9 @@ EVALUATION, FINGERPRINT = "docs/evaluation.json", "docs/fingerprint.json"
 PACKAGES, EXPORTS = "docs/packages.json", "docs/exports.json"
 RECORD, METADATA = "models/model.json", "configs/metadata.json"
 POINT = OperatingPoint(selected_by=SelectedBy(metric="iou", split="validation"))
+OUTER = {
+    "missed": 0.05, "tta_versions": 1, "labels": {"interior": {"threshold": 0.4, "patients": 30}}
+}  # fmt: skip
 SEPARATE = OperatingPoint(instances=WatershedInstances(floor=0.4))
 
 
@@ -115,7 +118,13 @@ def documents(whole):
     }
     labels = {"interior": 1}
     return {
-        EVALUATION: evaluation_of(made_cases(40, 40), labels, columns=["sex"], age="age"),
+        EVALUATION: {
+            **evaluation_of(made_cases(40, 40), labels, columns=["sex"], age="age"),
+            "outer": OUTER,
+            "outer_test": [
+                {"label": "interior", "missed": 0.04, "low": 0.03, "high": 0.05, "patients": 40}
+            ],
+        },
         FINGERPRINT: cohort_of(30, 15, columns=["sex"]),
         PACKAGES: required_packages(metadata),
         EXPORTS: {
@@ -127,6 +136,11 @@ def documents(whole):
             "datalist_sha256": "1" * 64, "trained_on": ["4" * 64, "5" * 64],
             "chosen_on": ["6" * 64], "hashes": ["values"],
             "operating_point": POINT.model_dump(mode="json"), "engines": ENGINES,
+            "outer": OUTER,
+            "validation_values": {
+                "patients": 12, "flagged": 1,
+                "measured": {"size of interior, mm2": {"cuts": [1.0, 2.0], "counts": [3, 4, 5]}},
+            },
         },
         METADATA: metadata,
         VALUES: json.loads(whole[VALUES]),
@@ -159,7 +173,22 @@ GAP = {
     "column": "sex", "first": "f", "second": "m", "difference": 0.1, "p": 0.5,
     "verdict": "no difference shown",
 }  # fmt: skip
+MEASURED = "validation_values#measured#size of interior, mm2"
 FORGED = [
+    (EVALUATION, "outer#labels#interior#threshold", 0, "outer#labels#interior#threshold"),
+    (EVALUATION, "outer#labels#approved", {"threshold": 0.5, "patients": 99}, "outer#labels"),
+    (EVALUATION, "outer_test#0#label", "approved", "outer_test#0"),
+    (EVALUATION, "outer_test#0#patients", 9, "outer_test#0"),
+    (EVALUATION, "outer_test#0#missed", -0.1, "outer_test#0"),
+    (EVALUATION, "outer", None, "outer_test#0"),
+    (RECORD, "outer", None, "outer"),
+    (RECORD, "validation_values#patients", 9, "validation_values"),
+    (RECORD, "validation_values#flagged", 13, "validation_values"),
+    (RECORD, "validation_values#measured#<b>", {"cuts": [], "counts": [12]}, "validation_values"),
+    (RECORD, f"{MEASURED}#cuts", [2.0, 1.0], MEASURED),
+    (RECORD, f"{MEASURED}#counts", [3, 4], MEASURED),
+    (RECORD, f"{MEASURED}#counts", [3, 4, 2], MEASURED),
+    (RECORD, f"{MEASURED}#counts", [3, 4, 6], MEASURED),
     (EVALUATION, "split", "training", "split"),
     (EVALUATION, "split", DELETED, "split"),
     (EVALUATION, "approved_by", "FDA", "approved_by"),
@@ -336,7 +365,8 @@ def test_evaluations_of_our_own_are_accepted(documents, kind):
     if kind == "several labels":
         assert "dice_left lung" in evaluation["test"]
         assert evaluation["groups"]
-    check({**documents, EVALUATION: evaluation})
+    record = {**documents[RECORD], "outer": evaluation["outer"]}
+    check({**documents, EVALUATION: evaluation, RECORD: record})
 
 
 COHORTS = {
