@@ -33,7 +33,7 @@ def test_paths_are_relative_to_the_file(read, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"peers": {"archive": {**WEB, "urll": "hidden"}}}, "urll: no such key; did you mean 'url'"),
+        ({"peers": {"archive": {**WEB, "urll": "hidden"}}}, "urll: no such key; did you mean"),
         ({"listen": {"tls": {"x": 1}}}, "listen#tls#x: no such key; expected one of authority"),
         ({"folder": 3}, "folder: found '3'; Input is not a valid path"),
         ({"watch": {"results": "none"}}, "watch#results: no peer 'none'; peers: archive"),
