@@ -91,8 +91,9 @@ class ImageObjects:
         if "rtstruct" in kinds:
             yield "rtstruct.dcm", structure_set(source, masks, author)
         if "sr" in kinds:
+            single = None if instances is None else instances.sizes
             flags = self.image.flags
-            yield "sr.dcm", measurement_report(source, masks, author, seg, sizes, flags)
+            yield "sr.dcm", measurement_report(source, masks, author, seg, sizes, flags, single)
         if "capture" in kinds:
             for data in captures(source, masks, self._pixels(), author):
                 yield f"capture_{int(data.InstanceNumber):04d}.dcm", data
