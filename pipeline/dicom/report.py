@@ -142,7 +142,7 @@ def _group(
         ),
         "measurements": measurements,
         "qualitative_evaluations": evaluations,
-        **_finding(structure, author),
+        **_subject(structure, author),
     }
     if len(source.planes) == 1:
         frame = _segment_of_flat_image(source, structure, segments)
@@ -166,11 +166,11 @@ def _total(
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=UID(), identifier=TOTAL),
         measurements=[number, *_sizes(sums, codes.SCT.Total)],
-        **_finding(structure, author),
+        **_subject(structure, author),
     )
 
 
-def _finding(structure: Structure, author: Author) -> dict[str, Any]:
+def _subject(structure: Structure, author: Author) -> dict[str, Any]:
     """Return what a group of measurements says of what was found, and by what."""
     return {
         "finding_category": coded(structure.category),
