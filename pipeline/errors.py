@@ -1,12 +1,13 @@
 """A user's error gets one line; a stack trace is for our bugs."""
 
 import atexit
+import difflib
 import linecache
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
@@ -136,6 +137,15 @@ def _component_line(causes: Sequence[BaseException]) -> str | None:
             message = " ".join(str(innermost).split()) or type(innermost).__name__
             return f"{match[1]}: {message}; {TRACEBACK}=1 shows the stack trace"
     return None
+
+
+def nearest(key: str, candidates: Collection[str]) -> str:
+    """Return the end of a message that names the nearest of some keys, or lists them all."""
+    others = [candidate for candidate in candidates if candidate != key]
+    close = difflib.get_close_matches(key, others, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; expected one of {', '.join(o for o in others if not o.startswith('_'))}"
 
 
 def few(names: Sequence[str], most: int = MAX_NAMES) -> str:

@@ -13,9 +13,10 @@ from monai.bundle import ConfigParser
 
 from pipeline.bundle.check import check_config
 from pipeline.bundle.config_files import ConfigFiles
-from pipeline.bundle.overrides import apply_overrides, nearest, split_key
+from pipeline.bundle.overrides import apply_overrides, split_key
 from pipeline.bundle.workflow import BundleWorkflow
 from pipeline.children import run_child
+from pipeline.errors import nearest
 from pipeline.quiet import ignore_foreign_warnings
 
 TRAIN = "train.yaml"

@@ -25,7 +25,7 @@ from monai.bundle.properties import InferProperties, TrainProperties
 from monai.bundle.reference_resolver import ReferenceResolver
 
 from pipeline.bundle.knobs import KNOBS, knob_error
-from pipeline.bundle.overrides import nearest
+from pipeline.errors import nearest
 
 RUNS = ("training", "evaluating", "inferring", "explaining")
 RUN_NAMES = ("run", *RUNS)

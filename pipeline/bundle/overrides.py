@@ -1,12 +1,12 @@
 """Reading what was typed, and laying it over a config."""
 
-import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from pipeline.bundle.knobs import is_text_knob
+from pipeline.errors import nearest
 
 SEPARATORS = ("#", "::")
 
@@ -127,15 +127,6 @@ def split_key(key: str) -> list[str]:
         ['train', 'handlers', '0']
     """
     return key.replace("::", "#").split("#")
-
-
-def nearest(key: str, candidates: Collection[str]) -> str:
-    """Return the end of a message that names the nearest of some keys, or lists them all."""
-    others = [candidate for candidate in candidates if candidate != key]
-    close = difflib.get_close_matches(key, others, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; expected one of {', '.join(o for o in others if not o.startswith('_'))}"
 
 
 def _step(place: Any, name: str, path: str, key: str) -> Any:

@@ -13,11 +13,12 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from pipeline.bundle.config_files import ConfigFiles
 from pipeline.bundle.knobs import knob_error
-from pipeline.bundle.overrides import apply_overrides, nearest, split_key
+from pipeline.bundle.overrides import apply_overrides, split_key
 from pipeline.bundle.places import run_kind
 from pipeline.bundle.received import PLACES, contained
 from pipeline.bundle.restarted import run_before_restart
 from pipeline.bundle.workflow import RESTORED
+from pipeline.errors import nearest
 from pipeline.states import PREVIOUS_STATE, STATE, read_whole_state
 
 CHANGEABLE = (

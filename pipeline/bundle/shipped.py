@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from pipeline.bundle.overrides import nearest
+from pipeline.errors import nearest
 from pipeline.files import fill_folder
 from pipeline.product import product_root
 

@@ -116,7 +116,7 @@ EXAMPLES = {
     "serve": (
         "serve bundles/mine --images images --data labelled",
         "serve bundles/mine --images dicom --series Modality=CT --data labelled --origin "
-        "http://localhost:3000 --training",
+        "http://localhost:3000 --training --dicom-seg labelmap",
         "serve bundles/mine --run RUN --data labelled --host 10.20.0.9 --port 8001 --users "
         "users.txt --upload-mb 1024 --waiting 4",
         "serve bundles/membranes --data labelled --with unetpp --set threshold=0.4",

@@ -122,7 +122,7 @@ def _watch(options: argparse.Namespace) -> None:
             f"{options.config}: bundle: found {settings.bundle}, expected the folder of a trained "
             "bundle"
         )
-    infer = InferBundle(settings.bundle, settings.outputs, settings.series)
+    infer = InferBundle(settings.bundle, settings.dicom, settings.dicom_seg, settings.series)
     watch(settings, infer, _say, options.once)
 
 

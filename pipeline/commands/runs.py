@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.bundle.dicom_kinds import DICOM_KINDS, DICOM_SEGS
 from pipeline.commands.data import add_series
 
 if TYPE_CHECKING:
@@ -72,12 +73,17 @@ def add_bundle_tracking(parser: argparse.ArgumentParser) -> None:
 
 def _add_dicom(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--dicom", nargs="+", choices=("seg", "rtstruct", "sr", "capture"), metavar="KIND",
+        "--dicom", nargs="+", choices=DICOM_KINDS, metavar="KIND",
         help="write results as DICOM too, of images that are DICOM: seg (segmentation), rtstruct "
         "(contours), sr (report of volumes, with seg), capture (pictures with outlines)",
     )  # fmt: skip
+    add_dicom_seg(parser)
+
+
+def add_dicom_seg(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says what a segmentation as DICOM holds."""
     parser.add_argument(
-        "--dicom-seg", choices=("binary", "fractional", "labelmap"),
+        "--dicom-seg", choices=DICOM_SEGS,
         help="what the segmentation holds: a mask of each structure (binary, default), its "
         "probabilities, or one map of all structures",
     )  # fmt: skip

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from pipeline.commands.data import add_series
-from pipeline.commands.runs import add_overlays, add_settings
+from pipeline.commands.runs import add_dicom_seg, add_overlays, add_settings
 from pipeline.plain_text import plain_line
 
 PORT = 8000
@@ -52,6 +52,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--training", action="store_true", help="let plug-ins start trainings on the labels"
     )
+    add_dicom_seg(parser)
     add_overlays(parser)
     add_settings(parser)
     parser.set_defaults(command=_serve)
@@ -71,8 +72,9 @@ def _serve(options: argparse.Namespace) -> None:
     )  # fmt: skip
     check_reach(settings)
     overrides = read_settings(options.settings)
-    if options.series is not None:
-        overrides["series"] = options.series
+    for option in ("series", "dicom_seg"):
+        if getattr(options, option) is not None:
+            overrides[option] = getattr(options, option)
     serve(
         options.bundle, options.images, options.data, settings, options.run, options.overlays,
         overrides, _say,

@@ -20,6 +20,7 @@ from pipeline.data.suffixes import PNG_LIKE, SUFFIXES, TIFF, suffix_of
 from pipeline.data.tiff import count_tiff_pages, read_tiff_page
 from pipeline.data.volumes import Volume, channel_on_grid, read_volume
 
+Stamps = tuple[tuple[int, int], ...]
 NOT_TOLD = math.nan
 """Value of a meta data entry that the file does not tell."""
 
@@ -52,12 +53,11 @@ class PageReader(FileReader):
         """Return the array of the page and its meta data.
 
         Raises:
-            ValueError: the file is corrupt or truncated, or does not have the page; the files of
-                one case differ in size.
+            ValueError: see :func:`read_pages`.
         """
         for name in img:
             self.places.contained(split_page(name)[0], "image")
-        pixels = stack_channels([(name, read_page(*split_page(name), self.label)) for name in img])
+        pixels = read_pages(img, self.label)
         rows, columns = pixels.spacing or (pixels.aspect, 1.0)
         affine = np.diag([rows, columns, 1.0, 1.0])
         return pixels.array, {
@@ -68,6 +68,33 @@ class PageReader(FileReader):
             "in_mm": pixels.spacing is not None,
             "maximum": NOT_TOLD if pixels.maximum is None else pixels.maximum,
         }
+
+
+def read_pages(names: Sequence[str], label: bool = False) -> Pixels:
+    """Read the flat image of a case, or one page of its stack; several files are its channels.
+
+    Args:
+        names: a file each, with its page as ``stack.tif#3``.
+        label: whether the files are masks, whose numbers mean classes or instances.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file is corrupt or truncated, or does not have the page; the files of one case
+            differ in size, or are volumes whose slices lie at other places.
+    """
+    pages = [(name, read_page(*split_page(name), label)) for name in names]
+    volumes = [path for path, page in map(split_page, names) if page is not None]
+    if len(volumes) > 1 and not any(suffix_of(path) in TIFF for path in volumes):
+        _check_slices(tuple(volumes), tuple(_stamps(path) for path in volumes))
+    return stack_channels(pages)
+
+
+@lru_cache(maxsize=1)  # it is asked for each page
+def _check_slices(paths: tuple[Path, ...], _stamps: tuple[Stamps, ...]) -> None:
+    """Refuse channels whose slices lie at other places, or in another number."""
+    first, *others = ((path, _volume(path, False)) for path in paths)
+    for path, volume in others:
+        channel_on_grid(first[1], volume, first[0], path)
 
 
 def stack_channels(files: Sequence[tuple[str, Pixels]]) -> Pixels:
@@ -263,8 +290,12 @@ def _slices(path: Path, label: bool) -> np.ndarray:
 
 
 def _volume(path: Path, label: bool) -> Volume:
-    stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in _files(path))
-    return _read_volume(path, label, stamps)
+    return _read_volume(path, label, _stamps(path))
+
+
+def _stamps(path: Path) -> Stamps:
+    """Return time of change and size of each file, by which a change is seen."""
+    return tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in _files(path))
 
 
 def _files(path: Path) -> list[Path]:
@@ -272,7 +303,7 @@ def _files(path: Path) -> list[Path]:
 
 
 @lru_cache(maxsize=2)  # the slices of a volume and of its mask are read one after the other
-def _read_volume(path: Path, label: bool, _stamps: tuple[tuple[int, int], ...]) -> Volume:
+def _read_volume(path: Path, label: bool, _stamps: Stamps) -> Volume:
     volume = read_volume(path, label)
     dims = volume.array.ndim
     if dims < 3:

@@ -1,6 +1,6 @@
 """Structured reports of the sizes of structures: DICOM's template 1500."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from highdicom.sr import (
     DeviceObserverIdentifyingAttributes,
     Measurement,
     MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
     PlanarROIMeasurementsAndQualitativeEvaluations,
@@ -28,6 +29,7 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from pipeline.bundle.codes import Structure
 from pipeline.dicom.author import MAX_LONG_STRING, NOTICE, SERIES_NUMBERS, Author
@@ -54,6 +56,9 @@ UNITS = {
 """What each size is a measurement of, and its unit."""
 ONE = CodedConcept("1", "UCUM", "no units")
 PROBABILITY_DIGITS = 3
+SIZE_DIGITS = 10
+TOTAL = "all instances"
+"""What a viewer calls the group of all."""
 
 
 def measurement_report(
@@ -63,11 +68,13 @@ def measurement_report(
     segments: Segmentation,
     sizes: Sizes,
     flags: Mapping[str, Any],
+    instances: Collection[Mapping[str, float]] | None = None,
 ) -> ComprehensiveSR:
     """Return the report of the segments of a segmentation.
 
     For each structure: volume, of a flat image area, mean probability, coverage of the image, and
-    whether the image is like those of the training; the differences are a comment.
+    whether the image is like those of the training; the differences are a comment. Of instances,
+    a further group has their number and what they measure together.
 
     Args:
         source: the images.
@@ -76,6 +83,7 @@ def measurement_report(
         segments: the segmentation that the report refers to.
         sizes: of each structure.
         flags: ``coverage``, ``quality`` and ``differences``.
+        instances: sizes of each, where instances are separated; None: they are not.
     """
     evaluations = [
         QualitativeEvaluation(COVERAGE, _own("COVERAGE", f"{flags['coverage']} mask")),
@@ -86,6 +94,8 @@ def measurement_report(
                sizes[structure.name]))
         for structure in masks.structures
     ]  # fmt: skip
+    if instances is not None:
+        groups.append(_total(masks.structures[0], instances, author))
     report = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(author)),
         procedure_reported=CodedConcept("363679005", "SCT", "Imaging procedure"),
@@ -130,15 +140,9 @@ def _group(
             uid=UID(segments.SegmentSequence[_place(segments, structure)].TrackingUID),
             identifier=structure.name,
         ),
-        "finding_category": coded(structure.category),
-        "finding_type": coded(structure.type),
-        "algorithm_id": AlgorithmIdentification(
-            name=author.bundle[:MAX_LONG_STRING],
-            version=author.version,
-            parameters=[f"{name}={value}" for name, value in author.parameters.items()],
-        ),
         "measurements": measurements,
         "qualitative_evaluations": evaluations,
+        **_subject(structure, author),
     }
     if len(source.planes) == 1:
         frame = _segment_of_flat_image(source, structure, segments)
@@ -150,6 +154,33 @@ def _group(
         source_series=SourceSeriesForSegmentation(source.first.SeriesInstanceUID),
     )
     return VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **shared)
+
+
+def _total(
+    structure: Structure, instances: Collection[Mapping[str, float]], author: Author
+) -> MeasurementsAndQualitativeEvaluations:
+    """Return the number of instances, and what they measure together."""
+    units = next(iter(instances), {})
+    sums = {unit: sum(sizes[unit] for sizes in instances) for unit in units}
+    number = Measurement(codes.SCT.Quantity, len(instances), ONE)
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=TOTAL),
+        measurements=[number, *_sizes(sums, codes.SCT.Total)],
+        **_subject(structure, author),
+    )
+
+
+def _subject(structure: Structure, author: Author) -> dict[str, Any]:
+    """Return what a group of measurements says of what was found, and by what."""
+    return {
+        "finding_category": coded(structure.category),
+        "finding_type": coded(structure.type),
+        "algorithm_id": AlgorithmIdentification(
+            name=author.bundle[:MAX_LONG_STRING],
+            version=author.version,
+            parameters=[f"{name}={value}" for name, value in author.parameters.items()],
+        ),
+    }
 
 
 def _place(segments: Segmentation, structure: Structure) -> int:
@@ -178,16 +209,20 @@ def _segment_of_flat_image(
 def _measurements(
     masks: StructureMasks, structure: Structure, sizes: Mapping[str, float]
 ) -> list[Measurement]:
-    measured = [
-        Measurement(UNITS[unit][0], float(size), UNITS[unit][1])
-        for unit, size in sizes.items()
-        if unit in ("ml", "mm2") or len(sizes) == 1  # pixels where the size of one is not known
-    ]
+    measured = list(_sizes(sizes))
     within = masks.probability(structure)[masks.mask(structure)]
     if within.size:
         mean = round(float(within.mean(dtype=np.float64)) / WHITE, PROBABILITY_DIGITS)
         measured.append(Measurement(PROBABILITY, mean, ONE, derivation=codes.SCT.Mean))
     return measured
+
+
+def _sizes(sizes: Mapping[str, float], derivation: Code | None = None) -> Iterator[Measurement]:
+    for unit, size in sizes.items():
+        if unit in ("ml", "mm2") or len(sizes) == 1:  # pixels where the size of one is not known
+            concept, name = UNITS[unit]
+            stated = float(f"{size:.{SIZE_DIGITS}g}")
+            yield Measurement(concept, stated, name, derivation=derivation)
 
 
 def _own(value: str, meaning: str) -> CodedConcept:

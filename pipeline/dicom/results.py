@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pipeline.bundle.codes import BundleCodes, read_codes
+from pipeline.bundle.dicom_kinds import DICOM_KINDS, DICOM_SEGS, DicomSeg
 from pipeline.data.label_numbers import LabelNumbers
 from pipeline.data.suffixes import stem_of
 from pipeline.errors import few
@@ -16,10 +17,6 @@ from pipeline.inference.trained_model import TrainedModel
 if TYPE_CHECKING:
     from pipeline.dicom.source import SourceImage
 
-KINDS = ("seg", "rtstruct", "sr", "capture")
-"""Segmentation, contours, report, pictures."""
-SEGMENTS = ("binary", "fractional", "labelmap")
-"""How a segmentation stores its segments."""
 FOLDER = "dicom"
 
 
@@ -38,8 +35,8 @@ class DicomResults:
     outline, a group of the report (:mod:`pipeline.dicom.instances`).
 
     Args:
-        kinds: of :data:`KINDS`; None: nothing is written.
-        segments: how a segmentation stores its segments, of :data:`SEGMENTS`.
+        kinds: of :data:`pipeline.bundle.dicom_kinds.DICOM_KINDS`; None: nothing is written.
+        segments: how a segmentation stores its segments.
         model: that infers.
         bundle: its name.
         metadata: path of the bundle's ``metadata.json``, which may name codes and colours.
@@ -54,14 +51,14 @@ class DicomResults:
     def __init__(
         self,
         kinds: Collection[str] | None,
-        segments: Literal["binary", "fractional", "labelmap"],
+        segments: DicomSeg,
         model: TrainedModel,
         bundle: str,
         metadata: str,
         labels: LabelNumbers | None = None,
     ) -> None:
         self.kinds = _checked_kinds(kinds or ())
-        _check_choice("--dicom-seg", segments, SEGMENTS)
+        _check_choice("--dicom-seg", segments, DICOM_SEGS)
         if "seg" in self.kinds and segments == "fractional" and _separates(model):
             raise ValueError(
                 "--dicom-seg fractional: holds probabilities of structures, and instances have "
@@ -125,9 +122,9 @@ def _separates(model: TrainedModel) -> bool:
 def _checked_kinds(kinds: Collection[str]) -> tuple[str, ...]:
     """Return the kinds in their order, with the segmentation that a report refers to."""
     for kind in kinds:
-        _check_choice("--dicom", kind, KINDS)
+        _check_choice("--dicom", kind, DICOM_KINDS)
     wanted = {*kinds, "seg"} if "sr" in kinds else set(kinds)
-    return tuple(kind for kind in KINDS if kind in wanted)
+    return tuple(kind for kind in DICOM_KINDS if kind in wanted)
 
 
 def _check_choice(option: str, value: str, choices: Collection[str]) -> None:

@@ -1,6 +1,6 @@
 """DICOM segmentations: a segment for each structure."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from highdicom import UID
@@ -15,19 +15,18 @@ from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 
 from pipeline.bundle.codes import Code, Structure
+from pipeline.bundle.dicom_kinds import DicomSeg
 from pipeline.dicom.author import SERIES_NUMBERS, Author
 from pipeline.dicom.channels import refer_to
 from pipeline.dicom.source import SourceImage
 from pipeline.dicom.structure_masks import StructureMasks
 from pipeline.inference.eight_bits import WHITE
 
-Segments = Literal["binary", "fractional", "labelmap"]
-"""How segments are stored: a mask each, probabilities each, or one map of their numbers."""
 LABEL = "SEGMENTATION"
 
 
 def segmentation(
-    source: SourceImage, masks: StructureMasks, author: Author, segments: Segments
+    source: SourceImage, masks: StructureMasks, author: Author, segments: DicomSeg
 ) -> Segmentation:
     """Return the segmentation of a source, which refers to each of its images.
 
@@ -70,7 +69,7 @@ def coded(code: Code) -> CodedConcept:
     return CodedConcept(code.value, code.scheme, code.meaning)
 
 
-def _pixels(masks: StructureMasks, segments: Segments) -> NDArray[Any]:
+def _pixels(masks: StructureMasks, segments: DicomSeg) -> NDArray[Any]:
     if segments == "fractional":
         maps = [masks.probability(structure) for structure in masks.structures]
         return np.stack(maps, axis=-1).astype(np.float32) / WHITE

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from pipeline.bundle.codes import Structure
+from pipeline.bundle.dicom_kinds import DicomSeg
 from pipeline.data.label_numbers import LabelNumbers
 from pipeline.data.readers import channel_paths, read_page
 from pipeline.data.volumes import read_volume
@@ -19,7 +20,7 @@ from pipeline.dicom.instances import check_count, instance_masks, named_sizes
 from pipeline.dicom.objects import save
 from pipeline.dicom.report import measurement_report
 from pipeline.dicom.rtstruct import structure_set
-from pipeline.dicom.seg import Segments, segmentation
+from pipeline.dicom.seg import segmentation
 from pipeline.dicom.source import SourceImage, frames_of, open_source
 from pipeline.dicom.structure_masks import StructureMasks
 from pipeline.inference.further_results import InferredImage
@@ -60,7 +61,7 @@ class ImageObjects:
     structures: Sequence[Structure]
     labels: LabelNumbers
     author: Author
-    segments: Segments
+    segments: DicomSeg
 
     def write(self, kinds: Collection[str], folder: Path) -> list[str]:
         """Write objects of these kinds to a folder; return the names of their files.
@@ -90,8 +91,9 @@ class ImageObjects:
         if "rtstruct" in kinds:
             yield "rtstruct.dcm", structure_set(source, masks, author)
         if "sr" in kinds:
+            single = None if instances is None else instances.sizes
             flags = self.image.flags
-            yield "sr.dcm", measurement_report(source, masks, author, seg, sizes, flags)
+            yield "sr.dcm", measurement_report(source, masks, author, seg, sizes, flags, single)
         if "capture" in kinds:
             for data in captures(source, masks, self._pixels(), author):
                 yield f"capture_{int(data.InstanceNumber):04d}.dcm", data

@@ -9,7 +9,7 @@ from pipeline.data.drift_features import drift_features
 from pipeline.data.image_statistics import ImageStatistics, image_statistics
 from pipeline.data.modality import modality_of, technique
 from pipeline.data.pixels import Pixels
-from pipeline.data.readers import first_path, read_case, read_page, split_page, stack_channels
+from pipeline.data.readers import first_path, read_case, read_pages, split_page
 
 FINGERPRINT = "fingerprint.json"
 NOT_CHECKED = "not checked: no description of the training images beside the model"
@@ -117,19 +117,14 @@ def read_image(image: str | list[str], spatial_dims: int) -> tuple[Pixels, Image
     """
     names = [image] if isinstance(image, str) else image
     if spatial_dims == 2 and any(split_page(name)[1] is not None for name in names):
-        page = _read_page(names)
+        page = read_pages(names)
         return page, image_statistics(page)
     pixels = read_case(names)
     statistics = image_statistics(pixels)
     if spatial_dims == 2 and pixels.affine is not None:
-        of_page = image_statistics(_read_page([f"{name}#0" for name in names]))
+        of_page = image_statistics(read_pages([f"{name}#0" for name in names]))
         statistics = statistics._replace(size=of_page.size, spacing=of_page.spacing)
     return pixels, statistics
-
-
-def _read_page(names: list[str]) -> Pixels:
-    """Read a page as the preprocessing does."""
-    return stack_channels([(name, read_page(*split_page(name))) for name in names])
 
 
 def _refuse_unusable(name: str, statistics: ImageStatistics) -> None:

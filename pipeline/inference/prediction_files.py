@@ -51,13 +51,16 @@ class PredictionFiles:
     colours: Mapping[str, Colour]
     outer: Collection[str] = ()
 
-    def write_pages(self, source: Path, name: str, pages: Sequence[Predicted]) -> list[str]:
+    def write_pages(
+        self, source: Path, name: str, pages: Sequence[Predicted], mask: NDArray[np.generic]
+    ) -> list[str]:
         """Write what was predicted of the pages of a file.
 
         Args:
             source: the image.
             name: of what is written for it.
             pages: all of them, in their order.
+            mask: those of the pages, ``(pages, H, W)``.
 
         Raises:
             ValueError: more instances than 16 bits can number; a place that is not allowed.
@@ -68,7 +71,6 @@ class PredictionFiles:
         files = self._save_maps(name, maps, save)
         outer = (np.stack(label) for label in zip(*(page.outer for page in pages), strict=True))
         files += self._save_outer(name, outer, save)
-        mask = np.stack([page.mask for page in pages])
         files.append(self._save("mask", name, mask, partial(save, extension=self.extension)))
         numbered = [page.instances for page in pages if page.instances is not None]
         if numbered:

@@ -86,9 +86,9 @@ class SingleInference:
         self.description, self.version = metadata["description"], metadata["version"]
 
     @property
-    def channels(self) -> bool:
-        """Whether a case is several files."""
-        return bool(self._found_by[1])
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels that a case has a file of each; empty: a case is one file."""
+        return tuple(self._found_by[1] or ())
 
     def cases(self, folder: Path) -> list[InferenceCase]:
         """Return the images of a folder as ``unet-school infer`` lists them.

@@ -199,8 +199,8 @@ class WritePredictions:
 
     def _write_pages(self, path: Path, pages: list[Predicted], image: Any) -> None:
         name = self._written_as() or written_name(path)
-        files = self.files.write_pages(path, name, pages)
         joined = joined_pages(pages)
+        files = self.files.write_pages(path, name, pages, joined.mask)
         voxels, grid = in_space(joined.mask, image, path)
         counts = {"pages": len(pages), **self._measured(voxels, grid, joined.confidences)}
         self._report(path, name, files, joined, counts, grid)

@@ -1,12 +1,11 @@
 """``slurm.yaml``: what a job asks of a SLURM cluster."""
 
-import difflib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.schemas import first_error, read_yaml
+from pipeline.schemas import read_settings_of, read_yaml
 
 EXAMPLE = "docs/how_to/jobs.md"
 REMEDY = f"mend it; {EXAMPLE} has an example"
@@ -55,18 +54,4 @@ def read_slurm_settings(path: Path) -> SlurmSettings:
         ValueError: it is not YAML, or a key or value is not as expected; names the key.
     """
     content = read_yaml(path, EXAMPLE, REMEDY)
-    try:
-        return SlurmSettings.model_validate(content)
-    except ValidationError as error:
-        raise ValueError(f"{path}: {_error(error)}; {REMEDY}") from None
-
-
-def _error(error: ValidationError) -> str:
-    first = error.errors()[0]
-    if first["type"] != "extra_forbidden":
-        return first_error(error)
-    key = str(first["loc"][-1])
-    keys = list(SlurmSettings.model_fields)
-    nearest = difflib.get_close_matches(key, keys, n=1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(keys)}"
-    return f"{key}: no such key; {hint}"
+    return read_settings_of(path, SlurmSettings, content, REMEDY)

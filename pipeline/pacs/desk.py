@@ -158,7 +158,9 @@ class Desk:
         def fill(temporary: Path) -> None:
             files = self.infer(self.inbox.study(study.uid), temporary)
             if not files:
-                raise ValueError(f"{study.uid}: inference wrote no DICOM object; see outputs")
+                raise ValueError(
+                    f"{study.uid}: inference wrote no DICOM object; see dicom of pacs.yaml"
+                )
             for path in files:
                 sync_file(path)
             names = [str(path.relative_to(temporary)) for path in files]

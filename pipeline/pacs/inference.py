@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline.bundle.dicom_kinds import DicomKind, DicomSeg
+
 Infer = Callable[[Path, Path], list[Path]]
 """Segments the study in the first folder, writes to the second, returns the DICOM files."""
 
@@ -17,12 +19,19 @@ class InferBundle:
 
     Args:
         bundle: folder of the bundle.
-        outputs: kinds of DICOM objects.
+        dicom: kinds of results.
+        dicom_seg: what a segmentation holds; None: what the bundle says.
         series: which series of the study; None: all.
     """
 
-    def __init__(self, bundle: Path, outputs: Sequence[str], series: str | None = None) -> None:
-        self.bundle, self.outputs, self.series = bundle, outputs, series
+    def __init__(
+        self,
+        bundle: Path,
+        dicom: Sequence[DicomKind],
+        dicom_seg: DicomSeg | None = None,
+        series: str | None = None,
+    ) -> None:
+        self.bundle, self.dicom, self.dicom_seg, self.series = bundle, dicom, dicom_seg, series
 
     def __call__(self, study: Path, out: Path) -> list[Path]:
         """Segment one study.
@@ -41,8 +50,9 @@ class InferBundle:
         """Return the words of the command."""
         module = [sys.executable, "-m", "pipeline.cli", "infer", str(self.bundle)]
         series = ["--series", self.series] if self.series else []
+        seg = ["--dicom-seg", self.dicom_seg] if self.dicom_seg else []
         files = ["--images", str(study), "--out", str(out)]
-        return [*module, *files, *series, "--dicom", *self.outputs]
+        return [*module, *files, *series, *seg, "--dicom", *self.dicom]
 
 
 def _reason(errors: str, code: int) -> str:

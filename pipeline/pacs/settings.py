@@ -1,6 +1,5 @@
 """``pacs.yaml``: the peers, what is taken from them, and the bounds of what is received."""
 
-import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +11,13 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
 from pydicom.datadict import tag_for_keyword
 
-from pipeline.schemas import first_error, read_yaml
+from pipeline.bundle.dicom_kinds import DicomKind, DicomSeg
+from pipeline.schemas import read_settings_of, read_yaml
 
 SECRET_KEY = re.compile(r"^(pass(word|wd)?|token|secret|user(name)?|credentials?)$", re.IGNORECASE)
 """Keys under which somebody might write a secret."""
@@ -238,7 +237,9 @@ class Settings(Part):
         aet: own application entity title.
         bundle: that segments; relative to the file.
         series: which series of a study are segmented, as ``infer --series`` takes it; None: all.
-        outputs: kinds of DICOM objects that inference writes.
+        dicom: kinds of results, as ``infer --dicom`` takes them.
+        dicom_seg: what a segmentation holds, as ``infer --dicom-seg`` takes it; None: what the
+            bundle says.
         peers: those that are accepted, by a name of your choice.
         listen: where studies are received; None: nowhere.
         watch: what ``watch`` does; None: nothing.
@@ -251,7 +252,8 @@ class Settings(Part):
     aet: Title = "UNET_SCHOOL"
     bundle: Path | None = None
     series: str | None = None
-    outputs: tuple[Literal["seg", "rtstruct", "sr", "capture"], ...] = ("seg",)
+    dicom: Annotated[tuple[DicomKind, ...], Field(min_length=1)] = ("seg",)
+    dicom_seg: DicomSeg | None = None
     peers: dict[str, AnyPeer]
     listen: Listen | None = None
     watch: Watch | None = None
@@ -288,10 +290,7 @@ def read_settings(path: Path) -> Settings:
             f"{path}: {where}: a secret may not stand in this file; put it into an environment "
             "variable, and name that in user_variable, password_variable or token_variable"
         )
-    try:
-        settings = Settings.model_validate(content)
-    except ValidationError as error:
-        raise ValueError(f"{path}: {_schema_error(error)}; {REMEDY}") from None
+    settings = read_settings_of(path, Settings, content, REMEDY)
     return _with_paths(settings, path.parent)
 
 
@@ -318,25 +317,6 @@ def _secrets(content: Any, where: tuple[str, ...]) -> Iterator[str]:
             yield from _secrets(value, place)
     elif isinstance(content, str) and SECRET_IN_URL.search(content):
         yield "#".join(where)
-
-
-def _schema_error(error: ValidationError) -> str:
-    """Say what a schema refuses; the value of an unknown key may be a secret, and is not shown."""
-    first = error.errors()[0]
-    where = "#".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        key = str(first["loc"][-1])
-        nearest = difflib.get_close_matches(key, _all_keys(), n=1)
-        hint = f"; the nearest is {nearest[0]}" if nearest else ""
-        return f"{where}: no such key{hint}"
-    if first["type"] == "value_error":
-        return f"{where}: {first['msg']}".removeprefix(": ").replace("Value error, ", "")
-    return first_error(error)
-
-
-def _all_keys() -> set[str]:
-    parts = (Settings, Watch, Listen, Limits, Retries, Keep, WebPeer, DimsePeer, Tls)
-    return {key for part in parts for key in part.model_fields}
 
 
 def _with_paths(settings: Settings, folder: Path) -> Settings:

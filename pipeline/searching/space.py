@@ -13,7 +13,8 @@ from optuna.distributions import (
 )
 
 from pipeline.bundle import Bundle
-from pipeline.bundle.overrides import nearest, split_key
+from pipeline.bundle.overrides import split_key
+from pipeline.errors import nearest
 from pipeline.schemas import read_yaml
 
 DECIDED_KEYS = (

@@ -80,7 +80,8 @@ class CaseListing:
         modality = modality_of(image.path)
         labels = {name: list(n) if not isinstance(n, int) else n for name, n in self.labels.items()}
         return {
-            "name": self.name, "labels": labels, **({"modality": modality} if modality else {})
+            "name": self.name, "labels": labels, **({"modality": modality} if modality else {}),
+            **({"channels": list(image.channels)} if image.channels else {}),
         }  # fmt: skip
 
     def _salt(self) -> str:

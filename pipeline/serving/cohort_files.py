@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.data.cohorts.channel_files import channels_suffix, write_channels
 from pipeline.data.cohorts.dicom_cases import flat_suffix, write_flat
 from pipeline.data.identity import hash_pixels
 from pipeline.data.label_numbers import LabelNumbers
-from pipeline.data.readers import is_flat_dicom
+from pipeline.data.readers import channel_paths, is_flat_dicom
 from pipeline.data.series import is_series
 from pipeline.data.suffixes import PNG_LIKE, TIFF, stem_of, suffix_of
-from pipeline.data.volumes import read_channels
+from pipeline.data.volumes import read_volume
 from pipeline.files import atomic
 from pipeline.inference.formats import save_volume
 from pipeline.inference.label_masks import is_plain
@@ -31,7 +32,7 @@ def copied_image(image: ServedImage, folder: Path) -> Path | None:
         Its path; None: a volume that the bundle segments slice by slice.
 
     Raises:
-        ValueError: flat images of several channels; another image has its name in the cohort.
+        ValueError: another image has its name in the cohort.
         OSError: it cannot be written.
     """
     if len(image.case.entries) > 1:
@@ -98,7 +99,9 @@ def _check_same(image: ServedImage, present: Path) -> None:
 
 
 def _suffix(image: ServedImage) -> str:
-    if _is_volume_of_dicom(image) or isinstance(image.case.entries[0]["image"], list):
+    if image.channels:
+        return channels_suffix(image.path)
+    if _is_volume_of_dicom(image):
         return ".nii.gz"
     if image.header is not None:
         return flat_suffix(image.path, label=False)
@@ -106,15 +109,10 @@ def _suffix(image: ServedImage) -> str:
 
 
 def _write(image: ServedImage, target: Path) -> None:
-    files = image.case.entries[0]["image"]
-    if isinstance(files, list) and suffix_of(image.path) in (*PNG_LIKE, *TIFF):
-        raise ValueError(
-            f"{image.id}: flat images of several channels; prepare their labels with unet-school "
-            "data prepare folder --channels"
-        )
-    if isinstance(files, list) or _is_volume_of_dicom(image):
-        paths = [Path(name) for name in files] if isinstance(files, list) else [image.path]
-        volume = read_channels(paths)
+    if image.channels:
+        write_channels(channel_paths(image.case.entries[0]["image"]), image.channels, target)
+    elif _is_volume_of_dicom(image):
+        volume = read_volume(image.path)
         nib.save(nib.Nifti1Image(volume.array, volume.affine), target)
     elif image.header is not None:
         write_flat(image.path, target, label=False)

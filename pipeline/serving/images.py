@@ -27,12 +27,14 @@ class ServedImage:
     Attributes:
         id: SeriesInstanceUID of a DICOM series, name of another file without its suffix.
         case: the image as inference takes it.
-        header: of its DICOM files; None: it is no DICOM.
+        header: of its DICOM files, of several channels of the first; None: it is no DICOM.
+        channels: names of its channels, where each is a file; empty: it is one file.
     """
 
     id: str
     case: InferenceCase
     header: Header | None
+    channels: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -65,9 +67,9 @@ class ServedImages:
         self._lock = threading.Lock()
         self._images: dict[str, ServedImage] = {}
         if any(uploaded.glob("[!.]*")):
-            self._images |= _by_id(inference.cases(uploaded))
+            self._images |= self._listed(uploaded)
         if folder is not None:
-            self._images |= _by_id(inference.cases(folder))
+            self._images |= self._listed(folder)
 
     def all(self) -> list[ServedImage]:
         """Return the images in the order of their ids."""
@@ -97,8 +99,8 @@ class ServedImages:
         Raises:
             ValueError: the bundle does not take it.
         """
-        cases = self.inference.cases(self.uploaded)
-        image = _by_id([case for case in cases if case.path.name == path.name])
+        uploaded = self._listed(self.uploaded)
+        image = {key: one for key, one in uploaded.items() if one.path.name == path.name}
         if not image:
             raise ValueError(
                 f"upload: not an image for this bundle, which takes images of "
@@ -107,6 +109,9 @@ class ServedImages:
         with self._lock:
             self._images |= image
         return next(iter(image.values()))
+
+    def _listed(self, folder: Path) -> Mapping[str, ServedImage]:
+        return _by_id(self.inference.cases(folder), self.inference.channels)
 
 
 def checked_id(name: str) -> str:
@@ -131,7 +136,7 @@ def checked_id(name: str) -> str:
     return stem
 
 
-def _by_id(cases: Sequence[InferenceCase]) -> Mapping[str, ServedImage]:
+def _by_id(cases: Sequence[InferenceCase], channels: tuple[str, ...]) -> Mapping[str, ServedImage]:
     """Return images by their ids; of two with one id each has its whole name."""
     headers = [_header(case) for case in cases]
     names = [_id(case, header) for case, header in zip(cases, headers, strict=True)]
@@ -140,20 +145,23 @@ def _by_id(cases: Sequence[InferenceCase]) -> Mapping[str, ServedImage]:
         name if counts[name] == 1 else case.name for name, case in zip(names, cases, strict=True)
     ]
     return {
-        name: ServedImage(name, case, header)
+        name: ServedImage(name, case, header, channels if _has_files(case) else ())
         for name, case, header in zip(unique, cases, headers, strict=True)
     }
 
 
 def _id(case: InferenceCase, header: Header | None) -> str:
-    if header is not None and UID.fullmatch(header.series):
+    if header is not None and UID.fullmatch(header.series) and not _has_files(case):
         return header.series
-    return stem_of(Path(case.name))
+    return stem_of(Path(case.name))  # channels have several series
+
+
+def _has_files(case: InferenceCase) -> bool:
+    """Return whether a case has a file for each channel."""
+    return isinstance(case.entries[0]["image"], list)
 
 
 def _header(case: InferenceCase) -> Header | None:
-    if isinstance(case.entries[0]["image"], list):  # channels have several series
-        return None
     if is_series(case.path):
         return headers_of(case.path)[0]
     return read_header(case.path) if is_dicom(case.path) else None

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.cohorts.channel_files import write_flat_channels
 from pipeline.data.cohorts.dicom_cases import save_tiff
 from pipeline.data.label_numbers import LabelNumbers
-from pipeline.data.readers import read_page
+from pipeline.data.readers import read_page, read_pages
 from pipeline.files import atomic
 from pipeline.serving.cohort_files import save_png
 from pipeline.serving.geometry import to_pages
@@ -36,19 +37,17 @@ def save_slices(
         image: the volume.
         numbers: of the labels, ``(X, Y, Z)``.
         labels: number or numbers of each label.
-        folder: of the cohort; the images go to ``slices/NAME-slice-PAGE.tif``.
+        folder: of the cohort; the images go to ``slices/NAME-slice-PAGE.tif``, of
+            several channels as OME-TIFF.
         stem: path of the label without suffix, and folder of those of the slices.
 
     Returns:
-        ``image`` and ``label`` of each slice in the cohort; none of images of several channels,
-        whose slices a cohort of flat images does not hold in one file.
+        ``image`` and ``label`` of each slice in the cohort.
 
     Raises:
         ValueError: a slice cannot be read.
         OSError: it cannot be written.
     """
-    if isinstance(image.case.entries[0]["image"], list):
-        return []
     try:
         return list(_saved(image, to_pages(numbers, image.path), labels, folder, stem))
     except BaseException:
@@ -61,7 +60,8 @@ def _saved(
 ) -> Iterator[dict[str, str]]:
     for number in map(int, np.flatnonzero(pages.any(axis=(1, 2)))):
         name = f"{image.file_name}-slice-{number:04d}"
-        target, label = folder / SLICES / f"{name}.tif", stem / f"{name}.png"
+        suffix = ".ome.tif" if image.channels else ".tif"
+        target, label = folder / SLICES / f"{name}{suffix}", stem / f"{name}.png"
         _copy(image, number, target)
         save_png(label, pages[number], labels)
         yield {
@@ -72,10 +72,14 @@ def _saved(
 
 def _copy(image: ServedImage, number: int, target: Path) -> None:
     """Copy a slice, unless it is there."""
-    pixels = read_page(image.path, number)
+    names = image.case.entries[number]["image"]
+    pixels = read_pages([names] if isinstance(names, str) else names)
     if not target.exists():
         with atomic(target, durable=True) as temporary:
-            save_tiff(pixels, temporary)
+            if image.channels:
+                write_flat_channels(pixels, image.channels, temporary)
+            else:
+                save_tiff(pixels, temporary)
     elif not np.array_equal(read_page(target).array, pixels.array):
         raise ValueError(
             f"{image.id}: the cohort has another slice of this name, {target}; rename the image, "

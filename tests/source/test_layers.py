@@ -12,7 +12,8 @@ from tests.conftest import ROOT
 FLOORS = [
     {"children", "deferred", "interruption", "lazy", "memory_errors", "plain_text", "telemetry"},
     {"compiler_stand_ins", "shared_processor", "tracking_errors"},
-    {"errors", "files", "imports", "progress", "provenance", "quiet", "schemas"},
+    {"errors", "files", "imports", "progress", "provenance", "quiet"},
+    {"schemas"},
     {"states", "next_command", "pages", "product", "database"},
     {"claims", "jobs", "precision"},
     {"transforms", "metrics", "networks", "losses", "layout"},

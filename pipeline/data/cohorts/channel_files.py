@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import tifffile
 
+from pipeline.data.pixels import Pixels
 from pipeline.data.readers import count_pages, is_flat_dicom, read_pixels, stack_channels
 from pipeline.data.suffixes import PNG_LIKE, TIFF, suffix_of
 from pipeline.data.volumes import Volume, read_volume, stack_volumes
@@ -66,13 +67,24 @@ def _write_flat(
         if pixels.aspect != 1:
             raise ValueError(f"{file}: pixels that are not square; resample it")
     stacked = stack_channels(flat)
+    write_flat_channels(stacked, names, target)
+    return [*(pixels.array.dtype for _, pixels in flat), stacked.array.dtype]
+
+
+def write_flat_channels(stacked: Pixels, names: Sequence[str], target: Path) -> None:
+    """Write the channels of a flat image as OME-TIFF.
+
+    Args:
+        stacked: ``(rows, columns, channels)``.
+        names: of the channels.
+        target: file to write.
+    """
     metadata: dict[str, Any] = {"axes": "CYX", "Channel": {"Name": list(names)}}
     if stacked.spacing:
         rows, columns = (float(length) * MICROMETRES for length in stacked.spacing)
         metadata |= {"PhysicalSizeY": rows, "PhysicalSizeX": columns}
     array = np.ascontiguousarray(np.moveaxis(stacked.array, -1, 0))
     tifffile.imwrite(target, array, photometric="minisblack", metadata=metadata, ome=True)
-    return [*(pixels.array.dtype for _, pixels in flat), array.dtype]
 
 
 def format_line(names: Sequence[str], formats: Sequence[np.dtype[np.generic]]) -> str:

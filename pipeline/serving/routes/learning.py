@@ -5,12 +5,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
+from pipeline.data.dicom_header import read_tags
+from pipeline.serving.images import ServedImage
 from pipeline.serving.refusals import UnknownError
 from pipeline.serving.routes.datastore import sample_of
 from pipeline.serving.routes.forms import author_of, body_of, is_on_this_machine, service_of
 from pipeline.serving.service import Service
 
 router = APIRouter()
+STUDY = ("StudyInstanceUID", "SeriesInstanceUID", "Modality", "StudyDate", "StudyTime")
+"""What OHIF shows of the next image, and opens it by; it shows the patient by itself."""
 
 
 @router.post("/activelearning/{strategy}")
@@ -57,7 +61,16 @@ def _next(service: Service, strategy: str, user: str, with_path: bool) -> dict[s
     chosen = service.segmenter.next_images.next(strategy, service.unlabelled(), user)
     if chosen is None:
         return {}
-    return {**sample_of(service, chosen.image, with_path), "weight": chosen.weight}
+    sample = sample_of(service, chosen.image, with_path)
+    return {**sample, **_study_of(chosen.image), "weight": chosen.weight}
+
+
+def _study_of(image: ServedImage) -> dict[str, str]:
+    """Return by which attributes OHIF finds a series in its archive; empty: it is no DICOM."""
+    if image.header is None:
+        return {}
+    data = read_tags(image.header.path, STUDY)
+    return {keyword: str(data.get(keyword) or "") for keyword in STUDY}
 
 
 def _without_places(service: Service, status: dict[str, Any]) -> dict[str, Any]:

@@ -70,9 +70,12 @@ def test_each_instance_is_a_segment(made, results, kind):
 def test_a_report_has_a_group_for_each_instance(made, results):
     image = separated(made("plain"))
     written = of_one_label(results, image, ("seg", "sr"))
-    groups = measured(written["sr.dcm"])
+    *groups, total = measured(written["sr.dcm"])
     counts = np.bincount(image.instances.numbers.ravel())[1:]
     assert len(groups) == len(counts) > 3
+    assert total["Quantity"] == (len(counts), "1")
+    together = counts.sum() * SPACING[0] * SPACING[1] * 1.5 / 1000
+    assert total["Volume"] == (pytest.approx(together, rel=1e-3), "mL")
     for group, voxels in zip(groups, counts, strict=True):
         expected = voxels * SPACING[0] * SPACING[1] * 1.5 / 1000
         assert group["Volume"] == (pytest.approx(expected, rel=1e-3), "mL")
@@ -129,9 +132,18 @@ def test_more_than_viewers_list_are_a_label_map(made, results):
 
 def test_without_an_instance_the_segment_is_empty(made, results):
     image = separated(made("x_ray"), np.zeros((1, 24, 20), np.int32))
-    seg = of_one_label(results, image)["seg.dcm"]
+    written = of_one_label(results, image, ("seg", "sr"))
+    seg = written["seg.dcm"]
     assert [item.SegmentLabel for item in seg.SegmentSequence] == ["liver"]
     assert not seg.pixel_array.any()
+    assert measured(written["sr.dcm"])[-1] == {"Quantity": (0, "1")}
+
+
+def test_a_report_of_a_flat_image_has_the_area_of_all_instances(made, results):
+    image = separated(made("x_ray"))
+    total = measured(of_one_label(results, image, ("seg", "sr"))["sr.dcm"])[-1]
+    pixels = (image.instances.numbers > 0).sum()
+    assert total["Area"] == (pytest.approx(pixels * SPACING[0] * SPACING[1], rel=1e-3), "mm2")
 
 
 def test_a_picture_outlines_neighbours_in_two_colours(made, results, tmp_path):

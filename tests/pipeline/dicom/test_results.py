@@ -44,7 +44,8 @@ class Brightness(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.tensor(1e-4))
 
     def forward(self, image):
-        return self.scale * (image - image.median())
+        grey = image.mean(1, keepdim=True)
+        return self.scale * (grey - grey.median())
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def results_of(tmp_path, model):
 
 @pytest.fixture
 def infer(tmp_path, model):
-    def infer(folder, results, spatial_dims=3, point=None, metadata=None):
+    def infer(folder, results, spatial_dims=3, point=None, metadata=None, channels=None):
         reader = VolumeReader if spatial_dims == 3 else PageReader
         load = LoadImaged("image", reader=reader, ensure_channel_first=True)
         transform = Compose([load, EnsureTyped("image", dtype=torch.float32)])
@@ -79,7 +80,7 @@ def infer(tmp_path, model):
             str(tmp_path / "out"), model, point, labels=labels, results=results, metadata=metadata
         )
         point = ToLabelMap(writer.operating_point, labels)
-        cases = find_cases(str(folder), spatial_dims)
+        cases = find_cases(str(folder), spatial_dims, channels=channels)
         evaluator = SupervisedEvaluator(
             device="cpu",
             val_data_loader=DataLoader(Dataset(cases, transform), batch_size=1),
@@ -118,6 +119,71 @@ def test_a_series_has_results_beside_its_mask(infer, results_of, study, capsys, 
     again = infer(study, results_of(kinds, structures={"liver": CODED}), spatial_dims)
     assert "1 images were made before" in capsys.readouterr().out
     assert pydicom.dcmread(again / "dicom/oblique/seg.dcm").SOPInstanceUID == seg.SOPInstanceUID
+
+
+CHANNELS = {"T1": "_t1", "T2": "_t2"}
+
+
+@pytest.mark.parametrize("kind", ["oblique", "reversed", "tilted", "frames"])
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_series_of_channels_have_the_results_of_their_place(
+    infer, results_of, study, kind, spatial_dims
+):
+    names = write_channels(study, kind)
+    kinds = ("seg", "rtstruct", "sr", "capture")
+    out = infer(study, results_of(kinds), spatial_dims, channels=CHANNELS)
+    [entry] = json.loads((out / "run_report.json").read_text())["per_image"]
+    mask = np.asarray(nib.load(out / "mask" / "a.nii.gz").dataobj)
+    mean = (read_volume(names[0]).array + read_volume(names[1]).array) / 2
+    axis = None if spatial_dims == 3 else (0, 1)
+    np.testing.assert_array_equal(mask, mean >= np.quantile(mean, 0.5, axis, method="lower"))
+    assert set(entry["files"]) > {f"dicom/a/{name}.dcm" for name in ("seg", "rtstruct", "sr")}
+    seg = pydicom.dcmread(out / "dicom" / "a" / "seg.dcm")
+    [placed] = placed_again(seg, read_volume(names[0]))
+    np.testing.assert_array_equal(placed, mask)
+    contours = pydicom.dcmread(out / "dicom" / "a" / "rtstruct.dcm")
+    planes = {
+        contour.ContourImageSequence[0].ReferencedSOPInstanceUID
+        for contour in contours.ROIContourSequence[0].ContourSequence
+    }
+    assert len(planes) == (1 if kind == "frames" else mask.any((0, 1)).sum())
+
+
+def write_channels(study, kind):
+    """Write series of T1 and T2 at one place; the files of T2 may be in the other order."""
+    if kind == "frames":
+        names = [write_frames(study / f"a_{channel}.dcm") for channel in ("t1", "t2")]
+    else:
+        other = "plain" if kind == "reversed" else kind
+        names = [write_series(study / "a_t1", kind), write_series(study / "a_t2", other)]
+    change(names[1], PatientID="ID-4711")
+    return names
+
+
+def change(reference, **tags):
+    """Set tags of the files of a series, and mirror their pixels."""
+    for path in [reference] if reference.is_file() else sorted(reference.iterdir()):
+        data = pydicom.dcmread(path)
+        data.PixelData = np.ascontiguousarray(data.pixel_array[..., ::-1]).tobytes()
+        for keyword, value in tags.items():
+            setattr(data, keyword, value)
+        data.save_as(path, enforce_file_format=True)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_series_of_channels_at_other_places_are_refused(
+    infer, results_of, study, capsys, spatial_dims
+):
+    """Slices are not paired by their number alone."""
+    _, second = write_channels(study, "plain")
+    for path in second.iterdir():
+        data = pydicom.dcmread(path)
+        x, y, z = map(float, data.ImagePositionPatient)
+        data.ImagePositionPatient = [x, y, z + 1.5]
+        data.save_as(path, enforce_file_format=True)
+    with pytest.raises(SystemExit):
+        infer(study, results_of(["seg"]), spatial_dims, channels=CHANNELS)
+    assert "a_t2: lies on another grid than a_t1 of the same case" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])

@@ -83,7 +83,7 @@ def test_what_the_cluster_refuses_is_one_line(cluster, jobs, command, tmp_path, 
         (SETTINGS | {"minutes": "long"}, "minutes: found 'long'; "),
         (SETTINGS | {"minute": 1}, "minute: no such key; did you mean 'minutes'?"),
         (SETTINGS | {"gpus": -1}, "gpus: found '-1'; "),
-        (SETTINGS | {"nodes": 2}, "nodes: no such key; expected one of minutes, memory_gb, "),
+        (SETTINGS | {"zzz": 2}, "zzz: no such key; expected one of minutes, memory_gb, "),
         ("text", "content: found 'text'; "),
     ],
 )

@@ -135,6 +135,6 @@ def test_a_result_of_another_study_is_not_stored(open_desk, table, instances, tm
 
 def test_a_segmentation_without_a_result_is_an_error(open_desk, table, instances, tmp_path):
     desk = open_desk(infer=lambda study, out: [])
-    with pytest.raises(ValueError, match="inference wrote no DICOM object; see outputs"):
+    with pytest.raises(ValueError, match="inference wrote no DICOM object; see dicom"):
         desk.do(running(desk, table, instances), None, Archive())
     assert not (tmp_path / "results" / instances[0].study / "1").exists()

@@ -5,15 +5,25 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import cli
 from pipeline.pacs.inference import InferBundle
 
 
 def test_the_words_of_the_command():
-    words = InferBundle(Path("mine"), ["seg", "sr"], "Modality=CT").command(Path("in"), Path("out"))
+    infer = InferBundle(Path("mine"), ["seg", "sr"], "labelmap", "Modality=CT")
+    words = infer.command(Path("in"), Path("out"))
     assert words[1:6] == ["-m", "pipeline.cli", "infer", "mine", "--images"]
     assert words[6:] == [
-        "in", "--out", "out", "--series", "Modality=CT", "--dicom", "seg", "sr",
+        "in", "--out", "out", "--series", "Modality=CT", "--dicom-seg", "labelmap",
+        "--dicom", "seg", "sr",
     ]  # fmt: skip
+    options = cli._parser().parse_args(words[3:])
+    assert (options.dicom, options.dicom_seg) == (["seg", "sr"], "labelmap")
+
+
+def test_what_is_not_said_is_the_bundles_own():
+    words = InferBundle(Path("mine"), ["seg"]).command(Path("in"), Path("out"))
+    assert words[6:] == ["in", "--out", "out", "--dicom", "seg"]
 
 
 @pytest.fixture

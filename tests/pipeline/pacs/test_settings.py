@@ -33,7 +33,8 @@ def test_paths_are_relative_to_the_file(read, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"peers": {"archive": {**WEB, "urll": "hidden"}}}, "urll: no such key; the nearest"),
+        ({"peers": {"archive": {**WEB, "urll": "hidden"}}}, "urll: no such key; did you mean"),
+        ({"listen": {"tls": {"x": 1}}}, "listen#tls#x: no such key; expected one of authority"),
         ({"folder": 3}, "folder: found '3'; Input is not a valid path"),
         ({"watch": {"results": "none"}}, "watch#results: no peer 'none'; peers: archive"),
         ({"watch": {"results": "archive"}}, "watch: expected poll, or listen beside it"),
@@ -49,6 +50,9 @@ def test_paths_are_relative_to_the_file(read, tmp_path):
         ({"peers": {"a": {**WEB, "url": "ftp://pacs.example"}}}, "url: expected https://HOST/PATH"),
         ({"peers": {"a": {**WEB, "user_variable": "U"}}}, "expected user_variable and"),
         ({"limits": {"instance_mb": 0}}, "limits#instance_mb: found '0'"),
+        ({"dicom": ["mask"]}, "dicom#0: found 'mask'; Input should be 'seg', 'rtstruct', 'sr' or"),
+        ({"dicom": []}, "dicom: found"),
+        ({"dicom_seg": "grey"}, "dicom_seg: found 'grey'; Input should be 'binary', 'fractional'"),
     ],
 )  # fmt: skip
 def test_an_error_is_one_line_that_says_where(read, content, message):
@@ -94,3 +98,4 @@ def test_the_example_is_taken(tmp_path):
     settings = read_settings(path)
     assert settings.watch is not None
     assert settings.listen is not None
+    assert (settings.dicom, settings.dicom_seg) == (("seg", "sr"), "binary")

@@ -1,16 +1,26 @@
 """The cohort of labels without a service: whose label it is, and what a failure leaves."""
 
 import shutil
+from pathlib import Path
+from typing import ClassVar
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
+from PIL import Image
 
+from pipeline.data.readers import read_pixels, slice_view
+from pipeline.data.volumes import read_volume
+from pipeline.inference.folder import find_cases
+from pipeline.inference.infer import group_pages
 from pipeline.inference.report import InferenceCase
 from pipeline.serving import label_cohort
 from pipeline.serving.geometry import grid_of
-from pipeline.serving.images import ServedImage
+from pipeline.serving.image_files import ImageFiles
+from pipeline.serving.images import ServedImage, ServedImages
 from pipeline.serving.label_cohort import LabelCohort
+from tests.pipeline.dicom.conftest import write_series
 
 
 @pytest.fixture
@@ -84,3 +94,87 @@ def test_a_label_takes_no_change_of_another_case_for_right(cohort, volumes):
     assert again[1] == hashes[1]
     assert again[0]["image_sha256"] == hashes[0]["image_sha256"]
     assert again[0]["label"] != hashes[0]["label"]
+
+
+class OfChannels:
+    """Lists the cases of a bundle that takes two images each."""
+
+    endings: ClassVar = {"T1": "_t1", "T2": "_t2"}
+    channels = tuple(endings)
+
+    def __init__(self, spatial_dims):
+        self.spatial_dims = spatial_dims
+
+    def cases(self, folder):
+        return group_pages(find_cases(str(folder), self.spatial_dims, None, self.endings))
+
+
+@pytest.fixture
+def two_channels(tmp_path):
+    """Return a function that serves an image of two channels."""
+
+    def served(spatial_dims, write):
+        folder = tmp_path / "images"
+        folder.mkdir()
+        paths = [write(folder, channel) for channel in ("a_t1", "a_t2")]
+        [image] = ServedImages(OfChannels(spatial_dims), folder, tmp_path / "none").all()
+        return image, paths
+
+    return served
+
+
+def series(folder, name):
+    write_series(folder / name, "oblique")
+    for path in (folder / name).iterdir():
+        data = pydicom.dcmread(path)
+        data.PatientID = "ID-4711"
+        data.PixelData = np.rot90(data.pixel_array, 2 * name.endswith("2")).tobytes()
+        data.save_as(path, enforce_file_format=True)
+    return folder / name
+
+
+def test_the_slices_of_two_series_are_cases_of_two_channels(cohort, two_channels):
+    image, paths = two_channels(2, series)
+    grid = grid_of(image.path)
+    numbers = np.zeros(grid.shape, np.uint8)
+    numbers[3:6, 4:9, 2] = 2
+    saved = cohort.save(image, numbers, grid, "anna", "")
+    assert (image.id, saved.listed) == ("a", True)
+    listed = cohort.datalist()
+    assert listed.description["channels"] == ["T1", "T2"]
+    [entry] = listed.entries("training")
+    assert "ID-4711" not in (cohort.folder / "datalist.json").read_text()
+    assert entry.columns["patient"].startswith("p")
+    view = slice_view(paths[0])
+    page = int(entry.image.rpartition("-")[2].partition(".")[0])
+    for channel, path in enumerate(paths):
+        expected = view.slices(read_volume(path).array)[page]
+        np.testing.assert_array_equal(read_pixels(Path(entry.image)).array[..., channel], expected)
+    label = read_pixels(Path(entry.label), label=True).array
+    np.testing.assert_array_equal(label, view.slices(numbers)[page])
+    cohort.save(image, numbers, grid, "anna", "")  # the image is there already
+
+
+def test_two_flat_images_of_a_case_become_one(cohort, two_channels):
+    def write(folder, name):
+        pixels = np.full((4, 6), int(name[-1]), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+        return folder / f"{name}.png"
+
+    image, _ = two_channels(2, write)
+    saved = save(cohort, image)
+    assert saved.listed
+    [entry] = cohort.datalist().entries("training")
+    assert entry.image.endswith("images/a.ome.tif")
+    assert read_pixels(Path(entry.image)).array[0, 0].tolist() == [1, 2]
+
+
+def test_a_viewer_is_given_the_first_channel_of_two_series(cohort, two_channels, tmp_path):
+    image, paths = two_channels(3, series)
+    files = ImageFiles(None, None, tmp_path / "downloads")
+    shown = read_volume(files.viewer_file(image))
+    np.testing.assert_array_equal(shown.array, read_volume(paths[0]).array)
+    grid = grid_of(image.path)
+    cohort.save(image, np.ones(grid.shape, np.uint8), grid, "anna", "")
+    [entry] = cohort.datalist().entries("training")
+    assert read_volume(Path(entry.image)).array.shape == (*grid.shape, 2)

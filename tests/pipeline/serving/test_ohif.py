@@ -43,6 +43,28 @@ def test_a_series_is_segmented(ohif, series, images, tmp_path):
     ) - {0}
 
 
+def test_a_series_is_segmented_as_the_extension_of_2024_asks(ohif, series, images, tmp_path):
+    """It takes the label map alone, of 8 bits, and reads what follows the header as its voxels."""
+    response = ohif.infer("hippocampus", series, "image", "uint8")
+    assert response.status_code == 200, response.text
+    header, _, voxels = response.content.partition(b"\n\n")
+    assert b"type: unsigned char" in header
+    assert b"encoding: raw" in header
+    expected = parts_of_ohif(ohif.infer("hippocampus", series))[1].partition(b"\n\n")[2]
+    assert list(voxels) == list(np.frombuffer(expected, "<u2"))
+
+
+def test_the_next_sample_is_a_study_of_the_archive(ohif, series, images):
+    for path in images.glob("*.nii.gz"):
+        ohif.service.images._images.pop(path.name.removesuffix(".nii.gz"))
+    header = pydicom.dcmread(next((images / "mr").glob("*.dcm")))
+    sample = ohif.next_sample("random").json()
+    assert sample["SeriesInstanceUID"] == sample["id"] == series
+    for keyword in ("StudyInstanceUID", "Modality", "StudyDate", "StudyTime"):
+        assert sample[keyword] == str(header[keyword].value)
+    assert str(header.PatientID) not in json.dumps(sample)
+
+
 def test_a_label_without_a_header_is_that_of_its_series(ohif, series, images):
     volume = read_volume(images / "mr")
     truth = np.zeros(volume.array.shape, "<u2")

@@ -114,14 +114,20 @@ class Ohif:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def infer(self, model, image):
-        params = {"result_extension": ".nrrd", "result_dtype": "uint16", "result_compress": False,
+    def infer(self, model, image, output="all", dtype="uint16"):
+        params = {"result_extension": ".nrrd", "result_dtype": dtype, "result_compress": False,
                   "restore_label_idx": False}  # fmt: skip
         url = f"{self.url}/infer/{urllib.parse.quote(model)}"
         return requests.post(
-            url, params={"image": image, "output": "all"},
+            url, params={"image": image, "output": output},
             files={"params": (None, json.dumps(params))},
             headers={"origin": self.origin, "accept": "application/json, multipart/form-data"},
+            timeout=60,
+        )  # fmt: skip
+
+    def next_sample(self, strategy):
+        return requests.post(
+            f"{self.url}/activelearning/{strategy}", json={}, headers={"origin": self.origin},
             timeout=60,
         )  # fmt: skip
 
