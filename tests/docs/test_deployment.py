@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from importlib import import_module
 
 import pytest
 import yaml
@@ -119,12 +120,12 @@ def test_what_the_page_prepares_is_what_the_services_mount():
         assert variable in commands
 
 
-def test_the_log_of_the_page_is_the_one_that_is_written():
-    from pipeline.inference.log import VARIABLE
-
-    [path] = re.findall(rf"{VARIABLE}=(\S+)", DOCKERFILE)
+@pytest.mark.parametrize("module", ["log", "recorder"])
+def test_what_the_page_says_is_written_is_written(module):
+    variable = import_module(f"pipeline.inference.{module}").VARIABLE
+    [path] = re.findall(rf"{variable}=(\S+)", DOCKERFILE)
     assert path in PAGE
-    assert VARIABLE in PAGE
+    assert variable in PAGE
 
 
 def test_the_jobs_of_kubernetes_are_the_command_of_each_fold_and_of_the_results():
