@@ -1,4 +1,5 @@
 import gc
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -28,6 +29,20 @@ def environment():
     """Leave the environment to the next test as it was; MLflow sets its variable."""
     with mock.patch.dict(os.environ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def root_logger():
+    """Leave no handler of the root logger that writes to the standard error of this test.
+
+    MLflow's migrations add one where a test begins the first store of its process.
+    """
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield
+    for handler in set(root.handlers) - set(before):
+        if type(handler) is logging.StreamHandler:  # pytest's own are of other types
+            root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

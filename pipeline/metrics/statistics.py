@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import ks_2samp
 
 RESAMPLES = 2000
 """Draws of the bootstrap."""
@@ -227,6 +226,8 @@ def ks_test_of_counts(first: Sequence[int], second: Sequence[int]) -> float:
         >>> ks_test_of_counts([2, 2], [2, 2]), ks_test_of_counts([3, 0], [0, 3])
         (1.0, 0.1)
     """
+    from scipy.stats import ks_2samp  # slow to import, and a training imports this module
+
     if len(first) != len(second) or not sum(first) or not sum(second):
         raise ValueError("expected two samples in the same bins, with a value in each")
     bins = np.arange(len(first))

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
+
+from pipeline.bundle.restarted import RESTARTS
 
 
 def join() -> torch.device:
@@ -29,8 +32,19 @@ def join() -> torch.device:
     if gpus:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if gpus else "gloo")
+        _meet("nccl" if gpus else "gloo")
     return device
+
+
+def _meet(backend: str) -> None:
+    """Form the group of all processes.
+
+    The store in which they tell each other their addresses outlives a restart, and holds those of
+    lost processes, so each start has keys of its own.
+    """
+    store, rank, processes = next(rendezvous("env://"))
+    own = dist.PrefixStore(f"start {os.environ.get(RESTARTS, '0')}", store)
+    dist.init_process_group(backend, store=own, rank=rank, world_size=processes)
 
 
 def replicated(network: torch.nn.Module, device: torch.device) -> DistributedDataParallel:

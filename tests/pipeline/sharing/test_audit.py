@@ -218,7 +218,7 @@ def test_a_policy_of_the_site(packed, tmp_path, capsys):
     assert f"{VALUES}, train::optimizer: torch.optim.Adam: no such target" in refused
     for broken, why in (
         ({**default, "targets": "all"}, "targets: found 'all'; Input should be a valid dict"),
-        ({**default, "names": "all"}, "names: found 'all'; Value error, expected a list"),
+        ({**default, "names": "all"}, "names: expected a list of names"),
         ({**default, "keys": {"loss": 1}}, "keys#loss: found '1'; Input should be a valid t"),
         ({**default, "keys": {"loss": "lose"}}, "lose: neither a kind nor a role of targets"),
         ({**default, "keys": {"loss": []}}, "keys#loss: found '[]'; Value should have at least 1"),
