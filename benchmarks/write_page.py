@@ -91,9 +91,8 @@ def measure(place: Place) -> str:
     """
     name, *options = shlex.split(place.command)
     command = [sys.executable, "-W", "ignore", str(BENCHMARKS / f"{name}.py"), *options]
-    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)}
     lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
