@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.progress import count
 from pipeline.provenance import git_commit, hardware
 
 BENCHMARKS = Path(__file__).parent
@@ -69,9 +70,9 @@ def filled(page: str, place: Place, table: str) -> str:
 def conditions(commit: str) -> str:
     """Return what a table depends on: processor, threads, other work, packages and commit."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
+    threads = count(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)), "thread")
     load = f"load {os.getloadavg()[0]:.1f} at the start"
-    return f"{processor()}; {threads} threads; {load}; {packages}; commit {commit[:7]}"
+    return f"{processor()}; {threads}; {load}; {packages}; commit {commit[:7]}"
 
 
 def processor() -> str:
