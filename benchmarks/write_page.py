@@ -85,7 +85,7 @@ def processor() -> str:
 
 
 def measure(place: Place) -> str:
-    """Run a benchmark, show what it prints, and return it.
+    """Run a benchmark, show what it prints, and return its table.
 
     Raises:
         SystemExit: it failed.
@@ -97,7 +97,7 @@ def measure(place: Place) -> str:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
-            lines.append(line)
+            lines += [line] if line.startswith("|") else []  # a training prints, too
     if process.returncode:
         raise SystemExit(f"{place.command}: ended with {process.returncode}; its error is above")
     return "".join(lines)
