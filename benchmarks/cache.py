@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from markdown import print_header, print_row
 from monai.data import CacheDataset, MetaTensor
 from monai.transforms import (
     Compose,
@@ -42,10 +43,11 @@ Case = dict[str, MetaTensor]
 def main() -> None:
     options = arguments()
     torch.set_num_threads(1)
-    print("| cases | MiB each, MONAI | bytes, ratio | CPU ms each, MONAI | time, ratio | rounds |")
-    print("|---|---|---|---|---|---|")
+    print_header(
+        "cases", "MiB each, MONAI", "bytes, ratio", "CPU ms each, MONAI", "time, ratio", "rounds"
+    )
     for name, cases, transforms in kinds(options.cases, options.sides):
-        print(f"| {name} | {measured(cases, transforms, options.rounds)} |", flush=True)
+        print_row(name, measured(cases, transforms, options.rounds))
 
 
 def arguments() -> argparse.Namespace:

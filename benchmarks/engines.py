@@ -21,7 +21,7 @@ from turns import ratio, take_turns, work, workers
 
 from pipeline.bundle import Bundle
 from pipeline.evaluation.window_recorder import WindowRecorder
-from pipeline.inference.engine import FLOAT32, INT8, can_quantise, in_engine, usable_engines
+from pipeline.inference.engine import FLOAT32, INT8, Engine, can_quantise, in_engine, usable_engines
 from pipeline.inference.int8_program import Int8Program
 from pipeline.networks import UNet
 
@@ -48,11 +48,11 @@ def network_of(name: str) -> tuple[torch.nn.Module, SlidingWindowInferer, torch.
     return get("network").eval(), get("window_inferer"), image
 
 
-def segmentation(name: str, engine: str) -> Callable[[], None]:
+def segmentation(name: str, engine: Engine) -> Callable[[], None]:
     """Return the segmentation of one image by a network in an engine."""
     network, inferer, image = network_of(name)
     program = quantised(network, inferer, image) if engine == INT8 else None
-    computed = in_engine(network, engine, "cpu", program).eval()  # type: ignore[arg-type]
+    computed = in_engine(network, engine, "cpu", program).eval()
 
     def segment() -> None:
         with torch.inference_mode():

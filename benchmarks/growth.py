@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from markdown import print_header, print_row
 from PIL import Image
 
 COMMAND = [sys.executable, "-W", "ignore", "-m", "pipeline.cli"]
@@ -215,14 +216,13 @@ def main() -> None:
         work_alone(options.work, options.set[0], int(options.set[1]), options.idle)
         return
     points = []
-    print("| axis | value | work | seconds | MiB at the peak |\n|---|---|---|---|---|")
+    print_header("axis", "value", "work", "seconds", "MiB at the peak")
     for axis in options.axes:
         for value in options.cases if axis == "cases" else AXES[axis]:
             for point in measured(axis, value):
                 points.append(point)
                 seconds, mebibytes = point.cost
-                row = f"| {axis} | {value} | {point.work} | {seconds:.2f} | {mebibytes:.0f} |"
-                print(row, flush=True)
+                print_row(axis, value, point.work, f"{seconds:.2f}", f"{mebibytes:.0f}")
     if options.picture:
         draw(points, options.picture)
 

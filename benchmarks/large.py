@@ -14,8 +14,8 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -38,7 +38,9 @@ from pipeline.inference import OverlapTileInferer
 from pipeline.inference.engine import FLOAT32, Engine, in_engine, usable_engines
 from pipeline.networks import UNet
 
-MONAI = "MONAI"
+MONAI: Final = "MONAI"
+Way = Engine | Literal["MONAI"]
+"""An engine of ours, or MONAI."""
 TILE, MARGIN = 1216, 96
 """Sides of a tile of the image, and the pixels of its border that are not used."""
 WINDOW, OVERLAP = 96, 0.25
@@ -94,17 +96,18 @@ def volume_by_monai(size: list[int], folder: Path) -> None:
     SaveImage(folder / "out", output_dtype=np.uint8, print_log=False)(mask)
 
 
-def alone(kind: str, way: str, options: argparse.Namespace, folder: Path) -> None:
+def alone(kind: str, way: Way, options: argparse.Namespace, folder: Path) -> None:
     """Do one work in this process."""
     torch.set_num_threads(options.threads)
-    calls: dict[tuple[str, bool], Callable[[], None]] = {
-        ("image", False): lambda: image(options.side, way, folder),  # type: ignore[arg-type]
-        ("image", True): lambda: image_by_monai(options.side, folder),
-        ("volume", False): lambda: volume(options.size, way, folder),  # type: ignore[arg-type]
-        ("volume", True): lambda: volume_by_monai(options.size, folder),
-    }
     with torch.inference_mode():
-        calls[kind, way == MONAI]()
+        if kind == "image" and way == MONAI:
+            image_by_monai(options.side, folder)
+        elif kind == "image":
+            image(options.side, way, folder)
+        elif way == MONAI:
+            volume_by_monai(options.size, folder)
+        else:
+            volume(options.size, way, folder)
 
 
 def cost(kind: str, way: str, options: argparse.Namespace) -> Cost:

@@ -27,6 +27,8 @@ NEGLIGIBLE = 1e-4
 """Probability below which a pixel is never chosen."""
 Case = tuple[NDArray[np.float64], NDArray[np.bool_]]
 """The probabilities of an image, and its truth."""
+Decision = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+"""From the probabilities of an image to its mask."""
 
 
 def rank_dice(probability: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -57,7 +59,7 @@ def cases(dataset_dir: Path, predictions: Path, split: str) -> Iterator[Case]:
         yield probability.astype(float), read_pixels(Path(entry.label), label=True).array > 0
 
 
-def scores(found: list[Case], decide: Callable[[NDArray[np.float64]], NDArray[np.bool_]]) -> list:
+def scores(found: list[Case], decide: Decision) -> list[float]:
     """Return the Dice of each image."""
     return [dice(decide(probability), truth) for probability, truth in found]
 

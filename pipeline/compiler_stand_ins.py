@@ -27,18 +27,15 @@ def disable(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable
         3
     """
 
-    @functools.wraps(function)
-    def call(*call_args: Any, **call_kwargs: Any) -> Any:
-        return disabled()(*call_args, **call_kwargs)
-
     @functools.cache
     def left_alone() -> Callable[..., Any]:
         result: Callable[..., Any] = sys.modules[COMPILER].disable(function, *args, **kwargs)
         return result
 
-    def disabled() -> Callable[..., Any]:
-        is_compiler = not isinstance(sys.modules[COMPILER], DeferredModule)
-        return left_alone() if is_compiler else function
+    @functools.wraps(function)
+    def call(*call_args: Any, **call_kwargs: Any) -> Any:
+        is_absent = isinstance(sys.modules[COMPILER], DeferredModule)
+        return (function if is_absent else left_alone())(*call_args, **call_kwargs)
 
     return call
 

@@ -34,6 +34,11 @@ class DamagedStateError(ValueError):
     """A state that was cut off or changed, or cannot be read."""
 
 
+def has_state(folder: Path) -> bool:
+    """Whether a folder has a state to go on from, the newest or the one before it."""
+    return any((folder / name).is_file() for name in (STATE, PREVIOUS_STATE))
+
+
 def write_state(folder: Path, content: Mapping[str, Any]) -> None:
     """Write a state, atomically; the newest before it becomes the previous one.
 

@@ -9,7 +9,8 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from pipeline.states import PREVIOUS_STATE, STATE
+from pipeline.files import write_text
+from pipeline.states import has_state
 
 RUN_ID = "TORCHELASTIC_RUN_ID"
 """Environment variable: what the processes of one call of ``torchrun`` have in common."""
@@ -25,7 +26,7 @@ def note_run(models: Path, folder: Path) -> None:
         folder: of the run.
     """
     if note := _note(models):
-        note.write_text(str(folder.resolve()), "utf-8")
+        write_text(note, str(folder.resolve()))
 
 
 def forget_run(models: Path) -> None:
@@ -44,8 +45,7 @@ def run_before_restart(models: Path) -> Path | None:
     if note is None or os.environ.get(RESTARTS, "0") == "0" or not note.is_file():
         return None
     folder = Path(note.read_text("utf-8"))
-    has_state = any((folder / name).is_file() for name in (STATE, PREVIOUS_STATE))
-    return folder if has_state else None
+    return folder if has_state(folder) else None
 
 
 def _note(models: Path) -> Path | None:

@@ -19,7 +19,7 @@ from pipeline.bundle.received import PLACES, contained
 from pipeline.bundle.restarted import run_before_restart
 from pipeline.bundle.workflow import RESTORED
 from pipeline.errors import nearest
-from pipeline.states import PREVIOUS_STATE, STATE, read_whole_state
+from pipeline.states import PREVIOUS_STATE, STATE, has_state, read_whole_state
 
 CHANGEABLE = (
     "max_epochs", "patience", "threads", "device", "cache_rate", "dataset_dir", "models_dir",
@@ -74,7 +74,7 @@ def find_state(resume: str, models: Path) -> Path:
     if path.is_file() or (path.name == STATE and path.with_name(PREVIOUS_STATE).is_file()):
         return path
     for folder in (path, models.absolute() / resume):
-        if any((folder / name).is_file() for name in (STATE, PREVIOUS_STATE)):
+        if has_state(folder):
             return folder / STATE
     names = sorted({state.parent.name for state in models.glob(f"*/{STATE}")})
     hint = nearest(resume, names) if names else "; it holds no run with a state"

@@ -21,8 +21,8 @@ from pipeline.files import remove_unfinished, shown
 from pipeline.networks.weights import load_weights
 from pipeline.states import (
     FINISHED,
-    PREVIOUS_STATE,
     STATE,
+    has_state,
     mark_finished,
     read_state,
     remove_damaged_states,
@@ -176,9 +176,7 @@ class KeepLast:
             )
 
     def _say_how_to_resume(self, engine: Engine, error: BaseException) -> None:
-        folder = self.run.folder
-        has_state = any((folder / name).is_file() for name in (STATE, PREVIOUS_STATE))
-        if not (self.trains and has_state):
+        if not (self.trains and has_state(self.run.folder)):
             return
         lines = stopped_lines(self.run, engine.state.epoch, engine.state.max_epochs)
         print("\n".join(lines), file=sys.stderr, flush=True)
