@@ -1,6 +1,7 @@
 """Passing a batch through a network in the precision of a training."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from monai.inferers import Inferer
 
 from pipeline.precision import BFLOAT16, Precision, in_bfloat16
+from pipeline.training.thin_maps import ThinMapsInFloat32
 
 
 class AutocastInferer(Inferer):
@@ -27,7 +29,10 @@ class AutocastInferer(Inferer):
         self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Return what the inferer returns, each tensor in float32."""
-        return in_bfloat16(partial(self.inferer, **kwargs), self.device, inputs, network, *args)
+        infer = partial(self.inferer, **kwargs)
+        is_cpu = torch.device(self.device).type == "cpu"
+        with ThinMapsInFloat32() if is_cpu else nullcontext():
+            return in_bfloat16(infer, self.device, inputs, network, *args)
 
 
 def in_precision(inferer: Inferer, precision: Precision, device: torch.device | str) -> Inferer:

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from pipeline.bundle.received import contained
 from pipeline.inference.fitting import fitting
 from pipeline.losses import IgnoringLoss
-from pipeline.precision import BFLOAT16, FLOAT32, Precision
+from pipeline.precision import FLOAT32, Precision
 from pipeline.tracking import Run
 from pipeline.training.autocast import in_precision
 from pipeline.training.checkpoints import KeepBest
@@ -36,7 +36,6 @@ from pipeline.training.record_epoch import RecordEpoch
 from pipeline.training.reproducible import SeedEachEpoch
 from pipeline.training.resume import Finish, KeepLast
 from pipeline.training.stop_on_nan import StopOnNan
-from pipeline.training.thin_maps import thin_maps_in_float32
 from pipeline.training.track_training import TrackTraining
 from pipeline.training.weight_average import AverageWeights
 from pipeline.training.weight_map import takes_weights, weighted_iteration
@@ -123,8 +122,6 @@ def training_engine(
         Finish(run, key_metric, publish_to),
         *train_handlers,
     ]
-    if precision == BFLOAT16 and torch.device(run.device).type == "cpu":
-        thin_maps_in_float32(network)
     return SupervisedTrainer(
         device=torch.device(run.device),
         max_epochs=max_epochs,
