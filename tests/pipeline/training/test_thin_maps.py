@@ -17,9 +17,9 @@ def foreign_memory_is_nan():
 
 def gradient(layer, maps, precision):
     layer.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        with ThinMapsInFloat32():
-            convolved = layer(maps)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+    with autocast, ThinMapsInFloat32():
+        convolved = layer(maps)
     convolved.float().square().sum().backward()
     return layer.weight.grad
 
