@@ -12,6 +12,7 @@ from pipeline.commands.data import add_folder, add_shares, folder_arguments, lab
 from pipeline.commands.new_summary import (
     print_cohort,
     print_duration,
+    print_overlays,
     print_plan,
     print_where,
     structure_sizes,
@@ -85,6 +86,7 @@ def _write_new(options: argparse.Namespace) -> None:
     sizes = structure_sizes(structures)
     planned = _write_bundle(partial, options.bundle, cases, meaning, mended, description, sizes)
     print_plan(planned)
+    print_overlays(partial)
     print_duration(partial)
     partial.rename(options.bundle)
     print_where(options.bundle, cases, meaning.labels)

@@ -6,6 +6,7 @@ from statistics import median
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from pipeline.bundle.bundle import EXPERIMENTS
 from pipeline.commands.check import CONTACT_SHEET
 
 if TYPE_CHECKING:
@@ -141,6 +142,16 @@ def print_where(bundle: Path, cases: Sequence["CaseStatistics"], labels: "LabelN
     _print_line("look at", f"{sheet}: {outlines} must lie on the structures")
     _print_few(bundle, cases)
     print_next("train", bundle)
+
+
+def print_overlays(bundle: Path) -> None:
+    """Say what the bundle's own overlays are for, of those that not every bundle has."""
+    if (bundle / "configs" / EXPERIMENTS / "locate.yaml").is_file():
+        _print_line(
+            "overlay",
+            "all that is labelled fits a box of a quarter of an image or less; train --with locate "
+            "locates first, and segments the box alone",
+        )
 
 
 def _print_few(bundle: Path, cases: Sequence["CaseStatistics"]) -> None:

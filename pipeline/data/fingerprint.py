@@ -143,7 +143,8 @@ def fingerprint(statistics: Sequence[CaseStatistics], ignore: int | None = None)
     """Summarise the statistics of all cases, ready for JSON.
 
     Ranges are the lowest, the median and the highest value over cases. ``extent_mm`` is a case's
-    number of voxels along each axis times their spacing.
+    number of voxels along each axis times their spacing; ``foreground_extent`` is that of the
+    smallest box around the foreground, in pixels, and ``foreground_extent_mm`` in mm.
 
     Args:
         statistics: statistics of each case.
@@ -167,7 +168,7 @@ def fingerprint(statistics: Sequence[CaseStatistics], ignore: int | None = None)
         "dtypes": dict(Counter(image.dtype for image in images)),
         "spacing_mm": _ranges(spacings),
         "spacing_percentiles_mm": {"10": _percentiles(spacings, 10)},
-        "extent_mm": _ranges([_extent(image) for image in placed]),
+        "extent_mm": _ranges([_in_mm(image.size, image) for image in placed]),
         "intensity_percentiles": {
             "0.5": _range([image.percentiles[0] for image in images]),
             "50": _range([image.percentiles[1] for image in images]),
@@ -178,6 +179,16 @@ def fingerprint(statistics: Sequence[CaseStatistics], ignore: int | None = None)
         "foreground_intensities": foreground_intensities(_training_foreground(statistics, ignore)),
         "mask_values": sorted({value for mask in masks for value in mask.values}),
         "foreground": _range([_foreground(mask, ignore) for mask in masks]),
+        "foreground_extent": _ranges([mask.extent for mask in masks]),
+        "foreground_extent_mm": _ranges(
+            [
+                _in_mm(case.mask.extent, case.image)
+                for case in statistics
+                if case.mask and case.image
+            ]
+            if placed
+            else []
+        ),
         "likeness": likeness(statistics),
         "empty_masks": sum(mask.foreground == 0 for mask in masks),
         "groups": group_table(statistics),
@@ -313,5 +324,5 @@ def _percentiles(rows: Sequence[Sequence[float]], percent: float) -> list[float]
     return [round(float(np.percentile(column, percent)), 4) for column in zip(*rows, strict=True)]
 
 
-def _extent(image: ImageStatistics) -> list[float]:
-    return [side * mm for side, mm in zip(image.size, image.spacing, strict=True)]
+def _in_mm(sides: Sequence[int], image: ImageStatistics) -> list[float]:
+    return [side * mm for side, mm in zip(sides, image.spacing, strict=True)]

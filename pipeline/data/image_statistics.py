@@ -80,6 +80,8 @@ class MaskStatistics(NamedTuple):
         not_finite: pixels that are NaN or infinite.
         edge: share of the pixels along the border that are not 0.
         colours: the colours besides black of channels that differ, at most :data:`MAX_COLOURS` + 1.
+        extent: pixels along each axis of the smallest box around all that is not 0; 0 of an empty
+            mask.
     """
 
     size: tuple[int, ...]
@@ -92,6 +94,7 @@ class MaskStatistics(NamedTuple):
     not_finite: int = 0
     edge: float = 0.0
     colours: tuple[tuple[float, ...], ...] = ()
+    extent: tuple[int, ...] = ()
 
     def pixels(self) -> dict[float, int]:
         """Return the number of pixels of each value."""
@@ -152,6 +155,7 @@ def mask_statistics(pixels: Pixels) -> MaskStatistics:
         int(plane.size - np.count_nonzero(np.isfinite(plane))),
         _edge_share(inside),
         _colours(pixels.array) if pixels.channels > 1 and not equal else (),
+        _to_anatomical_order(pixels, _extent(inside)),
     )
 
 
@@ -191,6 +195,13 @@ def count_values(array: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.i
         values, counts = np.unique(flat, return_counts=True)
     kept = slice(MAX_COUNTED_VALUES + 1)
     return values[kept].astype(np.float64), counts[kept].astype(np.int64)
+
+
+def _extent(inside: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the sides of the smallest box around what is inside, 0 where nothing is."""
+    axes = range(inside.ndim)
+    along = (np.flatnonzero(inside.any(tuple(a for a in axes if a != axis))) for axis in axes)
+    return tuple(int(places[-1] - places[0] + 1) if places.size else 0 for places in along)
 
 
 def _edge_share(inside: NDArray[np.bool_]) -> float:

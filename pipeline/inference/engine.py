@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.inference.compiled_network import CompiledNetwork, Compiler
 from pipeline.inference.int8_program import Int8Program
 from pipeline.layout import on_device
+from pipeline.networks import locates
 from pipeline.precision import BFLOAT16, FLOAT32, computes_in_bfloat16, in_bfloat16
 
 Engine = Literal[
@@ -201,7 +202,20 @@ def in_engine(
         return network
     if engine == "bfloat16":
         return AutocastNetwork(on_device(deepcopy(network), device, BFLOAT16), device)
-    return CompiledNetwork(network, _compiler(engine, int8))
+    return _compiled(network, _compiler(engine, int8))
+
+
+def _compiled(network: torch.nn.Module, compiler: Compiler) -> torch.nn.Module:
+    """Compile a network; of one that locates first, its parts.
+
+    A compiler follows one image, and would crop every other one where it cropped that.
+    """
+    if not locates(network):
+        return CompiledNetwork(network, compiler)
+    changed = deepcopy(network)
+    for name, part in changed.named_children():
+        setattr(changed, name, _compiled(part, compiler))
+    return changed
 
 
 def _compiler(engine: Engine, int8: Int8Program | None) -> Compiler:

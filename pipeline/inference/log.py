@@ -18,7 +18,8 @@ class InferenceLog:
 
     ``TIME study=PSEUDONYM bundle=NAME model=HASH engine=NAME seconds=S flags=FLAGS``; of a received
     bundle also ``archive=HASH``. Flags are ``empty`` or ``full`` for the mask, ``unlike`` for an
-    image that differs from the training images, ``failed``, or ``none``.
+    image that differs from the training images, ``unlocated`` where a network that locates first
+    found nothing or too much for its box, ``failed``, or ``none``.
 
     The pseudonym is made of the StudyInstanceUID, or of the name of a file without one, and of a
     salt beside the log, ``LOG.salt``. Whoever has both finds the line of a study.

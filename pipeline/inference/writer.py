@@ -33,6 +33,7 @@ from pipeline.inference.series_uid import series_uid_of
 from pipeline.inference.structures import FOREGROUND, instance_sizes, measure_structures, sizes_of
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.inference.validation_values import structure_values
+from pipeline.networks import remark_of
 from pipeline.provenance import versions
 
 
@@ -130,6 +131,7 @@ class WritePredictions:
         self.pages: list[Predicted] = []
         self.inspected = InspectedImage([], {})
         self.reduced = ""
+        self.located: list[str] = []
         self.clock = time.perf_counter()
         self.log, self.recorder = InferenceLog(), InferenceRecorder()
 
@@ -145,6 +147,7 @@ class WritePredictions:
             ValueError: it cannot be inferred.
         """
         self.case, self.pages, self.clock = case, [], time.perf_counter()
+        self.located = []
         if self.results is not None:
             self.results.check(case)
         self.inspected = InspectedImage([], {})  # not that of the image before
@@ -177,6 +180,8 @@ class WritePredictions:
     def _add(self, engine: Engine) -> None:
         inner = getattr(getattr(engine, "inferer", None), "inferer", None)
         self.reduced = inner.reduced if isinstance(inner, FittingInferer) else ""
+        if located := remark_of(getattr(engine, "network", None)):
+            self.located.append(located)
         for item in engine.state.output:
             if item["image"].ndim == 4:
                 self._write_volume(item)
@@ -248,10 +253,12 @@ class WritePredictions:
             counts["instances"] = int(predicted.instances.max(initial=0))
         differences = self.inspected.differences
         flagged = "unlike" if differences else "like"
+        located, self.located = list(dict.fromkeys(self.located)), []
+        reduced = [self.reduced] if self.reduced else []
         flags = {
             "coverage": _coverage(mask > 0),
             "quality": f"{flagged} the training images",
-            "differences": [*differences, *([self.reduced] if self.reduced else [])],
+            "differences": [*differences, *located, *reduced],
         }
         if self.results is not None and self.case is not None:
             image = InferredImage(
@@ -274,7 +281,8 @@ class WritePredictions:
         values = {}
         if self.operating_point == self.model.record.operating_point:  # else they do not compare
             values = structure_values(counts["structures"], counts.get("pages", 1))
-        flags_of_image = (*coverage, *(("unlike",) if differences else ()))
+        unlike = ("unlike",) if differences else ()
+        flags_of_image = (*coverage, *unlike, *(("unlocated",) if located else ()))
         self._record(path, entry["seconds"], flags_of_image, values)
         self.clock = time.perf_counter()
 

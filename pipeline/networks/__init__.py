@@ -13,6 +13,7 @@ from pipeline.networks.feature_maps import (
     module_maps,
 )
 from pipeline.networks.heads import GuidedOutput, logit_of_mean, most_refined
+from pipeline.networks.located import LocatedNetwork, locates, remark_of
 from pipeline.networks.unet import UNet
 from pipeline.networks.unet_3_plus import UNet3Plus
 from pipeline.networks.unet_plus_plus import UNetPlusPlus
@@ -20,6 +21,7 @@ from pipeline.networks.unet_plus_plus import UNetPlusPlus
 __all__ = [
     "Ensemble",
     "GuidedOutput",
+    "LocatedNetwork",
     "UNet",
     "UNet3Plus",
     "UNetPlusPlus",
@@ -27,7 +29,9 @@ __all__ = [
     "check_feature_names",
     "feature_maps",
     "feature_modules",
+    "locates",
     "logit_of_mean",
     "module_maps",
     "most_refined",
+    "remark_of",
 ]

@@ -14,6 +14,7 @@ from pipeline.data.label_numbers import all_numbers, label_names
 from pipeline.files import write_text
 from pipeline.planning.choice import Choice, Fingerprint
 from pipeline.planning.ct import ct_window
+from pipeline.planning.locate import plan_locate
 from pipeline.planning.network import is_everywhere
 from pipeline.planning.overlays import overlays_by_axis
 from pipeline.planning.plan import Plan
@@ -35,6 +36,8 @@ TEMPLATES = {
 }
 """Files of a bundle and their templates; ``train.yaml`` is last: with it the bundle is complete."""
 
+LOCATE = "locate.yaml.jinja"
+"""The overlay that locates first, of a cohort in which that pays."""
 REQUIRED = ("unet-school", "pytorch-ignite", "mlflow", "nibabel", "simpleitk", "tifffile")
 COMMENT_WIDTH = 100
 
@@ -64,6 +67,9 @@ def write_bundle(
     if by_axis(plan):
         for name, text in overlays_by_axis(plan.strides.value, plan.kernels.value).items():
             write_text(folder / "configs" / EXPERIMENTS / name, text)
+    if locate := plan_locate(plan, fingerprint):
+        overlay = environment.get_template(LOCATE).render(content, locate=locate)
+        write_text(folder / "configs" / EXPERIMENTS / LOCATE.removesuffix(".jinja"), overlay)
     # the order of the labels is that of the network's maps
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     for name, template in TEMPLATES.items():
