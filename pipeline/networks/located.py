@@ -18,7 +18,7 @@ OUTSIDE = -12.0
 MIN_LOCATED = 0.5
 """Probability from which a pixel is located."""
 MAX_OUTSIDE_SHARE = 0.05
-"""Share of the located pixels outside the box above which a person is told."""
+"""Share of the located pixels outside the box above which the remark says so."""
 FALLBACK_BATCH = 4
 """Windows at a time where the whole image is segmented."""
 
@@ -158,24 +158,24 @@ class LocatedNetwork(nn.Module):
 
     def _segmented(self, image: Tensor, logits: Tensor) -> Tensor:
         """Return the logits of one image ``(1, C, *spatial)`` in evaluation."""
-        found = logits.float().sigmoid().amax(1)[0] >= MIN_LOCATED
-        if not found.any():
+        located = logits.float().sigmoid().amax(1)[0] >= MIN_LOCATED
+        if not located.any():
             self.remark = "nothing was located: the whole image was segmented, not a box"
             window = SlidingWindowInferer(self.box, FALLBACK_BATCH, overlap=0.5, mode="gaussian")
             whole: Tensor = window(image, self.segmenter)
             return whole
         region = self._region(self._corner(logits[0], image))
-        self.remark = self._remark(found, region)
+        self.remark = self._remark(located, region)
         inside: Tensor = self.segmenter(image[(slice(None), slice(None), *region)])
         return _laid_into(image, inside, [region])
 
-    def _remark(self, found: Tensor, region: Sequence[slice]) -> str:
+    def _remark(self, located: Tensor, region: Sequence[slice]) -> str:
         """Return what to know of the located pixels ``(*small)`` outside the box."""
         held = [
             slice(part.start // by, -(-part.stop // by))
             for part, by in zip(region, self.reduction, strict=True)
         ]
-        share = 1 - int(found[tuple(held)].sum()) / int(found.sum())
+        share = 1 - int(located[tuple(held)].sum()) / int(located.sum())
         if share <= MAX_OUTSIDE_SHARE:
             return ""
         return f"{share:.0%} of what was located lies outside the box, which is not segmented"
