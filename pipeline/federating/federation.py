@@ -4,22 +4,19 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import torch
 import yaml
-from nvflare.apis.filter import Filter
 from nvflare.app_opt.pt.file_model_persistor import PTFileModelPersistor
 from nvflare.app_opt.pt.recipes import FedAvgRecipe
 from nvflare.app_opt.pt.recipes.fedprox import FedProxRecipe
 from nvflare.recipe import SimEnv
 from nvflare.recipe.utils import add_final_global_evaluation
 
-from pipeline.bundle import Bundle
 from pipeline.federating import train_site
-from pipeline.federating.exchange import Statistics
 from pipeline.federating.job_bundle import JOB_BUNDLE, write_job_bundle
+from pipeline.federating.plan import Plan
 from pipeline.federating.site import ERROR
 from pipeline.federating.site_settings import SITES, SiteSettings
 from pipeline.files import shown, write_text
@@ -32,29 +29,6 @@ TO_SITES, TO_SERVER = "sites", "server"
 SCRIPT, FIRST_WEIGHTS = "train_site.py", "first_weights.pt"
 SERVER_APP = Path("server/simulate_job")
 """The server's files in the folder of a simulation."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the sites are to do.
-
-    Attributes:
-        bundle: with overlays and overrides; ``val_interval`` epochs are a round.
-        sites: names of the sites.
-        rounds: number of rounds.
-        statistics: see :class:`pipeline.federating.exchange.Exchange`.
-        mu: FedProx's factor; None: FedAvg.
-        privacy: FLARE's filter of what leaves a site; None: none.
-        seed: of the first weights.
-    """
-
-    bundle: Bundle
-    sites: tuple[str, ...]
-    rounds: int
-    statistics: Statistics = "shared"
-    mu: float | None = None
-    privacy: Filter | None = None
-    seed: int = 0
 
 
 def write_job(plan: Plan, folder: Path) -> None:
@@ -83,7 +57,7 @@ def job_recipe(plan: Plan, folder: Path) -> Iterator[FedAvgRecipe]:
             min_clients=len(plan.sites),
             num_rounds=plan.rounds,
             train_script=SCRIPT,
-            train_args=f"--statistics {plan.statistics}",
+            train_args=f"--statistics {plan.statistics} --seed {plan.seed}",
             **mu,
         )
         add_final_global_evaluation(recipe)
@@ -92,6 +66,22 @@ def job_recipe(plan: Plan, folder: Path) -> Iterator[FedAvgRecipe]:
         if plan.privacy is not None:
             recipe.add_client_output_filter(plan.privacy, tasks=["train"])
         yield recipe
+
+
+def export(plan: Plan, folder: Path) -> Path:
+    """Write FLARE's job for real sites, and return its folder.
+
+    Raises:
+        FileExistsError: the folder exists.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder}: exists; give another --export")
+    absolute = folder.resolve()
+    with TemporaryDirectory() as files:
+        write_job(plan, Path(files))
+        with job_recipe(plan, Path(files)) as recipe:
+            recipe.export(str(absolute))
+    return folder / FLARE
 
 
 def simulate(plan: Plan, settings: Mapping[str, SiteSettings], out: Path) -> Path:

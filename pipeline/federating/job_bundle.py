@@ -63,7 +63,7 @@ def write_job_bundle(bundle: Bundle, path: Path, seed: int) -> dict[str, torch.T
     return weights
 
 
-def receive_job_bundle(path: Path, folder: Path, policy: Policy, sender: str) -> Bundle:
+def receive_job_bundle(path: Path, into: Path, policy: Policy, sender: str) -> Bundle:
     """Judge a package that a server sent, unpack it, and return its bundle.
 
     Its config is kept to its own folder and to what the site names, as that of any received
@@ -71,7 +71,7 @@ def receive_job_bundle(path: Path, folder: Path, policy: Policy, sender: str) ->
 
     Args:
         path: of the archive.
-        folder: for the bundle.
+        into: where the folder of the bundle is made.
         policy: the site's own.
         sender: name of the job, for the record.
 
@@ -85,6 +85,7 @@ def receive_job_bundle(path: Path, folder: Path, policy: Policy, sender: str) ->
             "show it to the one who sent the job"
         )
     archive = open_archive(path, policy.archive_limits)
+    folder = into / archive.name
     unpack(archive, folder)
     record = ReceivedRecord(
         sender=sender,

@@ -17,8 +17,8 @@ from pipeline.planning.wiring import wiring
 from pipeline.sharing.policy import read_policy
 from pipeline.tracking.run_name import unique_run_name
 
-BUNDLE, MODELS = "bundle", "models"
-"""Folders below a site's ``out``: what the server sent, and what was trained."""
+MODELS = "models"
+"""Folder below a site's ``out``; beside it lies the bundle that the server sent."""
 ERROR, STEPS = "error.txt", "steps.yaml"
 """Files of a site: the line of its error, and its overlay on the server's config."""
 
@@ -31,15 +31,18 @@ def main(script: str) -> None:
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--statistics", choices=get_args(Statistics), required=True)
-    run_site(Path(script).parent / JOB_BUNDLE, parser.parse_args().statistics)
+    parser.add_argument("--seed", type=int, required=True)
+    options = parser.parse_args()
+    run_site(Path(script).parent / JOB_BUNDLE, options.statistics, options.seed)
 
 
-def run_site(package: Path, statistics: Statistics) -> None:
+def run_site(package: Path, statistics: Statistics, seed: int) -> None:
     """Do the part of this site, as FLARE's Client API names it, to its end.
 
     Args:
         package: the bundle that the server sent.
         statistics: see :class:`Exchange`.
+        seed: of the training.
 
     Raises:
         ValueError: the settings or the bundle are refused, or the training failed.
@@ -48,27 +51,30 @@ def run_site(package: Path, statistics: Statistics) -> None:
     name = flare.get_site_name()
     settings = read_site(name)
     try:
-        train(package, name, settings, statistics)
+        train(package, name, settings, statistics, seed)
     except Exception as error:
         line = error_line(error) or f"{type(error).__name__}: {error}"
         write_text(settings.out / ERROR, f"{line}\n")
         raise
 
 
-def train(package: Path, name: str, settings: SiteSettings, statistics: Statistics) -> None:
+def train(
+    package: Path, name: str, settings: SiteSettings, statistics: Statistics, seed: int
+) -> None:
     """Judge a package, and train its bundle with the server's exchange of weights.
 
     The server's config says how; where to read and write says the site alone.
     """
     sender = f"server of job {flare.get_job_id()}"
     policy = read_policy(settings.policy)
-    received = receive_job_bundle(package, settings.out / BUNDLE, policy, sender)
+    received = receive_job_bundle(package, settings.out, policy, sender)
     bundle = _prepared_first(received, settings.out / STEPS).with_places(
         {
             "dataset_dir": str(settings.data.resolve()),
             "models_dir": str((settings.out / MODELS).resolve()),
             "tracking_dir": str(settings.tracking.resolve()),
             "run_name": unique_run_name(f"federated-{name}"),
+            "seed": seed,
             "tags": {"site": name, "statistics": statistics},
             "current_run#parent": settings.parent,
         }
