@@ -76,7 +76,6 @@ def train(
             "run_name": unique_run_name(f"federated-{name}"),
             "seed": seed,
             "tags": {"site": name, "statistics": statistics},
-            "current_run#parent": settings.parent,
         }
     )
     workflow = bundle.workflow("training")
@@ -84,6 +83,7 @@ def train(
     trainer, validator, run, round_epochs = workflow.parts(
         "train#trainer", "validate#evaluator", "current_run", "val_interval"
     )
+    run.parent = settings.parent  # not by the config, which is packed as the bundle has it
     Exchange(validator, statistics, run.folder).attach(trainer, round_epochs)
     workflow.run()
     workflow.finalize()
