@@ -30,6 +30,11 @@ OF_FLARE = {
 """Keys of FLARE's own in a message: the job, the task, the round, and the name of the site."""
 
 
+def without_places(settings):
+    """What a site decides, and what the command does, left out."""
+    return {k: v for k, v in settings.items() if k not in ("threads", "val_interval")}
+
+
 def federate(bundle, cohorts, out, settings, *more):
     sites = [f"{name}={data}" for name, data in cohorts.items()]
     return cli.main(
@@ -62,12 +67,9 @@ def done(bundle, small, cohorts, tmp_path_factory):
             recipe.add_server_input_filter(RecordMessages(path), tasks=["train", "validate"])
             yield recipe
 
-    settings = {
-        key: value for key, value in small.items() if key not in ("threads", "val_interval")
-    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(federation, "job_recipe", recording)
-        assert federate(bundle.parent, cohorts, root, settings) == 0
+        assert federate(bundle.parent, cohorts, root, without_places(small)) == 0
     return root
 
 
@@ -199,10 +201,7 @@ def test_each_client_refuses_a_poisoned_job(bundle, small, cohorts, tmp_path, mo
 
     monkeypatch.setattr(federation, "write_job_bundle", write_poisoned)
     three = {**cohorts, "west": cohorts["north"]}
-    settings = {
-        key: value for key, value in small.items() if key not in ("threads", "val_interval")
-    }
-    assert federate(bundle.parent, three, tmp_path, settings) == 1
+    assert federate(bundle.parent, three, tmp_path, without_places(small)) == 1
     error = capsys.readouterr().err
     for name in three:
         assert f"site {name}: bundle.zip: refused, not unpacked" in error
@@ -216,8 +215,7 @@ def test_each_client_refuses_a_poisoned_job(bundle, small, cohorts, tmp_path, mo
 @pytest.mark.parametrize("statistics", ["site"])
 def test_other_kinds(tmp_path, kind, statistics):
     bundle = new_bundle(tmp_path, kind)
-    own = {key: value for key, value in SMALL.items() if key not in ("threads", "val_interval")}
-    settings = {**own, **PATCHES[int(kind[0])], "max_epochs": 2}
+    settings = {**without_places(SMALL), **PATCHES[int(kind[0])], "max_epochs": 2}
     twice = {"A": bundle / "data", "B": bundle / "data"}
     assert federate(bundle, twice, tmp_path, settings, "--statistics", statistics) == 0
     assert not (tmp_path / "federated" / "models").exists()

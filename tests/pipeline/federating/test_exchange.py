@@ -1,4 +1,4 @@
-"""What a site sends and loads, by hand-worked steps of gradient descent; FLARE itself is replaced."""
+"""What a site sends and loads, by hand-worked steps of gradient descent; FLARE is replaced."""
 
 import json
 

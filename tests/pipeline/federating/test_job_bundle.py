@@ -116,7 +116,7 @@ def test_a_site_without_settings_is_told_what_is_expected(tmp_path, monkeypatch)
     with pytest.raises(ValueError, match=f"{SITES}: not set; expected the folder with A.yaml"):
         read_site("A")
     monkeypatch.setenv(SITES, str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="A.yaml: no such file"):
+    with pytest.raises(FileNotFoundError, match=r"A\.yaml: no such file"):
         read_site("A")
     (tmp_path / "A.yaml").write_text("data: x\nout: y\ntracking: z\npolcy: p\n")
     with pytest.raises(ValueError, match="polcy: no such key; did you mean 'policy'"):
