@@ -35,10 +35,10 @@ CASES = {"training": 40, "validation": 10, "test": 18}
 """Largest number of cases of a site."""
 ROUNDS = 5
 SETTINGS: dict[str, Any] = {
-    "size": [128, 128],
-    "patch": [128, 128],
-    "window": [128, 128],
-    "network_def#features": [8, 16, 32, 64],
+    "size": [64, 64],
+    "patch": [64, 64],
+    "window": [64, 64],
+    "network_def#features": [8, 16, 32],
     "max_epochs": 10,
     "steps_per_epoch": 20,
     "val_interval": 2,

@@ -27,13 +27,13 @@ def privacy_filter(words: Sequence[str]) -> Filter:
     name, *settings = words
     if name not in FILTERS:
         raise ValueError(f"--privacy {name}: no such filter{nearest(name, FILTERS)}")
-    known = [key for key in inspect.signature(FILTERS[name]).parameters if key != "data_kinds"]
+    own = [key for key in inspect.signature(FILTERS[name]).parameters if key != "data_kinds"]
     numbers = {}
     for setting in settings:
         key, _, text = setting.partition("=")
-        if key not in known:
+        if key not in own:
             raise ValueError(
-                f"--privacy {setting}: {name} has no such setting{nearest(key, known)}"
+                f"--privacy {setting}: {name} has no such setting{nearest(key, own)}"
             )
         try:
             numbers[key] = float(text)
