@@ -32,9 +32,7 @@ def privacy_filter(words: Sequence[str]) -> Filter:
     for setting in settings:
         key, _, text = setting.partition("=")
         if key not in own:
-            raise ValueError(
-                f"--privacy {setting}: {name} has no such setting{nearest(key, own)}"
-            )
+            raise ValueError(f"--privacy {setting}: no setting of {name}{nearest(key, own)}")
         try:
             numbers[key] = float(text)
         except ValueError:

@@ -29,7 +29,7 @@ from pipeline.tracking.store import MODEL
 SCORES = Path("cross_site_val/cross_val_results.json")
 WEIGHTS = Path("app_server/FL_global_model.pt")
 """FLARE's files in the folder of the server's results."""
-LAST = "SRV_FL_global_model.pt"
+LAST_MODEL = "SRV_FL_global_model.pt"
 """FLARE's name of the last model among the scores."""
 
 
@@ -82,7 +82,7 @@ def site_results(settings: Mapping[str, SiteSettings], server: Path) -> list[Sit
         model = own.out / MODELS / MODEL
         record = read_record(model)
         run = own.out / MODELS / record.run_name
-        if LAST not in scores.get(name, {}):
+        if LAST_MODEL not in scores.get(name, {}):
             raise ValueError(f"{server / SCORES}: site {name} did not score the last model")
         results.append(
             SiteResult(
@@ -91,7 +91,7 @@ def site_results(settings: Mapping[str, SiteSettings], server: Path) -> list[Sit
                 record=record,
                 rounds=read_schema(run / EXCHANGES, _Rounds, remedy).root,
                 validation_cases=len(read_datalist(own.data).listed("validation")),
-                last=scores[name][LAST],
+                last=scores[name][LAST_MODEL],
                 curve=_validations(run),
             )
         )

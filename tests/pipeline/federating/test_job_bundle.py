@@ -21,7 +21,7 @@ from pipeline.sharing.policy import read_policy
 from tests.conftest import ROOT
 
 SMALL = {"network_def#features": [2, 4], "max_epochs": 2}
-MADE = {"commit": "none", "versions": {}, "mlflow_run": "none"}
+ORIGIN = {"commit": "none", "versions": {}, "mlflow_run": "none"}
 POISON = {"_target_": "os.system", "command": "touch poisoned"}
 
 
@@ -42,7 +42,7 @@ def repacked(package, target, change):
             if not name.endswith(MANIFEST)
         }
     change(content)
-    content[MANIFEST] = make_manifest("lungs_xray", content, MADE)
+    content[MANIFEST] = make_manifest("lungs_xray", content, ORIGIN)
     write_archive(target, "lungs_xray", content)
     return target
 
