@@ -11,6 +11,7 @@ are of the bootstrap over patients. All trainings have the same number of steps:
 """
 
 import argparse
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -82,38 +83,27 @@ def write_sites(source: Datalist, division: str, out: Path) -> dict[str, Path]:
     """Write the cohort of each site, and the pooled one; return their folders."""
     choose, changes = (in_thirds, True) if division == "scanners" else (by_group, False)
     rng = np.random.default_rng(0)
-    pooled: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    folders = {}
-    for site in SITES:
-        splits: dict[str, list[dict[str, Any]]] = {}
-        for split in SPLITS:
-            splits[split] = []
-            for entry in choose(source.listed(split), site)[: CASES[split]]:
-                own = {**entry.unhashed(), "image": f"{site}/{Path(entry.image).name}"}
-                own["label"] = f"labels/{Path(entry.label).name}"
-                image = imread(source.path.parent / entry.image)
-                _save(out / own["image"], scanned(image, site, rng) if changes else image)
-                _save(out / own["label"], imread(source.path.parent / entry.label))
-                splits[split].append(own)
-                pooled[split].append(own)
-        folders[site] = _write(out, f"site_{site}", splits)
-    return {**folders, "pooled": _write(out, "pooled", pooled)}
+    folders = {name: out / "cohorts" / name for name in (*SITES, "pooled")}
+    listed: dict[str, dict[str, list[dict[str, Any]]]] = {
+        name: {split: [] for split in SPLITS} for name in folders
+    }
+    for site, split in itertools.product(SITES, SPLITS):
+        for entry in choose(source.listed(split), site)[: CASES[split]]:
+            image, label = (imread(source.path.parent / path) for path in entry.files().values())
+            shown = scanned(image, site, rng) if changes else image
+            files = {key: f"{key}s/{Path(path).name}" for key, path in entry.files().items()}
+            for name in (site, "pooled"):
+                _save(folders[name] / files["image"], shown)
+                _save(folders[name] / files["label"], label)
+                listed[name][split].append({**entry.unhashed(), **files})
+    for name, folder in folders.items():
+        write_datalist(folder, listed[name], name=name, seed=0)
+    return folders
 
 
 def _save(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     imsave(path, pixels, check_contrast=False)
-
-
-def _write(out: Path, name: str, splits: Mapping[str, list[dict[str, Any]]]) -> Path:
-    folder = out / name
-    folder.mkdir()
-    up = {
-        split: [{**e, "image": f"../{e['image']}", "label": f"../{e['label']}"} for e in entries]
-        for split, entries in splits.items()
-    }
-    write_datalist(folder, up, name=name, seed=0)
-    return folder
 
 
 def train(data: Path, out: Path) -> Path:
