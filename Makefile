@@ -10,7 +10,7 @@ DEMO := data/demo
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test,dev,dicom,export,fast,jobs,search,serve,share,docs]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test,dev,dicom,export,fast,federated,jobs,search,serve,share,docs]"
 	touch $@
 
 demo: .venv/.installed

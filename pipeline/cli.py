@@ -13,6 +13,7 @@ from pipeline.commands.data import add_data
 from pipeline.commands.demo import add_demo
 from pipeline.commands.doctor import add_doctor
 from pipeline.commands.export import add_export
+from pipeline.commands.federate import add_federate
 from pipeline.commands.help_texts import Parser, grouped
 from pipeline.commands.new import add_new
 from pipeline.commands.pack import add_pack
@@ -35,7 +36,7 @@ from pipeline.shared_processor import share_processor
 GROUPS = {
     "begin": ("demo", "bundles", "doctor"),
     "own images": ("data", "new"),
-    "train and use": ("train", "evaluate", "infer", "explain"),
+    "train and use": ("train", "federate", "evaluate", "infer", "explain"),
     "archive and viewers": ("pacs", "serve", "watch"),
     "compare": ("ui", "compare", "compare-networks", "crossval", "search", "reproduce"),
     "hand on": ("pack", "key", "sign", "verify", "audit", "receive", "export"),
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     add_new(commands.add_parser("new", help="plan a bundle from a folder of images and masks"))
     for verb, (_, purpose) in RUNS.items():
         add_run(verb, commands.add_parser(verb, help=purpose))
+    add_federate(commands.add_parser("federate", help="train at several sites, by weights alone"))
     add_pacs(commands.add_parser("pacs", help="take studies from a PACS, segment, store back"))
     add_serve(commands.add_parser("serve", help="let 3D Slicer and OHIF segment and save labels"))
     add_watch(commands.add_parser("watch", help="say whether images or masks changed over weeks"))

@@ -24,7 +24,7 @@ EXTRAS = {
     "highdicom": "dicom", "dicomweb_client": "dicom", "pynetdicom": "dicom",
     "onnx": "export", "onnxruntime": "export", "onnxscript": "export",
     "openvino": "fast", "nncf": "fast",
-    "submitit": "jobs", "optuna": "search",
+    "nvflare": "federated", "submitit": "jobs", "optuna": "search",
     "fastapi": "serve", "python_multipart": "serve", "uvicorn": "serve",
     "cryptography": "share", "cyclonedx": "share", "model_signing": "share", "safetensors": "share",
 }  # fmt: skip

@@ -83,6 +83,13 @@ EXAMPLES = {
         "train bundles/membranes --data data/isbi2012 --with unetpp --set max_epochs=40",
         "train bundles/membranes --resume bundles/membranes/models/RUN --tracking mlruns",
     ),
+    "federate": (
+        "federate bundles/lungs_xray --sites A=data/a B=data/b C=data/c --rounds 5",
+        "federate bundles/mine --sites A=data/a B=data/b --fedprox 0.01 --statistics site --seed 1 "
+        "--policy policy.yaml --out federated/mine --tracking mlruns",
+        "federate bundles/mine --sites A=data/a B=data/b --privacy svt fraction=0.5 epsilon=10",
+        "federate bundles/mine --sites A B C --export job --with unetpp --set max_epochs=40",
+    ),
     "evaluate": (
         "evaluate bundles/membranes --data data/isbi2012",
         "evaluate bundles/membranes --run RUN --out evaluation --tracking mlruns",

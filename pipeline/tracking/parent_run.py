@@ -45,7 +45,7 @@ def begin_parent(
     tracking: Path,
     bundle: Path,
     kind: str,
-    data: Path,
+    data: Path | None,
     out: Path,
     tags: Mapping[str, str],
     begun: str | None = None,
@@ -56,7 +56,7 @@ def begin_parent(
         tracking: folder of the tracking store.
         bundle: folder of the bundle, whose name is that of the experiment.
         kind: of the run: ``crossval``, ``reproduce``, ….
-        data: folder of the cohort.
+        data: folder of the cohort; None: there are several.
         out: that the call claims while it writes.
         tags: further ones.
         begun: id of the parent of an interrupted call.
@@ -71,7 +71,7 @@ def begin_parent(
     all_tags = {
         "run": kind,
         "bundle": name,
-        "datalist_sha256": read_datalist(data).sha256,
+        **({} if data is None else {"datalist_sha256": read_datalist(data).sha256}),
         "git_commit": git_commit(bundle),
         **process_tags(out),
         **tags,

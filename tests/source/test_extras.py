@@ -7,7 +7,7 @@ import sys
 from pipeline.errors import EXTRAS
 from tests.conftest import ROOT
 
-ROOMS = ("dicom.", "jobs.", "pacs.", "searching.", "serving.", "sharing.")
+ROOMS = ("dicom.", "federating.", "jobs.", "pacs.", "searching.", "serving.", "sharing.")
 ENGINES = ("openvino_programs", "onnx_programs", "int8_compiler")
 MODULES_OF_EXTRAS = (
     *(f"pipeline.{room}" for room in ROOMS),

@@ -29,7 +29,7 @@ FLOORS = [
     {"training"},
     {"explanation", "searching"},
     {"sharing"},
-    {"papers"},
+    {"federating", "papers"},
     {"commands"},
     {"cli"},
 ]

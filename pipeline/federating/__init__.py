@@ -1,0 +1,1 @@
+"""Federated training: several sites train one model, and no image leaves its site."""
