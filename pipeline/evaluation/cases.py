@@ -58,6 +58,7 @@ class Case(NamedTuple):
         scale: pixels of the file that a pixel of the network's grid covers.
         columns: of the datalist: patient, sex, age, ….
         affine: ``(4, 4)`` of a volume, from indices to millimetres in NIfTI's axes.
+        further: ``(H, *spatial)``, maps that the network gives beside those of the labels.
     """
 
     name: str
@@ -70,6 +71,11 @@ class Case(NamedTuple):
     scale: float = 1.0
     columns: Mapping[str, Any] = {}
     affine: NDArray[np.float64] | None = None
+    further: torch.Tensor | None = None
+
+    def further_maps(self) -> NDArray[np.float32] | None:
+        """Return the further maps as an array; None: the network gives none."""
+        return None if self.further is None else self.further.numpy()
 
     def true_instances(self) -> torch.Tensor:
         """Return the numbered instances.
@@ -109,7 +115,8 @@ class Scoring(NamedTuple):
     def masks_of(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the predicted mask of each label, and the instances, where they are separated."""
         point = self.operating_point.at(case.scale)
-        return point.masks(case.probability.numpy(), self.labels, self.overlapping)
+        probability = case.probability.numpy()
+        return point.masks(probability, self.labels, self.overlapping, case.further_maps())
 
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:

@@ -144,7 +144,7 @@ def curve_of(cases: Sequence[Case], metric: str, separate: InstanceFunction | No
         return pixels
     curve = InstanceCurve(separate or _segments_at, SEGMENT_SCORES[metric])
     for case in cases:
-        curve.add(*segmented(case, separate))
+        curve.add(*segmented(case, separate), case.further_maps())
     return curve
 
 
@@ -273,7 +273,7 @@ def _mean_segment_score(
 ) -> float:
     scores = []
     for case in cases:
-        instances = separate(case.probability[0].numpy(), threshold)
+        instances = separate(case.probability[0].numpy(), threshold, case.further_maps())
         truth = case.true_instances().numpy()
         scores.append(SEGMENT_SCORES[metric](truth, instances)[metric])
     return float(np.mean(scores))

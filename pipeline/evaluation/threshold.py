@@ -130,17 +130,25 @@ class InstanceCurve(Curve):
         self.find_instances, self.scores = find_instances, scores
         self.rows: list[list[Mapping[str, float]]] = []
 
-    def add(self, probability: torch.Tensor, cells: torch.Tensor) -> None:
+    def add(
+        self,
+        probability: torch.Tensor,
+        cells: torch.Tensor,
+        further: NDArray[np.floating] | None = None,
+    ) -> None:
         """Add one image.
 
         Args:
-            probability: ``(H, W)``, in [0, 1].
-            cells: ``(H, W)``, a number for each true cell, 0 for background.
+            probability: ``(*spatial)``, in [0, 1].
+            cells: ``(*spatial)``, a number for each true cell, 0 for background.
+            further: ``(H, *spatial)``, maps that ``find_instances`` takes after the threshold.
 
         Raises:
             ValueError: another shape, or numbers that are not whole.
         """
-        found = (self.find_instances(probability.numpy(), float(t)) for t in self.thresholds)
+        maps = probability.numpy()
+        more = () if further is None else (further,)
+        found = (self.find_instances(maps, float(t), *more) for t in self.thresholds)
         self.rows.append([self.scores(cells.numpy(), predicted) for predicted in found])
 
     def values(self, metric: str) -> np.ndarray:
