@@ -89,8 +89,8 @@ def training_engine(
         max_gradient_norm: norm that the gradient of a step is clipped to; None: it is not.
         average: see :func:`pipeline.training.averaged`; the validator is given it in place of the
             network, and it is kept. None: the weights of the last step are validated and kept.
-        instances: separates them, and says how many maps follow those of the labels; they are learnt
-            and not scored. None: none do.
+        instances: separates them, and says how many maps follow those of the labels, which are
+            learnt and not scored; None: none do.
         train_handlers: further ones.
     """
     keep_freed_memory()
@@ -164,8 +164,8 @@ def validation_engine(
         inferer: how an image passes the network.
         device: where the network is.
         precision: format that the network computes in.
-        instances: separates them, and says how many maps follow those of the labels; they are learnt
-            and not scored. None: none do.
+        instances: separates them, and says how many maps follow those of the labels, which are
+            learnt and not scored; None: none do.
         val_handlers: further handlers.
     """
     return SupervisedEvaluator(

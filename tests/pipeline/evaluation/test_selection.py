@@ -251,6 +251,22 @@ def test_where_instances_end_is_selected_by_their_metric():
     assert untouched.operating_point.instances.floor == 0.5
 
 
+def test_the_threshold_of_distances_is_selected_by_their_instances():
+    """One piece of equal probability; in the distances two cells are apart from 0.4 on."""
+    cells = square()
+    cells[0, :, 12:] *= 2
+    distance = 0.6 * (cells > 0)
+    distance[0, :, 11:13] = 0.37 * (cells[0, :, 11:13] > 0)
+    maps = torch.cat([0.05 + 0.9 * square(), 0.01 + 0.98 * distance])
+    of_one = predictions(maps, square(), instances=MetaTensor(cells))
+    by_distance = model(1, WatershedInstances(seeds="distance"))
+    selection = select(of_one, OperatingPointSearch("f1"), by_distance)
+    assert 0.37 < selection.operating_point.threshold <= 0.6
+    assert selection.curve.values("f1").max() == 1
+    with pytest.raises(ValueError, match="found 1 maps of the network"):
+        select(of_one, OperatingPointSearch("f1"), model(1, WatershedInstances()))
+
+
 def test_an_unknown_metric():
     for metric in ("roc", "f1"):
         with pytest.raises(ValueError, match="expected one of iou, dice, accuracy"):
