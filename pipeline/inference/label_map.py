@@ -102,8 +102,8 @@ class ToLabelMap(MapTransform):
         maps: FileProbabilities = item["pred"]
         point = self.operating_point.at(item[SCALE])
         self._check_labels(len(maps))
-        probabilities, further = maps.split(max(1, len(self.labels)))
-        mask, instances, confidences = point.painted(probabilities, self.labels, further.stacked())
+        probabilities, rest = maps.split(max(1, len(self.labels)))
+        mask, instances, confidences = point.painted(probabilities, self.labels, rest.stacked())
         numbers = mask.view(np.uint8) if mask.dtype == bool else mask
         label_map = MetaTensor(torch.from_numpy(numbers)[None], meta=item["image"].meta)
         separated = {} if instances is None else {INSTANCES: instances}
