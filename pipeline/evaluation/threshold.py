@@ -148,8 +148,8 @@ class InstanceCurve(Curve):
         """
         maps = probability.numpy()
         more = () if further is None else (further,)
-        found = (self.find_instances(maps, float(t), *more) for t in self.thresholds)
-        self.rows.append([self.scores(cells.numpy(), predicted) for predicted in found])
+        instances = (self.find_instances(maps, float(t), *more) for t in self.thresholds)
+        self.rows.append([self.scores(cells.numpy(), predicted) for predicted in instances])
 
     def values(self, metric: str) -> np.ndarray:
         """Return the metric at each of the ``thresholds``, the mean over images."""

@@ -120,10 +120,10 @@ def check_further(expected: int, further: NDArray[np.floating] | None) -> None:
     Raises:
         ValueError: another number of maps than expected.
     """
-    found = 0 if further is None else len(further)
-    if found != expected:
+    count = 0 if further is None else len(further)
+    if count != expected:
         raise ValueError(
-            f"instances: found {found} maps of the network beside the probability, expected "
+            f"instances: found {count} maps of the network beside the probability, expected "
             f"{expected}; give the overlays that the network was trained with, as heads/distance"
         )
 
