@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transforms.binary_mask import BinaryMask, BinaryMaskd
+    from transforms.border_distance import BorderDistance, BorderDistanced
     from transforms.border_weight_map import BorderWeightMap, BorderWeightMapd
     from transforms.class_masks import ClassMasks, ClassMasksd
     from transforms.colour_image import ColourImage, ColourImaged
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BinaryMask",
     "BinaryMaskd",
+    "BorderDistance",
+    "BorderDistanced",
     "BorderWeightMap",
     "BorderWeightMapd",
     "CTWindow",
@@ -56,6 +59,8 @@ __all__ = [
 _MODULES = {
     "BinaryMask": "binary_mask",
     "BinaryMaskd": "binary_mask",
+    "BorderDistance": "border_distance",
+    "BorderDistanced": "border_distance",
     "BorderWeightMap": "border_weight_map",
     "BorderWeightMapd": "border_weight_map",
     "CTWindow": "ct_window",

@@ -6,6 +6,7 @@ value. The check looks at the config as its files and overrides have it, macros 
 - a key of a plain section (the top level, ``train``, ``validate``, …) is referenced by ``@`` or
   ``%`` somewhere, is a run's name, or is an id that MONAI looks up. A knob of ``train.yaml`` that
   an overlay left without use may stay, but not be set to another value;
+- what is referenced by ``@`` stands in the config: an overlay may be of another kind of bundle;
 - a key of a component (a dict with ``_target_``) is an argument of that target;
 - a knob of :mod:`pipeline.bundle.knobs` has a value of its type and range;
 - an overlay's network keeps the strides and kernels by axis of ``train.yaml``'s, or sets others.
@@ -53,6 +54,7 @@ def config_errors(config: dict[str, Any], base: Mapping[str, Any] | None = None)
     """
     check = _Check(config, ConfigParser(dict(base or {})))
     yield from check.section("", config)
+    yield from check.missing()
     yield from check.network()
 
 
@@ -99,7 +101,8 @@ class _Check:
             raise ValueError(
                 f"%{message}: a macro of a key that the config does not have; correct the %…"
             ) from None
-        self.used = _macros(config) | _references(resolved.config) | MONAI_IDS
+        self.referenced = _references(resolved.config)
+        self.used = _macros(config) | self.referenced | MONAI_IDS
 
     def section(self, prefix: str, section: dict[str, Any]) -> Iterator[str]:
         """Check the keys of a plain section, then what they hold."""
@@ -113,6 +116,16 @@ class _Check:
                 yield f"{_shown(path)}: nothing uses this key{self.nearest(key, section)}"
             if not prefix and (error := knob_error(key, value)):
                 yield error
+
+    def missing(self) -> Iterator[str]:
+        """Check that the config has what it refers to."""
+        for path in sorted(self.referenced):
+            key = path.partition("::")[0]
+            if key not in self.parser.config:
+                yield (
+                    f"@{_shown(path)}: this config refers to a key that it does not have; is an "
+                    "overlay for another kind of bundle?"
+                )
 
     def network(self) -> Iterator[str]:
         """Check that a network for thick slices stays one where an overlay replaces it."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 METRICS = ("iou", "dice", "accuracy")
 INSTANCE_METRICS = ("f1", "pq")
+PARTITION_METRICS = ("v_rand_thinned",)
 MAX_SEED = 2**32 - 1
 MAX_THREADS = 1024
 MAX_LABEL_NUMBER = 65535
@@ -253,7 +254,7 @@ KNOBS = {
     "reference_dir": optional(path()),
     "evaluation": optional(path()),
     "threshold": optional(number(0, 1)),
-    "threshold_metric": choice(*METRICS, *INSTANCE_METRICS),
+    "threshold_metric": choice(*METRICS, *INSTANCE_METRICS, *PARTITION_METRICS),
     "tta_versions": optional(whole(1, 8)),
     "probabilities": optional(choice(8, 32)),
     "choose_postprocessing": flag(),

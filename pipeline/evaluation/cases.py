@@ -25,6 +25,7 @@ from pipeline.metrics.overlap import (
     iou,
     of_background,
 )
+from pipeline.metrics.segments import partition_metrics, segments
 from pipeline.metrics.statistics import bootstrap_interval, patients_of
 from pipeline.progress import track
 
@@ -57,6 +58,7 @@ class Case(NamedTuple):
         scale: pixels of the file that a pixel of the network's grid covers.
         columns: of the datalist: patient, sex, age, ….
         affine: ``(4, 4)`` of a volume, from indices to millimetres in NIfTI's axes.
+        further: ``(H, *spatial)``, maps that the network gives beside those of the labels.
     """
 
     name: str
@@ -69,6 +71,11 @@ class Case(NamedTuple):
     scale: float = 1.0
     columns: Mapping[str, Any] = {}
     affine: NDArray[np.float64] | None = None
+    further: torch.Tensor | None = None
+
+    def further_maps(self) -> NDArray[np.float32] | None:
+        """Return the further maps as an array; None: the network gives none."""
+        return None if self.further is None else self.further.numpy()
 
     def true_instances(self) -> torch.Tensor:
         """Return the numbered instances.
@@ -95,6 +102,7 @@ class Scoring(NamedTuple):
         overlapping: whether a pixel may belong to several labels, as to regions.
         surface_tolerance: of the surface Dice, mm; None: it is not measured. Nor is it of an image
             whose file states no pixel size.
+        partition: whether V_rand of a single label's segments is wanted, thinned.
     """
 
     operating_point: OperatingPoint
@@ -102,11 +110,13 @@ class Scoring(NamedTuple):
     isbi: bool = False
     overlapping: bool = False
     surface_tolerance: float | None = None
+    partition: bool = False
 
     def masks_of(self, case: Case) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the predicted mask of each label, and the instances, where they are separated."""
         point = self.operating_point.at(case.scale)
-        return point.masks(case.probability.numpy(), self.labels, self.overlapping)
+        probability = case.probability.numpy()
+        return point.masks(probability, self.labels, self.overlapping, case.further_maps())
 
 
 def table(cases: Sequence[Case], scoring: Scoring) -> list[Row]:
@@ -143,9 +153,19 @@ def scores(case: Case, scoring: Scoring) -> Row:
     if scoring.isbi:
         truth = case.truth[0].numpy()
         values |= isbi_scores(masks[0] & (truth >= 0), truth > 0)
+    elif scoring.partition:
+        values |= partition_metrics(*partitions(case, masks[0], instances))
     if instances is not None:
         values |= instance_scores(case.true_instances().numpy(), instances)
     return values
+
+
+def partitions(case: Case, mask: NDArray[np.bool_], instances: Label | None) -> tuple[Label, Label]:
+    """Return true and predicted instances, or, where none are separated, the masks' components."""
+    if instances is not None:
+        return case.true_instances().numpy(), instances
+    truth = case.truth[0].numpy()
+    return segments(truth > 0), segments(mask & (truth >= 0))
 
 
 def _label_scores(

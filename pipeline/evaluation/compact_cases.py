@@ -32,12 +32,14 @@ class PackedCase(NamedTuple):
     Attributes:
         case: with a truth of 8 bits, and instances of 32, where these hold them.
         probability: of each label, see :func:`codes_of`.
+        further: the same, of the network's further maps.
         image: the same, between its extremes.
         extremes: of the image.
     """
 
     case: Case
     probability: list[NDArray[np.uint16]]
+    further: list[NDArray[np.uint16]]
     image: NDArray[np.uint16]
     extremes: tuple[float, float]
 
@@ -85,10 +87,12 @@ def packed(case: Case) -> PackedCase:
     instances = None if case.instances is None else _narrow(case.instances, torch.int32)
     empty = torch.empty(0)
     kept = case._replace(
-        image=empty, probability=empty, truth=_narrow(case.truth, torch.int8), instances=instances
-    )
+        image=empty, probability=empty, truth=_narrow(case.truth, torch.int8), instances=instances,
+        further=None,
+    )  # fmt: skip
     maps = [codes_of(label.numpy()) for label in case.probability]
-    return PackedCase(kept, maps, codes_of(stretched(case.image).numpy()), (low, high))
+    further = [] if case.further is None else [codes_of(one.numpy()) for one in case.further]
+    return PackedCase(kept, maps, further, codes_of(stretched(case.image).numpy()), (low, high))
 
 
 def unpacked(kept: PackedCase) -> Case:
@@ -96,16 +100,21 @@ def unpacked(kept: PackedCase) -> Case:
     low, high = kept.extremes
     table = _probabilities()
     image = torch.from_numpy(table.take(kept.image))
-    probability = torch.empty(len(kept.probability), *image.shape)
-    for label, codes in zip(probability.numpy(), kept.probability, strict=True):
-        table.take(codes, out=label, mode="clip")  # which alone takes no further memory
     case = kept.case
     return case._replace(
         image=image.mul_(high - low).add_(low),
-        probability=probability,
+        probability=_decoded(kept.probability, table),
+        further=_decoded(kept.further, table) if kept.further else None,
         truth=case.truth.float(),
         instances=None if case.instances is None else case.instances.long(),
     )
+
+
+def _decoded(maps: Sequence[NDArray[np.uint16]], table: NDArray[np.float32]) -> torch.Tensor:
+    decoded = torch.empty(len(maps), *maps[0].shape)
+    for values, codes in zip(decoded.numpy(), maps, strict=True):
+        table.take(codes, out=values, mode="clip")  # which alone takes no further memory
+    return decoded
 
 
 def codes_of(probability: NDArray[np.floating]) -> NDArray[np.uint16]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pipeline.errors import error_line
-from pipeline.evaluation.cases import Case, Scoring
+from pipeline.evaluation.cases import Case, Scoring, partitions
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.inference.engine import (
     AUTO,
@@ -25,9 +25,8 @@ from pipeline.inference.engine import (
     usable_engines,
 )
 from pipeline.inference.trained_model import TrainedModel
-from pipeline.metrics.contingency import contingency_table
-from pipeline.metrics.instances import INSTANCE_METRICS, match
 from pipeline.metrics.overlap import count, dice
+from pipeline.metrics.segments import PARTITION_METRICS, SEGMENT_SCORES
 from pipeline.metrics.statistics import bootstrap_interval, patients_of
 
 MAX_SCORE_LOSS = 1e-3
@@ -44,7 +43,7 @@ class KeptScore(NamedTuple):
     """The score that an engine must keep.
 
     Attributes:
-        name: ``f1`` or ``pq`` of instances, or ``dice`` of pixels.
+        name: ``f1`` or ``pq`` of instances, ``v_rand_thinned`` of segments, or ``dice`` of pixels.
         scoring: turns probabilities into masks and instances.
     """
 
@@ -66,9 +65,9 @@ class KeptScore(NamedTuple):
     def of_case(self, case: Case) -> float:
         """Return the score of a case; of several labels the mean over them."""
         masks, instances = self.scoring.masks_of(case)
-        if instances is not None and self.name in INSTANCE_METRICS:
-            table = contingency_table(case.true_instances().numpy(), instances)
-            return INSTANCE_METRICS[self.name](match(table))
+        if self.name in PARTITION_METRICS or (instances is not None and self.name != "dice"):
+            pair = partitions(case, masks[0], instances)
+            return SEGMENT_SCORES[self.name](*pair)[self.name]
         pairs = zip(masks, case.truth, strict=True)
         return float(np.mean([dice(count(torch.from_numpy(mask), truth)) for mask, truth in pairs]))
 

@@ -49,6 +49,7 @@ from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoi
 from pipeline.inference.outer_contour import OuterContour
 from pipeline.inference.trained_model import ModelRecord, TrainedModel
 from pipeline.metrics.overlap import METRICS
+from pipeline.metrics.segments import PARTITION_METRICS
 from pipeline.plain_text import plain_lines
 from pipeline.progress import count
 from pipeline.provenance import versions
@@ -114,7 +115,10 @@ def evaluate(
         names = list(labels or ()) if len(labels or ()) > 1 else []
         selection = select(predictions, search, model, names)
         overlapping = labels_overlap(labels or {})
-        scoring = Scoring(selection.operating_point, names, isbi, overlapping, surface_tolerance)
+        scoring = Scoring(
+            selection.operating_point, names, isbi, overlapping, surface_tolerance,
+            partition=search.metric in PARTITION_METRICS,
+        )  # fmt: skip
         kept = KeptScore.of(search.metric, scoring)
         learnt = learn(search, selection, model, scoring, list(labels or ()), outer_missed)
         engines = try_engines(predictions, model, kept, selection.cases, engine)

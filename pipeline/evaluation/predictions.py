@@ -177,7 +177,7 @@ def _collect(
 
 def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
     path = output["image"].meta["filename_or_obj"]
-    in_file, probability = output["image"], torch.from_numpy(_stacked(output["pred"]))
+    in_file = output["image"]
     truth = _plain(match_grid(output["label"], in_file))
     instances = entry.get(INSTANCES)  # a path still, where the config does not load them
     if isinstance(instances, torch.Tensor):
@@ -185,21 +185,13 @@ def _case(output: dict[str, Any], entry: dict[str, Any]) -> Case:
         instances = whole_numbers(numbers).long()
     else:
         instances = None
+    maps: FileProbabilities = output["pred"]
+    probability, further = (part.stacked() for part in maps.split(len(truth)))
     return Case(
-        Path(path).name, _plain(in_file)[0], probability, truth, instances, _spacing(in_file), path,
-        output[SCALE], affine=_affine(in_file),
+        Path(path).name, _plain(in_file)[0], torch.from_numpy(probability), truth, instances,
+        _spacing(in_file), path, output[SCALE], affine=_affine(in_file),
+        further=None if further is None else torch.from_numpy(further),
     )  # fmt: skip
-
-
-def _stacked(labels: FileProbabilities) -> NDArray[np.float32]:
-    """Return the probabilities of all labels, with one label in memory twice."""
-    maps = iter(labels)
-    first = next(maps)
-    stacked = np.empty((len(labels), *first.shape), first.dtype)
-    stacked[0] = first
-    for place, label in enumerate(maps, start=1):
-        stacked[place] = label
-    return stacked
 
 
 def _spacing(image: Any) -> tuple[float, ...] | None:

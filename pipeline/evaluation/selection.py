@@ -1,13 +1,14 @@
 """Selecting the operating point on the validation split, so that the test split decides nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from pipeline.evaluation.cases import Case
+from pipeline.evaluation.cases import Case, partitions
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.evaluation.threshold import Curve, InstanceCurve, ThresholdCurve
 from pipeline.inference.label_masks import InstanceFunction
@@ -15,9 +16,10 @@ from pipeline.inference.operating_point import LabelOperatingPoint, OperatingPoi
 from pipeline.inference.postprocessing import Postprocessing, candidates
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.inference.watershed_instances import WatershedInstances
-from pipeline.metrics.contingency import contingency_table
-from pipeline.metrics.instances import INSTANCE_METRICS, match
+from pipeline.metrics.contingency import Label
+from pipeline.metrics.instances import INSTANCE_METRICS
 from pipeline.metrics.overlap import METRICS, count
+from pipeline.metrics.segments import PARTITION_METRICS, SEGMENT_SCORES, segments
 from pipeline.progress import track
 
 TTA_VERSIONS = (1, 2, 8)  # alone, mirrored too, all symmetries of the square
@@ -35,7 +37,8 @@ class OperatingPointSearch(NamedTuple):
     """What of an operating point is to be selected, and by what.
 
     Attributes:
-        metric: ``iou``, ``dice`` or ``accuracy`` of pixels, ``f1`` or ``pq`` of instances.
+        metric: ``iou``, ``dice`` or ``accuracy`` of pixels, ``v_rand_thinned`` of a mask's
+            segments, ``f1`` or ``pq`` of instances.
         threshold: a given one, or None to select it.
         tta_versions: how many symmetries are averaged, or None to select.
         postprocessing: whether to select what is done to the mask; false: nothing is done.
@@ -85,10 +88,11 @@ def select(
         labels: names of the network's labels, where there are several.
 
     Raises:
-        ValueError: an unknown metric, or instances to separate where none are labelled.
+        ValueError: an unknown metric, one of segments for several labels, or instances to separate
+            where none are labelled.
     """
     separate = model.default.instances
-    check_metric(search.metric, separate)
+    check_metric(search.metric, separate, labels)
     if search.as_stored and model.record.operating_point is not None:
         return _stored(predictions, search, model.record.operating_point)
     trials: Trials = {}
@@ -100,7 +104,7 @@ def select(
     if isinstance(curve, ThresholdCurve) and len(labels) > 1:
         common = LabelOperatingPoint(threshold=threshold)
         by_label = _select_by_label(cases, curve, search, common, labels, trials)
-    elif search.postprocessing and search.metric in METRICS:
+    elif search.postprocessing and (separate is None or search.metric in METRICS):
         postprocessing = _select_postprocessing(cases, search.metric, threshold, trials)
     elif search.postprocessing and separate is not None:
         separate = _select_floor(cases, search.metric, threshold, separate, trials)
@@ -115,29 +119,49 @@ def select(
     return Selection(point, curve, trials, cases)
 
 
-def check_metric(metric: str, separate: InstanceFunction | None) -> None:
+def check_metric(
+    metric: str, separate: InstanceFunction | None, labels: Sequence[str] = ()
+) -> None:
     """Refuse a metric that cannot be computed.
 
     Raises:
-        ValueError: it is unknown, or one of instances where none are separated.
+        ValueError: it is unknown, or one of instances where none are separated, or one of segments
+            where there are several labels.
     """
-    names = (*METRICS, *INSTANCE_METRICS) if separate else tuple(METRICS)
+    names = [*METRICS, *(() if len(labels) > 1 else PARTITION_METRICS)]
+    names += INSTANCE_METRICS if separate else ()
     if metric not in names:
         raise ValueError(f"threshold_metric {metric}: expected one of {', '.join(names)}")
 
 
 def curve_of(cases: Sequence[Case], metric: str, separate: InstanceFunction | None) -> Curve:
     """Return the metric against the threshold."""
-    if separate is None or metric in METRICS:
+    if metric in METRICS:
         pixels = ThresholdCurve()
         for case in cases:
             for probability, truth in zip(case.probability, case.truth, strict=True):
                 pixels.add(probability, truth)
         return pixels
-    instances = InstanceCurve(separate)
+    curve = InstanceCurve(separate or _segments_at, SEGMENT_SCORES[metric])
     for case in cases:
-        instances.add(case.probability[0], case.true_instances())
-    return instances
+        curve.add(*segmented(case, separate), case.further_maps())
+    return curve
+
+
+def segmented(case: Case, separate: InstanceFunction | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the probability of a single label, and its true instances or segments.
+
+    Where instances are not separated, segments are the components of a mask; what is ignored is
+    background.
+    """
+    if separate is not None:
+        return case.probability[0], case.true_instances()
+    truth = case.truth[0]
+    return case.probability[0].where(truth >= 0, 0), torch.from_numpy(segments(truth.numpy() > 0))
+
+
+def _segments_at(probability: NDArray[np.floating], threshold: float) -> Label:
+    return segments(probability >= threshold)
 
 
 def _stored(
@@ -237,24 +261,21 @@ def _select_floor(
     values = {}
     for floor in dict.fromkeys((separate.floor, *FLOORS)):
         option = replace(separate, floor=floor)
-        values[floor] = _mean_instance_score(cases, INSTANCE_METRICS[metric], threshold, option)
+        values[floor] = _mean_segment_score(cases, metric, threshold, option)
     trials["instances end at"] = {
         f"probability {floor:g}": round(value, 6) for floor, value in values.items()
     }
     return replace(separate, floor=_worth_its_cost(values))
 
 
-def _mean_instance_score(
-    cases: Sequence[Case],
-    metric: Callable[..., float],
-    threshold: float,
-    separate: InstanceFunction,
+def _mean_segment_score(
+    cases: Sequence[Case], metric: str, threshold: float, separate: InstanceFunction
 ) -> float:
     scores = []
     for case in cases:
-        instances = separate(case.probability[0].numpy(), threshold)
-        table = contingency_table(case.true_instances().numpy(), instances)
-        scores.append(metric(match(table)))
+        instances = separate(case.probability[0].numpy(), threshold, case.further_maps())
+        truth = case.true_instances().numpy()
+        scores.append(SEGMENT_SCORES[metric](truth, instances)[metric])
     return float(np.mean(scores))
 
 
@@ -271,5 +292,11 @@ def _mean_of(
     scores = []
     for case in cases:  # which unpacks a large one
         mask = postprocessing.at(case.scale)(case.probability[place].numpy(), threshold)
-        scores.append(METRICS[metric](count(torch.from_numpy(mask), case.truth[place])))
+        scores.append(_mask_score(metric, mask, case, place))
     return float(np.mean(scores))
+
+
+def _mask_score(metric: str, mask: NDArray[np.bool_], case: Case, place: int) -> float:
+    if metric in METRICS:
+        return METRICS[metric](count(torch.from_numpy(mask), case.truth[place]))
+    return SEGMENT_SCORES[metric](*partitions(case, mask, None))[metric]

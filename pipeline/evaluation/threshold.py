@@ -1,7 +1,7 @@
 """Choosing the threshold that turns probabilities into a mask."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.inference.label_masks import InstanceFunction
 from pipeline.metrics.checks import flat_pair
-from pipeline.metrics.contingency import contingency_table
-from pipeline.metrics.instances import INSTANCE_METRICS, match
 from pipeline.metrics.overlap import METRICS, Counts
+from pipeline.metrics.segments import SegmentScores, instance_metrics
 
 LEVELS = 256
 """Thresholds tried: 0/255 to 255/255, the scale of an 8-bit picture."""
@@ -106,13 +105,14 @@ class ThresholdCurve(Curve):
 
 
 class InstanceCurve(Curve):
-    """A metric of cells: ``f1`` or ``pq``, at IoU 0.5.
+    """A metric of cells: ``f1`` or ``pq`` at IoU 0.5, or ``v_rand_thinned``.
 
     A mask of the right pixels can still run two cells together, so what is right for pixels need
     not be right for cells. Each threshold means new connected components, so few are tried.
 
     Args:
         find_instances: finds the cells in a probability map, given the threshold.
+        scores: of true and found cells.
 
     Example:
         >>> from scipy.ndimage import label
@@ -124,33 +124,38 @@ class InstanceCurve(Curve):
 
     thresholds = np.arange(1, 20) / 20
 
-    def __init__(self, find_instances: InstanceFunction) -> None:
-        self.find_instances = find_instances
-        self.rows: list[dict[str, list[float]]] = []
+    def __init__(
+        self, find_instances: InstanceFunction, scores: SegmentScores = instance_metrics
+    ) -> None:
+        self.find_instances, self.scores = find_instances, scores
+        self.rows: list[list[Mapping[str, float]]] = []
 
-    def add(self, probability: torch.Tensor, cells: torch.Tensor) -> None:
+    def add(
+        self,
+        probability: torch.Tensor,
+        cells: torch.Tensor,
+        further: NDArray[np.floating] | None = None,
+    ) -> None:
         """Add one image.
 
         Args:
-            probability: ``(H, W)``, in [0, 1].
-            cells: ``(H, W)``, a number for each true cell, 0 for background.
+            probability: ``(*spatial)``, in [0, 1].
+            cells: ``(*spatial)``, a number for each true cell, 0 for background.
+            further: ``(H, *spatial)``, maps that ``find_instances`` takes after the threshold.
 
         Raises:
             ValueError: another shape, or numbers that are not whole.
         """
-        row: dict[str, list[float]] = {name: [] for name in INSTANCE_METRICS}
-        for threshold in self.thresholds:
-            predicted = self.find_instances(probability.numpy(), float(threshold))
-            matches = match(contingency_table(cells.numpy(), predicted))
-            for name, metric in INSTANCE_METRICS.items():
-                row[name].append(metric(matches))
-        self.rows.append(row)
+        maps = probability.numpy()
+        more = () if further is None else (further,)
+        instances = (self.find_instances(maps, float(t), *more) for t in self.thresholds)
+        self.rows.append([self.scores(cells.numpy(), predicted) for predicted in instances])
 
     def values(self, metric: str) -> np.ndarray:
         """Return the metric at each of the ``thresholds``, the mean over images."""
         if not self.rows:
             return np.empty(0)
-        return np.mean([row[metric] for row in self.rows], axis=0)
+        return np.mean([[scores[metric] for scores in row] for row in self.rows], axis=0)
 
 
 def _curve(

@@ -24,10 +24,11 @@ PLAIN: Engine = "float32"
 """The engine of trainings and of all reported scores."""
 AUTO = "auto"
 """The fastest engine that the evaluation accepted and that this machine has."""
-KeptScoreName = Literal["dice", "f1", "pq"]
-"""What an engine must keep: Dice of pixels, or F1 or panoptic quality of instances."""
+KeptScoreName = Literal["dice", "f1", "pq", "v_rand_thinned"]
+"""What an engine must keep: Dice of pixels, F1 or PQ of instances, V_rand of segments."""
 KEPT_SCORES: dict[KeptScoreName, str] = {
-    "dice": "Dice", "f1": "F1 of instances", "pq": "PQ of instances"
+    "dice": "Dice", "f1": "F1 of instances", "pq": "PQ of instances",
+    "v_rand_thinned": "V_rand of segments",
 }  # fmt: skip
 """Their names in words."""
 

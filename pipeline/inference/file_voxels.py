@@ -1,7 +1,7 @@
 """From the logits on the network's grid to probabilities in the pixels of the file."""
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,30 @@ class FileProbabilities:
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         """Return the probabilities of each label, ``(*spatial)``, one after the other."""
         return map(self._of_file, self.maps)
+
+    def split(self, labels: int) -> tuple["FileProbabilities", "FileProbabilities"]:
+        """Return the maps of the labels, and the further ones, as distances.
+
+        Example:
+            >>> both = FileProbabilities(torch.zeros(3, 4, 4)).split(1)
+            >>> [len(maps) for maps in both]
+            [1, 2]
+        """
+        of_labels, further = copy(self), copy(self)
+        of_labels.maps, further.maps = self.maps[:labels], self.maps[labels:]
+        return of_labels, further
+
+    def stacked(self) -> NDArray[np.float32] | None:
+        """Return all maps, ``(K, *spatial)``, one of them in memory twice; None: there are none."""
+        if not len(self):
+            return None
+        maps = iter(self)
+        first = next(maps)
+        stacked = np.empty((len(self), *first.shape), first.dtype)
+        stacked[0] = first
+        for place, label in enumerate(maps, start=1):
+            stacked[place] = label
+        return stacked
 
     def _of_file(self, label: torch.Tensor) -> NDArray[np.float32]:
         probability = as_probability(label) if label.dtype == torch.uint8 else label

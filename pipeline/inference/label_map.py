@@ -99,10 +99,11 @@ class ToLabelMap(MapTransform):
         Raises:
             ValueError: another number of labels than of maps.
         """
-        probabilities: FileProbabilities = item["pred"]
-        self._check_labels(len(probabilities))
+        maps: FileProbabilities = item["pred"]
         point = self.operating_point.at(item[SCALE])
-        mask, instances, confidences = point.painted(probabilities, self.labels)
+        self._check_labels(len(maps))
+        probabilities, rest = maps.split(max(1, len(self.labels)))
+        mask, instances, confidences = point.painted(probabilities, self.labels, rest.stacked())
         numbers = mask.view(np.uint8) if mask.dtype == bool else mask
         label_map = MetaTensor(torch.from_numpy(numbers)[None], meta=item["image"].meta)
         separated = {} if instances is None else {INSTANCES: instances}
@@ -110,8 +111,9 @@ class ToLabelMap(MapTransform):
         return {**item, "pred": label_map, **further}
 
     def _check_labels(self, maps: int) -> None:
-        if maps != max(1, len(self.labels)):
+        further = self.operating_point.further_maps
+        if maps != max(1, len(self.labels)) + further:
             raise ValueError(
-                f"labels: found {len(self.labels)} names for {maps} maps of the network; give one "
-                "for each of several"
+                f"labels: found {len(self.labels)} names for {maps - further} maps of the network; "
+                "give one for each of several"
             )

@@ -10,8 +10,9 @@ from pipeline.data.label_numbers import LabelNumbers, labels_overlap, painted_nu
 from pipeline.inference.confidence import Confidence, confidence, entropies
 from pipeline.metrics.contingency import Label
 
-InstanceFunction = Callable[[NDArray[np.floating], float], Label]
-"""Separates the instances in a probability map, ``(*spatial)``, given the threshold."""
+InstanceFunction = Callable[..., Label]
+"""Separates the instances in a probability map, ``(*spatial)``, given the threshold and, where the
+network has any, its further maps, ``(H, *spatial)``."""
 
 MaskFunction = Callable[[NDArray[np.floating]], NDArray[np.bool_]]
 """Turns the probability map of a label, ``(*spatial)``, into its mask."""

@@ -11,7 +11,7 @@ from pipeline.data.label_numbers import LabelNumbers
 from pipeline.inference.confidence import Confidence, confidence
 from pipeline.inference.label_masks import MaskFunction, label_masks, painted, painted_mask
 from pipeline.inference.postprocessing import Postprocessing
-from pipeline.inference.watershed_instances import WatershedInstances
+from pipeline.inference.watershed_instances import WatershedInstances, check_further
 from pipeline.metrics.contingency import Label
 
 
@@ -90,6 +90,11 @@ class OperatingPoint(BaseModel):
     by_label: dict[str, LabelOperatingPoint] = {}
     instances: WatershedInstances | None = None
     selected_by: SelectedBy | None = None
+
+    @property
+    def further_maps(self) -> int:
+        """How many maps of the network the instances need beside the probability."""
+        return 0 if self.instances is None else self.instances.further_maps
 
     def at(self, scale: float) -> "OperatingPoint":
         """Return the operating point of a grid of other pixels.
@@ -171,6 +176,7 @@ class OperatingPoint(BaseModel):
         probability: NDArray[np.floating],
         labels: Sequence[str] = (),
         overlapping: bool = False,
+        further: NDArray[np.floating] | None = None,
     ) -> tuple[NDArray[np.bool_], Label | None]:
         """Return the mask of each label, ``(K, *spatial)``, and the instances of the first.
 
@@ -180,18 +186,24 @@ class OperatingPoint(BaseModel):
             probability: of each label, ``(K, *spatial)``.
             labels: names of the labels, in the same order; none: no label has its own threshold.
             overlapping: whether a pixel may belong to several labels.
+            further: ``(H, *spatial)``, the network's maps beside those; None: it gives none.
 
         Raises:
-            ValueError: a label that has its own threshold is none of the labels.
+            ValueError: a label that has its own threshold is none of the labels; further maps that
+                are needed and missing, or given and not read.
         """
         if self.instances is None:
+            check_further(0, further)
             names = labels or [""] * len(probability)
             return label_masks(probability, self._mask_functions(names), overlapping), None
-        instances = self.instances(probability[0], self.threshold)
+        instances = self.instances(probability[0], self.threshold, further)
         return instances[None] > 0, instances
 
     def painted(
-        self, probabilities: Iterable[NDArray[np.floating]], labels: LabelNumbers
+        self,
+        probabilities: Iterable[NDArray[np.floating]],
+        labels: LabelNumbers,
+        further: NDArray[np.floating] | None = None,
     ) -> "Painted":
         """Return the masks painted into one, the instances of a single label, the confidences.
 
@@ -200,16 +212,18 @@ class OperatingPoint(BaseModel):
         Args:
             probabilities: of each label, ``(*spatial)``, taken one after the other.
             labels: name and number or numbers of each, in the same order.
+            further: ``(H, *spatial)``, the network's maps beside those; None: it gives none.
 
         Raises:
-            ValueError: a label that has its own threshold is none of the labels.
+            ValueError: as :meth:`masks`.
         """
         if self.instances is None:
+            check_further(0, further)
             mask_functions = self._mask_functions(labels or [""])
             mask, confidences = painted_mask(probabilities, labels, mask_functions)
             return Painted(mask, None, confidences)
         [probability] = probabilities
-        instances = self.instances(probability, self.threshold)
+        instances = self.instances(probability, self.threshold, further)
         inside = instances > 0
         own = [confidence(inside, probability)]
         return Painted(painted([inside], labels), instances, own)

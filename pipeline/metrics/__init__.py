@@ -9,6 +9,7 @@ They read no file and know no model; of the project they import only each other.
 - :mod:`~pipeline.metrics.agreement`: bias and limits of agreement (Bland and Altman) of volumes.
 - :mod:`~pipeline.metrics.instances`: F1, panoptic quality, merges and splits of labelled instances.
 - :mod:`~pipeline.metrics.rand`: V_rand and V_info of two partitions into segments.
+- :mod:`~pipeline.metrics.segments`: those of instances and segments that a threshold is chosen by.
 - :mod:`~pipeline.metrics.warping`: the warping error, which counts differences of topology.
 - :mod:`~pipeline.metrics.isbi`: the scores of the ISBI 2012 challenge, at one threshold or eleven.
 - :mod:`~pipeline.metrics.calibration`: whether probabilities are the frequencies that they claim.

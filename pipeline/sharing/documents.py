@@ -20,6 +20,7 @@ from pipeline.inference.outer_contour import OuterContour
 from pipeline.inference.validation_values import ValidationValues
 from pipeline.metrics.instances import INSTANCE_METRICS
 from pipeline.metrics.overlap import FURTHER, METRICS, SOFT
+from pipeline.metrics.segments import PARTITION_METRICS
 from pipeline.sharing.manifest import Digest
 
 MAX_COUNT = 10**9
@@ -38,7 +39,7 @@ FRACTIONS = (*METRICS, *FURTHER, *SOFT, "iou_background", "dice_background", "br
 DISTANCES = ("hd95_px", "hd95_mm", "asd_px", "asd_mm")
 OF_EACH_LABEL = (*FRACTIONS, *DISTANCES)
 SCORES = frozenset((*OF_EACH_LABEL, *INSTANCE_METRICS, *INSTANCES, *ISBI))
-CHOSEN_BY = frozenset((*METRICS, *INSTANCE_METRICS))
+CHOSEN_BY = frozenset((*METRICS, *INSTANCE_METRICS, *PARTITION_METRICS))
 """Metrics that select a threshold."""
 OF_FOLDS = "mean of the folds' thresholds"
 """By what the threshold of an ensemble was selected."""

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from pipeline.bundle.received import contained
 from pipeline.inference.fitting import fitting
+from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.losses import IgnoringLoss
 from pipeline.precision import FLOAT32, Precision
 from pipeline.tracking import Run
@@ -62,6 +63,7 @@ def training_engine(
     precision: Precision = FLOAT32,
     max_gradient_norm: float | None = None,
     average: AveragedModel | None = None,
+    instances: WatershedInstances | None = None,
     train_handlers: Sequence[Any] = (),
 ) -> SupervisedTrainer:
     """Return MONAI's trainer with the handlers of every training, and further ones after them.
@@ -87,6 +89,8 @@ def training_engine(
         max_gradient_norm: norm that the gradient of a step is clipped to; None: it is not.
         average: see :func:`pipeline.training.averaged`; the validator is given it in place of the
             network, and it is kept. None: the weights of the last step are validated and kept.
+        instances: separates them, and says how many maps follow those of the labels, which are
+            learnt and not scored; None: none do.
         train_handlers: further ones.
     """
     keep_freed_memory()
@@ -135,7 +139,7 @@ def training_engine(
             weighted_iteration if takes_weights(loss) else plain_iteration
         ),
         key_train_metric={"loss": TrainingLoss()},
-        additional_metrics=image_metrics(),
+        additional_metrics=image_metrics(_further_maps(instances)),
         train_handlers=handlers,
         decollate=False,
     )
@@ -148,6 +152,7 @@ def validation_engine(
     inferer: Inferer,
     device: torch.device | str,
     precision: Precision = FLOAT32,
+    instances: WatershedInstances | None = None,
     val_handlers: Sequence[Any] = (),
 ) -> SupervisedEvaluator:
     """Return MONAI's evaluator with the loss and the metrics of every validation.
@@ -159,6 +164,8 @@ def validation_engine(
         inferer: how an image passes the network.
         device: where the network is.
         precision: format that the network computes in.
+        instances: separates them, and says how many maps follow those of the labels, which are
+            learnt and not scored; None: none do.
         val_handlers: further handlers.
     """
     return SupervisedEvaluator(
@@ -166,6 +173,10 @@ def validation_engine(
         val_data_loader=val_data_loader,
         network=network,
         inferer=in_precision(fitting(inferer), precision, device),
-        key_val_metric=image_metrics(),
+        key_val_metric=image_metrics(_further_maps(instances)),
         val_handlers=[EvaluationLoss(loss), *val_handlers],
     )
+
+
+def _further_maps(instances: WatershedInstances | None) -> int:
+    return 0 if instances is None else instances.further_maps

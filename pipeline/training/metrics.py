@@ -23,9 +23,13 @@ class ImageScores(Metric):
 
     IoU, Dice and accuracy are at probability 1/2; soft IoU and soft Dice are of probabilities. Of a
     network with several heads, the most refined one is scored.
+
+    Args:
+        further: maps that a network gives after those of its labels, as distances; not scored.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, further: int = 0) -> None:
+        self.further = further
         super().__init__(output_transform=from_engine([CommonKeys.PRED, CommonKeys.LABEL]))
 
     def reset(self) -> None:
@@ -38,7 +42,8 @@ class ImageScores(Metric):
         if isinstance(truths, torch.Tensor):
             prediction = most_refined(prediction)
         for logits, truth in zip(prediction, truths, strict=True):
-            pairs = zip(logits.detach(), truth, strict=True)
+            labels = len(logits) - self.further
+            pairs = zip(logits[:labels].detach(), truth[:labels], strict=True)
             self.images += [_scores(label, true) for label, true in pairs]
 
     def compute(self) -> list[list[float]]:
@@ -53,9 +58,13 @@ NAMES = (*METRICS, *SOFT)
 """Names of the scores of every training, which tracking shows."""
 
 
-def image_metrics() -> dict[str, MetricsLambda]:
-    """Return the mean of each score over images and labels, scoring each image once."""
-    scores = ImageScores()
+def image_metrics(further: int = 0) -> dict[str, MetricsLambda]:
+    """Return the mean of each score over images and labels, scoring each image once.
+
+    Args:
+        further: maps of the network after those of its labels; not scored.
+    """
+    scores = ImageScores(further)
     return {name: MetricsLambda(partial(_mean, k), scores) for k, name in enumerate(NAMES)}
 
 
@@ -82,7 +91,8 @@ class TrainingLoss(Average):
 class EvaluationLoss:
     """Mean over batches of the training's loss function, computed by an evaluator.
 
-    It reads the logits right after the forward pass, before postprocessing replaces them.
+    It reads the logits right after the forward pass, before postprocessing replaces them. The truth
+    of validation has the labels alone: so has the loss.
 
     Args:
         loss_function: takes logits, truth and, where the batch holds one, the weight map.
@@ -105,7 +115,8 @@ class EvaluationLoss:
     def _add(self, engine: Engine) -> None:
         output = engine.state.output
         maps = weights_of(engine.state.batch, engine.state.device) if self.weighted else ()
-        loss = self.loss_function(output[CommonKeys.PRED], output[CommonKeys.LABEL], *maps)
+        truth = output[CommonKeys.LABEL]
+        loss = self.loss_function(output[CommonKeys.PRED][:, : truth.shape[1]], truth, *maps)
         self.losses.append(loss.item())
 
     def _store(self, engine: Engine) -> None:

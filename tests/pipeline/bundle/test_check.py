@@ -138,6 +138,11 @@ def test_legitimate_overrides_pass(start, override):
     assert start(**override)
 
 
+def test_an_overlay_for_another_kind_of_bundle(start):
+    with pytest.raises(ValueError, match=r"^@border: this config refers to a key that it does not"):
+        start(overlays=["heads/distance"])
+
+
 def test_a_key_that_only_a_macro_copies_is_used():
     config = {"shared": [{"a": 1}], "train": {"dataset": {"data": "%shared"}}}
     assert list(config_errors(config)) == []

@@ -70,6 +70,19 @@ def test_scores_against_scikit_learn(noisy):
     assert row["brier"] == pytest.approx(((soft - y) ** 2).mean())
 
 
+def test_v_rand_where_the_threshold_is_selected_by_it(noisy):
+    plain, by_segments = at(0.5), at(0.5)._replace(partition=True)
+    with_all = table([noisy], at(0.5, isbi=True))[0]
+    assert "v_rand_thinned" not in table([noisy], plain)[0]
+    assert table([noisy], by_segments)[0]["v_rand_thinned"] == with_all["v_rand_thinned"]
+
+
+def test_what_is_ignored_is_no_segment():
+    ignored = case("a.png", [0.9, 0.9, 0.9, 0.1], [1, 0, -1, -1])
+    (row,) = table([ignored], at(0.5)._replace(partition=True))
+    assert row["v_rand_thinned"] == 1
+
+
 def test_the_columns_of_a_case_are_in_its_row_and_no_score(noisy):
     rows = table([noisy], at(0.5))
     assert (rows[0]["patient"], rows[0]["sex"]) == ("p1", "f")

@@ -47,6 +47,13 @@ def test_less_than_half_of_the_bytes(case):
     assert size(kept.case) + kept.image.nbytes + maps < 0.45 * size(case)
 
 
+def test_further_maps_are_kept_as_probabilities_are(case):
+    further = case.probability.flip(1)
+    again = unpacked(packed(case._replace(further=further)))
+    assert torch.allclose(again.further, further, atol=1e-5)
+    assert unpacked(packed(case)).further is None
+
+
 def test_what_is_whole_is_the_same_and_the_rest_nearly(case, cases):
     (again,) = cases
     assert (again.name, again.spacing) == (case.name, case.spacing)

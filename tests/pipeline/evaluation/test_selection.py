@@ -190,6 +190,53 @@ def test_holes_are_filled_where_that_is_better():
     assert selected(probability).operating_point.postprocessing.fill_holes
 
 
+def two_cells():
+    """Two cells; the membrane between them has a gap that is closed from 0.75 on."""
+    truth = torch.ones(1, 12, 21)
+    truth[:, :, 10] = 0
+    probability = 0.1 + 0.75 * truth
+    probability[0, 5, 10] = 0.72
+    return probability, truth
+
+
+def test_pixels_leave_a_membrane_open_that_v_rand_closes():
+    probability, truth = two_cells()
+    probability[0, :, 9] = 0.7  # 12 pixels are lost where the gap of one is closed
+    by_pixels = selected(probability, truth, metric="accuracy")
+    by_segments = selected(probability, truth, metric="v_rand_thinned")
+    assert by_pixels.operating_point.threshold <= 0.7
+    assert 0.72 < by_segments.operating_point.threshold <= 0.85
+    assert by_segments.curve.values("v_rand_thinned").max() == 1
+    assert by_segments.operating_point.selected_by.metric == "v_rand_thinned"
+
+
+def test_post_processing_by_v_rand():
+    """Specks within a wide membrane are segments that thinning lets grow."""
+    probability, truth = two_cells()
+    probability[:, :, 7:14] = 0.1
+    probability[0, 1::3, 10] = 0.9
+    selection = selected(probability, truth, metric="v_rand_thinned")
+    assert selection.operating_point.postprocessing.min_pixels > 1
+
+
+def test_the_v_rand_of_separated_instances():
+    truth = square()
+    cells = truth.clone()
+    cells[0, :, 12:] *= 2
+    of_one = predictions(0.1 + 0.6 * truth, truth, instances=MetaTensor(cells))
+    selection = select(
+        of_one, OperatingPointSearch("v_rand_thinned"), model(1, WatershedInstances())
+    )
+    joined = 2 * (72**2 * 2) / (144**2 + 2 * 72**2)
+    assert selection.curve.values("v_rand_thinned").max() == pytest.approx(joined)
+
+
+def test_v_rand_is_of_one_label():
+    of_two = predictions(*two_labels())
+    with pytest.raises(ValueError, match=r"v_rand_thinned: expected one of iou, dice, accuracy$"):
+        select(of_two, OperatingPointSearch("v_rand_thinned"), model(1), ["a", "b"])
+
+
 def test_where_instances_end_is_selected_by_their_metric():
     truth = square()
     probability = 0.05 + 0.4 * truth
@@ -202,6 +249,22 @@ def test_where_instances_end_is_selected_by_their_metric():
     assert set(selection.trials["instances end at"]) == floors
     untouched = select(of_one, OperatingPointSearch("pq", 0.9, postprocessing=False), trained)
     assert untouched.operating_point.instances.floor == 0.5
+
+
+def test_the_threshold_of_distances_is_selected_by_their_instances():
+    """One piece of equal probability; in the distances two cells are apart from 0.4 on."""
+    cells = square()
+    cells[0, :, 12:] *= 2
+    distance = 0.6 * (cells > 0)
+    distance[0, :, 11:13] = 0.37 * (cells[0, :, 11:13] > 0)
+    maps = torch.cat([0.05 + 0.9 * square(), 0.01 + 0.98 * distance])
+    of_one = predictions(maps, square(), instances=MetaTensor(cells))
+    by_distance = model(1, WatershedInstances(seeds="distance"))
+    selection = select(of_one, OperatingPointSearch("f1"), by_distance)
+    assert 0.37 < selection.operating_point.threshold <= 0.6
+    assert selection.curve.values("f1").max() == 1
+    with pytest.raises(ValueError, match="found 1 maps of the network"):
+        select(of_one, OperatingPointSearch("f1"), model(1, WatershedInstances()))
 
 
 def test_an_unknown_metric():

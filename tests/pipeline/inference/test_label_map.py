@@ -27,7 +27,7 @@ def test_the_map_holds_large_numbers_and_lies_where_the_image_does():
     assert out["pred"].numpy().dtype == np.uint16
     assert out["pred"].numpy().tolist() == [[[17, 1035, 0, 17]]]
     assert torch.equal(out["pred"].affine, item["image"].affine)
-    assert out["probability"] is item["pred"]
+    assert torch.equal(out["probability"].maps, item["pred"].maps)
     assert "instances" not in out
 
 
@@ -42,6 +42,18 @@ def test_instances_are_kept_beside_the_map():
     out = ToLabelMap(OperatingPoint(instances=WatershedInstances()), {"cell": 5})(item_of(ROW[:1]))
     assert out["pred"].tolist() == [[[5, 5, 0, 5]]]
     assert out["instances"].tolist() == [[1, 1, 0, 2]]
+
+
+def test_instances_by_distances_are_kept_beside_the_map_and_the_distances_are_not():
+    mask, distance = [9.0, 9.0, 9.0, 9.0], [9.0, -1.0, 9.0, -9.0]
+    maps = FileProbabilities(torch.tensor([[mask], [distance]]))
+    point = OperatingPoint(instances=WatershedInstances(seeds="distance"))
+    item = {"image": MetaTensor(torch.zeros(1, 1, 4)), "pred": maps, SCALE: 1.0}
+    out = ToLabelMap(point)(item)
+    assert out["instances"].tolist() == [[1, 1, 2, 2]]
+    assert len(out["probability"]) == 1
+    with pytest.raises(ValueError, match="2 maps of the network; give one for each"):
+        ToLabelMap(OperatingPoint())(item)
 
 
 def test_labels_that_the_network_does_not_have_are_refused():

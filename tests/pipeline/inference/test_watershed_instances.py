@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter, label
 from skimage.segmentation import relabel_sequential, watershed
 
 from pipeline.inference import WatershedInstances
+from transforms.border_distance import border_distance
 
 MAPS = arrays.arrays(np.float32, (6, 7), elements=st.floats(0, 1, width=32))
 
@@ -35,6 +36,35 @@ def test_small_components_are_no_seeds(probability, least):
     sizes = np.bincount(label(probability >= 0.5)[0].ravel())[1:]
     numbers = np.unique(instances[instances > 0])
     np.testing.assert_array_equal(numbers, 1 + np.arange((sizes >= least).sum()))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_two_that_touch_are_separated_by_distances(dims):
+    """The mask of two balls is one piece of equal probability; their distances are two."""
+    axes = np.indices((15, 28, *[15] * (dims - 2)))
+    centres = ([7, 7, 7], [7, 20, 7])
+    apart = [sum((a - c) ** 2 for a, c in zip(axes, centre, strict=False)) for centre in centres]
+    truth = np.select([apart[0] < 45, apart[1] < 45], [1, 2])
+    distance = border_distance(truth)
+    mask = np.where(truth > 0, 0.9, 0.1)
+    assert WatershedInstances()(mask, 0.5).max() == 1
+    found = WatershedInstances(seeds="distance")(mask, 0.5, distance[None])
+    np.testing.assert_array_equal(found, truth)
+
+
+def test_a_seed_lies_where_the_floor_is_reached():
+    mask, distance = np.array([[0.9, 0.9, 0.2, 0.2]]), np.array([[[0.9, 0.4, 0.9, 0.9]]])
+    assert WatershedInstances(seeds="distance")(mask, 0.5, distance).tolist() == [[1, 1, 0, 0]]
+
+
+def test_distances_that_are_missing_or_not_read():
+    mask = np.ones((2, 2))
+    with pytest.raises(ValueError, match="found 0 maps of the network beside the probability, exp"):
+        WatershedInstances(seeds="distance")(mask, 0.5)
+    with pytest.raises(ValueError, match=r"found 1 maps .* expected 0; give the overlays"):
+        WatershedInstances()(mask, 0.5, mask[None])
+    with pytest.raises(ValueError, match="seeds: found mask, expected probability or distance"):
+        WatershedInstances(seeds="mask")
 
 
 def test_volumes_too():

@@ -1,8 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from ignite.engine import Engine
 
-from pipeline.training.metrics import image_metrics
+from pipeline.training.metrics import EvaluationLoss, image_metrics
 
 TRUTH = torch.tensor([[[[1.0, 1, 0, 0]]], [[[1.0, 0, 0, 0]]]])
 LOGITS = torch.tensor([[[[3.0, -1, 2, -2]]], [[[0.5, -9, -9, -9]]]])
@@ -17,9 +19,9 @@ EXPECTED |= {
 }
 
 
-def metrics_of(*outputs):
+def metrics_of(*outputs, further=0):
     engine = Engine(lambda engine, output: output)
-    for name, metric in image_metrics().items():
+    for name, metric in image_metrics(further).items():
         metric.attach(engine, name)
     return engine.run(outputs).metrics
 
@@ -53,6 +55,20 @@ def test_a_second_run_forgets_the_first():
 def test_each_label_counts_as_an_image_does():
     pair = {"pred": LOGITS.transpose(0, 1), "label": TRUTH.transpose(0, 1)}
     assert metrics_of(pair) == pytest.approx(EXPECTED, abs=1e-5)
+
+
+@pytest.mark.parametrize("learnt", [True, False], ids=["in training", "in validation"])
+def test_the_maps_after_the_labels_are_not_scored(learnt):
+    truth = torch.cat([TRUTH, 1 - TRUTH], 1) if learnt else TRUTH
+    output = {"pred": torch.cat([LOGITS, LOGITS], 1), "label": truth}
+    assert metrics_of(output, further=1) == pytest.approx(EXPECTED, abs=1e-5)
+
+
+def test_the_loss_of_validation_is_that_of_the_labels():
+    loss = EvaluationLoss(torch.nn.L1Loss())
+    output = {"pred": torch.cat([TRUTH + 2, TRUTH + 9], 1), "label": TRUTH}
+    loss._add(SimpleNamespace(state=SimpleNamespace(output=output)))
+    assert loss.losses == [2]
 
 
 def test_what_is_ignored_is_left_out():
