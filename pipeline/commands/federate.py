@@ -31,7 +31,7 @@ def add_federate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--statistics", choices=("shared", "site"), default="shared",
-        help="running means and variances of batch norms: averaged too (shared), or kept (site)",
+        help="running means and variances of batch norms: averaged, or kept by each site (shared)",
     )  # fmt: skip
     parser.add_argument(
         "--privacy", nargs="+", metavar="FILTER KEY=NUMBER",

@@ -6,7 +6,6 @@ from statistics import median
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from pipeline.bundle.bundle import EXPERIMENTS
 from pipeline.commands.check import CONTACT_SHEET
 
 if TYPE_CHECKING:
@@ -146,6 +145,8 @@ def print_where(bundle: Path, cases: Sequence["CaseStatistics"], labels: "LabelN
 
 def print_overlays(bundle: Path) -> None:
     """Say what the bundle's own overlays are for, of those that not every bundle has."""
+    from pipeline.bundle.bundle import EXPERIMENTS
+
     if (bundle / "configs" / EXPERIMENTS / "locate.yaml").is_file():
         _print_line(
             "overlay",
