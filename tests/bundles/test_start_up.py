@@ -69,9 +69,9 @@ def test_a_training_up_to_its_first_step(phantom, small, tmp_path):
         ("evaluate", {"torch._dynamo"}),
     ],
 )
-def test_a_trained_model_is_used(verb, unused, trained, phantom, tmp_path):
-    places = ["--data", phantom, "--tracking", trained / "mlruns", "--out", tmp_path / "out"]
-    (run,) = (folder.name for folder in (trained / "models").iterdir() if folder.is_dir())
+def test_a_trained_model_is_used(verb, unused, site, phantom, tmp_path):
+    places = ["--data", phantom, "--tracking", site / "mlruns", "--out", tmp_path / "out"]
+    (run,) = (folder.name for folder in (site / "models").iterdir() if folder.is_dir())
     modules = executed(verb, MEMBRANES, *places, "--run", run, "--set", "engine=float32")
     assert "pipeline.inference.trained_model" in modules
     assert set() == modules & {*UNUSED, *unused}
