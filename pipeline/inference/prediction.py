@@ -20,6 +20,7 @@ from pipeline.inference.folder import find_cases
 from pipeline.inference.label_map import INSTANCES, PROBABILITY
 from pipeline.inference.operating_point import OperatingPoint
 from pipeline.inference.structures import FOREGROUND
+from pipeline.networks import take_remarks
 
 COLOUR_CHANNELS = (3, 4)
 
@@ -35,7 +36,7 @@ class Prediction:
         instances: the number of each pixel's instance; None: they are not separated.
         affine: from indices to millimetres where the file tells them, ``(4, 4)``.
         differences: in what the image differs from those of the training; of an array, none are
-            looked for.
+            looked for. What a network that locates first says of it, too.
     """
 
     masks: dict[str, NDArray[np.bool_]]
@@ -75,8 +76,10 @@ class Predictor:
             tensor = array_image(image, self.spatial_dims, affine)
             differences, item = (), _without_loader(self.preprocessing)({"image": tensor})
         self.network.eval()
+        take_remarks(self.network)  # of an image that failed
         with torch.inference_mode():
             output = self.inferer(item["image"][None].to(self.device), self.network)
+        differences = (*differences, *take_remarks(self.network))
         return self._prediction(self.postprocessing({**item, "pred": output[0]}), differences)
 
     def _image_of(self, path: str | Path) -> str | list[str]:

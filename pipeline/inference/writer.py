@@ -33,7 +33,7 @@ from pipeline.inference.series_uid import series_uid_of
 from pipeline.inference.structures import FOREGROUND, instance_sizes, measure_structures, sizes_of
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.inference.validation_values import structure_values
-from pipeline.networks import remark_of
+from pipeline.networks import take_remarks
 from pipeline.provenance import versions
 
 
@@ -171,6 +171,7 @@ class WritePredictions:
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose output is a list of items, as ``ToLabelMap`` leaves them."""
         self.report.further["device"] = str(getattr(engine.state, "device", "cpu"))
+        engine.add_event_handler(Events.ITERATION_STARTED, _remarks)  # of an image that failed
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.COMPLETED, self._write_report)
 
@@ -180,8 +181,7 @@ class WritePredictions:
     def _add(self, engine: Engine) -> None:
         inner = getattr(getattr(engine, "inferer", None), "inferer", None)
         self.reduced = inner.reduced if isinstance(inner, FittingInferer) else ""
-        if located := remark_of(getattr(engine, "network", None)):
-            self.located.append(located)
+        self.located += _remarks(engine)
         for item in engine.state.output:
             if item["image"].ndim == 4:
                 self._write_volume(item)
@@ -302,6 +302,12 @@ class WritePredictions:
         if isinstance(first, str):
             return self.input_check.inspect(str(first_path(first)))
         return self.input_check.inspect([str(first_path(name)) for name in first])
+
+
+def _remarks(engine: Engine) -> list[str]:
+    """Take what an evaluator's network says of the images since it was asked last."""
+    network = getattr(engine, "network", None)
+    return [] if network is None else take_remarks(network)
 
 
 def _check_label_names(labels: LabelNumbers) -> None:

@@ -13,7 +13,7 @@ from pipeline.networks.feature_maps import (
     module_maps,
 )
 from pipeline.networks.heads import GuidedOutput, logit_of_mean, most_refined
-from pipeline.networks.located import LocatedNetwork, locates, remark_of
+from pipeline.networks.located import LocatedNetwork, locates, take_remarks
 from pipeline.networks.unet import UNet
 from pipeline.networks.unet_3_plus import UNet3Plus
 from pipeline.networks.unet_plus_plus import UNetPlusPlus
@@ -33,5 +33,5 @@ __all__ = [
     "logit_of_mean",
     "module_maps",
     "most_refined",
-    "remark_of",
+    "take_remarks",
 ]

@@ -18,7 +18,7 @@ OUTSIDE = -12.0
 MIN_LOCATED = 0.5
 """Probability from which a pixel is located."""
 MAX_OUTSIDE_SHARE = 0.05
-"""Share of the located pixels outside the box above which the remark says so."""
+"""Share of the located pixels outside the box above which a remark says so."""
 FALLBACK_BATCH = 4
 """Windows at a time where the whole image is segmented."""
 
@@ -37,8 +37,8 @@ class LocatedNetwork(nn.Module):
     Roth et al. 2018 (https://doi.org/10.1016/j.media.2018.01.006), whose two are trained apart.
 
     In evaluation the whole image is given, without windows. Where nothing is located, the segmenter
-    sees every part of it in windows of the box, and :attr:`remark` says so. It also says where more
-    than :data:`MAX_OUTSIDE_SHARE` of what was located lies outside the box.
+    sees every part of it in windows of the box. :meth:`take_remarks` says so, and where more than
+    :data:`MAX_OUTSIDE_SHARE` of what was located lies outside the box.
 
     Args:
         locator: of images and logits like the segmenter's.
@@ -77,8 +77,7 @@ class LocatedNetwork(nn.Module):
         factors = [reduction] * len(self.box) if isinstance(reduction, int) else reduction
         self.reduction = tuple(factors)
         self.jitter = jitter
-        self.remark = ""
-        """What a reader should know of the last image; empty: nothing."""
+        self._was_unlocated, self._outside_share = False, 0.0
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Return the logits of the whole image; in training those of all heads.
@@ -97,6 +96,22 @@ class LocatedNetwork(nn.Module):
             return [*self._heads(image, corners), self._enlarged(logits, image)]
         pairs = zip(image.split(1), logits.split(1), strict=True)
         return torch.cat([self._segmented(*pair) for pair in pairs])
+
+    def take_remarks(self) -> list[str]:
+        """Return what a reader should know of the images since the last call, and forget it.
+
+        An image may pass several times, mirrored: one remark of any of them is kept.
+        """
+        remarks = []
+        if self._was_unlocated:
+            remarks.append("nothing was located: the whole image was segmented, not a box")
+        if self._outside_share > MAX_OUTSIDE_SHARE:
+            remarks.append(
+                f"{self._outside_share:.0%} of what was located lies outside the box, which is not "
+                "segmented"
+            )
+        self._was_unlocated, self._outside_share = False, 0.0
+        return remarks
 
     def feature_modules(self) -> dict[str, nn.Module]:
         """Return the steps of the segmenter, which an explanation is about."""
@@ -160,25 +175,22 @@ class LocatedNetwork(nn.Module):
         """Return the logits of one image ``(1, C, *spatial)`` in evaluation."""
         located = logits.float().sigmoid().amax(1)[0] >= MIN_LOCATED
         if not located.any():
-            self.remark = "nothing was located: the whole image was segmented, not a box"
+            self._was_unlocated = True
             window = SlidingWindowInferer(self.box, FALLBACK_BATCH, overlap=0.5, mode="gaussian")
             whole: Tensor = window(image, self.segmenter)
             return whole
         region = self._region(self._corner(logits[0], image))
-        self.remark = self._remark(located, region)
+        self._outside_share = max(self._outside_share, self._share_outside(located, region))
         inside: Tensor = self.segmenter(image[(slice(None), slice(None), *region)])
         return _laid_into(image, inside, [region])
 
-    def _remark(self, located: Tensor, region: Sequence[slice]) -> str:
-        """Return what to know of the located pixels ``(*small)`` outside the box."""
+    def _share_outside(self, located: Tensor, region: Sequence[slice]) -> float:
+        """Return the share of the located pixels ``(*small)`` outside the box."""
         held = [
             slice(part.start // by, -(-part.stop // by))
             for part, by in zip(region, self.reduction, strict=True)
         ]
-        share = 1 - int(located[tuple(held)].sum()) / int(located.sum())
-        if share <= MAX_OUTSIDE_SHARE:
-            return ""
-        return f"{share:.0%} of what was located lies outside the box, which is not segmented"
+        return 1 - int(located[tuple(held)].sum()) / int(located.sum())
 
 
 def locates(network: nn.Module) -> bool:
@@ -191,17 +203,15 @@ def locates(network: nn.Module) -> bool:
     return any(isinstance(part, LocatedNetwork) for part in network.modules())
 
 
-def remark_of(network: nn.Module | None) -> str:
-    """Return what a reader should know of the last image that a network saw; empty: nothing.
+def take_remarks(network: nn.Module) -> list[str]:
+    """Return what a reader should know of the images that a network saw since the last call.
 
     Example:
-        >>> remark_of(nn.Identity())
-        ''
+        >>> take_remarks(nn.Identity())
+        []
     """
-    if network is None:
-        return ""
     located = (part for part in network.modules() if isinstance(part, LocatedNetwork))
-    return "; ".join(dict.fromkeys(part.remark for part in located if part.remark))
+    return list(dict.fromkeys(remark for part in located for remark in part.take_remarks()))
 
 
 def _laid_into(image: Tensor, boxes: Tensor, regions: Sequence[tuple[slice, ...]]) -> Tensor:

@@ -30,8 +30,9 @@ class AutocastInferer(Inferer):
     ) -> Any:
         """Return what the inferer returns, each tensor in float32."""
         infer = partial(self.inferer, **kwargs)
-        is_cpu = torch.device(self.device).type == "cpu"
-        with ThinMapsInFloat32() if is_cpu else nullcontext():
+        # maps are thin in volumes alone, and a mode takes time at every call of PyTorch
+        of_volumes = torch.device(self.device).type == "cpu" and inputs.ndim == 5
+        with ThinMapsInFloat32() if of_volumes else nullcontext():
             return in_bfloat16(infer, self.device, inputs, network, *args)
 
 

@@ -27,6 +27,7 @@ from pipeline.training.autocast import in_precision
 from pipeline.training.checkpoints import KeepBest
 from pipeline.training.freed_memory import keep_freed_memory
 from pipeline.training.gradients import ClipGradients
+from pipeline.training.label_maps import LabelMapsInferer
 from pipeline.training.memory_of_step import naming_its_size, plain_iteration
 from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metrics
 from pipeline.training.overlays import BestOverlays
@@ -168,12 +169,14 @@ def validation_engine(
             learnt and not scored; None: none do.
         val_handlers: further handlers.
     """
+    computing = in_precision(fitting(inferer), precision, device)
+    further = _further_maps(instances)
     return SupervisedEvaluator(
         device=torch.device(device),
         val_data_loader=val_data_loader,
         network=network,
-        inferer=in_precision(fitting(inferer), precision, device),
-        key_val_metric=image_metrics(_further_maps(instances)),
+        inferer=LabelMapsInferer(computing, further) if further else computing,
+        key_val_metric=image_metrics(),
         val_handlers=[EvaluationLoss(loss), *val_handlers],
     )
 

@@ -91,8 +91,7 @@ class TrainingLoss(Average):
 class EvaluationLoss:
     """Mean over batches of the training's loss function, computed by an evaluator.
 
-    It reads the logits right after the forward pass, before postprocessing replaces them. The truth
-    of validation has the labels alone: so has the loss.
+    It reads the logits right after the forward pass, before postprocessing replaces them.
 
     Args:
         loss_function: takes logits, truth and, where the batch holds one, the weight map.
@@ -115,8 +114,7 @@ class EvaluationLoss:
     def _add(self, engine: Engine) -> None:
         output = engine.state.output
         maps = weights_of(engine.state.batch, engine.state.device) if self.weighted else ()
-        truth = output[CommonKeys.LABEL]
-        loss = self.loss_function(output[CommonKeys.PRED][:, : truth.shape[1]], truth, *maps)
+        loss = self.loss_function(output[CommonKeys.PRED], output[CommonKeys.LABEL], *maps)
         self.losses.append(loss.item())
 
     def _store(self, engine: Engine) -> None:

@@ -38,7 +38,7 @@ class BestOverlays:
                     convert_to_tensor(item[key], track_meta=False)
                     for key in ("image", "pred", "label")
                 )
-                self.images.append((image[0], logits[: len(truth)].sigmoid(), truth))
+                self.images.append((image[0], logits.sigmoid(), truth))
 
     @idist.one_rank_only()
     def _write(self, engine: Engine) -> None:

@@ -8,6 +8,7 @@ from skimage.io import imread
 
 from pipeline import cli
 from pipeline.bundle import Bundle
+from pipeline.inference import TrainedModel
 from tests.bundles.kinds import save
 
 SETTINGS = {
@@ -83,8 +84,11 @@ def test_an_image_in_which_nothing_is_located_is_told(tmp_path, capsys, in_this_
         patch.setenv("UNET_SCHOOL_LOG", str(log))
         patch.setattr("pipeline.networks.located.MIN_LOCATED", 1.1)
         located.with_overrides(inferring).run("inferring")
+        model = TrainedModel.load(bundle, overlays=["locate"], overrides={**places, **SETTINGS})
+        alone = model.predict(tmp_path / "images" / "c0.png")
     report = json.loads((tmp_path / "out" / "run_report.json").read_text())
     said = "nothing was located: the whole image was segmented, not a box"
+    assert said in alone.differences
     assert all(said in image["differences"] for image in report["per_image"])
     assert said in capsys.readouterr().out
     assert all("unlocated" in line for line in log.read_text().splitlines())

@@ -8,7 +8,7 @@ from torch import nn
 
 from pipeline.inference.compiled_network import CompiledNetwork
 from pipeline.inference.engine import _compiled
-from pipeline.networks import Ensemble, LocatedNetwork, UNet, UNet3Plus, locates, remark_of
+from pipeline.networks import Ensemble, LocatedNetwork, UNet, UNet3Plus, locates, take_remarks
 from pipeline.networks.located import OUTSIDE
 
 
@@ -46,7 +46,7 @@ def test_the_box_has_the_structure_in_its_middle(dims):
     assert bounds(logits) == [(14, 29), (26, 41), (18, 33)][:dims]
     inside = logits > OUTSIDE
     assert torch.equal(logits[inside], image[inside])
-    assert remark_of(network) == ""
+    assert take_remarks(network) == []
 
 
 @pytest.mark.parametrize("place", list(itertools.product((0, 60), repeat=2)))
@@ -60,9 +60,9 @@ def test_the_larger_of_two_structures_is_segmented_and_the_rest_is_told():
     network = LocatedNetwork(nn.Identity(), nn.Identity(), [16, 16]).eval()
     logits = network(marked((40, 40), (40, 44), (44, 40), (4, 4)))
     assert bounds(logits)[0][0] >= 32
-    assert remark_of(network) == (
+    assert take_remarks(network) == [
         "25% of what was located lies outside the box, which is not segmented"
-    )
+    ]
 
 
 def test_an_image_in_which_nothing_is_located_is_segmented_whole_and_told():
@@ -71,9 +71,10 @@ def test_an_image_in_which_nothing_is_located_is_segmented_whole_and_told():
     image = torch.full((1, 1, 40, 24), -3.0)
     torch.testing.assert_close(network(image), image)
     assert all(window.shape[2:] == (16, 16) for window in seen.images)
-    assert "nothing was located" in remark_of(network)
-    network(marked((20, 20)))
-    assert remark_of(network) == ""
+    network(marked((20, 20)))  # another version of the image, which does not take it back
+    (remark,) = take_remarks(network)
+    assert "nothing was located" in remark
+    assert take_remarks(network) == []
 
 
 def test_an_image_smaller_than_the_box_is_segmented_whole():

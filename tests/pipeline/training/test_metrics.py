@@ -3,7 +3,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from ignite.engine import Engine
+from monai.inferers import SimpleInferer
 
+from pipeline.training.label_maps import LabelMapsInferer
 from pipeline.training.metrics import EvaluationLoss, image_metrics
 
 TRUTH = torch.tensor([[[[1.0, 1, 0, 0]]], [[[1.0, 0, 0, 0]]]])
@@ -66,7 +68,9 @@ def test_the_maps_after_the_labels_are_not_scored(learnt):
 
 def test_the_loss_of_validation_is_that_of_the_labels():
     loss = EvaluationLoss(torch.nn.L1Loss())
-    output = {"pred": torch.cat([TRUTH + 2, TRUTH + 9], 1), "label": TRUTH}
+    maps = torch.cat([TRUTH + 2, TRUTH + 9], 1)
+    labels = LabelMapsInferer(SimpleInferer(), 1)(maps, torch.nn.Identity())
+    output = {"pred": labels, "label": TRUTH}
     loss._add(SimpleNamespace(state=SimpleNamespace(output=output)))
     assert loss.losses == [2]
 
