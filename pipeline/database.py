@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from pipeline.files import shown
 
 BUSY_SECONDS = 30.0
 """How long another process may hold the file."""
+PAUSE_SECONDS = 0.02
+"""Between two tries of what SQLite does not wait for by itself."""
 
 
 class Database:
@@ -43,13 +46,26 @@ class Database:
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(schema)
         except sqlite3.OperationalError as error:
             raise OSError(f"{shown(path)}: could not be opened ({error})") from None
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{shown(path)}: no {content} ({error}); move it away") from None
+
+    def _write_ahead(self) -> None:
+        """Keep the log before the file; SQLite does not wait for another that begins with it."""
+        end = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > end:
+                    raise
+            time.sleep(PAUSE_SECONDS)
 
     def close(self) -> None:
         """Close the file."""

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -27,6 +28,16 @@ def test_processes_write_at_the_same_time_and_lose_nothing(tmp_path):
     assert [process.wait() for process in processes] == [0, 0, 0]
     rows = Database(path, SCHEMA, "table of cells").rows("SELECT * FROM cells")
     assert sorted(rows) == [(name, n) for name in "abc" for n in range(50)]
+
+
+def test_a_file_that_another_begins_with_is_waited_for(tmp_path):
+    other = sqlite3.connect(tmp_path / "cells.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE others (n)")
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.2, other.execute, ["COMMIT"])
+    release.start()
+    assert Database(tmp_path / "cells.db", SCHEMA, "cells").rows("SELECT * FROM cells") == []
+    release.join()
 
 
 def test_a_block_that_fails_writes_nothing(tmp_path):
