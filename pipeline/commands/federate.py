@@ -104,9 +104,10 @@ def _cohorts(sites: list[str]) -> dict[str, Path]:
 
 def _simulate(plan: "Plan", options: argparse.Namespace, out: Path) -> None:
     from pipeline.federating.federation import FLARE_LOG, simulate
-    from pipeline.federating.results import site_results
+    from pipeline.federating.results import record_curves, site_results
     from pipeline.federating.site_settings import SiteSettings
     from pipeline.files import shown
+    from pipeline.next_command import print_next
     from pipeline.progress import count
     from pipeline.tracking.parent_run import begin_parent
     from pipeline.tracking.store import open_store
@@ -141,26 +142,22 @@ def _simulate(plan: "Plan", options: argparse.Namespace, out: Path) -> None:
     client = open_store(tracking)
     with closed_on_error(client, parent):
         server = simulate(plan, settings, out)
-        _conclude(plan, site_results(settings, server), server, out, parent, options)
+        results = site_results(settings, server)
+        record_curves(client, parent, results)
+        _publish(plan, results, server, out, parent)
     client.set_terminated(parent, "FINISHED")
+    run = results[0].record.run_name
+    print_next("evaluate", options.bundle, "--run", run, "--tracking", tracking)
 
 
-def _conclude(
-    plan: "Plan",
-    results: "list[SiteResult]",
-    server: Path,
-    out: Path,
-    parent: str,
-    options: argparse.Namespace,
+def _publish(
+    plan: "Plan", results: "list[SiteResult]", server: Path, out: Path, parent: str
 ) -> None:
-    """Publish, record and print what came of a federated training."""
-    from pipeline.federating.results import publish_last, record_curves
+    """Write the last model, and print what came of each site and of it."""
+    from pipeline.federating.results import publish_last
     from pipeline.files import shown
-    from pipeline.next_command import print_next
-    from pipeline.tracking.store import MODEL, open_store
+    from pipeline.tracking.store import MODEL
 
-    tracking = options.tracking or plan.bundle.tracking_dir()
-    record_curves(open_store(tracking), parent, results)
     metric = results[0].record.key_metric
     for site in results:
         sent = sum(one.sent_bytes for one in site.rounds)
@@ -179,5 +176,3 @@ def _conclude(
             f"last model  validation {metric} {last.key_metric_value:.4f} over all sites: "
             f"{shown(out / 'models' / MODEL)}"
         )
-    run = results[0].record.run_name
-    print_next("evaluate", options.bundle, "--run", run, "--tracking", tracking)

@@ -77,6 +77,12 @@ class Case(NamedTuple):
         """Return the further maps as an array; None: the network gives none."""
         return None if self.further is None else self.further.numpy()
 
+    def true_segments(self, separated: bool) -> Label:
+        """Return the numbered instances, or, where none are separated, the mask's components."""
+        if separated:
+            return self.true_instances().numpy()
+        return segments(self.truth[0].numpy() > 0)
+
     def true_instances(self) -> torch.Tensor:
         """Return the numbered instances.
 
@@ -162,10 +168,10 @@ def scores(case: Case, scoring: Scoring) -> Row:
 
 def partitions(case: Case, mask: NDArray[np.bool_], instances: Label | None) -> tuple[Label, Label]:
     """Return true and predicted instances, or, where none are separated, the masks' components."""
-    if instances is not None:
-        return case.true_instances().numpy(), instances
-    truth = case.truth[0].numpy()
-    return segments(truth > 0), segments(mask & (truth >= 0))
+    truth = case.true_segments(separated=instances is not None)
+    if instances is None:
+        instances = segments(mask & (case.truth[0].numpy() >= 0))
+    return truth, instances
 
 
 def _label_scores(

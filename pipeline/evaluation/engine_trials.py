@@ -26,7 +26,7 @@ from pipeline.inference.engine import (
 )
 from pipeline.inference.trained_model import TrainedModel
 from pipeline.metrics.overlap import count, dice
-from pipeline.metrics.segments import PARTITION_METRICS, SEGMENT_SCORES
+from pipeline.metrics.segments import PARTITION_METRICS, segment_score
 from pipeline.metrics.statistics import bootstrap_interval, patients_of
 
 MAX_SCORE_LOSS = 1e-3
@@ -66,8 +66,7 @@ class KeptScore(NamedTuple):
         """Return the score of a case; of several labels the mean over them."""
         masks, instances = self.scoring.masks_of(case)
         if self.name in PARTITION_METRICS or (instances is not None and self.name != "dice"):
-            pair = partitions(case, masks[0], instances)
-            return SEGMENT_SCORES[self.name](*pair)[self.name]
+            return segment_score(self.name, *partitions(case, masks[0], instances))
         pairs = zip(masks, case.truth, strict=True)
         return float(np.mean([dice(count(torch.from_numpy(mask), truth)) for mask, truth in pairs]))
 

@@ -19,7 +19,7 @@ from pipeline.inference.watershed_instances import WatershedInstances
 from pipeline.metrics.contingency import Label
 from pipeline.metrics.instances import INSTANCE_METRICS
 from pipeline.metrics.overlap import METRICS, count
-from pipeline.metrics.segments import PARTITION_METRICS, SEGMENT_SCORES, segments
+from pipeline.metrics.segments import PARTITION_METRICS, SEGMENT_SCORES, segment_score, segments
 from pipeline.progress import track
 
 TTA_VERSIONS = (1, 2, 8)  # alone, mirrored too, all symmetries of the square
@@ -144,20 +144,11 @@ def curve_of(cases: Sequence[Case], metric: str, separate: InstanceFunction | No
         return pixels
     curve = InstanceCurve(separate or _segments_at, SEGMENT_SCORES[metric])
     for case in cases:
-        curve.add(*segmented(case, separate), case.further_maps())
+        probability, truth = case.probability[0], case.true_segments(separate is not None)
+        if separate is None:
+            probability = probability.where(case.truth[0] >= 0, 0)  # ignored: background
+        curve.add(probability, torch.from_numpy(truth), case.further_maps())
     return curve
-
-
-def segmented(case: Case, separate: InstanceFunction | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the probability of a single label, and its true instances or segments.
-
-    Where instances are not separated, segments are the components of a mask; what is ignored is
-    background.
-    """
-    if separate is not None:
-        return case.probability[0], case.true_instances()
-    truth = case.truth[0]
-    return case.probability[0].where(truth >= 0, 0), torch.from_numpy(segments(truth.numpy() > 0))
 
 
 def _segments_at(probability: NDArray[np.floating], threshold: float) -> Label:
@@ -274,8 +265,7 @@ def _mean_segment_score(
     scores = []
     for case in cases:
         instances = separate(case.probability[0].numpy(), threshold, case.further_maps())
-        truth = case.true_instances().numpy()
-        scores.append(SEGMENT_SCORES[metric](truth, instances)[metric])
+        scores.append(segment_score(metric, case.true_segments(separated=True), instances))
     return float(np.mean(scores))
 
 
@@ -299,4 +289,4 @@ def _mean_of(
 def _mask_score(metric: str, mask: NDArray[np.bool_], case: Case, place: int) -> float:
     if metric in METRICS:
         return METRICS[metric](count(torch.from_numpy(mask), case.truth[place]))
-    return SEGMENT_SCORES[metric](*partitions(case, mask, None))[metric]
+    return segment_score(metric, *partitions(case, mask, None))

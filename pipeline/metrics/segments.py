@@ -62,6 +62,16 @@ PARTITION_METRICS = ("v_rand_thinned",)
 """Metrics of any mask, whose components are its segments; higher is better."""
 
 
+def segment_score(name: str, truth: Label, prediction: Label) -> float:
+    """Return one of :data:`SEGMENT_SCORES`.
+
+    Example:
+        >>> segment_score("f1", np.array([1, 1, 2, 2]), np.array([5, 5, 0, 0]))  # 2 / (2 + 1)
+        0.6666666666666666
+    """
+    return SEGMENT_SCORES[name](truth, prediction)[name]
+
+
 def segments(mask: NDArray[np.bool_]) -> Label:
     """Return the face-connected components of a mask, ``(*spatial)``, from 1, and 0 outside.
 
