@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from bundle_runs import BUNDLES, bundle_run, fewer, gain
+from markdown import print_header, print_row
 
 from pipeline.bundle import Bundle
 from pipeline.evaluation.cases import Scoring, table
@@ -60,13 +61,11 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=192, help="side of a patch in pixels (192)")
     parser.add_argument("--val-interval", type=int, default=2, help="epochs (2)")
     options = parser.parse_args()
-    print(
-        "| | F1 | PQ | AP | IoU | merges | splits per 100 touching |\n|---|---|---|---|---|---|---|"
-    )
+    print_header("", "F1", "PQ", "AP", "IoU", "merges", "splits per 100 touching")
     means: list[Scores] = []
     for arm in ARMS:
         seeds = [validation_scores(arm, seed, options) for seed in options.seeds]
-        print(f"| {arm} | " + " | ".join(_cells(seeds)) + " |", flush=True)
+        print_row(arm, *_cells(seeds))
         means.append({name: np.mean([s[name] for s in seeds], axis=0) for name in seeds[0]})
     first, second = means
     changes = [f"{name} {gain(first[name], second[name])}" for name in MEANS]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markdown import print_header, print_row
 from skimage.io import imread, imsave
 
 from pipeline import cli
@@ -170,13 +171,12 @@ def trainings(data: Mapping[str, Path], out: Path) -> Iterator[tuple[str, Callab
         yield name, together(name)
 
 
-def row(name: str, scores: Mapping[str, list[float]], sent: int) -> str:
-    cells = []
+def cells(scores: Mapping[str, list[float]], sent: int) -> Iterator[str]:
+    """Yield the cells of a training: its scores at each site, rounds, and what a site sent."""
     for values in scores.values():
         interval = bootstrap_interval(values)
-        cells.append(f"{interval.mean:.3f} ({interval.low:.3f} to {interval.high:.3f})")
-    exchange = f"{ROUNDS} | {sent / 1e6:.2f} MB" if sent else "— | —"
-    return f"| {name} | {' | '.join(cells)} | {exchange} |"
+        yield f"{interval.mean:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+    yield from (str(ROUNDS), f"{sent / 1e6:.2f} MB") if sent else ("—", "—")
 
 
 def main() -> None:
@@ -190,18 +190,15 @@ def main() -> None:
     out = options.out.resolve() / options.division
     out.mkdir(parents=True)
     data = write_sites(read_datalist(options.dataset_dir), options.division, out)
-    lines = []
+    counts = {site: len(read_datalist(data[site]).listed("test")) for site in SITES}
+    sites = [f"{site} ({count} test images)" for site, count in counts.items()]
+    print_header("training", *sites, "rounds", "sent by a site")
     for name, run in trainings(data, out):
         if options.only and not name.startswith(tuple(options.only)):
             continue
         scores, sent = run()
         write_json(out / f"{name}.json", {"iou": scores, "sent_bytes": sent})
-        lines.append(row(name, scores, sent))
-        print(lines[-1], flush=True)
-    counts = ", ".join(f"{site} ({len(scores[site])} test images)" for site in SITES)
-    print(f"\n| training | {counts.replace(', ', ' | ')} | rounds | sent by a site |")
-    print("| --- " * 6 + "|")
-    print("\n".join(lines))
+        print_row(name, *cells(scores, sent))
 
 
 if __name__ == "__main__":

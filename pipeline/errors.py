@@ -103,6 +103,16 @@ def error_line(error: BaseException) -> str | None:
     return next((line for line in lines if line is not None), None) or _component_line(causes)
 
 
+def reason_line(error: BaseException) -> str:
+    """Return the line for any error: of what may be a bug of ours, its kind and its first line.
+
+    Example:
+        >>> reason_line(KeyError("size"))
+        "KeyError: 'size'"
+    """
+    return error_line(error) or f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 @contextmanager
 def without_wrapping() -> Iterator[None]:
     """Raise a user's error as our code states it, without what MONAI wraps around it on its way.

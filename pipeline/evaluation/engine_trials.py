@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pipeline.errors import error_line
+from pipeline.errors import reason_line
 from pipeline.evaluation.cases import Case, Scoring, partitions
 from pipeline.evaluation.predictions import SplitPredictions
 from pipeline.inference.engine import (
@@ -134,7 +134,7 @@ def _timed(
                 program = model.quantise(predictions.windows("training", CALIBRATION_IMAGES)).sha256
             seconds = _seconds(predictions, model.network_in(engine), images)
         except Exception as error:  # of a compiler, which may raise any
-            reason = error_line(error) or f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = reason_line(error)
             yield EngineTrial(engine=engine, seconds=None, reason=reason)
         else:
             yield EngineTrial(engine=engine, seconds=seconds, program_sha256=program)

@@ -8,7 +8,7 @@ import nvflare.client as flare
 import yaml
 
 from pipeline.bundle import Bundle
-from pipeline.errors import error_line
+from pipeline.errors import reason_line
 from pipeline.federating.exchange import Exchange, Statistics
 from pipeline.federating.job_bundle import JOB_BUNDLE, receive_job_bundle
 from pipeline.federating.site_settings import SiteSettings, read_site
@@ -53,8 +53,7 @@ def run_site(package: Path, statistics: Statistics, seed: int) -> None:
     try:
         train(package, name, settings, statistics, seed)
     except Exception as error:
-        line = error_line(error) or f"{type(error).__name__}: {error}"
-        write_text(settings.out / ERROR, f"{line}\n")
+        write_text(settings.out / ERROR, f"{reason_line(error)}\n")
         raise
 
 

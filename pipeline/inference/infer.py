@@ -12,7 +12,7 @@ from monai.engines import Evaluator
 
 from pipeline.claims import claim
 from pipeline.data.readers import files_of, first_path
-from pipeline.errors import error_line
+from pipeline.errors import reason_line
 from pipeline.files import shown
 from pipeline.inference.engine import engine_remark
 from pipeline.inference.label_tables import ITK_SNAP, SLICER, write_label_tables
@@ -132,7 +132,7 @@ def infer_case(
     except Exception as error:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise
-        reason = error_line(error) or f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = reason_line(error)
         named = reason if case.path.name in reason else f"{case.path}: {reason}"
         writer.fail(case, named)
     finally:

@@ -4,11 +4,12 @@ import re
 import pytest
 from monai.bundle import ConfigWorkflow, run
 
-from pipeline.bundle import Bundle
+from pipeline.bundle import Bundle, knobs
 from pipeline.bundle.check import config_errors
 from pipeline.bundle.knobs import knob_error
 from pipeline.bundle.overrides import read_typed_texts
 from pipeline.errors import error_line
+from pipeline.metrics import instances, overlap, segments
 
 
 def refusal(start, **overrides):
@@ -164,3 +165,10 @@ def test_an_interrupted_import_is_no_mistake_of_the_config(tmp_path, monkeypatch
     config = {"loss": {"_target_": "module_that_takes_long.Loss"}, "run": "$@loss"}
     with pytest.raises(KeyboardInterrupt):
         list(config_errors(config))
+
+
+def test_the_metrics_of_knobs_are_those_that_are_computed():
+    """Knobs repeat their names, so that a check of a config imports no metric."""
+    assert set(knobs.METRICS) == set(overlap.METRICS)
+    assert set(knobs.INSTANCE_METRICS) == set(instances.INSTANCE_METRICS)
+    assert knobs.PARTITION_METRICS == segments.PARTITION_METRICS
