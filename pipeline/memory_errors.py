@@ -11,6 +11,8 @@ ALLOCATION = re.compile(
     re.IGNORECASE,
 )
 """What torch says of memory that it does not get."""
+PRIMITIVE = re.compile(r"could not (create|execute) a primitive")
+"""What oneDNN says, without a reason: it got no memory for its program, or none for its work."""
 WORKER = re.compile(r"DataLoader worker \(pid\(?s?\)? ?([\d, ]+)\)")
 
 
@@ -20,10 +22,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     Example:
         >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
         True
+        >>> is_out_of_memory(RuntimeError("could not create a primitive"))
+        True
     """
     if isinstance(error, MemoryError):
         return True
-    return isinstance(error, RuntimeError) and ALLOCATION.search(str(error)) is not None
+    if not isinstance(error, RuntimeError):
+        return False
+    return any(pattern.search(str(error)) for pattern in (ALLOCATION, PRIMITIVE))
 
 
 def is_killed_worker(error: BaseException) -> bool:
@@ -77,10 +83,13 @@ def memory_line(error: BaseException) -> str | None:
     Example:
         >>> memory_line(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."))[:46]
         'a worker of the data loader was killed (7), mo'
+        >>> memory_line(RuntimeError("could not create a primitive"))[:53]
+        'out of memory (oneDNN: could not create a primitive);'
     """
     if is_out_of_memory(error):
+        hidden = PRIMITIVE.search(str(error))
         return (
-            "out of memory; lower --batch_size or the sides of --patch in training, those of "
+            f"out of memory{f' (oneDNN: {hidden[0]})' if hidden else ''}; lower --batch_size or the sides of --patch in training, those of "
             "--window elsewhere"
         )
     if match := WORKER.match(str(error)):

@@ -1,5 +1,9 @@
 """Inference goes on in smaller steps where memory runs out."""
 
+import multiprocessing
+import resource
+
+import psutil
 import pytest
 import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
@@ -14,6 +18,7 @@ ERRORS = [
     MemoryError(),
     RuntimeError("[enforce fail at alloc_cpu] . DefaultCPUAllocator: can't allocate memory"),
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("could not create a primitive"),
 ]
 
 
@@ -118,6 +123,30 @@ def test_out_of_memory_is_one_line(error):
     assert line == memory_line(error)
     assert "--batch_size" in line
     assert "--patch" in line
+
+
+def test_all_that_torch_says_where_memory_runs_out_is_known():
+    """A real network under RLIMIT_AS of 64 KiB to 4 MiB, each limit in a process of its own."""
+    context = multiprocessing.get_context("fork")
+    said = context.SimpleQueue()
+    for kibibytes in range(64, 4096, 256):
+        child = context.Process(target=_infer_within, args=(kibibytes * 1024, said))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        assert said.get() in {"fits", "out of memory"}
+
+
+def _infer_within(limit, said):
+    network = UNet(spatial_dims=2, in_channels=1, out_channels=1, features=(16, 16)).eval()
+    used = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + limit, resource.RLIM_INFINITY))
+    try:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            network(torch.zeros(1, 1, 128, 128))
+        said.put("fits")
+    except (MemoryError, RuntimeError) as error:
+        said.put("out of memory" if is_out_of_memory(error) else str(error))
 
 
 def test_a_killed_worker_is_one_line():
