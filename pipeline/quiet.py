@@ -8,6 +8,7 @@ FOREIGN_WARNINGS = (
     r"monai\.transforms\S* Orientationd\S*:labels: .*",  # the place of a volume says its axes
     r".*NvImageCodec.*",  # a decoder for NVIDIA cards that no reader of ours uses
     r".*nvimgcodec.*",
+    r"NVFlare reserves '--export'.*",  # our own option, which is read before FLARE is imported
 )
 FOREIGN_LOGS = (
     "Not all config files are in",  # overlays stand where they belong

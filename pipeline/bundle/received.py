@@ -44,6 +44,14 @@ class ReceivedRecord(BaseModel):
     received: str
 
 
+def is_of_job(bundle: Path) -> bool:
+    """Whether a bundle came from the server of a federated training, and serves it alone.
+
+    It has no source, unlike a packed one; what its site trains is evaluated by the site's own copy.
+    """
+    return (bundle / RECEIVED).is_file() and not (bundle / "pipeline").is_dir()
+
+
 class Containment(NamedTuple):
     """The places that a bundle may read and write.
 

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from pipeline.federating.results import SiteResult
 
 
+STATE = "federation.json"
+"""File of the results: what the training is, for the call that goes on with it."""
+
+
 def add_federate(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
@@ -50,6 +54,7 @@ def add_federate(parser: argparse.ArgumentParser) -> None:
 
 
 def _federate(options: argparse.Namespace) -> None:
+    from pipeline.claims import claim
     from pipeline.files import shown
 
     plan = _plan(options)
@@ -60,9 +65,19 @@ def _federate(options: argparse.Namespace) -> None:
         print(f"job         {shown(export(plan, options.export))}")
         return
     out = options.out or Path("federated") / plan.bundle.name
-    if " " in str(out.resolve()) or (out.exists() and any(out.iterdir())):
+    with claim(out):
+        _refuse_other_results(out)
+        _simulate(plan, options, out)
+
+
+def _refuse_other_results(out: Path) -> None:
+    from pipeline.states import read_finished
+
+    if read_finished(out):
+        raise ValueError(f"{out}: is finished; give another --out to train anew")
+    is_begun = (out / STATE).is_file()
+    if " " in str(out.resolve()) or (out.exists() and any(out.iterdir()) and not is_begun):
         raise ValueError(f"{out}: expected an empty or new folder, without spaces; give --out")
-    _simulate(plan, options, out)
 
 
 def _plan(options: argparse.Namespace) -> "Plan":
@@ -102,19 +117,13 @@ def _cohorts(sites: list[str]) -> dict[str, Path]:
     return cohorts
 
 
-def _simulate(plan: "Plan", options: argparse.Namespace, out: Path) -> None:
-    from pipeline.federating.federation import FLARE_LOG, simulate
-    from pipeline.federating.results import record_curves, site_results
-    from pipeline.federating.site_settings import SiteSettings
-    from pipeline.files import shown
-    from pipeline.next_command import print_next
-    from pipeline.progress import count
-    from pipeline.tracking.parent_run import begin_parent
-    from pipeline.tracking.store import open_store
-    from pipeline.tracking.stored_run import closed_on_error
+def _begin(
+    plan: "Plan", options: argparse.Namespace, cohorts: dict[str, Path], tracking: Path, out: Path
+) -> str:
+    """Return the id of the run in MLflow above all sites, of this call or the interrupted one."""
+    from pipeline.federating.plan import config_sha256
+    from pipeline.tracking.parent_run import begin_parent, continued_parent, keep_parent
 
-    cohorts = _cohorts(options.sites)
-    tracking = options.tracking or plan.bundle.tracking_dir()
     tags = {
         "sites": ", ".join(plan.sites),
         "rounds": str(plan.rounds),
@@ -123,7 +132,32 @@ def _simulate(plan: "Plan", options: argparse.Namespace, out: Path) -> None:
         "privacy": " ".join(options.privacy or ["none"]),
         "seed": str(plan.seed),
     }
-    parent = begin_parent(tracking, plan.bundle.folder, "federate", None, out, tags)
+    chosen = {
+        **tags,
+        "cohorts": {name: str(data.resolve()) for name, data in cohorts.items()},
+        "policy": options.policy and str(options.policy),
+        "config_sha256": config_sha256(plan.bundle),
+    }
+    begun = continued_parent(out / STATE, chosen)
+    parent = begin_parent(tracking, plan.bundle.folder, "federate", None, out, tags, begun)
+    keep_parent(out / STATE, chosen, parent)
+    return parent
+
+
+def _simulate(plan: "Plan", options: argparse.Namespace, out: Path) -> None:
+    from pipeline.federating.federation import simulate
+    from pipeline.federating.results import record_curves, site_results
+    from pipeline.federating.site_settings import SiteSettings
+    from pipeline.federating.whole_rounds import go_on
+    from pipeline.next_command import print_next
+    from pipeline.states import mark_finished
+    from pipeline.tracking.dead_runs import process_tags
+    from pipeline.tracking.store import open_store
+    from pipeline.tracking.stored_run import closed_on_error, continue_run
+
+    cohorts = _cohorts(options.sites)
+    tracking = options.tracking or plan.bundle.tracking_dir()
+    parent = _begin(plan, options, cohorts, tracking, out)
     settings = {
         name: SiteSettings(
             data=data.resolve(),
@@ -134,20 +168,31 @@ def _simulate(plan: "Plan", options: argparse.Namespace, out: Path) -> None:
         )
         for name, data in cohorts.items()
     }
-    print(
-        f"federating {plan.bundle.name} over {', '.join(plan.sites)}: {count(plan.rounds, 'round')}"
-        f", models in {shown(out)}, the log of FLARE in {shown(out / FLARE_LOG)}",
-        flush=True,
-    )
+    done, settings = go_on(settings, plan.rounds)
+    print(_begin_lines(plan, out, done), flush=True)
     client = open_store(tracking)
+    continue_run(client, parent, process_tags(out))
     with closed_on_error(client, parent):
-        server = simulate(plan, settings, out)
+        server = simulate(plan, settings, out, done)
         results = site_results(settings, server)
         record_curves(client, parent, results)
         _publish(plan, results, server, out, parent)
     client.set_terminated(parent, "FINISHED")
+    mark_finished(out, {"rounds": plan.rounds, "mlflow_run_id": parent})
     run = results[0].record.run_name
     print_next("evaluate", options.bundle, "--run", run, "--tracking", tracking)
+
+
+def _begin_lines(plan: "Plan", out: Path, done: int) -> str:
+    from pipeline.federating.federation import FLARE_LOG
+    from pipeline.files import shown
+    from pipeline.progress import count
+
+    line = (
+        f"federating {plan.bundle.name} over {', '.join(plan.sites)}: {count(plan.rounds, 'round')}"
+        f", models in {shown(out)}, the log of FLARE in {shown(out / FLARE_LOG)}"
+    )
+    return f"{line}\ngoes on after {count(done, 'whole round')}" if done else line
 
 
 def _publish(

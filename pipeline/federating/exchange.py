@@ -1,5 +1,6 @@
 """The handler that makes an ordinary training a site's part of a federated one."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -13,6 +14,7 @@ from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.app_common.app_constant import AlgorithmConstants
 from torch import Tensor
 
+from pipeline.federating.whole_rounds import keep_round
 from pipeline.files import write_json
 from pipeline.networks.weights import load_weights
 from pipeline.training.checkpoints import bare
@@ -47,7 +49,8 @@ class Exchange:
     ``w_server + sum(n_k (w_k - w_server)) / sum(n_k)`` over the sites k (FedAvg: McMahan et al.,
     AISTATS 2017, algorithm 1). The validation of that epoch then is of the server's next model, so
     that curves, best epoch and published model are of federated models. The optimiser's moments and
-    the schedule go on over the rounds, and stay at the site.
+    the schedule go on over the rounds, and stay at the site. The state after each round, in which
+    the server's model is, is kept, see :mod:`pipeline.federating.whole_rounds`.
 
     With FedProx (Li et al., MLSys 2020, equation 2) every step minimises ``L(w) + mu/2 |w -
     w_server|^2``: its gradient ``mu (w - w_server)`` is added to that of the loss, after any
@@ -69,10 +72,18 @@ class Exchange:
     def attach(self, trainer: SupervisedTrainer, round_epochs: int) -> None:
         """Attach to the trainer, after its own handlers."""
         steps = round_epochs * len(trainer.data_loader)
-        trainer.add_event_handler(Events.STARTED, self._receive)
+        trainer.add_event_handler(Events.STARTED, self._begin, round_epochs)
         trainer.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._pull)
         trainer.add_event_handler(Events.ITERATION_COMPLETED(every=steps), self._exchange)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED(every=round_epochs), self._keep)
         trainer.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _begin(self, engine: SupervisedTrainer, round_epochs: int) -> None:
+        """Receive the model of the first round, or of that after which the training goes on."""
+        if done := engine.state.epoch // round_epochs:
+            exchanges = json.loads((self.folder / EXCHANGES).read_text("utf-8"))
+            self.rounds = [Round(**one) for one in exchanges[:done]]
+        self._receive(engine)
 
     def _receive(self, engine: SupervisedTrainer) -> None:
         """Load the server's next model, but not what stays at the site.
@@ -114,7 +125,11 @@ class Exchange:
                 meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: cases},
             )
         )
+        write_json(self.folder / EXCHANGES, [one._asdict() for one in self.rounds])
         self._receive(engine)
+
+    def _keep(self) -> None:
+        keep_round(self.folder, len(self.rounds))
 
     def _change(self, engine: SupervisedTrainer) -> dict[str, Tensor]:
         state = bare(engine.network).state_dict()
@@ -128,8 +143,7 @@ class Exchange:
         return change
 
     def _finish(self, engine: SupervisedTrainer) -> None:
-        """Send the scores of the last model, and keep what was exchanged."""
-        write_json(self.folder / EXCHANGES, [one._asdict() for one in self.rounds])
+        """Send the scores of the last model."""
         scores = {name: float(value) for name, value in self.validator.state.metrics.items()}
         flare.send(flare.FLModel(metrics=scores))
 

@@ -15,11 +15,13 @@ from nvflare.recipe import SimEnv
 from nvflare.recipe.utils import add_final_global_evaluation
 
 from pipeline.federating import train_site
-from pipeline.federating.job_bundle import JOB_BUNDLE, write_job_bundle
+from pipeline.federating.exchange import exchanged_names
+from pipeline.federating.job_bundle import JOB_BUNDLE, first_network, write_job_bundle
 from pipeline.federating.plan import Plan
 from pipeline.federating.site import ERROR
 from pipeline.federating.site_settings import SITES, SiteSettings
 from pipeline.files import shown, write_text
+from pipeline.states import read_state
 from pipeline.training.checkpoints import write_tensors
 
 JOB, FLARE, FLARE_LOG = "job", "flare", "flare.log"
@@ -31,15 +33,25 @@ SERVER_APP = Path("server/simulate_job")
 """The server's files in the folder of a simulation."""
 
 
-def write_job(plan: Plan, folder: Path) -> None:
-    """Write the files of a job: the package for the sites, the first weights for the server."""
+def write_job(plan: Plan, folder: Path, state: Path | None = None) -> None:
+    """Write the files of a job: the package for the sites, the first weights for the server.
+
+    Args:
+        plan: what the sites do.
+        folder: for the files.
+        state: of any site after the rounds that are done: it holds the server's model then.
+    """
     weights = write_job_bundle(plan.bundle, folder / TO_SITES / JOB_BUNDLE, plan.seed)
+    if state is not None:
+        reached = read_state(state)["network"]
+        names = exchanged_names(first_network(plan.bundle, plan.seed), plan.statistics)
+        weights |= {name: reached[name] for name in names}
     shutil.copyfile(train_site.__file__, folder / TO_SITES / SCRIPT)
     write_tensors(folder / TO_SERVER / FIRST_WEIGHTS, weights)
 
 
 @contextmanager
-def job_recipe(plan: Plan, folder: Path) -> Iterator[FedAvgRecipe]:
+def job_recipe(plan: Plan, folder: Path, done: int = 0) -> Iterator[FedAvgRecipe]:
     """Return FLARE's job of a plan, as a context: FLARE finds a script by the working directory.
 
     The server averages named arrays, and needs neither the bundle nor a network.
@@ -47,6 +59,7 @@ def job_recipe(plan: Plan, folder: Path) -> Iterator[FedAvgRecipe]:
     Args:
         plan: what the sites do.
         folder: that :func:`write_job` wrote.
+        done: number of rounds that are done already.
     """
     mu = {} if plan.mu is None else {"fedprox_mu": plan.mu}
     folder = folder.resolve()
@@ -55,7 +68,7 @@ def job_recipe(plan: Plan, folder: Path) -> Iterator[FedAvgRecipe]:
             name=FLARE,
             model_persistor=PTFileModelPersistor(source_ckpt_file_full_name=FIRST_WEIGHTS),
             min_clients=len(plan.sites),
-            num_rounds=plan.rounds,
+            num_rounds=plan.rounds - done,
             train_script=SCRIPT,
             train_args=f"--statistics {plan.statistics} --seed {plan.seed}",
             **mu,
@@ -84,13 +97,14 @@ def export(plan: Plan, folder: Path) -> Path:
     return folder / FLARE
 
 
-def simulate(plan: Plan, settings: Mapping[str, SiteSettings], out: Path) -> Path:
+def simulate(plan: Plan, settings: Mapping[str, SiteSettings], out: Path, done: int = 0) -> Path:
     """Do a federated training on this machine, and return the folder of the server's results.
 
     Args:
         plan: what the sites do.
         settings: of each site.
         out: folder for all results.
+        done: number of rounds that are done already, after which the sites go on.
 
     Raises:
         ValueError: it failed; names each site that did, with its error.
@@ -98,11 +112,13 @@ def simulate(plan: Plan, settings: Mapping[str, SiteSettings], out: Path) -> Pat
     for name, own in settings.items():
         text = yaml.safe_dump(own.model_dump(mode="json"), sort_keys=False)
         write_text(out / "sites" / f"{name}.yaml", text)
-    write_job(plan, out / JOB)
+    for name in (JOB, FLARE):  # of an interrupted training
+        shutil.rmtree(out / name, ignore_errors=True)
+    write_job(plan, out / JOB, settings[plan.sites[0]].resume)
     environment = SimEnv(clients=list(plan.sites), workspace_root=str(out.resolve()))
     os.environ[SITES] = str((out / "sites").resolve())
     try:
-        with _output_to(out / FLARE_LOG), job_recipe(plan, out / JOB) as recipe:
+        with _output_to(out / FLARE_LOG), job_recipe(plan, out / JOB, done) as recipe:
             recipe.execute(environment)
     except RuntimeError:
         raise ValueError(_failure(settings, out)) from None
@@ -128,9 +144,9 @@ def _failure(settings: Mapping[str, SiteSettings], out: Path) -> str:
 
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Write to a file what this process and those that it starts print meanwhile."""
+    """Append to a file what this process and those that it starts print meanwhile."""
     before = [os.dup(descriptor) for descriptor in (1, 2)]
-    with path.open("w") as file:
+    with path.open("a") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
         try:

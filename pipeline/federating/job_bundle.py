@@ -44,7 +44,9 @@ def write_job_bundle(bundle: Bundle, path: Path, seed: int) -> dict[str, torch.T
         FileNotFoundError: the bundle lacks its licence or its metadata.
     """
     values = packed_values(bundle, bundle.config("training"), bundle.config("evaluating"))
-    weights = _first_weights(bundle, seed)
+    weights = {
+        name: one.contiguous() for name, one in first_network(bundle, seed).state_dict().items()
+    }
     content = {
         **{file: _read(bundle.folder / file) for file in UNCHANGED},
         VALUES: values.to_json(),
@@ -97,12 +99,12 @@ def receive_job_bundle(path: Path, into: Path, policy: Policy, sender: str) -> B
     return Bundle(folder)
 
 
-def _first_weights(bundle: Bundle, seed: int) -> dict[str, torch.Tensor]:
-    """Return the weights that the training begins with: of ``init_from``, or drawn by the seed."""
+def first_network(bundle: Bundle, seed: int) -> torch.nn.Module:
+    """Return the network with the weights that the training begins with, drawn by the seed."""
     parser = bundle.with_overrides({"device": "cpu"}).parser("training")
     set_determinism(seed)
     network: torch.nn.Module = parser.get_parsed_content("network_def")
-    return {name: value.contiguous() for name, value in network.state_dict().items()}
+    return network
 
 
 def _read(path: Path) -> bytes:

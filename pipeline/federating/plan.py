@@ -1,5 +1,7 @@
 """What the sites of a federated training are to do."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -62,6 +64,12 @@ def bundle_of_rounds(bundle: Bundle, rounds: int) -> Bundle:
     divided = bundle.with_places({"val_interval": epochs // rounds})
     divided.check("evaluating")
     return divided
+
+
+def config_sha256(bundle: Bundle) -> str:
+    """Hash what the sites train by."""
+    text = json.dumps(bundle.config("training"), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_names(names: Iterable[str]) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from pydantic import RootModel
 
 from pipeline.data.datalist import read_datalist
 from pipeline.federating.exchange import EXCHANGES, Round
-from pipeline.federating.site import MODELS
 from pipeline.federating.site_settings import SiteSettings
 from pipeline.inference.trained_model import (
     ModelRecord,
@@ -79,9 +78,9 @@ def site_results(settings: Mapping[str, SiteSettings], server: Path) -> list[Sit
     scores = read_schema(server / SCORES, _Scores, remedy).root
     results = []
     for name, own in settings.items():
-        model = own.out / MODELS / MODEL
+        model = own.models / MODEL
         record = read_record(model)
-        run = own.out / MODELS / record.run_name
+        run = own.models / record.run_name
         if LAST_MODEL not in scores.get(name, {}):
             raise ValueError(f"{server / SCORES}: site {name} did not score the last model")
         results.append(

@@ -13,12 +13,11 @@ from pipeline.federating.exchange import Exchange, Statistics
 from pipeline.federating.job_bundle import JOB_BUNDLE, receive_job_bundle
 from pipeline.federating.site_settings import SiteSettings, read_site
 from pipeline.files import write_text
+from pipeline.next_command import typed_command
 from pipeline.planning.wiring import wiring
 from pipeline.sharing.policy import read_policy
 from pipeline.tracking.run_name import unique_run_name
 
-MODELS = "models"
-"""Folder below a site's ``out``; beside it lies the bundle that the server sent."""
 ERROR, STEPS = "error.txt", "steps.yaml"
 """Files of a site: the line of its error, and its overlay on the server's config."""
 
@@ -70,9 +69,9 @@ def train(
     bundle = _prepared_first(received, settings.out / STEPS).with_places(
         {
             "dataset_dir": str(settings.data.resolve()),
-            "models_dir": str((settings.out / MODELS).resolve()),
+            "models_dir": str(settings.models.resolve()),
             "tracking_dir": str(settings.tracking.resolve()),
-            "run_name": unique_run_name(f"federated-{name}"),
+            **_run_places(name, settings.resume),
             "seed": seed,
             "tags": {"site": name, "statistics": statistics},
         }
@@ -86,6 +85,14 @@ def train(
     Exchange(validator, statistics, run.folder).attach(trainer, round_epochs)
     workflow.run()
     workflow.finalize()
+    evaluate = typed_command("evaluate", "BUNDLE", "--run", run.name, "--tracking", run.store)
+    print(f"next        {evaluate}    BUNDLE: your own copy of {bundle.name}", flush=True)
+
+
+def _run_places(name: str, resume: Path | None) -> dict[str, str]:
+    if resume is None:
+        return {"run_name": unique_run_name(f"federated-{name}")}
+    return {"run_name": resume.parent.name, "resume": str(resume.resolve())}
 
 
 def _prepared_first(bundle: Bundle, overlay: Path) -> Bundle:

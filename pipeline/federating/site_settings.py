@@ -20,10 +20,11 @@ class SiteSettings(BaseModel):
 
     Attributes:
         data: folder of its prepared cohort.
-        out: folder for the bundle that the server sends, and for the models.
+        out: folder for the bundle that the server sends, and for :attr:`models`.
         tracking: folder of its tracking store.
         policy: YAML file, its policy for received bundles; None: the strict one.
         parent: id of the MLflow run that its training belongs to; None: of none.
+        resume: state of an interrupted training to go on from; None: begin anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +33,12 @@ class SiteSettings(BaseModel):
     tracking: Path
     policy: Path | None = None
     parent: str | None = None
+    resume: Path | None = None
+
+    @property
+    def models(self) -> Path:
+        """Folder of the models."""
+        return self.out / "models"
 
 
 def read_site(name: str) -> SiteSettings:

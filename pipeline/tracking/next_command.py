@@ -5,6 +5,7 @@ from shutil import which
 
 from pipeline.bundle import Bundle
 from pipeline.bundle.bundle import TRAIN
+from pipeline.bundle.received import is_of_job
 from pipeline.next_command import PROGRAM, print_next, typed_command
 from pipeline.tracking.connection import store_errors
 from pipeline.tracking.experiment_words import experiment_words
@@ -41,7 +42,7 @@ def run_words(
 
     Returns:
         None where no such command would work: the store lacks the training, the configs lie in no
-        bundle, or a packed bundle runs by the source that it brings.
+        bundle or in one of a federated job, or a packed bundle runs by the source that it brings.
     """
     bundle = _bundle_of(run)
     if bundle is None:
@@ -89,7 +90,8 @@ def crossval_command(run: Run, training: str) -> str:
 
 def _bundle_of(run: Run) -> Bundle | None:
     folder = Path(run.workflow.config_root_path).resolve().parent
-    return Bundle(folder) if (folder / "configs" / TRAIN).is_file() else None
+    is_own = (folder / "configs" / TRAIN).is_file() and not is_of_job(folder)
+    return Bundle(folder) if is_own else None
 
 
 def _store(run: Run, default: Path) -> list[str | Path]:

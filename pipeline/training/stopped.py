@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.bundle.received import is_of_job
 from pipeline.files import shown
 from pipeline.inference.trained_model import read_record, record_path
 from pipeline.next_command import typed_command
@@ -18,13 +19,12 @@ def stopped_lines(run: Run, epoch: int, max_epochs: int) -> list[str]:
         epoch: epoch that it was in.
         max_epochs: number of its epochs.
     """
+    stopped = f"stopped in epoch {epoch} of {max_epochs}; {_best_model(run.folder)}"
     bundle = Path(run.workflow.config_root_path).parent
+    if is_of_job(bundle):  # it goes on with the other sites
+        return [stopped]
     resume = typed_command("train", bundle, "--resume", run.folder)
-    return [
-        f"stopped in epoch {epoch} of {max_epochs}; {_best_model(run.folder)}",
-        f"to go on from the last whole epoch: {resume}",
-        *_use(run),
-    ]
+    return [stopped, f"to go on from the last whole epoch: {resume}", *_use(run)]
 
 
 def _best_model(folder: Path) -> str:

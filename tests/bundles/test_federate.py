@@ -1,12 +1,17 @@
 """Federated trainings in FLARE's simulator, by the command of a user."""
 
 import json
+import re
+import shlex
+import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("nvflare")
 
+import torch
 from mlflow import MlflowClient
 
 from pipeline import cli
@@ -20,14 +25,15 @@ from tests.pipeline.federating.test_job_bundle import poison_values, repacked
 
 SITES = ("north", "south")
 ROUNDS = 2
+HALF = ["--privacy", "percentile", "percentile=50", "gamma=10"]
 OF_FLARE = {
     "__headers__", "__content_type__", "start_round", "current_round", "__audit_event_id__",
     "__cookie_jar__", "contribution_round", "__workflow__", "__task_id__", "_model_owner_",
     "__task_name__", "__msg_root_id__", "__peer_ctx__", "fl_client", "__peer_props__",
     "__run_num__", "__identity_name__", "__fqsn__", "__is_leaf__", "__client_name__",
-    "__current_job_id__", "DXO", "kind", "data", "meta",
+    "__current_job_id__", "DXO", "kind", "data", "meta", "filter_history",
 }  # fmt: skip
-"""Keys of FLARE's own in a message: the job, the task, the round, and the name of the site."""
+"""Keys of FLARE's own in a message: the job, the task, the round, the site and its filters."""
 
 
 def without_places(settings):
@@ -56,25 +62,29 @@ def cohorts(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(bundle, small, cohorts, tmp_path_factory):
-    """A federated training of two rounds; the server writes down what the sites send."""
+    """A federated training of two rounds; the server writes down what the sites send.
+
+    FLARE's filter at the sites sets the smaller half of the changes to 0.
+    """
     root = tmp_path_factory.mktemp("federate")
     recipe_of = federation.job_recipe
 
     @contextmanager
-    def recording(plan, folder):
-        with recipe_of(plan, folder) as recipe:
+    def recording(plan, folder, done):
+        with recipe_of(plan, folder, done) as recipe:
             path = str(root / "messages.jsonl")
             recipe.add_server_input_filter(RecordMessages(path), tasks=["train", "validate"])
             yield recipe
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(federation, "job_recipe", recording)
-        assert federate(bundle.parent, cohorts, root, without_places(small)) == 0
+        assert federate(bundle.parent, cohorts, root, without_places(small), *HALF) == 0
     return root
 
 
 def messages(root):
-    return [json.loads(line) for line in (root / "messages.jsonl").read_text().splitlines()]
+    lines = (root / "messages.jsonl").read_text().splitlines()
+    return [json.loads(line)["message"] for line in lines]
 
 
 def keys_of(value):
@@ -106,6 +116,12 @@ def test_weights_counts_and_scores_leave_a_site_and_nothing_else(done, cohorts):
         assert keys_of(one) <= OF_FLARE, keys_of(one) - OF_FLARE
     of_site = ["METRICS", *["WEIGHT_DIFF"] * ROUNDS]
     assert sorted(seen) == [(site, kind) for site in sorted(SITES) for kind in of_site]
+
+
+def test_the_filter_of_a_site_changes_what_leaves_it(done):
+    lines = [json.loads(line) for line in (done / "messages.jsonl").read_text().splitlines()]
+    zeros = [one["zeros"] for one in lines if one["message"]["DXO"]["kind"] == "WEIGHT_DIFF"]
+    assert zeros == pytest.approx([0.5] * len(SITES) * ROUNDS, abs=0.01)
 
 
 def test_no_text_of_a_cohort_is_in_a_message(done, cohorts):
@@ -148,13 +164,46 @@ def test_the_last_model_knows_the_images_of_all_sites(done):
     assert record.epoch == 2
 
 
-def test_a_site_evaluates_its_model_with_its_own_copy_of_the_bundle(done, bundle, cohorts, capsys):
-    sites = done / "federated" / "sites"
-    run = read_record(sites / "north" / "models" / "model.pt").run_name
-    call = ["evaluate", str(bundle.parent), "--run", run, "--tracking", str(done / "mlruns")]
-    assert cli.main([*call, "--out", str(done / "evaluation")]) == 0
-    summary = json.loads((done / "evaluation" / "summary.json").read_text())
-    assert summary["model"]["run_name"] == run
+def test_the_line_in_a_sites_log_evaluates_its_model(done, bundle, tmp_path):
+    log = (done / "federated" / "flare.log").read_text()
+    lines = re.findall(
+        r"next +unet-school (evaluate .*federated-north-.*\S) +BUNDLE: your own", log
+    )
+    (words,) = map(shlex.split, lines)
+    call = [str(bundle.parent) if word == "BUNDLE" else word for word in words]
+    assert cli.main([*call, "--out", str(tmp_path)]) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    record = read_record(done / "federated" / "sites" / "north" / "models" / "model.pt")
+    assert summary["model"]["run_name"] == record.run_name
+
+
+@pytest.mark.slow
+def test_an_interrupted_federated_training_goes_on(done, bundle, small, cohorts, tmp_path, capsys):
+    """As after a ``kill`` in the last round: one site has finished it, the other has not."""
+    shutil.copytree(done, tmp_path / "again")
+    out = tmp_path / "again" / "federated"
+    (out / "finished.json").unlink()
+    (south,) = out.glob("sites/south/models/*/rounds/2.pt")
+    south.unlink()
+    for model in (out / "models", out / "sites" / "south" / "models" / "model.pt"):
+        shutil.rmtree(model) if model.is_dir() else model.unlink()
+    again = [bundle.parent, cohorts, tmp_path / "again", without_places(small)]
+
+    assert federate(*again, *HALF, "--seed", "1") == 1
+    assert "was begun with seed 0, found 1; give the same seed" in capsys.readouterr().err
+    assert federate(*again, *HALF) == 0
+    assert "goes on after 1 whole round\n" in capsys.readouterr().out
+    for model in (Path("models"), *(Path("sites") / name / "models" for name in SITES)):
+        weights, expected = (
+            read_checkpoint(root / model / "model.pt") for root in (out, done / "federated")
+        )
+        assert all(torch.equal(weights[name], value) for name, value in expected.items())
+    for path in (done / "federated").glob("sites/*/models/*/exchanges.json"):
+        assert json.loads((out / path.relative_to(done / "federated")).read_text()) == json.loads(
+            path.read_text()
+        )
+    assert federate(*again, *HALF) == 1
+    assert "federated: is finished; give another --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

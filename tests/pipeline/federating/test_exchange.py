@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from pipeline.federating import exchange
 from pipeline.federating.exchange import EXCHANGES, Exchange
+from pipeline.states import STATE
 
 RATE = 0.5
 
@@ -50,7 +51,7 @@ def message(value, mean=0.0, variance=1.0, **meta):
     return FLModel(params=params, meta=meta)
 
 
-def train(tmp_path, cases, rounds=1, statistics="shared", steps_of_epoch=2, network=None):
+def train(tmp_path, cases, rounds=1, done=0, statistics="shared", steps_of_epoch=2, network=None):
     """Train with a loss whose gradient is 1: one batch of two ones a step."""
     network = network or Scaled()
     data = [{"image": torch.ones(1), "label": torch.ones(1)} for _ in range(cases)]
@@ -66,6 +67,8 @@ def train(tmp_path, cases, rounds=1, statistics="shared", steps_of_epoch=2, netw
         loss_function=lambda prediction, _: prediction.mean(),
         decollate=False,
     )
+    (tmp_path / STATE).write_text("state")
+    trainer.state.epoch, trainer.state.iteration = done, done * steps_of_epoch
     Exchange(validator, statistics, tmp_path).attach(trainer, 1)
     trainer.run()
     return network
@@ -92,6 +95,18 @@ def test_the_next_round_begins_with_the_servers_model(monkeypatch, tmp_path):
     server = Server(monkeypatch, message(0.0), message(5.0), message(6.0))
     train(tmp_path, cases=4, rounds=2)
     assert [one.params["weight"].item() for one in server.sent[:2]] == [-1.0, -1.0]
+
+
+def test_what_was_exchanged_is_kept_where_a_training_goes_on(monkeypatch, tmp_path):
+    server = Server(monkeypatch, message(0.0), message(5.0), message(6.0))
+    train(tmp_path, cases=4, rounds=2)
+    before = (tmp_path / EXCHANGES).read_text()
+    server.messages = [message(5.0), message(6.0)]
+    server.sent.clear()
+    train(tmp_path, cases=4, rounds=2, done=1)  # the second round again
+    assert len(server.sent) == 2
+    assert (tmp_path / EXCHANGES).read_text() == before
+    assert sorted(path.name for path in (tmp_path / "rounds").iterdir()) == ["1.pt", "2.pt"]
 
 
 def test_fedprox_adds_its_gradient(monkeypatch, tmp_path):
