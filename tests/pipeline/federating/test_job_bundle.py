@@ -18,6 +18,8 @@ from pipeline.federating.site_settings import SITES, read_site
 from pipeline.sharing.archive import write_archive
 from pipeline.sharing.manifest import MANIFEST, make_manifest
 from pipeline.sharing.policy import read_policy
+from pipeline.tracking.next_command import run_words
+from pipeline.training.stopped import stopped_lines
 from tests.conftest import ROOT
 
 SMALL = {"network_def#features": [2, 4], "max_epochs": 2}
@@ -81,6 +83,16 @@ def test_a_package_is_unpacked_with_the_rounds_of_the_plan(package, tmp_path):
     assert (config["max_epochs"], config["val_interval"]) == (2, 1)
     assert config["network_def"]["features"] == [2, 4]
     assert json.loads((bundle.folder / "received.json").read_text())["sender"] == "server of job 1"
+
+
+def test_a_site_that_stops_names_no_command_that_would_train_it_alone(package, tmp_path):
+    bundle = receive_job_bundle(package, tmp_path, read_policy(), "server of job 1")
+    workflow = SimpleNamespace(config_root_path=str(bundle.folder / "configs"))
+    run = SimpleNamespace(workflow=workflow, folder=tmp_path / "run")
+    assert run_words(run, "evaluate", "run", tmp_path / "run" / "model.pt") is None
+    assert stopped_lines(run, 1, 2) == [
+        "stopped in epoch 1 of 2; no epoch was validated yet, so there is no model"
+    ]
 
 
 @pytest.mark.parametrize("name", POISONS)
