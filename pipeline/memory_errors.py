@@ -89,8 +89,8 @@ def memory_line(error: BaseException) -> str | None:
     if is_out_of_memory(error):
         hidden = PRIMITIVE.search(str(error))
         return (
-            f"out of memory{f' (oneDNN: {hidden[0]})' if hidden else ''}; lower --batch_size or the sides of --patch in training, those of "
-            "--window elsewhere"
+            f"out of memory{f' (oneDNN: {hidden[0]})' if hidden else ''}; lower --batch_size or "
+            "the sides of --patch in training, those of --window elsewhere"
         )
     if match := WORKER.match(str(error)):
         return (

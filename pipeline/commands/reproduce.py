@@ -94,7 +94,7 @@ def _reproduce(options: argparse.Namespace) -> None:
             print(f"{experiment.name}: recorded already")
     if remaining:
         _check_commit(site, options.allow_dirty)
-        print(_begin_line(site, paper, remaining), flush=True)
+        print(_begin_line(site, recorded, remaining), flush=True)
         _run(site._replace(parent=_parent(options, site, paper)), paper, remaining, options)
     if options.job is not None:
         return
@@ -115,15 +115,24 @@ def _check_root(options: argparse.Namespace) -> None:
         )
 
 
-def _begin_line(site: "Site", paper: "Paper", experiments: "Sequence[Experiment]") -> str:
+def _begin_line(site: "Site", recorded: "Recorded", experiments: "Sequence[Experiment]") -> str:
     from pipeline.files import shown
     from pipeline.progress import count
 
-    return (
-        f"reproducing {paper.name} at {site.scale} scale on {shown(site.dataset_dir)}: "
+    line = (
+        f"reproducing {recorded.paper.name} at {site.scale} scale on {shown(site.dataset_dir)}: "
         f"{count(len(experiments), 'experiment')}, {count(site.seeds, 'seed')} of each; models in "
         f"{shown(site.out)}"
     )
+    return line + (f"\n{_hours_line(recorded, experiments)}" if site.scale == "paper" else "")
+
+
+def _hours_line(recorded: "Recorded", experiments: "Sequence[Experiment]") -> str:
+    """Say how long trainings of paper scale take, since on a CPU it may be days."""
+    from pipeline.papers.results_table import estimate
+
+    estimates = (f"{each.name} {estimate(recorded, each) or '?'}" for each in experiments)
+    return f"each seed takes about: {'; '.join(estimates)}"
 
 
 def _run(
@@ -226,14 +235,10 @@ def _check_split(data: Path, recorded: "Recorded") -> None:
 
 
 def _site(options: argparse.Namespace, paper: "Paper", root: Path) -> "Site":
-    import torch
-
     from pipeline.papers.reproduce import Site
     from pipeline.provenance import git_commit
 
     data = _cohort(options, paper)
-    if options.scale == "paper" and not torch.cuda.is_available():
-        raise ValueError("--scale paper: needs a GPU, found none; use --scale reduced")
     return Site(
         root=root,
         dataset_dir=data,

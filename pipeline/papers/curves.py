@@ -15,7 +15,9 @@ from pipeline.papers.results_table import row
 
 PICTURE = "curves.svg"
 """File of the picture, beside the paper's records."""
-METRIC_TITLES = {"accuracy": "Accuracy", "iou": "IoU", "dice": "Dice"}
+METRIC_TITLES = {
+    "accuracy": "Accuracy at 1/2", "iou": "IoU at 1/2", "dice": "Dice at 1/2", "loss": "Loss",
+}  # fmt: skip
 TABLE_EPOCHS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 100)
 """Epochs in the table of a metric against the epoch; the last epoch is added."""
 COLOURS = {"train": "#1f77b4", "validation": "#d95f02", "test": "#2a8a57"}
@@ -23,7 +25,7 @@ COLOURS = {"train": "#1f77b4", "validation": "#d95f02", "test": "#2a8a57"}
 COLUMNS = 3
 """Panels beside each other."""
 LOW_START = 0.1
-"""Share of a training at its beginning that may lie below the picture."""
+"""Share of a training at its beginning that may lie outside the picture."""
 Curves = Sequence[Mapping[str, Any]]
 """Epochs and metrics of each seed."""
 
@@ -43,8 +45,8 @@ def curves_lines(recorded: Recorded) -> Iterator[str]:
     if not curves:
         return
     metric = METRIC_TITLES[recorded.paper.curve_metric]
-    what = f"train: of the augmented batches; the first {LOW_START:.0%} may lie below the picture"
-    yield f"{metric} at 1/2 against epoch, at reduced scale ({what}):"
+    what = f"train: of the augmented batches; the first {LOW_START:.0%} may lie outside the picture"
+    yield f"{metric} against epoch, at reduced scale ({what}):"
     yield ""
     alt = f"{metric} against epoch of {', '.join(curves)}; a thin line is a seed, a bold one a mean"
     yield f"![{alt}](results/{recorded.paper.name}/{PICTURE})"
@@ -82,7 +84,7 @@ def curves_picture(recorded: Recorded) -> str | None:
         lines.values(), lines, loc="outside upper center", ncols=3, fontsize=9, frameon=False
     )
     figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel(f"{METRIC_TITLES[recorded.paper.curve_metric]} at 1/2", fontsize=10)
+    figure.supylabel(METRIC_TITLES[recorded.paper.curve_metric], fontsize=10)
     return _as_svg(figure)
 
 

@@ -65,10 +65,11 @@ def _origin(record: Record) -> str:
     """Return images, seeds, hardware, settings and commits of a record."""
     n = max(score.get("n", 0) for score in record["metrics"].values())
     settings = f", with {' '.join(record['settings'])}" if record["settings"] else ""
-    seeds = ", ".join(map(str, record["seeds"]))
+    numbers = ", ".join(map(str, record["seeds"]))
+    seeds = f"seeds {numbers}" if len(record["seeds"]) > 1 else f"one seed, {numbers}"
     commits = ", ".join(map(_shown, sorted({*record["commits"], record["recorded_at"]})))
     return (
-        f"*At {record['scale']} scale: {n} images, seeds {seeds}, on "
+        f"*At {record['scale']} scale: {n} images, {seeds}, on "
         f"{' and '.join(record['hardware'])}{settings}, commit {commits}.*"
     )
 

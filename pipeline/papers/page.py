@@ -26,7 +26,8 @@ Ours are means over images and seeds. Parentheses hold the 95 % interval over im
 slices it holds about 80 %); `±` is half the range between seeds. Paper scale has the paper's own
 network width, image size and length of training. At reduced scale networks have fewer channels and
 trainings are shorter; each experiment lists these changes, and those that a short training needs,
-such as a larger learning rate that falls, or batch norm.
+such as a larger learning rate that falls, or batch norm. Minutes are those of a shared machine,
+and longer where other trainings ran beside.
 """
 
 
@@ -86,20 +87,18 @@ def _authors_code(paper: Paper) -> Iterator[str]:
 
 
 def _on_hours(costs: Mapping[str, StepCosts]) -> Iterator[str]:
-    """Say where the hours on a GPU come from."""
+    """Say where the hours of what was not run come from."""
     if ANCHOR not in costs:
         return
-    anchor = costs[ANCHOR]
+    yield "What was not run at paper scale has an estimate, from `benchmarks/paper_scale.py`:"
+    yield ""
     yield (
-        "Hours on a GPU are the steps times the arithmetic of a step, which "
-        "`benchmarks/paper_scale.py` counts, at the rate of one card: U-Net School, section IV.A, "
-        "has 10 epochs of 2000 steps in 5 hours on a GTX 1060, which is "
+        "- of a CPU thread: the steps times the seconds of one, timed in float32 without loss and "
+        "data;"
+    )
+    yield (
+        "- of a GPU: the arithmetic of all steps at the rate of one card. U-Net School, section "
+        "IV.A, has 10 epochs of 2000 steps in 5 hours on a GTX 1060, data and all, which is "
         f"{gflop_per_second(costs):,.0f} GFLOP a second. A newer card is several times faster."
     )
-    if anchor.cpu_seconds_per_step:
-        days = anchor.steps * anchor.cpu_seconds_per_step / 86400
-        yield (
-            f"One thread of a CPU needs {days:.0f} days for the same training, from "
-            f"{anchor.cpu_seconds_per_step:.0f} measured seconds a step."
-        )
     yield ""

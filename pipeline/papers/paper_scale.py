@@ -1,9 +1,11 @@
-"""How long a training of paper scale would take on a GPU, from the arithmetic of its steps."""
+"""How long a training of paper scale would take, from the costs of its steps."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from pipeline.progress import count
 
 STEPS_FILE = "paper_scale_steps.json"
 """File of the costs of a step, which ``benchmarks/paper_scale.py`` writes beside the records."""
@@ -50,6 +52,30 @@ def gpu_hours(costs: Mapping[str, StepCosts], name: str) -> float | None:
     if name not in costs or ANCHOR not in costs:
         return None
     return ANCHOR_HOURS * _gflop(costs[name]) / _gflop(costs[ANCHOR])
+
+
+def cpu_hours(costs: Mapping[str, StepCosts], name: str) -> float | None:
+    """Return the hours of the steps of a training on one thread of a CPU; None: not timed.
+
+    Example:
+        >>> cpu_hours({"a/b": StepCosts(1000, 4000.0, 36.0)}, "a/b")
+        10.0
+    """
+    if name not in costs or costs[name].cpu_seconds_per_step is None:
+        return None
+    return costs[name].steps * costs[name].cpu_seconds_per_step / 3600
+
+
+def hours_text(hours: float) -> str:
+    """Return hours as a text: below two hours in minutes, from two days on in days.
+
+    Example:
+        >>> hours_text(0.2), hours_text(7.69), hours_text(90.4)
+        ('12 minutes', '7.7 hours', '4 days')
+    """
+    if hours >= 48:
+        return count(round(hours / 24), "day")
+    return f"{hours:.2g} hours" if hours >= 2 else count(max(1, round(hours * 60)), "minute")
 
 
 def gflop_per_second(costs: Mapping[str, StepCosts]) -> float:

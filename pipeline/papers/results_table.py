@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.papers.configs import REDUCED
 from pipeline.papers.paper import Experiment, Result
-from pipeline.papers.paper_scale import gpu_hours
+from pipeline.papers.paper_scale import cpu_hours, gpu_hours, hours_text
 from pipeline.papers.recorded import NO_VALUE, NOT_RUN, Record, Recorded
-from pipeline.progress import count
 
 MAX_PLACE_CHARACTERS = 40
 """Longest remark on where a number stands that fits a cell; longer ones stand below the table."""
@@ -108,7 +107,8 @@ def _scale_cell(
         return f"{size.numbers:,}"
     record = recorded.records[experiment.name, scale]
     if record is None and scale != REDUCED and is_first:
-        return _needs_gpu(recorded, experiment)
+        about = estimate(recorded, experiment)
+        return f"{NOT_RUN}: about {about}" if about else NOT_RUN
     return number_cell(record, result.metric) + (_images(record, result) if record else "")
 
 
@@ -121,13 +121,12 @@ def _images(record: Record, result: Result) -> str:
     return f"; each image {', '.join(f'{value:.3f}' for value in values)}"
 
 
-def _needs_gpu(recorded: Recorded, experiment: Experiment) -> str:
-    hours = gpu_hours(recorded.step_costs, f"{recorded.paper.name}/{experiment.name}")
-    if hours is None:
-        return f"{NOT_RUN}: needs a GPU"
-    minutes = max(1, round(hours * 60))
-    time = f"{hours:.2g} hours" if hours >= 1 else count(minutes, "minute")
-    return f"{NOT_RUN}: needs a GPU, about {time}"
+def estimate(recorded: Recorded, experiment: Experiment) -> str:
+    """Return how long a training of paper scale takes; empty: not known."""
+    costs, name = recorded.step_costs, f"{recorded.paper.name}/{experiment.name}"
+    estimates = {"a CPU thread": cpu_hours(costs, name), "a GPU": gpu_hours(costs, name)}
+    known = (f"{hours_text(hours)} of {on}" for on, hours in estimates.items() if hours is not None)
+    return " or ".join(known)
 
 
 def _size_cell(recorded: Recorded, experiment: Experiment, scale: str) -> str:

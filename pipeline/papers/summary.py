@@ -47,7 +47,7 @@ def best_number(recorded: Recorded) -> Best | None:
 
 def summary(papers: Mapping[str, Recorded]) -> Iterator[str]:
     """Yield the lines of the table, one row a paper."""
-    yield row(["paper", "measure", "its best number", "ours", "our best, the bundle's default"])
+    yield row(["paper", "measure", "its best number", "ours", "the bundle's default"])
     yield f"|{'---|' * 5}"
     for recorded in papers.values():
         if best := best_number(recorded):
@@ -70,7 +70,7 @@ def best_line(recorded: Recorded) -> Iterator[str]:
     if best := best_number(recorded):
         yield (
             f"The paper's best number: {best.result.name} {best.result.paper:g}. Ours in the same "
-            f"experiment: {best.own}. Our best, the default of {best.place}: {best.default}."
+            f"experiment: {best.own}. The default of {best.place}: {best.default}."
         )
         yield ""
 

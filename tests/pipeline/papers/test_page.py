@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pipeline.papers.configs import config_hashes
-from pipeline.papers.curves import PICTURE, curves_picture
+from pipeline.papers.curves import PICTURE, curves_of_experiments, curves_picture
 from pipeline.papers.origin import is_clean
 from pipeline.papers.page import page, read_all, write_page
 from pipeline.papers.page import section as section_of
@@ -36,6 +36,13 @@ def test_the_picture_is_what_the_records_say(papers, name):
     path = RESULTS / name / PICTURE
     picture = path.read_text("utf-8") if path.is_file() else None
     assert picture == curves_picture(papers[name])
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_every_experiment_with_curves_is_drawn(papers, name):
+    metric = papers[name].paper.curve_metric
+    for title, of_seeds in curves_of_experiments(papers[name]).items():
+        assert all(f"train_{metric}" in of_seed for of_seed in of_seeds), title
 
 
 def test_every_paper_is_on_the_page(papers):
@@ -97,12 +104,12 @@ def write_record(results, paper, name, metrics, curves=()):
 
 def test_a_cell_holds_mean_interval_and_spread(results):
     paper = read_paper("unet_isbi_mane_mittal")
-    line = "| **U-Net** | pixel error at 1/2 (Table 1) | 0.0828 | not run | not run: needs a GPU |"
+    line = "| **U-Net** | pixel error at 1/2 (Table 1) | 0.0828 | not run | not run |"
     assert line in section(paper, results)
     metric = {"mean": 0.08, "low": 0.07, "high": 0.09, "n": 5, "by_seed": [0.07, 0.09]}
     write_record(results, paper, "unet", {"test_pixel_error": metric})
     text = section(paper, results)
-    assert "| 0.0828 | 0.0800 (0.0700 to 0.0900) ± 0.0100 | not run: needs a GPU |" in text
+    assert "| 0.0828 | 0.0800 (0.0700 to 0.0900) ± 0.0100 | not run |" in text
     assert "x 3; 1.0, 1.5 | 31" in text  # minutes of both seeds, then paper scale
     origin = "5 images, seeds 0, 1, on a laptop, commit 01234567 **with uncommitted changes**, abcd"
     assert f"At reduced scale: {origin}" in text
@@ -129,7 +136,7 @@ def test_a_record_of_another_config_is_marked(results):
 
 def test_the_ranking_is_of_means_with_paired_intervals(results):
     paper = read_paper("unet_school_isbi")
-    of = {"unet3plus": (0.92, 0.93), "unet": (0.93, 0.94), "unetpp": (0.90, 0.91)}
+    of = {"unet3plus_skips_16": (0.92, 0.93), "unet": (0.93, 0.94), "unetpp": (0.90, 0.91)}
     for name, (first, second) in of.items():
         assert "Ranking" not in section(paper, results)
         metric = {
@@ -138,11 +145,10 @@ def test_the_ranking_is_of_means_with_paired_intervals(results):
         }  # fmt: skip
         write_record(results, paper, name, {"test_accuracy": metric})
     text = section(paper, results)
-    assert (
-        "reduced scale: U-Net 0.9350, UNet 3+ 0.9250, UNet++ 0.9050; the paper's is UNet 3+" in text
-    )
-    assert "UNet 3+ less U-Net: -0.0100 (-0.0100 to -0.0100 over images), higher in 0 of 4" in text
-    assert "UNet 3+ less UNet++: +0.0200 (+0.0200 to +0.0200 over images), higher in 4 of 4" in text
+    wide = "UNet 3+ with skips of 16"
+    assert f"U-Net 0.9350, {wide} 0.9250, UNet++ 0.9050; the paper's is {wide}, U-Net" in text
+    assert f"{wide} less U-Net: -0.0100 (-0.0100 to -0.0100 over images), higher in 0 of 4" in text
+    assert f"{wide} less UNet++: +0.0200 (+0.0200 to +0.0200 over images), higher in 4 of 4" in text
 
 
 def test_accuracy_against_epoch_is_the_mean_over_seeds(results):
@@ -232,18 +238,20 @@ def test_the_default_has_the_measure_of_every_headline(papers):
             assert best.default not in (NOT_RUN, NO_VALUE), name
 
 
-def test_hours_on_a_gpu_follow_from_the_arithmetic_of_a_step(results):
+def test_estimated_hours_follow_from_the_costs_of_a_step(results):
     paper = read_paper("unet_isbi_mane_mittal")
     rows = {
         "unet_school_isbi/unet": {"steps": 20000, "gflop_per_step": 100.0},
         "unet_isbi_mane_mittal/unet": {"steps": 20000, "gflop_per_step": 200.0},
     }
     (results / STEPS_FILE).write_text(json.dumps({"experiments": rows}))
-    assert "| not run: needs a GPU, about 10 hours |" in section(paper, results)
+    assert "| not run: about 10 hours of a GPU |" in section(paper, results)
     assert "is 111 GFLOP a second" in page(read_all(results))
-    rows["unet_isbi_mane_mittal/unet"]["steps"] = 1000
+    rows["unet_isbi_mane_mittal/unet"] |= {"steps": 1000, "cpu_seconds_per_step": 36.0}
     (results / STEPS_FILE).write_text(json.dumps({"experiments": rows}))
-    assert "| not run: needs a GPU, about 30 minutes |" in section(paper, results)
+    assert "| not run: about 10 hours of a CPU thread or 30 minutes of a GPU |" in section(
+        paper, results
+    )
 
 
 def test_the_costs_of_steps_are_of_the_configs(papers):
@@ -277,6 +285,6 @@ def test_curves_are_drawn_the_same_each_time(results):
     assert curves_picture(recorded) == curves_picture(recorded)
     write_page(results)
     text = (results.parent / "results.md").read_text("utf-8")
-    assert "![Accuracy against epoch of U-Net; a thin line" in text
+    assert "![Accuracy at 1/2 against epoch of U-Net; a thin line" in text
     assert f"(results/unet_school_isbi/{PICTURE})" in text
     assert (results / "unet_school_isbi" / PICTURE).read_text("utf-8").startswith("<?xml")
