@@ -75,8 +75,8 @@ class UnlabelledImages:
         self.check = InputCheck(model=model, spatial_dims=spatial_dims, in_channels=in_channels)
         if not contained(folder, "--images").is_dir():
             raise FileNotFoundError(f"--images {folder}: no such folder; give a folder of images")
-        found = find_cases(folder, spatial_dims, series, dict(channels) if channels else None)
-        hashed = self._fitting(folder, found)
+        listed = find_cases(folder, spatial_dims, series, dict(channels) if channels else None)
+        hashed = self._fitting(folder, listed)
         self._add(folder, hashed, {split: image_hashes(dataset_dir, split) for split in HELD_BACK})
 
     @property
@@ -85,11 +85,11 @@ class UnlabelledImages:
         return list(self.names)
 
     def _fitting(
-        self, folder: str, found: Sequence[Mapping[str, Any]]
+        self, folder: str, listed: Sequence[Mapping[str, Any]]
     ) -> list[tuple[str, str, str | list[str]]]:
         """Return hash, name and image of each case; refuse the folder if one does not fit."""
         hashed, refused = [], 0
-        for case in track(found, "checking", len(found), "image"):
+        for case in track(listed, "checking", len(listed), "image"):
             try:
                 hashed.append((self._hash(case["image"]), case["name"], case["image"]))
             except (ValueError, FileNotFoundError) as error:
@@ -97,7 +97,7 @@ class UnlabelledImages:
                 refused += 1
         if refused:
             raise ValueError(
-                f"--images {folder}: {refused} of {count(len(found), 'image')} do not fit the "
+                f"--images {folder}: {refused} of {count(len(listed), 'image')} do not fit the "
                 "bundle, as said above; mend them, or move them away"
             )
         return hashed
@@ -105,10 +105,10 @@ class UnlabelledImages:
     def _hash(self, image: str | list[str]) -> str:
         """Return the hash of an image's values, once it has passed all that inference does."""
         self.check.inspect(image)
-        found = len(self.preprocessing({"image": image})["image"])
-        if found != self.in_channels:
+        channels = len(self.preprocessing({"image": image})["image"])
+        if channels != self.in_channels:
             name = image if isinstance(image, str) else image[0]
-            raise ValueError(f"{name}: {found} channels; the network takes {self.in_channels}")
+            raise ValueError(f"{name}: {channels} channels; the network takes {self.in_channels}")
         pixels, _ = read_image(image, self.spatial_dims)
         return values_sha256(pixels.array)
 
@@ -130,9 +130,9 @@ class UnlabelledImages:
         for split, names in left_out.items():
             if names:
                 print(f"left out: {count(len(names), 'image')} of the {split} split: {few(names)}")
-        known = count(len(self.cases) - self.further, "training image")
+        of_cohort = count(len(self.cases) - self.further, "training image")
         print(
-            f"learning from {known} and {self.further} of the "
+            f"learning from {of_cohort} and {self.further} of the "
             f"{count(len(hashed), 'image')} of {folder}",
             flush=True,
         )

@@ -29,7 +29,8 @@ def image_network(channels: int) -> nn.Module:
         channels: of the image.
 
     Raises:
-        ValueError: a network whose output has no number of channels, as one that locates first.
+        ValueError: a network whose output has no number of channels, as one that locates first, or
+            is smaller than the image.
     """
     definition = _definition(running_workflow().parser.config)
     return _made({**_of_images(definition), CHANNELS: channels})
@@ -57,6 +58,11 @@ def _definition(config: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"network_def: {network_name(config)} has no {CHANNELS}, so that it cannot give grey "
             "values; pretrain one that has, as --with unet"
+        )
+    if definition.get("padding") == "valid":
+        raise ValueError(
+            "network_def#padding: found valid, whose output is smaller than the image; expected "
+            "same; pretrain with --set network_def#padding=same"
         )
     return definition
 
