@@ -44,11 +44,7 @@ def begin(images: UnlabelledImages) -> Pretraining:
     """
     definition = _definition(running_workflow().parser.config)
     with torch.random.fork_rng(devices=[]):  # the networks made here are only looked at
-        names = {
-            name
-            for network in (definition, _of_images(definition))
-            for name in output_weights(lambda k, own=network: _made({**own, CHANNELS: k}))
-        }
+        names = {*_output_weights(definition), *_output_weights(_of_images(definition))}
     return Pretraining(images.hashes, images.further, sorted(names))
 
 
@@ -65,6 +61,10 @@ def _definition(config: Mapping[str, Any]) -> dict[str, Any]:
             "same; pretrain with --set network_def#padding=same"
         )
     return definition
+
+
+def _output_weights(definition: Mapping[str, Any]) -> list[str]:
+    return output_weights(lambda channels: _made({**definition, CHANNELS: channels}))
 
 
 def _of_images(definition: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,9 +48,9 @@ def print_next_training(run: Run, model: Path) -> None:
         return
     overlays = [Path(file) for file in files[1:] if Path(file).parent.name != PRETRAINING]
     own = [f"{key}={value}" for key, value in typed.items() if key.startswith("network_def")]
-    data = ["--data", Path(run.dataset_dir)] if "dataset_dir" in typed else []
+    data: list[str | Path] = ["--data", Path(run.dataset_dir)] if "dataset_dir" in typed else []
     store = _store(run, bundle.tracking_dir())
-    network = ["--with", *overlays] if overlays else []
+    network: list[str | Path] = ["--with", *overlays] if overlays else []
     settings = [f"init_from={shown(model)}", *own]
     print_next("train", bundle.folder, *data, *store, *network, "--set", *settings)
 
