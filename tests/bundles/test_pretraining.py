@@ -233,9 +233,24 @@ def test_real_images_teach_more_than_their_mean(pretrain, membranes, tmp_path):
     assert epoch.metrics["val_loss"] < 0.9 * epoch.metrics[f"val_{MEAN_LOSS}"]
 
 
-def test_the_network_is_the_bundles_own(pretrain):
-    workflow = pretrain().workflow("training")
+@pytest.fixture
+def workflow(pretrain):
+    workflow = pretrain(precision="float32").workflow("training")
     workflow.initialize()
+    return workflow
+
+
+def test_the_network_is_the_bundles_own(workflow):
     network, pretraining = workflow.parts("network", "pretraining")
     assert isinstance(network, UNet)
     assert pretraining.further == 4
+
+
+def test_grey_values_below_zero_are_learnt_and_validated(workflow):
+    """As labels they would be ignored. What copies its input is as good as filling in the mean."""
+    mask = torch.ones(1, 1, 2, 2)
+    assert workflow.trainer.loss_function(torch.zeros_like(mask), -3 * mask, mask) == 3
+    (evaluator,) = workflow.parts("validate#evaluator")
+    evaluator.network = torch.nn.Identity()
+    evaluator.run()
+    assert evaluator.state.metrics["loss"] == pytest.approx(evaluator.state.metrics[MEAN_LOSS])
