@@ -1,12 +1,14 @@
 """Running a bundle from a benchmark, as a user does, and comparing two runs image by image."""
 
 import csv
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.bundle import Bundle
+from pipeline.metrics.overlap import count, dice
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 RESAMPLES = 10_000
@@ -28,6 +30,18 @@ def columns(tables: Sequence[Path]) -> dict[str, np.ndarray]:
             {k: np.array([float(row[k]) for row in rows]) for k in rows[0] if k != "image"}
         )
     return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in seeds[0]}
+
+
+def dice_by_patient(bundle: Bundle, split: str = "validation") -> dict[str, float]:
+    """Return the mean Dice at threshold 1/2 over the labels and images of each patient."""
+    workflow = bundle.workflow("evaluating")
+    workflow.initialize()
+    scores = defaultdict(list)
+    for case in workflow.parser.get_parsed_content("predictions").cases(split):
+        pairs = zip(case.probability, case.truth, strict=True)
+        values = [dice(count(probability >= 0.5, truth)) for probability, truth in pairs]
+        scores[str(case.columns.get("patient", case.name))].append(np.mean(values))
+    return {patient: float(np.mean(values)) for patient, values in scores.items()}
 
 
 def _draws(count: int) -> np.ndarray:

@@ -16,20 +16,18 @@ import argparse
 import json
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bundle_runs import gain
+from bundle_runs import dice_by_patient, gain
 from ignite.engine import Events
 
 from pipeline.bundle import Bundle
 from pipeline.bundle.bundle import shared_overlays
 from pipeline.bundle.overrides import read_settings
 from pipeline.files import write_json
-from pipeline.metrics.overlap import count, dice
 
 PIECES = sorted(f"recipe/{path.stem}" for path in shared_overlays().glob("recipe/*.yaml"))
 TIMED_STEPS, WARM_UP_STEPS = 12, 3
@@ -48,18 +46,6 @@ def step_seconds(bundle: Bundle) -> float:
         )
         workflow.run()
     return float(np.median(np.diff(ends)[WARM_UP_STEPS:]))
-
-
-def dice_by_patient(bundle: Bundle) -> dict[str, float]:
-    """Return the mean Dice over the labels and validation images of each patient."""
-    workflow = bundle.workflow("evaluating")
-    workflow.initialize()
-    scores = defaultdict(list)
-    for case in workflow.parser.get_parsed_content("predictions").cases("validation"):
-        pairs = zip(case.probability, case.truth, strict=True)
-        values = [dice(count(probability >= 0.5, truth)) for probability, truth in pairs]
-        scores[str(case.columns.get("patient", case.name))].append(np.mean(values))
-    return {patient: float(np.mean(values)) for patient, values in scores.items()}
 
 
 def trained(bundle: Bundle, folder: Path, minutes: float) -> dict[str, Any]:

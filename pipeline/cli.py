@@ -18,6 +18,7 @@ from pipeline.commands.help_texts import Parser, grouped
 from pipeline.commands.new import add_new
 from pipeline.commands.pack import add_pack
 from pipeline.commands.pacs import add_pacs
+from pipeline.commands.pretrain import add_pretrain
 from pipeline.commands.receive import add_receive
 from pipeline.commands.reproduce import add_reproduce
 from pipeline.commands.runs import RUNS, add_run
@@ -36,7 +37,7 @@ from pipeline.shared_processor import share_processor
 GROUPS = {
     "begin": ("demo", "bundles", "doctor"),
     "own images": ("data", "new"),
-    "train and use": ("train", "federate", "evaluate", "infer", "explain"),
+    "train and use": ("pretrain", "train", "federate", "evaluate", "infer", "explain"),
     "archive and viewers": ("pacs", "serve", "watch"),
     "compare": ("ui", "compare", "compare-networks", "crossval", "search", "reproduce"),
     "hand on": ("pack", "key", "sign", "verify", "audit", "receive", "export"),
@@ -97,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("bundles", help="list the bundles that come with it, or copy them")
     )
     add_new(commands.add_parser("new", help="plan a bundle from a folder of images and masks"))
+    add_pretrain(commands.add_parser("pretrain", help="learn from images without labels, first"))
     for verb, (_, purpose) in RUNS.items():
         add_run(verb, commands.add_parser(verb, help=purpose))
     add_federate(commands.add_parser("federate", help="train at several sites, by weights alone"))

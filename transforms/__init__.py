@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transforms.each_channel import RandEachChanneld
     from transforms.elastic_grid import RandElasticGrid, RandElasticGridd
     from transforms.grey_image import GreyImage, GreyImaged
+    from transforms.mask_blocks import RandMaskBlocksd
     from transforms.match_image import MatchImaged
     from transforms.mirror import MirrorPad, MirrorPadd
     from transforms.patch import RandPatchd
@@ -49,6 +50,7 @@ __all__ = [
     "RandEachChanneld",
     "RandElasticGrid",
     "RandElasticGridd",
+    "RandMaskBlocksd",
     "RandPatchd",
     "RandThreePointAffine",
     "RandThreePointAffined",
@@ -80,6 +82,7 @@ _MODULES = {
     "RandEachChanneld": "each_channel",
     "RandElasticGrid": "elastic_grid",
     "RandElasticGridd": "elastic_grid",
+    "RandMaskBlocksd": "mask_blocks",
     "RandPatchd": "patch",
     "RandThreePointAffine": "three_point_affine",
     "RandThreePointAffined": "three_point_affine",

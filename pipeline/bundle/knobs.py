@@ -252,6 +252,7 @@ KNOBS = {
     "resume": optional(path()),
     "init_from": optional(path()),
     "reference_dir": optional(path()),
+    "unlabelled_dir": optional(path()),
     "evaluation": optional(path()),
     "threshold": optional(number(0, 1)),
     "threshold_metric": choice(*METRICS, *INSTANCE_METRICS, *PARTITION_METRICS),

@@ -78,6 +78,11 @@ EXAMPLES = {
         "--groups patients.csv --sizes 60 20 20 --seed 1",
         "new bundles/mine --images dicom --masks seg --labels Liver=1 Tumour=2 --fraction 0.3",
     ),
+    "pretrain": (
+        "pretrain bundles/mine --images images",
+        "pretrain bundles/mine --images dicom --series Modality=CT --data data/mine "
+        "--with unetpp --set max_epochs=100 --tracking mlruns",
+    ),
     "train": (
         "train bundles/membranes --data data/isbi2012",
         "train bundles/membranes --data data/isbi2012 --with unetpp --set max_epochs=40",

@@ -242,6 +242,7 @@ def _evaluated(model: TrainedModel) -> EvaluatedModel:
             "device",
             "operating_point",
             "members_sha256",
+            "output_weights",
             "engines",
             "expected_dice",
             "outer",

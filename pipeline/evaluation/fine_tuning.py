@@ -13,7 +13,7 @@ from pipeline.data.datalist import image_hashes
 from pipeline.evaluation.comparison import Comparison, compare
 from pipeline.evaluation.reference import MeanInterval
 from pipeline.files import write_text
-from pipeline.inference.trained_model import read_record
+from pipeline.inference.trained_model import is_pretrained, read_record
 from pipeline.metrics.statistics import independent_unit
 from pipeline.tracking.run import Run
 from pipeline.tracking.store import CASES
@@ -71,6 +71,11 @@ def check_fine_tuning(init_from: str | None, dataset_dir: str, reference_dir: st
     refuse_trained_on(Path(init_from), record, dataset_dir)
     if reference_dir is None:
         return
+    if record.output_weights:
+        raise ValueError(
+            f"reference_dir: {init_from} was pretrained on images alone, so that it has no scores "
+            "to compare with; leave reference_dir out"
+        )
     refuse_trained_on(Path(init_from), record, reference_dir)
     tested = image_hashes(reference_dir, "test")
     for split in ("training", "validation"):
@@ -100,7 +105,8 @@ def compare_fine_tuning(
     Args:
         run: the training.
         bundle: folder of the bundle.
-        init_from: weights that the training began from; None: it began from none, nothing is done.
+        init_from: weights that the training began from; nothing is done where it began from none,
+            or from some that were pretrained on images alone, which segment nothing.
         model: weights that it led to.
         reference_dir: the cohort that the initial weights were evaluated on, or None where it is
             not at hand.
@@ -109,7 +115,7 @@ def compare_fine_tuning(
     Raises:
         ValueError: an evaluation stopped; its own message stands above.
     """
-    if init_from is None:
+    if init_from is None or is_pretrained(Path(init_from)):
         return
     cohorts = {"own": run.dataset_dir, "reference": reference_dir}
     scores = {

@@ -57,6 +57,8 @@ class ModelRecord(BaseModel):
         tags: further tags of the run: paper, experiment, ….
         operating_point: how its probabilities become masks; None before it is evaluated.
         members_sha256: hashes of the members of an ensemble.
+        output_weights: names of the weights that the file lacks, as it was pretrained on images
+            alone; a training that begins with it has new ones. Empty: it lacks none.
         engines: the engines as an evaluation measured them.
         expected_dice: by label, what an evaluation learnt of the Dice to expect of a mask.
         outer: the outer contours that it calibrated.
@@ -79,6 +81,7 @@ class ModelRecord(BaseModel):
     tags: dict[str, PlainText] = {}
     operating_point: OperatingPoint | None = None
     members_sha256: list[str] = []
+    output_weights: list[str] = []
     engines: list[EngineTrial] = []
     expected_dice: dict[str, DiceEstimate] = {}
     outer: OuterContour | None = None
@@ -120,6 +123,12 @@ class TrainedModel:
         content = read_weights(self.path)
         self.weights = parse_weights(content, self.path)
         self.record = _matching_record(self.path, content, self.weights)
+        if self.record.output_weights:
+            setting = f"init_from={shown(self.path)}"
+            raise ValueError(
+                f"{shown(self.path)}: was pretrained on images alone and knows no label; train "
+                f"with it: {typed_command('train', self._bundle(), '--set', setting)}"
+            )
         self.default = OperatingPoint(tta_versions=symmetries, instances=instances)
         self._network, self.device = network, torch.device(device)
         self._predictor: Predictor | None = None
@@ -284,9 +293,12 @@ class TrainedModel:
             )
 
     def _evaluate_command(self) -> str:
-        folders = (path for path in self.path.parents if (path / "configs" / TRAIN).is_file())
         run = ["--run", self.record.run_name] if self.record.run_name else []
-        return typed_command("evaluate", next(folders, "BUNDLE"), *run)
+        return typed_command("evaluate", self._bundle(), *run)
+
+    def _bundle(self) -> Path | str:
+        folders = (path for path in self.path.parents if (path / "configs" / TRAIN).is_file())
+        return next(folders, "BUNDLE")
 
     def store(
         self,
@@ -432,7 +444,8 @@ def initial_network(
 
     Args:
         network: made by the config.
-        init_from: weights to begin from; None: the network's own.
+        init_from: weights to begin from; None: the network's own. Those that were pretrained on
+            images alone have no output, which stays the network's own.
         device: where it is trained.
         precision: what it computes in.
 
@@ -441,8 +454,25 @@ def initial_network(
         ValueError: not a checkpoint, or one of another network.
     """
     if init_from is not None:
-        load_weights(network, read_checkpoint(Path(init_from)), Path(init_from))
+        path = Path(init_from)
+        load_weights(network, {**_new_output(network, path), **read_checkpoint(path)}, path)
     return on_device(network, device, precision)
+
+
+def is_pretrained(model: Path) -> bool:
+    """Return whether weights were pretrained on images alone, so that they know no label.
+
+    Raises:
+        FileNotFoundError: they have no record.
+        ValueError: not a record.
+    """
+    return bool(read_record(model).output_weights)
+
+
+def _new_output(network: torch.nn.Module, model: Path) -> dict[str, Any]:
+    """Return the network's own weights of what a pretrained file lacks."""
+    lacking = read_record(model).output_weights if record_path(model).is_file() else []
+    return {name: w for name, w in network.state_dict().items() if name in lacking}
 
 
 def _store(path: Path, sha256: str, changes: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ Losses that MONAI or torch have are not repeated here:
 from pipeline.losses.class_frequencies import inverse_class_frequencies
 from pipeline.losses.deep_supervision import DeepSupervisionLoss
 from pipeline.losses.ignoring import IgnoringLoss
+from pipeline.losses.masked import MaskedL1Loss
 from pipeline.losses.ms_ssim import MSSSIMLoss, scales_that_fit
 from pipeline.losses.pixel_weighted import PixelWeightedBCELoss, PixelWeightedCrossEntropyLoss
 from pipeline.losses.unet_3_plus import ClassificationGuidedLoss, UNet3PlusLoss
@@ -28,6 +29,7 @@ __all__ = [
     "DeepSupervisionLoss",
     "IgnoringLoss",
     "MSSSIMLoss",
+    "MaskedL1Loss",
     "PixelWeightedBCELoss",
     "PixelWeightedCrossEntropyLoss",
     "UNet3PlusLoss",

@@ -20,7 +20,8 @@ EXECUTED = "config.json"
 """The executed config among a run's artefacts."""
 PLACES_AND_TIMES = (
     "dataset_dir", "models_dir", "output_dir", "tracking_dir", "run_name", "threads", "resume",
-    "device", "model", "seed", "tags", "init_from", "reference_dir", "bundle_root",
+    "device", "model", "seed", "tags", "init_from", "reference_dir", "unlabelled_dir",
+    "bundle_root",
 )  # fmt: skip
 """Keys that say where and when something was run, not what it was."""
 

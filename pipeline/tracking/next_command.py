@@ -6,11 +6,16 @@ from shutil import which
 from pipeline.bundle import Bundle
 from pipeline.bundle.bundle import TRAIN
 from pipeline.bundle.received import is_of_job
+from pipeline.bundle.workflow import RESTORED, typed_values
+from pipeline.files import shown
 from pipeline.next_command import PROGRAM, print_next, typed_command
 from pipeline.tracking.connection import store_errors
 from pipeline.tracking.experiment_words import experiment_words
 from pipeline.tracking.run import Run
 from pipeline.tracking.trainings import StoredTraining, find_training
+
+PRETRAINING = "pretraining"
+"""Folder of the overlays that learn from images alone."""
 
 
 def print_next_run(run: Run, verb: str, training: str, model: Path, *settings: str) -> None:
@@ -26,6 +31,29 @@ def print_next_run(run: Run, verb: str, training: str, model: Path, *settings: s
     words = run_words(run, verb, training, model, *settings)
     if words is not None:
         print_next(*words)
+
+
+def print_next_training(run: Run, model: Path) -> None:
+    """Print the command that begins a training from labels with pretrained weights.
+
+    Args:
+        run: the pretraining.
+        model: its weights.
+    """
+    bundle = _bundle_of(run)
+    if bundle is None:
+        return
+    files, typed = typed_values(run.workflow)
+    if run.workflow in RESTORED:  # which was begun by another line
+        print(f"next        train as {run.name} was begun, with --set init_from={shown(model)}")
+        return
+    overlays = [Path(file) for file in files[1:] if Path(file).parent.name != PRETRAINING]
+    own = [f"{key}={value}" for key, value in typed.items() if key.startswith("network_def")]
+    data: list[str | Path] = ["--data", Path(run.dataset_dir)] if "dataset_dir" in typed else []
+    store = _store(run, bundle.tracking_dir())
+    network: list[str | Path] = ["--with", *overlays] if overlays else []
+    settings = [f"init_from={shown(model)}", *own]
+    print_next("train", bundle.folder, *data, *store, *network, "--set", *settings)
 
 
 def run_words(

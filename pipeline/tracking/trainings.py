@@ -48,7 +48,7 @@ def find_training(client: MlflowClient, name: str, bundle: str) -> StoredTrainin
         bundle: that it must be of.
 
     Raises:
-        ValueError: there is no such training, or it is of another bundle.
+        ValueError: there is no such training, it is of another bundle, or it learnt no label.
         FileNotFoundError: its weights are no longer where they were.
     """
     runs = find_runs(client, name)
@@ -68,5 +68,10 @@ def find_training(client: MlflowClient, name: str, bundle: str) -> StoredTrainin
     with tempfile.TemporaryDirectory() as temporary:
         path = client.download_artifacts(run.info.run_id, EXECUTED, temporary)
         config = json.loads(Path(path).read_text("utf-8"))
+    if "pretraining" in config:
+        raise ValueError(
+            f"{name}: learnt from images alone and knows no label; train with it by --set "
+            f"init_from={folder / MODEL}"
+        )
     cohort = run.data.tags["dataset_dir"]
     return StoredTraining(str(run.info.run_name), config, folder, cohort)

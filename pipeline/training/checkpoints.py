@@ -27,6 +27,7 @@ from pipeline.inference.trained_model import (
 from pipeline.progress import Work
 from pipeline.tracking import Run
 from pipeline.tracking.store import MODEL
+from pipeline.training.pretraining import Pretraining
 
 TRAINING = "training"
 
@@ -70,6 +71,7 @@ class KeepBest:
         patience: epochs without a better validation after which training stops; 0 for never.
         publish_to: the bundle's ``models`` folder.
         init_from: weights that training began from; the record holds their images, too.
+        pretraining: of a training from images alone, whose model has no output; None: of labels.
     """
 
     def __init__(
@@ -81,13 +83,18 @@ class KeepBest:
         patience: int,
         publish_to: str,
         init_from: str | None = None,
+        pretraining: Pretraining | None = None,
     ) -> None:
         self.run, self.network, self.validator = run, bare(network), validator
         self.metric, self.patience, self.publish_to = metric, patience, Path(publish_to)
         before = read_record(Path(init_from)) if init_from else None
         trained = set(before.trained_on if before else ())
         chosen = set(before.chosen_on if before else ())
-        self.trained_on = sorted(trained | set(image_hashes(run.dataset_dir, "training")))
+        learnt = (
+            pretraining.trained_on if pretraining else image_hashes(run.dataset_dir, "training")
+        )
+        self.pretraining = pretraining
+        self.trained_on = sorted(trained | set(learnt))
         self.chosen_on = sorted(chosen | set(image_hashes(run.dataset_dir, "validation")))
         self.hashes = sorted({"values", *(before.hashes if before else ())})
 
@@ -95,7 +102,8 @@ class KeepBest:
         """Attach to the trainer, after its validation handler."""
         engine.state.best_score, engine.state.best_epoch = -math.inf, 0
         engine.state.stopped_early = False
-        engine.add_event_handler(Events.STARTED, self._describe_cohort)
+        if self.pretraining is None:
+            engine.add_event_handler(Events.STARTED, self._describe_cohort)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._compare)
         engine.add_event_handler(Events.COMPLETED, self._publish)
 
@@ -133,10 +141,10 @@ class KeepBest:
 
     @idist.one_rank_only()
     def _save(self, epoch: int, value: float) -> None:
-        run = self.run
+        run, weights = self.run, self.network.state_dict()
         save_model(
             run.folder / MODEL,
-            self.network.state_dict(),
+            self.pretraining.kept(weights) if self.pretraining else weights,
             bundle=run.bundle,
             run_name=run.name,
             mlflow_run_id=run.id,
@@ -148,6 +156,7 @@ class KeepBest:
             trained_on=self.trained_on,
             chosen_on=self.chosen_on,
             hashes=self.hashes,
+            output_weights=list(self.pretraining.output_weights) if self.pretraining else [],
             tags={key: str(tag) for key, tag in run.own_tags.items()},
         )
 

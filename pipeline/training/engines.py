@@ -33,6 +33,7 @@ from pipeline.training.metrics import EvaluationLoss, TrainingLoss, image_metric
 from pipeline.training.overlays import BestOverlays
 from pipeline.training.own_folder import OwnFolder
 from pipeline.training.plain_tensors import plain_batch
+from pipeline.training.pretraining import Pretraining
 from pipeline.training.progress import Progress
 from pipeline.training.record_epoch import RecordEpoch
 from pipeline.training.reproducible import SeedEachEpoch
@@ -65,6 +66,7 @@ def training_engine(
     max_gradient_norm: float | None = None,
     average: AveragedModel | None = None,
     instances: WatershedInstances | None = None,
+    pretraining: Pretraining | None = None,
     train_handlers: Sequence[Any] = (),
 ) -> SupervisedTrainer:
     """Return MONAI's trainer with the handlers of every training, and further ones after them.
@@ -92,6 +94,8 @@ def training_engine(
             network, and it is kept. None: the weights of the last step are validated and kept.
         instances: separates them, and says how many maps follow those of the labels, which are
             learnt and not scored; None: none do.
+        pretraining: of a training that learns from images alone: nothing but the loss is scored,
+            no target is ignored, and its model is no segmentation model. None: it learns labels.
         train_handlers: further ones.
     """
     keep_freed_memory()
@@ -117,14 +121,14 @@ def training_engine(
         StopOnNan(),
         *([] if average is None else [AverageWeights(network, average)]),
         ValidationHandler(val_interval, validator, epoch_level=True),
-        KeepBest(run, kept, validator, key_metric, patience, publish_to, init_from),
-        BestOverlays(validator, run.folder),
-        Progress(run, validator, precision),
+        KeepBest(run, kept, validator, key_metric, patience, publish_to, init_from, pretraining),
+        *([] if pretraining else [BestOverlays(validator, run.folder)]),
+        Progress(run, validator, precision, pretraining.further if pretraining else 0),
         RecordEpoch(run, validator, key_metric),
         LrScheduleHandler(**scheduler),
         KeepLast(run, state, resume),
-        TrackTraining(run),
-        Finish(run, key_metric, publish_to),
+        TrackTraining(run, is_registered=pretraining is None),
+        Finish(run, key_metric, publish_to, is_pretraining=pretraining is not None),
         *train_handlers,
     ]
     return SupervisedTrainer(
@@ -133,14 +137,14 @@ def training_engine(
         train_data_loader=train_data_loader,
         network=network,
         optimizer=optimizer,
-        loss_function=IgnoringLoss(loss),
+        loss_function=_learnt(loss, pretraining),
         prepare_batch=plain_batch,
         inferer=in_precision(inferer, precision, run.device),
         iteration_update=naming_its_size(
             weighted_iteration if takes_weights(loss) else plain_iteration
         ),
         key_train_metric={"loss": TrainingLoss()},
-        additional_metrics=image_metrics(_further_maps(instances)),
+        additional_metrics=None if pretraining else image_metrics(_further_maps(instances)),
         train_handlers=handlers,
         decollate=False,
     )
@@ -154,6 +158,7 @@ def validation_engine(
     device: torch.device | str,
     precision: Precision = FLOAT32,
     instances: WatershedInstances | None = None,
+    pretraining: Pretraining | None = None,
     val_handlers: Sequence[Any] = (),
 ) -> SupervisedEvaluator:
     """Return MONAI's evaluator with the loss and the metrics of every validation.
@@ -167,6 +172,7 @@ def validation_engine(
         precision: format that the network computes in.
         instances: separates them, and says how many maps follow those of the labels, which are
             learnt and not scored; None: none do.
+        pretraining: as of :func:`training_engine`.
         val_handlers: further handlers.
     """
     computing = in_precision(fitting(inferer), precision, device)
@@ -176,9 +182,14 @@ def validation_engine(
         val_data_loader=val_data_loader,
         network=network,
         inferer=LabelMapsInferer(computing, further) if further else computing,
-        key_val_metric=image_metrics(),
-        val_handlers=[EvaluationLoss(loss), *val_handlers],
+        key_val_metric=None if pretraining else image_metrics(),
+        val_handlers=[EvaluationLoss(_learnt(loss, pretraining)), *val_handlers],
     )
+
+
+def _learnt(loss: Loss, pretraining: Pretraining | None) -> Loss:
+    """The loss, without what is ignored of labels; grey values below 0 are values."""
+    return loss if pretraining else IgnoringLoss(loss)
 
 
 def _further_maps(instances: WatershedInstances | None) -> int:

@@ -12,7 +12,6 @@ from monai.engines.utils import IterationEvents
 from monai.handlers import from_engine
 from monai.utils import CommonKeys
 
-from pipeline.losses import IgnoringLoss
 from pipeline.metrics.overlap import METRICS, SOFT, count
 from pipeline.networks import most_refined
 from pipeline.training.weight_map import takes_weights, weights_of
@@ -98,7 +97,7 @@ class EvaluationLoss:
     """
 
     def __init__(self, loss_function: Callable[..., torch.Tensor]) -> None:
-        self.loss_function = IgnoringLoss(loss_function)
+        self.loss_function = loss_function
         self.weighted = takes_weights(loss_function)
         self.losses: list[float] = []
 

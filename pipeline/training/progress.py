@@ -1,6 +1,7 @@
 """What a training begins, how far it is and when it will end, one line for each epoch, its end."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import ignite.distributed as idist
@@ -33,10 +34,14 @@ class Progress:
         run: the training.
         validator: the engine whose metrics stand beside the trainer's.
         precision: format that the network computes in.
+        unlabelled: images beside those of the cohort that are learnt from.
     """
 
-    def __init__(self, run: Run, validator: Engine, precision: Precision = FLOAT32) -> None:
+    def __init__(
+        self, run: Run, validator: Engine, precision: Precision = FLOAT32, unlabelled: int = 0
+    ) -> None:
         self.run, self.validator, self.precision = run, validator, precision
+        self.unlabelled = unlabelled
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, after :class:`pipeline.training.KeepBest`."""
@@ -49,7 +54,7 @@ class Progress:
         engine.add_event_handler(Events.COMPLETED, self._close)
 
     def _start(self, engine: Engine) -> None:
-        tqdm.write(begin_line(self.run, engine, self.precision))
+        tqdm.write(begin_line(self.run, engine, self.precision, self.unlabelled))
         self.begun = True
         self.total = engine.state.max_epochs * engine.state.epoch_length
         self.began, self.begun_at = time.monotonic(), engine.state.iteration
@@ -81,18 +86,19 @@ class Progress:
         return time.strftime("%H:%M", time.localtime(time.time() + left))
 
     def _line(self, engine: Engine) -> None:
+        names = [name for name in ORDER if name in engine.state.metrics]
         if not self.has_heading:
             self.has_heading = True
-            tqdm.write(
-                f"{'epoch':>5}  {_heading('train')} | {_heading('val')} |      lr      s   ends"
-            )
+            train, val = _heading("train", names), _heading("val", names)
+            tqdm.write(f"{'epoch':>5}  {train} | {val} |      lr      s   ends")
         validated = self.validator.state.epoch == engine.state.epoch
         values = self.validator.state.metrics if validated else {}
         seconds = time.monotonic() - self.epoch_started
         best = "  best" if engine.state.best_epoch == engine.state.epoch else ""
         rate = engine.optimizer.param_groups[0]["lr"]
         tqdm.write(
-            f"{engine.state.epoch:>5}  {_row(engine.state.metrics)} | {_row(values)} | "
+            f"{engine.state.epoch:>5}  {_row(engine.state.metrics, names)} | "
+            f"{_row(values, names)} | "
             f"{rate:7.1e} {seconds:6.1f}  {self._end(engine)}{best}"
         )
 
@@ -101,16 +107,17 @@ class Progress:
         self.begun = False
 
 
-def begin_line(run: Run, engine: Engine, precision: Precision) -> str:
+def begin_line(run: Run, engine: Engine, precision: Precision, unlabelled: int = 0) -> str:
     """Return the line that says what a training trains, on what and how long."""
     datalist, state = read_datalist(run.dataset_dir), engine.state
     sizes = [f"{len(datalist.listed(split))} {split}" for split in ("training", "validation")]
     weights = count_weights(engine.network)
+    network = f"{type(bare(engine.network)).__name__} of {weights:,} weights"
+    further = f"{count(unlabelled, 'further image')}, " if unlabelled else ""
     threads = f", {count(torch.get_num_threads(), 'thread')}" if run.device == "cpu" else ""
     return (
         f"{run.bundle} {run.name}: {' and '.join(sizes)} cases of {shown(Path(run.dataset_dir))}, "
-        f"{type(bare(engine.network)).__name__} of {weights:,} weights, on {run.device}{threads}, "
-        f"{_precision_text(precision, run.device)}"
+        f"{further}{network}, on {run.device}{threads}, {_precision_text(precision, run.device)}"
         f"epochs {state.epoch} to {state.max_epochs} of {count(state.epoch_length, 'step')}"
         + (f", resumed after epoch {state.epoch - 1}" if state.epoch > 1 else "")
     )
@@ -134,9 +141,9 @@ def count_weights(network: torch.nn.Module) -> int:
     return sum(weight.numel() for weight in network.parameters())
 
 
-def _heading(split: str) -> str:
-    return " ".join(f"{split + ' ' + name if name == 'loss' else name:>10}" for name in ORDER)
+def _heading(split: str, names: Sequence[str]) -> str:
+    return " ".join(f"{split + ' ' + name if name == 'loss' else name:>10}" for name in names)
 
 
-def _row(metrics: dict[str, float]) -> str:
-    return " ".join(f"{metrics[n]:10.4f}" if n in metrics else " " * 10 for n in ORDER)
+def _row(metrics: dict[str, float], names: Sequence[str]) -> str:
+    return " ".join(f"{metrics[n]:10.4f}" if n in metrics else " " * 10 for n in names)

@@ -29,7 +29,7 @@ from pipeline.states import (
     write_state,
 )
 from pipeline.tracking import Run
-from pipeline.tracking.next_command import print_next_run
+from pipeline.tracking.next_command import print_next_run, print_next_training
 from pipeline.tracking.store import MODEL
 from pipeline.training.checkpoints import bare
 from pipeline.training.stopped import stopped_lines
@@ -189,10 +189,14 @@ class Finish:
         run: the training.
         metric: by which the best epoch is judged.
         publish_to: the bundle's ``models`` folder.
+        is_pretraining: whether a training begins with the model, and no evaluation.
     """
 
-    def __init__(self, run: Run, metric: str, publish_to: str) -> None:
+    def __init__(
+        self, run: Run, metric: str, publish_to: str, is_pretraining: bool = False
+    ) -> None:
         self.run, self.metric, self.publish_to = run, metric, Path(publish_to)
+        self.is_pretraining = is_pretraining
         self.began = time.monotonic()
 
     def attach(self, engine: Engine) -> None:
@@ -212,7 +216,9 @@ class Finish:
             )
         forget_run(self.publish_to)
         self._print_best(engine)
-        if self.run.is_recorded:
+        if self.is_pretraining:
+            print_next_training(self.run, self.publish_to / MODEL)
+        elif self.run.is_recorded:
             print_next_run(self.run, "evaluate", self.run.name, self.publish_to / MODEL)
 
     def _print_best(self, engine: Engine) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.bundle.received import is_of_job
 from pipeline.files import shown
-from pipeline.inference.trained_model import read_record, record_path
+from pipeline.inference.trained_model import is_pretrained, read_record, record_path
 from pipeline.next_command import typed_command
 from pipeline.tracking import Run
 from pipeline.tracking.next_command import run_words
@@ -41,7 +41,7 @@ def _best_model(folder: Path) -> str:
 def _use(run: Run) -> list[str]:
     """Return the commands that use the best model as it is, where they work."""
     model = run.folder / MODEL
-    if not model.is_file():
+    if not model.is_file() or is_pretrained(model):
         return []
     evaluate, infer = (run_words(run, verb, run.name, model) for verb in ("evaluate", "infer"))
     if evaluate is None or infer is None:

@@ -46,10 +46,16 @@ class TrackTraining:
     Args:
         run: the training; the files in its folder become artefacts when it ends.
         clock: seconds of a clock that only goes forward.
+        is_registered: whether its model is registered as the bundle's.
     """
 
-    def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
-        self.run, self.clock = run, clock
+    def __init__(
+        self,
+        run: Run,
+        clock: Callable[[], float] = time.monotonic,
+        is_registered: bool = True,
+    ) -> None:
+        self.run, self.clock, self.is_registered = run, clock, is_registered
         data = Path(run.dataset_dir).resolve()
         cohort = data.parents[1] if data.parent.name == "folds" else data
         self.check = cohort / "check"
@@ -138,7 +144,7 @@ class TrackTraining:
     def _name_champion(self) -> None:
         """Register what is published; what a fold or a comparison trains is not."""
         run = self.run
-        if run.parent is not None:
+        if run.parent is not None or not self.is_registered:
             return
         try:
             sha256 = read_record(run.folder / MODEL).sha256

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import cli
 from pipeline.bundle import Bundle
 from pipeline.bundle.bundle import overlay_names
 from tests.bundles.kinds import KINDS, PATCHES, SMALL, new_bundle
@@ -15,7 +16,9 @@ OWN = {
     "recipe/strong": {"network_def#features": [2, 2, 2, 2]},
 }
 OF_INSTANCES = ("heads/distance",)
-OVERLAYS = [name for name in overlay_names() if not name.startswith("recipe/")] + ["recipe/strong"]
+OVERLAYS = [
+    name for name in overlay_names() if not name.startswith(("recipe/", "pretraining/"))
+] + ["recipe/strong"]
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -37,3 +40,33 @@ def test_every_network_trains_on_every_kind(planned, overlay, tmp_path):
         return
     Bundle(bundle, [overlay], own).run("training")
     assert (tmp_path / "models" / "model.pt").is_file()
+
+
+def pretrain_then_train(planned, overlays, root):
+    """Pretrain on the images that the cohort was made of, and begin a training with it."""
+    bundle, settings = planned
+    own = {**settings, "models_dir": str(root / "models")}
+    for overlay in overlays:
+        own |= OWN.get(overlay, {})
+    typed = [f"{key}={value}" for key, value in own.items()]
+    network = ["--with", *overlays] if overlays else []
+    images = ["--images", str(bundle.parent / "images")]
+    assert cli.main(["pretrain", str(bundle), *images, *network, "--set", *typed]) == 0
+    begin = {"init_from": str(root / "models" / "pretrained" / "model.pt")}
+    Bundle(bundle, overlays, {**own, **begin}).run("training")
+    assert (root / "models" / "model.pt").is_file()
+
+
+@pytest.mark.slow
+def test_every_kind_is_pretrained(planned, tmp_path, capsys):
+    pretrain_then_train(planned, [], tmp_path)
+    said = capsys.readouterr().out
+    assert "left out: 1 image of the test split" in said
+    assert "left out: 1 image of the validation split" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("planned", ["2D instances channels", "3D instances grey"], indirect=True)
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_network_is_pretrained(planned, overlay, tmp_path):
+    pretrain_then_train(planned, [overlay], tmp_path)

@@ -27,7 +27,7 @@ FLOORS = [
     {"evaluation", "pacs", "serving", "watching"},
     {"comparing"},
     {"training"},
-    {"explanation", "searching"},
+    {"explanation", "pretraining", "searching"},
     {"sharing"},
     {"federating", "papers"},
     {"commands"},

@@ -51,6 +51,8 @@ def experiments():
         for path in sorted(bundle.glob("configs/experiments/*.yaml")):
             yield Bundle(bundle, [path])
     for path in sorted(shared_overlays().glob("**/*.yaml")):
+        if path.parent.name == "pretraining":  # what it leads to is not packed
+            continue
         yield Bundle(NUCLEI if path.parent.name == "heads" else BUNDLES[0], [path])
     for paper in map(read_paper, paper_names()):
         for experiment in paper.experiments:
