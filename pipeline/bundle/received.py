@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 RECEIVED = "received.json"
 """File in the folder of a bundle that ``unet-school receive`` accepted."""
-PLACES = ("dataset_dir", "models_dir", "tracking_dir", "init_from", "reference_dir")
+PLACES = (
+    "dataset_dir", "models_dir", "tracking_dir", "init_from", "reference_dir", "teachers",
+)  # fmt: skip
 """Keys of the places that the state of a training holds."""
 
 

@@ -19,6 +19,7 @@ from pipeline.losses.deep_supervision import DeepSupervisionLoss
 from pipeline.losses.ignoring import IgnoringLoss
 from pipeline.losses.ms_ssim import MSSSIMLoss, scales_that_fit
 from pipeline.losses.pixel_weighted import PixelWeightedBCELoss, PixelWeightedCrossEntropyLoss
+from pipeline.losses.soft_targets import soft_target_divergence
 from pipeline.losses.unet_3_plus import ClassificationGuidedLoss, UNet3PlusLoss
 from pipeline.losses.unet_plus_plus import BCEDiceLoss
 
@@ -33,4 +34,5 @@ __all__ = [
     "UNet3PlusLoss",
     "inverse_class_frequencies",
     "scales_that_fit",
+    "soft_target_divergence",
 ]
