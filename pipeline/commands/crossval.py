@@ -118,10 +118,8 @@ def _cross_validate(options: argparse.Namespace) -> None:
         groups = Groups(options.groups, options.age, options.metric)
         summary = summarise_folds(folds, rows, groups)
         overlay = write_ensemble(folds)
-        if options.hold_out:
-            held_out = score_held_out(folds, _cohort(options), overlay)
-            summary = summary.model_copy(update={"held_out": held_out})
-            write_summary(folds, summary)
+        summary = summary.model_copy(update={"held_out": score_held_out(folds, overlay)})
+        write_summary(folds, summary)
         page = folds.out / "report.html"
         shown_cases = extreme_cases(folds, rows)
         volumes = joint_volumes(folds)
@@ -169,7 +167,7 @@ def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
     from pipeline.tracking.parent_run import begin_parent, continued_parent, keep_parent
 
     tracking = options.tracking or options.bundle / ".." / ".." / "mlruns"
-    data = _cohort(options)
+    data = options.dataset_dir or options.bundle / "data"
     chosen = {
         "bundle": str(options.bundle), "data": str(data), "folds": options.folds,
         "seed": options.seed, "stratify": options.stratify,
@@ -183,19 +181,13 @@ def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
         group = {"group": None, "strata": options.stratify, "seed": options.seed}
         # beside the models, because another call may replace folds inside the cohort
         into = (options.out / "folds").resolve()
-        write_folds(
-            data.resolve(), options.folds, **group, into=into, hold_out=options.hold_out
-        )
+        write_folds(data.resolve(), options.folds, **group, into=into, hold_out=options.hold_out)
     tags = {"folds": str(options.folds)}
     parent = begin_parent(tracking, bundle.folder, "crossval", data, options.out, tags, begun)
     keep_parent(state, chosen, parent)
     paths = [options.out / "folds" / str(i) for i in range(options.folds)]
-    return Folds(bundle, paths, options.out, tracking, parent, options.metric)
-
-
-def _cohort(options: argparse.Namespace) -> Path:
-    folder: Path = options.dataset_dir or options.bundle / "data"
-    return folder
+    held_out = data if options.hold_out else None
+    return Folds(bundle, paths, options.out, tracking, parent, options.metric, held_out)
 
 
 def _check_groups(data: Path, options: argparse.Namespace) -> None:
@@ -208,14 +200,17 @@ def _check_groups(data: Path, options: argparse.Namespace) -> None:
 
 
 def _record(client: "MlflowClient", folds: "Folds", summary: "CrossvalSummary") -> None:
+    from pipeline.evaluation.held_out import config_of_members
     from pipeline.evaluation.volumes import VOLUMES
+    from pipeline.tracking.executed_config import EXECUTED
     from pipeline.tracking.store import CASES
 
     for name, score in summary.test.items():
         client.log_metric(folds.parent, f"test_{name}", score.mean)
-    for row in summary.held_out[-1:]:
-        for name, score in row.test.items():
+    if summary.held_out:
+        for name, score in summary.held_out[-1].test.items():
             client.log_metric(folds.parent, f"ensemble_test_{name}", score.mean)
+        client.log_text(folds.parent, config_of_members(folds), EXECUTED)  # which pack looks for
     for name in ("cases.csv", CASES, VOLUMES, "summary.json", "report.html"):
         client.log_artifact(folds.parent, str(folds.out / name))
     client.set_terminated(folds.parent, "FINISHED")

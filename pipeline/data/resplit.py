@@ -79,9 +79,9 @@ def write_folds(
     if folds < 3:
         raise ValueError(f"--folds {folds}: expected 3 or more: training, validation and test")
     description, entries = _all_entries(folder)
-    held_out: Sequence[Entry] = ()
+    own_validation: Sequence[Entry] = ()
     if hold_out:
-        entries, held_out = _held_out(folder)
+        entries, own_validation = _held_out(folder)
     columns = [entry.unhashed() for entry in entries]
     group = _group(columns, group)
     parts = grouped_split(*groups_and_strata(columns, group, strata), [1] * folds, seed)
@@ -95,11 +95,11 @@ def write_folds(
     for fold in range(folds):
         target = root / str(fold)
         target.mkdir(parents=True)
-        validation = None if hold_out else (fold + 1) % folds
+        validation = fold if hold_out else (fold + 1) % folds
         training = [part for i, part in enumerate(parts) if i not in (fold, validation)]
         splits = {
             "training": [entries[i] for i in sorted(i for part in training for i in part)],
-            "validation": held_out if validation is None else [entries[i] for i in parts[validation]],
+            "validation": own_validation or [entries[i] for i in parts[validation]],
             "test": [entries[i] for i in parts[fold]],
         }
         split_entries = {
@@ -128,8 +128,8 @@ def _held_out(folder: Path) -> tuple[list[Entry], Sequence[Entry]]:
     for split in SPLITS:
         if not datalist.listed(split):
             raise ValueError(
-                f"--hold-out: found no case in the {split} split of {folder}, expected some in each "
-                "split; draw them with unet-school data split"
+                f"--hold-out: found no case in the {split} split of {folder}, expected some in "
+                "each split; draw them with unet-school data split"
             )
     training = sorted(datalist.listed("training"), key=lambda entry: entry.image)
     return training, datalist.listed("validation")

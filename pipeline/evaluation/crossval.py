@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from pipeline.bundle import Bundle
-from pipeline.data.datalist import columns_of
+from pipeline.data.datalist import columns_of, datalist_sha256
 from pipeline.evaluation.cases import Row, outcomes, score_names, summarise_scores
 from pipeline.evaluation.groups import check_metric
 from pipeline.evaluation.one_case import predict_case
@@ -49,6 +49,8 @@ class Folds(NamedTuple):
         tracking: folder of the tracking store.
         parent: id of the run that the folds' runs belong to.
         metric: by which groups are compared.
+        held_out: the cohort whose validation and test splits no fold takes apart; None: the folds
+            took all splits.
     """
 
     bundle: Bundle
@@ -57,6 +59,7 @@ class Folds(NamedTuple):
     tracking: Path
     parent: str
     metric: str = "iou"
+    held_out: Path | None = None
 
     def folder(self, fold: int) -> Path:
         """Where a fold's model and evaluation are."""
@@ -235,6 +238,7 @@ def write_ensemble(folds: Folds) -> Path:
         bundle=records[0].bundle,
         run_name=folds.out.name,
         mlflow_run_id=folds.parent,
+        datalist_sha256=datalist_sha256(str(folds.held_out)) if folds.held_out else "",
         members_sha256=[record.sha256 for record in records],
         trained_on=sorted(trained_on),
         chosen_on=sorted(chosen_on - trained_on),

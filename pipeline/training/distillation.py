@@ -27,7 +27,9 @@ TEACHERS = "teachers.json"
 """File of a training that names its teachers by the hashes of their weights."""
 TAG_DIGITS = 12
 """Hexadecimal digits of a teacher's hash in the tag of its student."""
-UNSEEN, ALL = "unseen", "all"
+TeachersOf = Literal["unseen", "all"]
+UNSEEN: TeachersOf = "unseen"
+ALL: TeachersOf = "all"
 
 
 class Distillation:
@@ -67,7 +69,7 @@ class Distillation:
         precision: Precision = FLOAT32,
         share: float = 0.5,
         temperature: float = 1.0,
-        teachers_of: Literal["unseen", "all"] = UNSEEN,
+        teachers_of: TeachersOf = UNSEEN,
     ) -> None:
         if not 0 <= share <= 1:
             raise ValueError(f"teacher_share: found {share}, expected a number from 0 to 1, as 0.5")

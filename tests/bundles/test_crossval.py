@@ -17,6 +17,7 @@ from pipeline.data.datalist import SPLITS
 from pipeline.data.phantom import write_cells
 from pipeline.files import shown
 from pipeline.inference.trained_model import read_checkpoint, read_record
+from pipeline.sharing.pack import find_trained
 from pipeline.tracking import Run
 from pipeline.training import checkpoints
 from pipeline.training.track_training import TrackTraining
@@ -234,6 +235,7 @@ def test_the_ensemble_is_scored_on_the_test_split_that_no_fold_saw(
     in_this_process, bundle, small, tmp_path, capfd
 ):
     write_cells(tmp_path / "data", count=8, size=64, seed=5)
+    small = {**small, "max_epochs": 1}
     assert held_out(tmp_path, bundle, small) == 0
     printed = capfd.readouterr().out
     for model in ("fold 0", "fold 1", "fold 2", "ensemble"):
@@ -260,6 +262,10 @@ def test_the_ensemble_is_scored_on_the_test_split_that_no_fold_saw(
     assert parent.data.metrics["ensemble_test_iou"] == own["test"]["iou"]["mean"]
     evaluations = [run for run in runs if run.data.tags["run"] == "evaluating"]
     assert len(evaluations) == 3 + 3 + 1
+    (joint,) = (run for run in evaluations if run.data.tags["dataset_dir"] == str(tmp_path / "data")
+                and run.data.tags["mlflow.parentRunId"] == parent.info.run_id)  # fmt: skip
+    trained = find_trained(client, joint.info.run_id)
+    assert trained.evaluated["network_def"]["_target_"].endswith("Ensemble")
     assert held_out(tmp_path, bundle, small) == 0  # nothing is evaluated again
     assert len(runs_of(tmp_path)[1]) == len(runs)
     assert call(tmp_path, bundle, small) == 1

@@ -44,8 +44,16 @@ def values_of(bundle, *overlays):
     return packed_values(Bundle(bundle), *runs)
 
 
+def ensemble():
+    """A bundle with the networks of its folds as one, as crossval writes it."""
+    network = Bundle(BUNDLES[0]).config("training")["network_def"]
+    joint = {"_target_": "pipeline.networks.Ensemble", "members": [network, network]}
+    return Bundle(BUNDLES[0], [], {"network_def": joint})
+
+
 def experiments():
     """Every bundle, with the shared overlays that fit it, and every experiment of every paper."""
+    yield ensemble()
     for bundle in BUNDLES:
         yield Bundle(bundle)
         for path in sorted(bundle.glob("configs/experiments/*.yaml")):

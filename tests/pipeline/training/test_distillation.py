@@ -74,7 +74,9 @@ def trained(bundle, phantom, small, tmp_path_factory):
             "models_dir": str(root / "cv" / f"fold_{fold}"),
             "tracking_dir": str(root / "mlruns"),
         }
-        Bundle(bundle.parent, [], {**small, **places, "seed": fold, "max_epochs": 1}).run("training")
+        Bundle(bundle.parent, [], {**small, **places, "seed": fold, "max_epochs": 1}).run(
+            "training"
+        )
     return root / "cv"
 
 
@@ -103,14 +105,18 @@ def test_each_case_is_taught_by_the_fold_that_did_not_see_it(start, teachers, ph
     with pytest.raises(ValueError, match=r"other\.png: an image that the training split does not"):
         distillation.unseen_of("other.png")
     folder = train(workflow)
-    assert "3 of 3 training cases taught by those that did not train on it" in capfd.readouterr().out
+    assert (
+        "3 of 3 training cases taught by those that did not train on it" in capfd.readouterr().out
+    )
     assert len(json.loads((folder / "teachers.json").read_text())) == 3
     first, *_ = (read_record(path) for path in sorted(teachers.glob("*/model.pt")))
     assert read_record(folder / "model.pt").tags["distilled_from"].startswith(first.sha256[:12])
 
 
 def test_the_loss_of_a_step_by_the_formula(start, teachers):
-    workflow = student(start, teachers, teacher_share=0.25, temperature=2.0, max_epochs=1, precision="float32")
+    workflow = student(
+        start, teachers, teacher_share=0.25, temperature=2.0, max_epochs=1, precision="float32"
+    )
     trainer = workflow.trainer
     distillation = made(workflow)
     of_truth = trainer.loss_function
