@@ -51,7 +51,7 @@ def packed_values(
         evaluated: the complete config that the evaluation executed.
     """
     measured = {key: evaluated[key] for key in MEASURED if key in evaluated}
-    train = _own("train", _without_teachers({**trained, **measured}))
+    train = _own("train", _alone({**trained, **measured}))
     overlays = {
         config: ConfigFiles.load_config_files(bundle.files(run)[-1:])
         for config, run in RUN_OF.items()
@@ -83,11 +83,12 @@ def packed_configs(values: Values) -> dict[str, bytes]:
     return {f"configs/{name}.yaml": dump(config, title % name) for name, config in whole.items()}
 
 
-def _without_teachers(trained: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config of a training without its distillation, if it had one."""
+def _alone(trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a training without its teachers and the run that it belonged to."""
     kept = {key: value for key, value in trained.items() if key not in OF_TEACHERS}
     handlers = [handler for handler in trained["train"]["handlers"] if handler != TEACHING]
-    return {**kept, "train": {**trained["train"], "handlers": handlers}}
+    run = {key: value for key, value in trained["current_run"].items() if key != "parent"}
+    return {**kept, "current_run": run, "train": {**trained["train"], "handlers": handlers}}
 
 
 @cache

@@ -147,7 +147,7 @@ class Distillation:
                 )
             for i, answer in zip(taught, output, strict=True):
                 answers[i].append(answer)
-        return torch.stack([logit_of_mean(each, softmax=False) for each in answers])
+        return torch.stack([logit_of_mean(of_image, softmax=False) for of_image in answers])
 
     def _teachers_of(self, image: Tensor) -> Sequence[Sequence[int]]:
         """Return the places of the teachers of each image of a batch."""

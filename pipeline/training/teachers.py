@@ -126,10 +126,10 @@ def refuse_unlike(path: Path, teacher: Mapping[str, Any], student: Mapping[str, 
         ValueError: the first difference.
     """
     for key in _compared(student):
-        found, expected = _text(teacher.get(key)), _text(student.get(key))
-        if found != expected:
+        of_teacher, of_student = _text(teacher.get(key)), _text(student.get(key))
+        if of_teacher != of_student:
             raise ValueError(
-                f"{path}: a teacher with {key} {found}, the student has {expected}; distil from "
+                f"{path}: a teacher with {key} {of_teacher}, the student has {of_student}; distil from "
                 "teachers of the same labels and preprocessing"
             )
 

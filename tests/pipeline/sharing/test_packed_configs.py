@@ -124,6 +124,13 @@ def test_a_training_of_several_processes_is_packed_as_any_other():
     assert packed_values(Bundle(bundle), trained, evaluated) == values_of(bundle)
 
 
+def test_a_fold_is_packed_as_any_other_training():
+    bundle = BUNDLES[0]
+    trained, evaluated = executed(bundle, "training"), executed(bundle, "evaluating")
+    trained["current_run"]["parent"] = "id of the cross-validation"
+    assert packed_values(Bundle(bundle), trained, evaluated) == values_of(bundle)
+
+
 def test_a_changed_wiring_makes_a_custom_config():
     bundle = BUNDLES[0]
     trained, evaluated = executed(bundle, "training"), executed(bundle, "evaluating")

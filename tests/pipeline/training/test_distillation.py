@@ -198,7 +198,7 @@ def test_one_teacher_that_leaks_refuses_all(start, teachers, phantom):
     record = read_record(path)
     seen = [*record.trained_on, *image_hashes(str(phantom), "test")]
     write_record(path, record.model_copy(update={"trained_on": seen}))
-    with pytest.raises(ValueError, match="fold_1/model.pt: a teacher that saw"):
+    with pytest.raises(ValueError, match=r"fold_1/model\.pt: a teacher that saw"):
         made(student(start, teachers))
 
 
