@@ -129,8 +129,8 @@ def refuse_unlike(path: Path, teacher: Mapping[str, Any], student: Mapping[str, 
         of_teacher, of_student = _text(teacher.get(key)), _text(student.get(key))
         if of_teacher != of_student:
             raise ValueError(
-                f"{path}: a teacher with {key} {of_teacher}, the student has {of_student}; distil from "
-                "teachers of the same labels and preprocessing"
+                f"{path}: a teacher with {key} {of_teacher}, the student has {of_student}; distil "
+                "from teachers of the same labels and preprocessing"
             )
 
 
