@@ -251,6 +251,7 @@ KNOBS = {
     "model": path(),
     "resume": optional(path()),
     "init_from": optional(path()),
+    "teachers": optional(path()),
     "reference_dir": optional(path()),
     "unlabelled_dir": optional(path()),
     "evaluation": optional(path()),

@@ -25,6 +25,7 @@ RECEIVED = "received.json"
 """File in the folder of a bundle that ``unet-school receive`` accepted."""
 PLACES = (
     "dataset_dir", "models_dir", "tracking_dir", "init_from", "reference_dir", "unlabelled_dir",
+    "teachers",
 )  # fmt: skip
 """Keys of the places that the state of a training holds."""
 

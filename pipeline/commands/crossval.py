@@ -1,6 +1,7 @@
 """``unet-school crossval``: train and evaluate a bundle on every fold of a cohort."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from pipeline.bundle import Bundle
+    from pipeline.evaluation.cases import ScoreSummary
     from pipeline.evaluation.crossval import Folds
     from pipeline.evaluation.summary import CrossvalSummary
 
@@ -33,6 +35,11 @@ def add_crossval(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="COLUMN",
         help="columns whose values are spread evenly over the folds",
+    )
+    parser.add_argument(
+        "--hold-out",
+        action="store_true",
+        help="fold the training split alone, and score the folds' ensemble on the test split",
     )
     parser.add_argument(
         "--out",
@@ -86,7 +93,9 @@ def _cross_validate(options: argparse.Namespace) -> None:
         run_folds,
         summarise_folds,
         write_ensemble,
+        write_summary,
     )
+    from pipeline.evaluation.held_out import score_held_out
     from pipeline.evaluation.report import write_crossval_report
     from pipeline.evaluation.summarise import Groups
     from pipeline.evaluation.verdict import verdict
@@ -108,22 +117,34 @@ def _cross_validate(options: argparse.Namespace) -> None:
         rows = run_folds(folds)
         groups = Groups(options.groups, options.age, options.metric)
         summary = summarise_folds(folds, rows, groups)
+        overlay = write_ensemble(folds)
+        summary = summary.model_copy(update={"held_out": score_held_out(folds, overlay)})
+        write_summary(folds, summary)
         page = folds.out / "report.html"
         shown_cases = extreme_cases(folds, rows)
         volumes = joint_volumes(folds)
         patients_known = share_patients(rows)
         write_crossval_report(page, summary, options.groups, patients_known, shown_cases, volumes)
-        overlay = write_ensemble(folds)
     _record(client, folds, summary)
     for name in ("iou", "dice", "accuracy"):
         score = summary.test[name]
-        ends = "" if score.low is None else f" ({score.low:.4f} to {score.high:.4f})"
-        print(f"out of fold, {score.n} images: {name} {score.mean:.4f}{ends}")
+        print(f"out of fold, {score.n} images: {name} {_with_interval(score)}")
+    for row in summary.held_out:
+        print(f"test split, {row.test['iou'].n} images, {row.model}: {_scores_line(row.test)}")
     for remark in verdict(summary):
         print(f"verdict     {plain_lines(remark.line())}")
     print(f"report      {shown(page)}")
     overlays = [*bundle.overlays, overlay]
     print_next("infer", options.bundle, "--with", *overlays, "--images", "DIR", "--out", "OUT")
+
+
+def _scores_line(scores: "Mapping[str, ScoreSummary]") -> str:
+    return ", ".join(f"{name} {_with_interval(scores[name])}" for name in ("iou", "dice"))
+
+
+def _with_interval(score: "ScoreSummary") -> str:
+    ends = "" if score.low is None else f" ({score.low:.4f} to {score.high:.4f})"
+    return f"{score.mean:.4f}{ends}"
 
 
 def _begin_line(options: argparse.Namespace, folds: "Folds") -> str:
@@ -151,6 +172,7 @@ def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
         "bundle": str(options.bundle), "data": str(data), "folds": options.folds,
         "seed": options.seed, "stratify": options.stratify,
         "overlays": list(map(str, options.overlays)), "settings": options.settings,
+        "hold_out": options.hold_out or None,  # calls before this option did not keep it
     }  # fmt: skip
     state = options.out / STATE
     begun = continued_parent(state, chosen)
@@ -159,12 +181,13 @@ def _folds(options: argparse.Namespace, bundle: "Bundle") -> "Folds":
         group = {"group": None, "strata": options.stratify, "seed": options.seed}
         # beside the models, because another call may replace folds inside the cohort
         into = (options.out / "folds").resolve()
-        write_folds(data.resolve(), options.folds, **group, into=into)
+        write_folds(data.resolve(), options.folds, **group, into=into, hold_out=options.hold_out)
     tags = {"folds": str(options.folds)}
     parent = begin_parent(tracking, bundle.folder, "crossval", data, options.out, tags, begun)
     keep_parent(state, chosen, parent)
     paths = [options.out / "folds" / str(i) for i in range(options.folds)]
-    return Folds(bundle, paths, options.out, tracking, parent, options.metric)
+    held_out = data if options.hold_out else None
+    return Folds(bundle, paths, options.out, tracking, parent, options.metric, held_out)
 
 
 def _check_groups(data: Path, options: argparse.Namespace) -> None:
@@ -177,11 +200,17 @@ def _check_groups(data: Path, options: argparse.Namespace) -> None:
 
 
 def _record(client: "MlflowClient", folds: "Folds", summary: "CrossvalSummary") -> None:
+    from pipeline.evaluation.held_out import config_of_members
     from pipeline.evaluation.volumes import VOLUMES
+    from pipeline.tracking.executed_config import EXECUTED
     from pipeline.tracking.store import CASES
 
     for name, score in summary.test.items():
         client.log_metric(folds.parent, f"test_{name}", score.mean)
+    if summary.held_out:
+        for name, score in summary.held_out[-1].test.items():
+            client.log_metric(folds.parent, f"ensemble_test_{name}", score.mean)
+        client.log_text(folds.parent, config_of_members(folds), EXECUTED)  # which pack looks for
     for name in ("cases.csv", CASES, VOLUMES, "summary.json", "report.html"):
         client.log_artifact(folds.parent, str(folds.out / name))
     client.set_terminated(folds.parent, "FINISHED")

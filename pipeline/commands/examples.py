@@ -157,6 +157,7 @@ EXAMPLES = {
         "crossval bundles/lungs_xray --out runs/cv --folds 10 --seed 1 --stratify sex "
         "--groups sex finding --age age --metric dice --tracking mlruns",
         "crossval bundles/mine --out runs/cv --with unetpp --set max_epochs=40",
+        "crossval bundles/mine --out runs/cv --hold-out",
         "crossval bundles/mine --out runs/cv --jobs 4",
         "crossval bundles/mine --out runs/cv --jobs slurm --slurm slurm.yaml",
         "crossval bundles/mine --out runs/cv --job 0",

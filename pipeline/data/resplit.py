@@ -51,11 +51,14 @@ def write_folds(
     strata: Sequence[str] = (),
     seed: int = 0,
     into: Path | None = None,
+    hold_out: bool = False,
 ) -> list[Path]:
     """Write ``folds/0/datalist.json`` and so on; over all folds, each case is tested once.
 
     Fold i tests part i, validates on the next part, and trains on all others. Train on a fold with
-    ``--dataset_dir COHORT/folds/0``.
+    ``--dataset_dir COHORT/folds/0``. With ``hold_out`` the parts are of the training split alone:
+    fold i tests part i, validates on the cohort's own validation split, and trains on all other
+    parts; no fold has a case of the cohort's test split.
 
     Args:
         folder: folder of the cohort, whose files the folds share.
@@ -64,38 +67,44 @@ def write_folds(
         strata: columns to spread evenly.
         seed: seed of the draw.
         into: folder of the folds; by default ``folds`` in the cohort.
+        hold_out: whether the cohort's own validation and test splits stay as they are.
 
     Returns:
         The folders of the folds.
 
     Raises:
-        ValueError: there are fewer than three folds, fewer groups than folds, or one image is in
-            two splits.
+        ValueError: there are fewer than three folds, fewer groups than folds, one image is in two
+            splits, or a split that is to be held out has no case.
     """
     if folds < 3:
         raise ValueError(f"--folds {folds}: expected 3 or more: training, validation and test")
     description, entries = _all_entries(folder)
+    own_validation: Sequence[Entry] = ()
+    if hold_out:
+        entries, own_validation = _held_out(folder)
     columns = [entry.unhashed() for entry in entries]
     group = _group(columns, group)
     parts = grouped_split(*groups_and_strata(columns, group, strata), [1] * folds, seed)
     settings = {**description, "seed": seed, "split": "folds", "folds": folds, "group": group}
     settings["strata"] = list(strata)
+    if hold_out:
+        settings["held_out"] = ["validation", "test"]
     root = into or folder / "folds"
     shutil.rmtree(root, ignore_errors=True)  # folds of an earlier split
     targets = []
     for fold in range(folds):
         target = root / str(fold)
         target.mkdir(parents=True)
-        validation = (fold + 1) % folds
+        validation = fold if hold_out else (fold + 1) % folds
         training = [part for i, part in enumerate(parts) if i not in (fold, validation)]
         splits = {
-            "training": sorted(i for part in training for i in part),
-            "validation": parts[validation],
-            "test": parts[fold],
+            "training": [entries[i] for i in sorted(i for part in training for i in part)],
+            "validation": own_validation or [entries[i] for i in parts[validation]],
+            "test": [entries[i] for i in parts[fold]],
         }
         split_entries = {
-            name: [_relative_entry(entries[i].to_json(), folder, target) for i in indices]
-            for name, indices in splits.items()
+            name: [_relative_entry(entry.to_json(), folder, target) for entry in some]
+            for name, some in splits.items()
         }
         write_datalist(target, split_entries, **settings, fold=fold)
         targets.append(target)
@@ -111,6 +120,19 @@ def _all_entries(folder: Path) -> tuple[dict[str, Any], list[Entry]]:
             datalist.entries(split)  # refuses files that changed since they were hashed
     entries = [entry for split in SPLITS for entry in datalist.listed(split)]
     return dict(datalist.description), sorted(entries, key=lambda entry: entry.image)
+
+
+def _held_out(folder: Path) -> tuple[list[Entry], Sequence[Entry]]:
+    """Return the cases of the training split, and those of the validation split."""
+    datalist = read_datalist(folder)
+    for split in SPLITS:
+        if not datalist.listed(split):
+            raise ValueError(
+                f"--hold-out: found no case in the {split} split of {folder}, expected some in "
+                "each split; draw them with unet-school data split"
+            )
+    training = sorted(datalist.listed("training"), key=lambda entry: entry.image)
+    return training, datalist.listed("validation")
 
 
 def _group(entries: Sequence[EntryDict], group: str | None) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from pipeline.bundle import Bundle
-from pipeline.data.datalist import columns_of
+from pipeline.data.datalist import columns_of, datalist_sha256
 from pipeline.evaluation.cases import Row, outcomes, score_names, summarise_scores
 from pipeline.evaluation.groups import check_metric
 from pipeline.evaluation.one_case import predict_case
@@ -49,6 +49,8 @@ class Folds(NamedTuple):
         tracking: folder of the tracking store.
         parent: id of the run that the folds' runs belong to.
         metric: by which groups are compared.
+        held_out: the cohort whose validation and test splits no fold takes apart; None: the folds
+            took all splits.
     """
 
     bundle: Bundle
@@ -57,6 +59,7 @@ class Folds(NamedTuple):
     tracking: Path
     parent: str
     metric: str = "iou"
+    held_out: Path | None = None
 
     def folder(self, fold: int) -> Path:
         """Where a fold's model and evaluation are."""
@@ -164,8 +167,13 @@ def summarise_folds(folds: Folds, rows: Sequence[Row], groups: Groups) -> Crossv
     write_text(folds.out / "cases.csv", as_csv(rows))
     write_text(folds.out / VOLUMES, as_csv([own._asdict() for own in joint_volumes(folds)]))
     write_json(folds.out / CASES, rows)
-    write_text(folds.out / SUMMARY, summary.model_dump_json(indent=2) + "\n")
+    write_summary(folds, summary)
     return summary
+
+
+def write_summary(folds: Folds, summary: CrossvalSummary) -> None:
+    """Write ``summary.json`` of all folds."""
+    write_text(folds.out / SUMMARY, summary.model_dump_json(indent=2) + "\n")
 
 
 def joint_volumes(folds: Folds) -> list[StructureVolume]:
@@ -210,9 +218,9 @@ def _drawn(folds: Folds, rows: Sequence[Row], place: int, title: str) -> ShownCa
 def write_ensemble(folds: Folds) -> Path:
     """Write the folds' networks as one model, and the overlay by which it is run.
 
-    Its record holds the union of what the folds trained on, so that no image of the cohort is
-    taken for a test image; its threshold is the mean of theirs, and its post-processing that of
-    most.
+    Its record holds the union of what the folds trained on and were chosen by, so that no image
+    that any of them saw is taken for a test image; its threshold is the mean of theirs, and its
+    post-processing that of most.
     """
     folder = folds.out / ENSEMBLE
     models = [TrainedModel(folds.folder(i) / MODEL) for i in range(len(folds.data))]
@@ -222,15 +230,18 @@ def write_ensemble(folds: Folds) -> Path:
         for key, value in model.weights.items()
     }
     records = [model.record for model in models]
+    trained_on = {digest for record in records for digest in record.trained_on}
+    chosen_on = {digest for record in records for digest in record.chosen_on}
     save_model(
         folder / MODEL,
         weights,
         bundle=records[0].bundle,
         run_name=folds.out.name,
         mlflow_run_id=folds.parent,
+        datalist_sha256=datalist_sha256(str(folds.held_out)) if folds.held_out else "",
         members_sha256=[record.sha256 for record in records],
-        trained_on=sorted({digest for record in records for digest in record.trained_on}),
-        chosen_on=[],  # by nothing but what the folds trained on
+        trained_on=sorted(trained_on),
+        chosen_on=sorted(chosen_on - trained_on),
         hashes=sorted({kind for record in records for kind in record.hashes}),
         operating_point=_joint_operating_point([model.operating_point for model in models]),
     )

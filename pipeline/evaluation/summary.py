@@ -181,6 +181,18 @@ class EvaluationSummary(GroupComparison):
         return [] if self.threshold_source == GIVEN else self.operating_point.thresholds()
 
 
+class HeldOutScores(BaseModel):
+    """A model on the test split that a cross-validation held out.
+
+    Attributes:
+        model: ``fold 0``, …, or ``ensemble``.
+        test: each score over cases.
+    """
+
+    model: str
+    test: dict[str, ScoreSummary]
+
+
 class CrossvalSummary(GroupComparison):
     """A cross-validation: each case predicted by the model that never saw it.
 
@@ -195,6 +207,8 @@ class CrossvalSummary(GroupComparison):
         volumes: predicted against true size of each structure.
         baselines: what needs no network, on the same cases.
         by_fold: mean of each score over the cases of a fold, and their number ``n``.
+        held_out: the folds' models and their ensemble on the held-out test split; empty: the folds
+            took all splits, so that there is no case that the ensemble never saw.
     """
 
     split: str
@@ -207,6 +221,7 @@ class CrossvalSummary(GroupComparison):
     volumes: list[VolumeAgreement] = []
     baselines: dict[str, dict[str, float]]
     by_fold: list[dict[str, float]]
+    held_out: list[HeldOutScores] = []
 
 
 def read_summary(path: Path) -> EvaluationSummary:

@@ -59,6 +59,8 @@ def bundle_of_rounds(bundle: Bundle, rounds: int) -> Bundle:
         )
     if parser["average"] is not None:
         raise ValueError("average: the sites' weights are averaged already; --set average=null")
+    if "distillation" in parser:
+        raise ValueError("recipe/distill: no site has the teachers of the others; leave it out")
     if parser.get_parsed_content("patience"):
         raise ValueError("patience: no site may stop before the others; --set patience=0")
     divided = bundle.with_places({"val_interval": epochs // rounds})

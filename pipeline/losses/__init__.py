@@ -20,6 +20,7 @@ from pipeline.losses.ignoring import IgnoringLoss
 from pipeline.losses.masked import MaskedL1Loss
 from pipeline.losses.ms_ssim import MSSSIMLoss, scales_that_fit
 from pipeline.losses.pixel_weighted import PixelWeightedBCELoss, PixelWeightedCrossEntropyLoss
+from pipeline.losses.soft_targets import soft_target_divergence
 from pipeline.losses.unet_3_plus import ClassificationGuidedLoss, UNet3PlusLoss
 from pipeline.losses.unet_plus_plus import BCEDiceLoss
 
@@ -35,4 +36,5 @@ __all__ = [
     "UNet3PlusLoss",
     "inverse_class_frequencies",
     "scales_that_fit",
+    "soft_target_divergence",
 ]

@@ -32,6 +32,10 @@ MEASURED = (
     "label_preprocessing", "label_resampling",
 )  # fmt: skip
 """Keys of what an evaluation measured: inference has them as the evaluation had them."""
+OF_TEACHERS = ("teachers", "teacher_share", "temperature", "teachers_of", "distillation")
+"""Keys of a distillation: a package has no teachers, and its receiver trains with the truth."""
+TEACHING = "@distillation"
+"""What a distillation adds to the handlers of a training."""
 RUN_OF = {str(config).removesuffix(".yaml"): run for run, config in OVERLAYS.items() if config}
 """The run of each config that is laid over ``train``."""
 
@@ -47,7 +51,7 @@ def packed_values(
         evaluated: the complete config that the evaluation executed.
     """
     measured = {key: evaluated[key] for key in MEASURED if key in evaluated}
-    train = _own("train", {**trained, **measured})
+    train = _own("train", _alone({**trained, **measured}))
     overlays = {
         config: ConfigFiles.load_config_files(bundle.files(run)[-1:])
         for config, run in RUN_OF.items()
@@ -77,6 +81,14 @@ def packed_configs(values: Values) -> dict[str, bytes]:
     title = f"{values.train.get('bundle')}: %s, whole; made by unet-school pack"
     whole = {name: flatten(config) for name, config in configs.items()}
     return {f"configs/{name}.yaml": dump(config, title % name) for name, config in whole.items()}
+
+
+def _alone(trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a training without its teachers and the run that it belonged to."""
+    kept = {key: value for key, value in trained.items() if key not in OF_TEACHERS}
+    handlers = [handler for handler in trained["train"]["handlers"] if handler != TEACHING]
+    run = {key: value for key, value in trained["current_run"].items() if key != "parent"}
+    return {**kept, "current_run": run, "train": {**trained["train"], "handlers": handlers}}
 
 
 @cache

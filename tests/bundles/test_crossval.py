@@ -12,9 +12,12 @@ from mlflow import MlflowClient
 from pipeline import cli
 from pipeline.bundle import Bundle
 from pipeline.claims import claim
+from pipeline.data import image_hashes
+from pipeline.data.datalist import SPLITS
 from pipeline.data.phantom import write_cells
 from pipeline.files import shown
-from pipeline.inference.trained_model import read_checkpoint
+from pipeline.inference.trained_model import read_checkpoint, read_record
+from pipeline.sharing.pack import find_trained
 from pipeline.tracking import Run
 from pipeline.training import checkpoints
 from pipeline.training.track_training import TrackTraining
@@ -35,12 +38,12 @@ def done(in_this_process, bundle, small, tmp_path_factory):
     return root
 
 
-def call(root, bundle, small, *more, folds=3):
+def call(root, bundle, small, *more, folds=3, groups=("--groups", "stain")):
     settings = [f"{key}={value}" for key, value in small.items()] + ["isbi_metrics=false"]
     return cli.main(
         [
             "crossval", str(bundle.parent), "--dataset-dir", str(root / "data"),
-            "--folds", str(folds), "--out", str(root / "out"), "--groups", "stain",
+            "--folds", str(folds), "--out", str(root / "out"), *groups,
             "--tracking", str(root / "mlruns"), *more, "--set", *settings,
         ]
     )  # fmt: skip
@@ -226,6 +229,61 @@ def test_the_ensemble_is_a_model_like_any_other(done, bundle, small):
         member.load_state_dict(read_checkpoint(done / "out" / f"fold_{i}" / "model.pt"))
         members.append(member.eval()(image).sigmoid())
     torch.testing.assert_close(network.eval()(image).sigmoid(), torch.stack(members).mean(0))
+
+
+def test_the_ensemble_is_scored_on_the_test_split_that_no_fold_saw(
+    in_this_process, bundle, small, tmp_path, capfd
+):
+    write_cells(tmp_path / "data", count=8, size=64, seed=5)
+    small = {**small, "max_epochs": 1}
+    assert held_out(tmp_path, bundle, small) == 0
+    printed = capfd.readouterr().out
+    for model in ("fold 0", "fold 1", "fold 2", "ensemble"):
+        assert f"test split, 2 images, {model}: iou 0." in printed
+    images = {split: set(image_hashes(str(tmp_path / "data"), split)) for split in SPLITS}
+    tested = set()
+    for i in range(3):
+        fold = tmp_path / "out" / "folds" / str(i)
+        assert set(image_hashes(str(fold), "validation")) == images["validation"]
+        tested |= set(image_hashes(str(fold), "test"))
+    assert tested == images["training"]
+    record = read_record(tmp_path / "out" / "ensemble" / "model.pt")
+    assert set(record.trained_on) == images["training"]
+    assert set(record.chosen_on) == images["validation"]
+    assert record.operating_point.selected_by.split == "validation"
+    assert "mean" not in record.operating_point.selected_by.metric
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())
+    own = json.loads((tmp_path / "out" / "ensemble" / "test" / "summary.json").read_text())
+    assert found["held_out"][-1] == {"model": "ensemble", "test": own["test"]}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "scored on the test split that every" in page
+    client, runs = runs_of(tmp_path)
+    (parent,) = (run for run in runs if run.data.tags["run"] == "crossval")
+    assert parent.data.metrics["ensemble_test_iou"] == own["test"]["iou"]["mean"]
+    evaluations = [run for run in runs if run.data.tags["run"] == "evaluating"]
+    assert len(evaluations) == 3 + 3 + 1
+    (joint,) = (run for run in evaluations if run.data.tags["dataset_dir"] == str(tmp_path / "data")
+                and run.data.tags["mlflow.parentRunId"] == parent.info.run_id)  # fmt: skip
+    trained = find_trained(client, joint.info.run_id)
+    assert trained.evaluated["network_def"]["_target_"].endswith("Ensemble")
+    assert held_out(tmp_path, bundle, small) == 0  # nothing is evaluated again
+    assert len(runs_of(tmp_path)[1]) == len(runs)
+    assert call(tmp_path, bundle, small) == 1
+    assert "was begun with hold_out True, found None" in capfd.readouterr().err
+    student = {"dataset_dir": str(tmp_path / "data"), "tracking_dir": str(tmp_path / "mlruns")}
+    student |= {"models_dir": str(tmp_path / "student"), "teachers": str(tmp_path / "out"), **small}
+    Bundle(bundle.parent, ["recipe/distill"], student).run("training")
+    assert "4 of 4 training cases taught by those that did not" in capfd.readouterr().out
+
+
+def held_out(root, bundle, small):
+    return call(root, bundle, small, "--hold-out", groups=())
+
+
+def test_a_cross_validation_of_all_splits_says_why_its_ensemble_has_no_score(done):
+    page = (done / "out" / "report.html").read_text()
+    assert "none is left that could score the ensemble" in page
+    assert json.loads((done / "out" / "summary.json").read_text())["held_out"] == []
 
 
 def test_groups_that_are_not_known_stop_before_anything_is_trained(done, bundle, tmp_path, capsys):

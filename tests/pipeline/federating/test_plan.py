@@ -35,6 +35,11 @@ def test_what_would_not_reach_the_sites_is_refused(overrides, rounds, words):
         bundle_of_rounds(Bundle(BUNDLE, [], overrides), rounds)
 
 
+def test_teachers_lie_at_one_site_alone():
+    with pytest.raises(ValueError, match="recipe/distill: no site has the teachers"):
+        bundle_of_rounds(Bundle(BUNDLE, ["recipe/distill"], {"max_epochs": 10}), 5)
+
+
 @pytest.mark.parametrize("names", [["A"], ["A", "A"], ["A", "server"], ["A", "a b"], ["A", "-x"]])
 def test_names_that_flare_does_not_take_are_refused(names):
     with pytest.raises(ValueError, match="--sites"):

@@ -44,8 +44,16 @@ def values_of(bundle, *overlays):
     return packed_values(Bundle(bundle), *runs)
 
 
+def ensemble():
+    """A bundle with the networks of its folds as one, as crossval writes it."""
+    network = Bundle(BUNDLES[0]).config("training")["network_def"]
+    joint = {"_target_": "pipeline.networks.Ensemble", "members": [network, network]}
+    return Bundle(BUNDLES[0], [], {"network_def": joint})
+
+
 def experiments():
     """Every bundle, with the shared overlays that fit it, and every experiment of every paper."""
+    yield ensemble()
     for bundle in BUNDLES:
         yield Bundle(bundle)
         for path in sorted(bundle.glob("configs/experiments/*.yaml")):
@@ -115,6 +123,13 @@ def test_a_training_of_several_processes_is_packed_as_any_other():
     bundle = BUNDLES[0]
     evaluated = executed(bundle, "evaluating")
     trained = executed(bundle, "training", bundle / "configs" / MULTI_GPU)
+    assert packed_values(Bundle(bundle), trained, evaluated) == values_of(bundle)
+
+
+def test_a_fold_is_packed_as_any_other_training():
+    bundle = BUNDLES[0]
+    trained, evaluated = executed(bundle, "training"), executed(bundle, "evaluating")
+    trained["current_run"]["parent"] = "id of the cross-validation"
     assert packed_values(Bundle(bundle), trained, evaluated) == values_of(bundle)
 
 

@@ -16,7 +16,7 @@ from pipeline.states import read_state
 
 PIECES = ("augmentation", "dice_ce", "deep_supervision", "weight_average", "clipping")
 FOLDER = shared_overlays() / "recipe"
-ALL = sorted(f"recipe/{path.stem}" for path in FOLDER.glob("*.yaml"))
+ALL = sorted(f"recipe/{path.stem}" for path in FOLDER.glob("*.yaml") if path.stem != "distill")
 
 
 def folder_of(workflow):
