@@ -61,9 +61,8 @@ def cpu_hours(costs: Mapping[str, StepCosts], name: str) -> float | None:
         >>> cpu_hours({"a/b": StepCosts(1000, 4000.0, 36.0)}, "a/b")
         10.0
     """
-    if name not in costs or costs[name].cpu_seconds_per_step is None:
-        return None
-    return costs[name].steps * costs[name].cpu_seconds_per_step / 3600
+    seconds = costs[name].cpu_seconds_per_step if name in costs else None
+    return None if seconds is None else costs[name].steps * seconds / 3600
 
 
 def hours_text(hours: float) -> str:
