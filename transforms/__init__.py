@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transforms.mask_blocks import RandMaskBlocksd
     from transforms.match_image import MatchImaged
     from transforms.mirror import MirrorPad, MirrorPadd
+    from transforms.number_components import NumberComponents, NumberComponentsd
     from transforms.patch import RandPatchd
     from transforms.pixel_spacing import PixelSpacingd
     from transforms.same_size import SameSized
@@ -45,6 +46,8 @@ __all__ = [
     "MatchImaged",
     "MirrorPad",
     "MirrorPadd",
+    "NumberComponents",
+    "NumberComponentsd",
     "PixelSpacingd",
     "RandDihedrald",
     "RandEachChanneld",
@@ -77,6 +80,8 @@ _MODULES = {
     "MatchImaged": "match_image",
     "MirrorPad": "mirror",
     "MirrorPadd": "mirror",
+    "NumberComponents": "number_components",
+    "NumberComponentsd": "number_components",
     "PixelSpacingd": "pixel_spacing",
     "RandDihedrald": "dihedral",
     "RandEachChanneld": "each_channel",

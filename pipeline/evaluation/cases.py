@@ -158,7 +158,8 @@ def scores(case: Case, scoring: Scoring) -> Row:
             values |= {f"{name}_{label}": value for name, value in own.items()}
     if scoring.isbi:
         truth = case.truth[0].numpy()
-        values |= isbi_scores(masks[0] & (truth >= 0), truth > 0)
+        pieces = None if instances is None else np.where(truth >= 0, instances, 0)
+        values |= isbi_scores(masks[0] & (truth >= 0), truth > 0, pieces)
     elif scoring.partition:
         values |= partition_metrics(*partitions(case, masks[0], instances))
     if instances is not None:

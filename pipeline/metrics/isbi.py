@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label as connected_components
 
 from pipeline.metrics.checks import check_probability
+from pipeline.metrics.contingency import Label
 from pipeline.metrics.overlap import accuracy, count_arrays, dice
 from pipeline.metrics.rand import rand_scores, thinned
 from pipeline.metrics.warping import warping
@@ -21,11 +22,13 @@ HIGHER_IS_BETTER = {  # the scores that have a best threshold of their own
 }  # fmt: skip
 
 
-def isbi_scores(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:
+def isbi_scores(
+    mask: NDArray[np.bool_], truth: NDArray[np.bool_], segments: Label | None = None
+) -> dict[str, float]:
     """Score the mask of one slice, whose foreground is the inside of cells.
 
-    Segments are the face-connected components of each mask. Pixels of a true membrane are left out
-    of all Rand and information scores.
+    Segments are the face-connected components of each mask, unless the predicted ones are given.
+    Pixels of a true membrane are left out of all Rand and information scores.
 
     ==================  ==========================================================================
     v_rand_thinned      V_rand with the predicted membranes thinned away; ranks the challenge
@@ -45,6 +48,8 @@ def isbi_scores(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, 
     Args:
         mask: predicted mask, ``(H, W)``.
         truth: true mask, ``(H, W)``.
+        segments: predicted, ``(H, W)``, a number for each; None: the components of the mask. The
+            errors of pixels and of warping are of the mask.
 
     Raises:
         ValueError: different shapes, or not two axes.
@@ -59,7 +64,8 @@ def isbi_scores(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, 
     mask, truth = mask.astype(bool), truth.astype(bool)
     bent = warping(truth, mask)
     counts = count_arrays(mask, truth)
-    segments, true_segments = connected_components(mask)[0], connected_components(truth)[0]
+    segments = connected_components(mask)[0] if segments is None else segments
+    true_segments = connected_components(truth)[0]
     plain = rand_scores(true_segments, segments)
     thin = rand_scores(true_segments, thinned(segments))
     return {

@@ -7,6 +7,7 @@ import pytest
 from pipeline import cli
 from pipeline.bundle import Bundle
 from pipeline.bundle.bundle import overlay_names
+from pipeline.errors import error_line
 from tests.bundles.kinds import KINDS, PATCHES, SMALL, new_bundle
 
 FIVE_LEVELS = {"network_def#features": [2, 2, 2, 2, 2]}
@@ -16,6 +17,7 @@ OWN = {
     "recipe/strong": {"network_def#features": [2, 2, 2, 2]},
 }
 OF_INSTANCES = ("heads/distance",)
+OF_MASKS = ("segments/watershed",)
 OVERLAYS = [
     name for name in overlay_names() if not name.startswith(("recipe/", "pretraining/"))
 ] + ["recipe/strong"]
@@ -37,6 +39,12 @@ def test_every_network_trains_on_every_kind(planned, overlay, tmp_path):
     if overlay in OF_INSTANCES and "instances" not in bundle.name:
         with pytest.raises(ValueError, match="is an overlay for another kind of bundle"):
             Bundle(bundle, [overlay], own).run("training")
+        return
+    if overlay in OF_MASKS and "mask" not in bundle.name:
+        with pytest.raises(Exception) as refused:  # noqa: PT011 - MONAI wraps what its runs raise
+            Bundle(bundle, [overlay], own).run("training")
+        reason = "numbered instances" if "instances" in bundle.name else "expected one to number"
+        assert reason in error_line(refused.value)
         return
     Bundle(bundle, [overlay], own).run("training")
     assert (tmp_path / "models" / "model.pt").is_file()

@@ -35,6 +35,18 @@ def test_a_leak_of_one_pixel(truth):
     assert scores["rand_error"] == pytest.approx(1 - scores["v_rand"])
 
 
+def test_segments_that_are_given_are_scored_instead_of_the_components(truth):
+    mask = truth.copy()
+    mask[10, 5] = True
+    closed = components(truth)[0]
+    closed[10, 5] = 1  # the leak belongs to the cell above it
+    leaking, scores = isbi_scores(mask, truth), isbi_scores(mask, truth, closed)
+    assert scores["v_rand_thinned"] == 1
+    assert leaking["v_rand_thinned"] < 1
+    assert scores["pixel_error"] == leaking["pixel_error"]
+    assert scores["warping_mergers"] == leaking["warping_mergers"] == 1
+
+
 def test_rand_is_near_scikit_images_where_no_membrane_is_left(truth):
     mask = gaussian_filter(np.random.default_rng(0).normal(size=truth.shape), 1.5) > -0.4
     error, _, _ = adapted_rand_error(components(truth)[0], thinned(components(mask)[0]))
