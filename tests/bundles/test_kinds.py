@@ -78,3 +78,27 @@ def test_every_kind_is_pretrained(planned, tmp_path, capsys):
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_network_is_pretrained(planned, overlay, tmp_path):
     pretrain_then_train(planned, [overlay], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("planned", "overlays"),
+    [
+        ("2D mask colour", ["unetpp_deep_supervision"]),
+        ("2D classes channels", ["unet"]),
+        ("2D instances grey", ["unet", "heads/distance"]),
+        ("3D mask channels", ["unet3plus"]),
+        ("3D classes grey", []),
+    ],
+    indirect=["planned"],
+)
+def test_every_kind_is_distilled(planned, overlays, tmp_path, capsys):
+    bundle, settings = planned
+    for overlay in overlays:
+        settings = settings | OWN.get(overlay, {})
+    teacher = settings | {"models_dir": str(tmp_path / "teacher")}
+    Bundle(bundle, overlays, teacher).run("training")
+    student = settings | {"models_dir": str(tmp_path / "models"), "teachers": teacher["models_dir"]}
+    Bundle(bundle, [*overlays, "recipe/distill"], student).run("training")
+    assert "distilling from 1 teacher" in capsys.readouterr().out
+    assert (tmp_path / "models" / "model.pt").is_file()
