@@ -24,7 +24,7 @@ COLOURS = {"train": "#1f77b4", "validation": "#d95f02", "test": "#2a8a57"}
 """Colour of each split."""
 COLUMNS = 3
 """Panels beside each other."""
-LOW_START = 0.1
+LOW_START = 0.2
 """Share of a training at its beginning that may lie outside the picture."""
 Curves = Sequence[Mapping[str, Any]]
 """Epochs and metrics of each seed."""
@@ -96,7 +96,7 @@ def visible_range(curves: Iterable[Curves], metric: str) -> tuple[float, float] 
         metric: without the name of a split.
 
     Example:
-        >>> seed = {"epoch": [1, 2, 10], "train_iou": [0.1, 0.5, 0.9]}
+        >>> seed = {"epoch": [1, 3, 10], "train_iou": [0.1, 0.5, 0.9]}
         >>> low, high = visible_range([[seed]], "iou")
         >>> round(low, 2), round(high, 2)
         (0.48, 0.92)
