@@ -27,7 +27,7 @@ class NumberComponents(Transform):
 
     Example:
         >>> NumberComponents()(np.array([[[1, 1, 0, 1]]])).tolist()
-        [[[1, 1, 0, 2]]]
+        [[[1.0, 1.0, 0.0, 2.0]]]
     """
 
     def __call__(self, mask: NdarrayOrTensor) -> NdarrayOrTensor:

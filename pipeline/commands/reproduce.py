@@ -131,7 +131,9 @@ def _hours_line(recorded: "Recorded", experiments: "Sequence[Experiment]") -> st
     """Say how long trainings of paper scale take, since on a CPU it may be days."""
     from pipeline.papers.results_table import estimate
 
-    estimates = (f"{each.name} {estimate(recorded, each) or '?'}" for each in experiments)
+    estimates = (
+        f"{experiment.name} {estimate(recorded, experiment) or '?'}" for experiment in experiments
+    )
     return f"each seed takes about: {'; '.join(estimates)}"
 
 

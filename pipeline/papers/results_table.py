@@ -125,8 +125,9 @@ def estimate(recorded: Recorded, experiment: Experiment) -> str:
     """Return how long a training of paper scale takes; empty: not known."""
     costs, name = recorded.step_costs, f"{recorded.paper.name}/{experiment.name}"
     estimates = {"a CPU thread": cpu_hours(costs, name), "a GPU": gpu_hours(costs, name)}
-    known = (f"{hours_text(hours)} of {on}" for on, hours in estimates.items() if hours is not None)
-    return " or ".join(known)
+    return " or ".join(
+        f"{hours_text(hours)} of {on}" for on, hours in estimates.items() if hours is not None
+    )
 
 
 def _size_cell(recorded: Recorded, experiment: Experiment, scale: str) -> str:

@@ -63,7 +63,7 @@ def test_our_command_is_taken(page, text, capsys):
     run = getattr(options, "monai_run", None)
     if run and (ROOT / options.bundle).is_dir():
         overlays = [name for name in options.overlays if not name.startswith("runs/")]
-        overlays = [ROOT / name if "/" in name else name for name in overlays]
+        overlays = [ROOT / name if name.endswith(".yaml") else name for name in overlays]
         Bundle(ROOT / options.bundle, overlays, read_settings(options.settings)).check(run)
 
 

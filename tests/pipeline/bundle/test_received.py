@@ -12,7 +12,7 @@ from pipeline.bundle import received, restore
 from pipeline.bundle.knobs import knob_error
 from pipeline.bundle.received import RECEIVED, Containment, ReceivedRecord, contained, containment
 from pipeline.bundle.workflow import BundleWorkflow
-from pipeline.evaluation import compare_fine_tuning
+from pipeline.evaluation import compare_fine_tuning, fine_tuning
 from pipeline.tracking.store import find_evaluation
 from tests.conftest import ROOT
 
@@ -266,6 +266,7 @@ def test_an_evaluation_elsewhere_is_not_read(tmp_path, monkeypatch):
 def test_a_comparison_starts_no_other_bundle(tmp_path, monkeypatch):
     limits = Containment(tmp_path / "bundle", (tmp_path / "own",))
     monkeypatch.setattr(received, "containment", lambda: limits)
+    monkeypatch.setattr(fine_tuning, "is_pretrained", lambda _path: False)
     run = SimpleNamespace(folder=tmp_path, store=tmp_path, dataset_dir=str(tmp_path / "own"))
     model = str(tmp_path / "bundle" / "model.pt")
     with pytest.raises(ValueError, match=r"bundle: found .*outside the received bundle"):
