@@ -72,6 +72,10 @@ class Bundle:
         """The name of the folder."""
         return self.folder.resolve().name
 
+    def recorded_name(self) -> str:
+        """Return the name that its runs have in MLflow, whatever its folder is called."""
+        return str(self.config("training")["bundle"])
+
     def is_packed(self) -> bool:
         """Whether it was packed, so that its configs are whole and its source lies beside them."""
         return (self.folder / "pipeline").is_dir()

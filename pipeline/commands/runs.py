@@ -166,4 +166,4 @@ def training_of(options: argparse.Namespace, bundle: "Bundle") -> "StoredTrainin
     if options.overlays:
         raise ValueError("--with: a run is met with its own network; leave --with or --run out")
     store = options.tracking or bundle.tracking_dir()
-    return find_training(open_store(store), options.run, bundle.name)
+    return find_training(open_store(store), options.run, bundle.recorded_name())

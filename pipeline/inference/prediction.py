@@ -195,7 +195,7 @@ def inference_workflow(
         from pipeline.tracking.store import open_store  # MLflow, which the newest one needs not
         from pipeline.tracking.trainings import find_training
 
-        training = find_training(open_store(bundle.tracking_dir()), run, bundle.name)
+        training = find_training(open_store(bundle.tracking_dir()), run, bundle.recorded_name())
         overlaid = bundle.with_overlay(training.write_overlay())
         bundle = overlaid.with_overrides({"model": str(training.model), **overrides})
     return bundle.workflow("inferring")

@@ -83,6 +83,10 @@ def test_from_images_to_a_signed_bundle_by_what_is_printed(call, workplace, smal
     stored = find_training(open_store(workplace / "mlruns"), "my run", "membranes")
     assert "current_run" in stored.config  # not the overlay that --run wrote into the run's folder
 
+    shutil.copytree(workplace / "bundles/membranes/configs", workplace / "bundles/ours/configs")
+    printed = call("evaluate", "bundles/ours", "--run", "my run", "--data", "data")
+    assert "\nevaluating bundles/membranes/models/my run/model.pt of my run: " in printed
+
 
 @pytest.mark.slow
 def test_a_planned_bundle_is_trained_by_what_is_printed(call):
