@@ -7,8 +7,8 @@ import numpy as np
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type
-from scipy.ndimage import label as connected_components
 
+from transforms.border_weight_map import number_instances
 from transforms.naming import apply_named, file_of
 from transforms.whole_numbers import label_array
 
@@ -35,7 +35,7 @@ class NumberComponents(Transform):
         array = label_array(mask)
         if len(array) != 1:
             raise ValueError(f"found {len(array)} labels, expected one to number the pieces of")
-        numbers = connected_components(array[0] > 0)[0][None]
+        numbers = number_instances(array > 0)[None]
         out: NdarrayOrTensor = convert_to_dst_type(numbers, mask, dtype=np.float32)[0]
         return out
 

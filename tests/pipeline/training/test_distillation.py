@@ -14,7 +14,6 @@ from pipeline.data import image_hashes, read_datalist, write_datalist
 from pipeline.errors import without_wrapping
 from pipeline.inference.trained_model import (
     ModelRecord,
-    read_checkpoint,
     read_record,
     write_record,
 )
@@ -25,21 +24,9 @@ from pipeline.states import read_state
 from pipeline.training.plain_tensors import plain
 from pipeline.training.teachers import refuse_leak, refuse_unlike
 from tests.conftest import ROOT
+from tests.pipeline.training.outcome import equal, train, weights
 
 DISTILL = "recipe/distill"
-
-
-def train(workflow):
-    workflow.run()
-    return Path(workflow.parser.get_parsed_content("output_dir"))
-
-
-def weights(folder):
-    return read_checkpoint(folder / "last.pt")["network"]
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def entries(cohort, split):

@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,19 +12,11 @@ from pipeline.bundle.bundle import shared_overlays
 from pipeline.inference.trained_model import read_checkpoint
 from pipeline.losses import DeepSupervisionLoss
 from pipeline.states import read_state
+from tests.pipeline.training.outcome import folder_of, train
 
 PIECES = ("augmentation", "dice_ce", "deep_supervision", "weight_average", "clipping")
 FOLDER = shared_overlays() / "recipe"
 ALL = sorted(f"recipe/{path.stem}" for path in FOLDER.glob("*.yaml") if path.stem != "distill")
-
-
-def folder_of(workflow):
-    return Path(workflow.parser.get_parsed_content("output_dir"))
-
-
-def train(workflow):
-    workflow.run()
-    return folder_of(workflow)
 
 
 def stopped(workflow, step):

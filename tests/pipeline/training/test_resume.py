@@ -16,15 +16,7 @@ from pipeline.states import read_state, write_state
 from pipeline.tracking import Run
 from pipeline.training import checkpoints
 from pipeline.training.resume import KeepLast
-
-
-def folder_of(workflow):
-    return Path(workflow.parser.get_parsed_content("output_dir"))
-
-
-def train(workflow):
-    workflow.run()
-    return folder_of(workflow)
+from tests.pipeline.training.outcome import folder_of, train
 
 
 def stopped(start, after=1, **overrides):

@@ -3,7 +3,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from ignite.engine import Events
 from PIL import Image
 
@@ -12,19 +11,7 @@ from pipeline.data.phantom import write_cells
 from pipeline.errors import error_line
 from pipeline.inference.trained_model import read_checkpoint
 from pipeline.states import read_state, write_state
-
-
-def train(workflow):
-    workflow.run()
-    return Path(workflow.parser.get_parsed_content("output_dir"))
-
-
-def weights(folder):
-    return read_checkpoint(folder / "last.pt")["network"]
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+from tests.pipeline.training.outcome import equal, train, weights
 
 
 def test_the_bundle_has_every_property_that_monai_looks_up(start):
